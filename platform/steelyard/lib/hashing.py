@@ -1,0 +1,52 @@
+"""Content identity: canonical JSON, SHA-256 and counter-based randomness."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode as UTF-8 JSON with sorted keys and no spaces: equal values give equal bytes.
+
+    Raises:
+        ValueError: a float is NaN or infinite, which JSON cannot say.
+        TypeError: the value holds something JSON has no word for.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def sha256_hex(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of the value's canonical JSON, 64 hexadecimal digits."""
+    return sha256_hex(canonical_json(value))
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read a mebibyte at a time."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def stable_int(*parts: object) -> int:
+    """A 63-bit integer that depends on the parts alone, never on process, order or machine."""
+    data = "\x1f".join(str(part) for part in parts).encode()
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big") >> 1
+
+
+def stable_uniform(*parts: object) -> float:
+    """A number in [0, 1) that depends on the parts alone."""
+    return math.ldexp(stable_int(*parts), -63)

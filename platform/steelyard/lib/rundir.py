@@ -1,0 +1,179 @@
+"""The run directory: all that the web side and an engine share.
+
+::
+
+    RUN_DIR/ run.json         what to do: kind, config, seed, inputs
+             data/  media/    inputs, already resolved to files
+             metrics.jsonl    one object a line: {"step", "time", "values": {name: number}}
+             events.jsonl     one object a line: {"time", "level", "text"}
+             progress.json    {"done", "total", "unit", "text"}
+             heartbeat        touched by the engine
+             cancel           touched by the web side
+             checkpoints/     the engine's own, newest complete one is resumed from
+             result.json      written last, atomically: {"status", ...}
+             model/           what a training run made
+
+The directory is trusted to be ours but not to be whole: a process may die in the middle of a line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MAX_LINE = 64 * 1024
+MAX_READ = 4 * 1024 * 1024
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace the file in one step, flushed to disk first: readers see the old or the new."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """One run's folder. Every method is safe to call while the other side is writing."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def media(self) -> Path:
+        return self.path / "media"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """Where the launcher sends the process's stdout and stderr."""
+        return self.path / "process.log"
+
+    def create(self, spec: dict[str, Any]) -> None:
+        """Make the folder and write ``run.json``.
+
+        Args:
+            spec: at least ``kind``; config, seed and inputs are the engine's own words.
+        """
+        for folder in (self.path, self.data, self.media, self.checkpoints):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / "run.json", json.dumps(spec, indent=2, sort_keys=True).encode())
+
+    def spec(self) -> dict[str, Any]:
+        return json.loads((self.path / "run.json").read_text())
+
+    # the engine's side
+
+    def metric(self, step: int, **values: float) -> None:
+        """Append numbers at a step. NaN and infinities are written as null."""
+        line = {
+            "step": step,
+            "time": time.time(),
+            "values": {k: _finite(v) for k, v in values.items()},
+        }
+        self._append("metrics.jsonl", line)
+
+    def event(self, text: str, level: str = "info") -> None:
+        """Append a line to the run's log; level is info, warning or error."""
+        self._append("events.jsonl", {"time": time.time(), "level": level, "text": text[:8000]})
+
+    def progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
+        """Say how far the run is, and beat."""
+        body = {"done": done, "total": total, "unit": unit, "text": text}
+        write_atomically(self.path / "progress.json", json.dumps(body).encode())
+        self.beat()
+
+    def beat(self) -> None:
+        (self.path / "heartbeat").touch()
+
+    def cancelled(self) -> bool:
+        return (self.path / "cancel").exists()
+
+    def finish(self, **result: Any) -> None:
+        """Write ``result.json``: ``status`` is succeeded, failed or cancelled.
+
+        A failure adds ``code`` and ``message``; success adds what the run's kind promises.
+        """
+        write_atomically(self.path / "result.json", json.dumps(result, indent=2).encode())
+
+    # the web side
+
+    def request_cancel(self) -> None:
+        (self.path / "cancel").touch()
+
+    def result(self) -> dict[str, Any] | None:
+        path = self.path / "result.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def read_progress(self) -> dict[str, Any] | None:
+        path = self.path / "progress.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def last_beat(self) -> float | None:
+        """Seconds since the epoch of the last heartbeat, or None before the first."""
+        path = self.path / "heartbeat"
+        return path.stat().st_mtime if path.exists() else None
+
+    def read_lines(self, name: str, offset: int) -> tuple[list[dict[str, Any]], int]:
+        """Whole lines of a ``.jsonl`` file from a byte offset on, and the offset after them.
+
+        Reads at most 4 MiB a call. A half-written last line is left for the next call; a line
+        that is not JSON or is over 64 KiB is passed over.
+        """
+        path = self.path / name
+        if not path.exists():
+            return [], offset
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            block = stream.read(MAX_READ)
+        end = block.rfind(b"\n") + 1
+        if end == 0 and len(block) == MAX_READ:
+            return [], offset + len(block)
+        return list(_parse(block[:end])), offset + end
+
+    def log_tail(self, limit: int = 4000) -> str:
+        """The last characters that the process printed."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as stream:
+            stream.seek(max(0, self.log.stat().st_size - limit))
+            return stream.read().decode(errors="replace")
+
+    def _append(self, name: str, line: dict[str, Any]) -> None:
+        with (self.path / name).open("ab") as stream:
+            stream.write(json.dumps(line).encode() + b"\n")
+
+
+def _parse(block: bytes) -> Iterator[dict[str, Any]]:
+    for line in block.split(b"\n"):
+        if not line or len(line) > MAX_LINE:
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value
