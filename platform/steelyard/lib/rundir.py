@@ -80,7 +80,9 @@ class RunDir:
         """
         for folder in (self.path, self.data, self.media, self.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path / "run.json", json.dumps(spec, indent=2, sort_keys=True).encode())
+        write_atomically(
+            self.path / "run.json", json.dumps(spec, indent=2, sort_keys=True).encode()
+        )
 
     def spec(self) -> dict[str, Any]:
         return json.loads((self.path / "run.json").read_text())

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+
+class Evaluation(models.Model):
+    """Model versions against a baseline on a prompt set, compared blind by people or a judge."""
+
+    class State(models.TextChoices):
+        GENERATING = "generating", "Generating outputs"
+        COMPARING = "comparing", "Being compared"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    class Method(models.TextChoices):
+        PEOPLE = "people", "People"
+        JUDGE = "judge", "AI judge"
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="evaluations")
+    name = models.CharField(max_length=200)
+    baseline = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="+")
+    candidates = models.ManyToManyField("registry.ModelVersion", related_name="evaluations")
+    method = models.CharField(max_length=10, choices=Method.choices)
+    judge = models.ForeignKey(
+        "annotation.Annotator", models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    state = models.CharField(max_length=12, choices=State.choices, default=State.GENERATING)
+    prompt_set = models.JSONField(help_text="Which prompts: {held_out, category, limit}")
+    sampling = models.JSONField(default=dict, blank=True)
+    seed = models.BigIntegerField(default=0)
+    error = models.TextField(blank=True)
+    generation = models.ForeignKey(
+        "runs.Run", models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    judging = models.ForeignKey("runs.Run", models.PROTECT, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("evaluation:evaluation-detail", args=[self.project.slug, self.pk])
+
+
+class Comparison(models.Model):
+    """One pair of an evaluation: a candidate's output against the baseline's."""
+
+    evaluation = models.ForeignKey(Evaluation, models.CASCADE, related_name="comparisons")
+    pair = models.ForeignKey("annotation.Pair", models.PROTECT, related_name="comparisons")
+    candidate = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="+")
+    candidate_is_a = models.BooleanField(help_text="Which canonical side the candidate has.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["evaluation", "pair"], name="comparison_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.candidate} in {self.evaluation}"

@@ -1,0 +1,32 @@
+"""API sign-in by token: ``Authorization: Bearer <key>``."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from steelyard.accounts.models import ApiToken, User
+from steelyard.lib.hashing import sha256_hex
+
+
+class TokenAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+        parts = get_authorization_header(request).decode("latin-1").split()
+        if not parts or parts[0].lower() not in {"bearer", "token"}:
+            return None
+        if len(parts) != 2:
+            raise AuthenticationFailed("The Authorization header must be: Bearer <token>.")
+        token = (
+            ApiToken.objects.select_related("user")
+            .filter(digest=sha256_hex(parts[1].encode()), user__is_active=True)
+            .first()
+        )
+        if token is None:
+            raise AuthenticationFailed("This token is unknown or was revoked.")
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=timezone.now())
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"

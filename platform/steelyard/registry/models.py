@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+
+class Dataset(models.Model):
+    """A named line of versions within a project."""
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="datasets")
+    slug = models.SlugField(max_length=80)
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "slug"], name="dataset_slug_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DatasetVersion(models.Model):
+    """An immutable, content-addressed, numbered snapshot. There is no way to change one."""
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="versions")
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children"
+    )
+    recipe = models.JSONField()
+    manifest = models.JSONField()
+    note = models.CharField(max_length=300, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="version_number_once"),
+            models.UniqueConstraint(fields=["dataset", "digest"], name="version_digest_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name} v{self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk is not None:
+            raise TypeError("A dataset version never changes; publish a new one.")
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:version-detail", args=[self.project.slug, self.pk])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self.manifest["counts"]
+
+    @property
+    def dir(self) -> Path:
+        return Path(settings.VERSIONS_DIR) / self.digest
+
+
+class ModelFamily(models.TextChoices):
+    CAUSAL_LM = "causal_lm", "Language model"
+    CLASS_UNET = "class_unet", "Class-conditional image model"
+    STABLE_DIFFUSION = "stable_diffusion", "Stable Diffusion"
+    ENDPOINT = "endpoint", "HTTP endpoint"
+    IMPORTED = "imported", "Imported outputs only"
+
+
+class ModelVersion(models.Model):
+    """Weights, an adapter or an endpoint, with what made it."""
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="models")
+    name = models.CharField(max_length=200)
+    modality = models.CharField(max_length=10)
+    family = models.CharField(max_length=20, choices=ModelFamily.choices)
+    source = models.CharField(
+        max_length=500, blank=True, help_text="Local path, hub name, or the endpoint's base URL."
+    )
+    adapter = models.CharField(max_length=500, blank=True, help_text="Folder of the adapter.")
+    options = models.JSONField(
+        default=dict, blank=True, help_text="Default sampling; for an endpoint its model and key."
+    )
+    base = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="descendants"
+    )
+    made_by = models.ForeignKey(
+        "runs.Run", models.PROTECT, null=True, blank=True, related_name="models"
+    )
+    trained_on = models.ForeignKey(
+        DatasetVersion, models.PROTECT, null=True, blank=True, related_name="models"
+    )
+    digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the weights.")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="model_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:model-detail", args=[self.project.slug, self.pk])
+
+    @property
+    def can_generate(self) -> bool:
+        return self.family != ModelFamily.IMPORTED
+
+    @property
+    def can_train(self) -> bool:
+        return self.family in {
+            ModelFamily.CAUSAL_LM,
+            ModelFamily.CLASS_UNET,
+            ModelFamily.STABLE_DIFFUSION,
+        }
+
+    def as_spec(self) -> dict[str, Any]:
+        """What ``run.json`` says of the model; an endpoint's key is never in it."""
+        spec: dict[str, Any] = {
+            "name": self.name,
+            "modality": self.modality,
+            "family": self.family,
+            "source": self.source,
+            "adapter": self.adapter or None,
+            "sampling": self.options.get("sampling", {}),
+        }
+        if self.family == ModelFamily.ENDPOINT:
+            spec |= {"base_url": self.source, "model": self.options.get("model", "")}
+        return spec

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from steelyard.lib.rundir import RunDir
+from steelyard.runs.querysets import RunQuerySet
+
+
+class RunState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    CANCELLING = "cancelling", "Cancelling"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+ACTIVE = [RunState.QUEUED, RunState.RUNNING, RunState.CANCELLING]
+
+
+class Run(models.Model):
+    """One background execution. The row is the truth; the run directory holds what it made."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="runs")
+    kind = models.CharField(max_length=20, help_text="train, judge, generate or demo")
+    title = models.CharField(max_length=200)
+    state = models.CharField(
+        max_length=12, choices=RunState.choices, default=RunState.QUEUED, db_index=True
+    )
+    spec = models.JSONField(default=dict, help_text="What run.json says, without the inputs.")
+    attempt = models.PositiveSmallIntegerField(default=0, help_text="How often it was started.")
+    pid = models.PositiveIntegerField(null=True, blank=True)
+    pid_started = models.FloatField(
+        null=True, blank=True, help_text="Start time of that process: a pid alone may be reused."
+    )
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    unit = models.CharField(max_length=20, blank=True)
+    status_text = models.CharField(max_length=300, blank=True)
+    metrics_offset = models.PositiveBigIntegerField(default=0)
+    result = models.JSONField(null=True, blank=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            # read by the reconciler every two seconds
+            models.Index(
+                fields=["created_at"],
+                name="run_active",
+                condition=models.Q(state__in=["queued", "running", "cancelling"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("runs:run-detail", args=[self.project.slug, self.pk])
+
+    @property
+    def dir(self) -> RunDir:
+        return RunDir(Path(settings.RUNS_DIR) / str(self.uuid))
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+
+class MetricPoint(models.Model):
+    """One number of a run at a step. A step run again after a crash overwrites its number."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="points")
+    name = models.CharField(max_length=60)
+    step = models.PositiveIntegerField()
+    value = models.FloatField(null=True)
+    time = models.FloatField(help_text="seconds since the epoch")
+
+    class Meta:
+        ordering = ["step"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "name", "step"], name="metric_point_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.step}={self.value}"

@@ -1,0 +1,29 @@
+"""The site's table of contents. Rooms are named as strings."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+api = [
+    path("", include("steelyard.accounts.api_urls")),
+    path("", include("steelyard.projects.api_urls")),
+    path("", include("steelyard.assets.api_urls")),
+    path("", include("steelyard.registry.api_urls")),
+    path("", include("steelyard.runs.api_urls")),
+    path("", include("annotation.api_urls")),
+    path("", include("training.api_urls")),
+    path("", include("evaluation.api_urls")),
+]
+
+urlpatterns = [
+    path("", include("steelyard.projects.urls")),
+    path("account/", include("steelyard.accounts.urls")),
+    path("assets/", include("steelyard.assets.urls")),
+    path("p/<slug:project>/", include("annotation.urls")),
+    path("p/<slug:project>/", include("steelyard.registry.urls")),
+    path("p/<slug:project>/", include("steelyard.runs.urls")),
+    path("p/<slug:project>/", include("training.urls")),
+    path("p/<slug:project>/", include("evaluation.urls")),
+    path("api/v1/", include((api, "api"))),
+    path("api/v1/schema/", login_not_required(SpectacularAPIView.as_view()), name="api-schema"),
+]
