@@ -1,3 +1,13 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from evaluation import api
+
+urlpatterns = [
+    path("projects/<slug:project>/evaluations", api.EvaluationList.as_view(), name="evaluations"),
+    path(
+        "projects/<slug:project>/evaluations/<int:pk>",
+        api.EvaluationDetail.as_view(),
+        name="evaluation",
+    ),
+    path("projects/<slug:project>/leaderboard", api.Leaderboard.as_view(), name="leaderboard"),
+]

@@ -4,14 +4,15 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from evaluation.querysets import ComparisonQuerySet, EvaluationQuerySet
+
 
 class Evaluation(models.Model):
     """Model versions against a baseline on a prompt set, compared blind by people or a judge."""
 
     class State(models.TextChoices):
         GENERATING = "generating", "Generating outputs"
-        COMPARING = "comparing", "Being compared"
-        DONE = "done", "Done"
+        COMPARING = "comparing", "Outputs are there"
         FAILED = "failed", "Failed"
 
     class Method(models.TextChoices):
@@ -40,6 +41,8 @@ class Evaluation(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = EvaluationQuerySet.as_manager()
+
     class Meta:
         ordering = ["-created_at"]
 
@@ -49,6 +52,12 @@ class Evaluation(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("evaluation:evaluation-detail", args=[self.project.slug, self.pk])
 
+    @property
+    def is_working(self) -> bool:
+        """Whether a run of it is still under way, so that the page keeps itself fresh."""
+        runs = [run for run in (self.generation, self.judging) if run is not None]
+        return any(run.is_active for run in runs)
+
 
 class Comparison(models.Model):
     """One pair of an evaluation: a candidate's output against the baseline's."""
@@ -57,6 +66,8 @@ class Comparison(models.Model):
     pair = models.ForeignKey("annotation.Pair", models.PROTECT, related_name="comparisons")
     candidate = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="+")
     candidate_is_a = models.BooleanField(help_text="Which canonical side the candidate has.")
+
+    objects = ComparisonQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -1,4 +1,12 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from evaluation import views
 
 app_name = "evaluation"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("evaluations/", views.evaluation_list, name="evaluation-list"),
+    path("evaluations/new/", views.evaluation_new, name="evaluation-new"),
+    path("evaluations/<int:pk>/", views.evaluation_detail, name="evaluation-detail"),
+    path("models/<int:pk>/evaluations/", views.evaluations_for_model, name="evaluations-for-model"),
+    path("leaderboard/", views.leaderboard, name="leaderboard"),
+]

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation.models import Annotator
+from evaluation.models import Evaluation
+from evaluation.querysets import EvaluationQuerySet
+from evaluation.serializers import (
+    EvaluationDetailSerializer,
+    EvaluationRequest,
+    EvaluationSerializer,
+    LeaderboardSerializer,
+    models_named,
+)
+from evaluation.services import start_evaluation
+from evaluation.standings import SOURCES, standings, win_rates
+from steelyard.projects.models import Project
+from steelyard.projects.policy import get_project, get_visible
+
+
+class EvaluationList(ListAPIView):
+    """Evaluations of a project, and the way to start one."""
+
+    serializer_class = EvaluationSerializer
+    queryset = Evaluation.objects.none()
+
+    def get_queryset(self) -> EvaluationQuerySet:
+        project = get_project(self.request.user, self.kwargs["project"])
+        return (
+            Evaluation.objects.filter(project=project)
+            .select_related("baseline", "judge")
+            .prefetch_related("candidates")
+        )
+
+    @extend_schema(request=EvaluationRequest, responses={201: EvaluationSerializer})
+    def post(self, request: Request, project: str) -> Response:
+        found = get_project(request.user, project)
+        body = EvaluationRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = dict(body.validated_data)
+        data["baseline"] = models_named(found, [data["baseline"]])[0]
+        data["candidates"] = models_named(found, data["candidates"])
+        data["judge"] = _judge_named(found, data.get("judge", ""))
+        evaluation = start_evaluation(project=found, by=request.user, **data)
+        return Response(EvaluationSerializer(evaluation).data, status=201)
+
+
+class EvaluationDetail(APIView):
+    """One evaluation with its win rates, people and judges apart."""
+
+    @extend_schema(responses=EvaluationDetailSerializer)
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        rows = Evaluation.objects.select_related("baseline", "judge")
+        evaluation = get_visible(rows, request.user, pk=pk, project__slug=project)
+        evaluation.win_rates = win_rates(evaluation)  # type: ignore[attr-defined]
+        return Response(EvaluationDetailSerializer(evaluation).data)
+
+
+class Leaderboard(APIView):
+    """Bradley–Terry ratings over a project's current votes between different models."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("by", str, enum=list(SOURCES), description="Whose votes."),
+            OpenApiParameter("category", str, description="Only prompts of this category."),
+        ],
+        responses=LeaderboardSerializer,
+    )
+    def get(self, request: Request, project: str) -> Response:
+        found = get_project(request.user, project)
+        by = request.query_params.get("by", "people")
+        if by not in SOURCES:
+            raise serializers.ValidationError({"by": [f"{by!r} is not one of people, judges."]})
+        category = request.query_params.get("category", "")
+        board = standings(found, source=by, category=category)
+        body = {
+            "by": by,
+            "category": category,
+            "votes": board.votes,
+            "prompts": board.prompts,
+            "annotators": board.annotators,
+            "standings": board.ranked,
+            "unrated": [{"model": m.name, "reason": reason} for m, reason in board.unrated],
+        }
+        return Response(LeaderboardSerializer(body).data)
+
+
+def _judge_named(project: Project, name: str) -> Annotator | None:
+    if not name:
+        return None
+    judge = Annotator.objects.filter(project=project, kind="judge", name=name).first()
+    if judge is None:
+        raise serializers.ValidationError(
+            {"judge": [f"No judge of this project is named {name!r}."]}
+        )
+    return judge

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from annotation.models import Annotator, Prompt
+from evaluation.models import Evaluation
+from steelyard.projects.models import Project
+from steelyard.registry.models import ModelFamily, ModelVersion
+
+
+class EvaluationForm(forms.Form):
+    """What an evaluation needs; the services check what the form cannot."""
+
+    name = forms.CharField(max_length=200, help_text="What the evaluation asks, in a few words.")
+    candidates = forms.ModelMultipleChoiceField(
+        ModelVersion.objects.none(),
+        widget=forms.CheckboxSelectMultiple,
+        label="New models",
+        help_text="Each is compared with the baseline on every prompt.",
+    )
+    baseline = forms.ModelChoiceField(ModelVersion.objects.none(), label="Baseline")
+    method = forms.ChoiceField(
+        choices=Evaluation.Method.choices,
+        label="Compared by",
+        help_text="People find the pairs first in their labelling queue, without model names. "
+        "A judge is asked in both orders.",
+    )
+    judge = forms.ModelChoiceField(
+        Annotator.objects.none(), required=False, help_text="Only for comparison by a judge."
+    )
+    category = forms.ChoiceField(
+        required=False, label="Held-out prompts", help_text="No dataset version contains them."
+    )
+    limit = forms.IntegerField(
+        min_value=0, initial=0, required=False, label="At most", help_text="prompts; 0 for all"
+    )
+    max_new_tokens = forms.IntegerField(
+        min_value=1, max_value=4096, initial=80, help_text="Longest answer, in tokens."
+    )
+    temperature = forms.FloatField(
+        min_value=0, max_value=2, initial=0.7, help_text="0 always takes the likeliest token."
+    )
+    seed = forms.IntegerField(initial=0, help_text="The same seed gives the same outputs.")
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        models = ModelVersion.objects.filter(project=project).exclude(family=ModelFamily.IMPORTED)
+        prompts = Prompt.objects.filter(project=project, held_out=True)
+        categories = sorted(set(prompts.values_list("category", flat=True)) - {""})
+        self.fields["candidates"].queryset = models  # type: ignore[attr-defined]
+        self.fields["baseline"].queryset = models  # type: ignore[attr-defined]
+        self.fields["judge"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
+            project=project, kind="judge", model__isnull=False
+        )
+        self.fields["category"].choices = [  # type: ignore[attr-defined]
+            ("", f"all {prompts.count()}"),
+            *[(name, name) for name in categories],
+        ]
+        if project.modality != "text":
+            for name in ("max_new_tokens", "temperature"):
+                del self.fields[name]
+
+    def as_request(self) -> dict[str, Any]:
+        """The keyword arguments of ``start_evaluation``."""
+        data = self.cleaned_data
+        sampling = {k: data[k] for k in ("max_new_tokens", "temperature") if k in data}
+        return {
+            "name": data["name"],
+            "candidates": list(data["candidates"]),
+            "baseline": data["baseline"],
+            "method": data["method"],
+            "judge": data["judge"],
+            "category": data["category"],
+            "limit": data["limit"] or 0,
+            "sampling": sampling,
+            "seed": data["seed"],
+        }

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from evaluation.models import Evaluation
+from steelyard.projects.models import Project
+from steelyard.registry.models import ModelVersion
+
+
+class EvaluationRequest(serializers.Serializer):
+    """What ``POST evaluations`` takes."""
+
+    name = serializers.CharField(max_length=200)
+    baseline = serializers.CharField(help_text="Name of a model version of the project.")
+    candidates = serializers.ListField(
+        child=serializers.CharField(), min_length=1, help_text="Names of model versions."
+    )
+    method = serializers.ChoiceField(choices=Evaluation.Method.choices)
+    judge = serializers.CharField(
+        required=False, allow_blank=True, help_text="Name of an annotator of kind judge."
+    )
+    category = serializers.CharField(required=False, allow_blank=True, default="")
+    limit = serializers.IntegerField(required=False, min_value=0, default=0)
+    sampling = serializers.DictField(required=False, default=dict)
+    seed = serializers.IntegerField(required=False, default=0)
+
+
+class WinRateSerializer(serializers.Serializer):
+    """One candidate against the baseline by people or by judges."""
+
+    candidate = serializers.CharField(source="candidate.name")
+    source = serializers.CharField(help_text="people or judges")
+    win_rate = serializers.FloatField(source="rate.rate", help_text="0 to 1, ties as half")
+    lo = serializers.FloatField(source="rate.lo", allow_null=True)
+    hi = serializers.FloatField(source="rate.hi", allow_null=True)
+    votes = serializers.IntegerField(source="rate.votes")
+    prompts = serializers.IntegerField(source="rate.prompts")
+    wins = serializers.IntegerField(source="rate.wins")
+    ties = serializers.IntegerField(source="rate.ties")
+    losses = serializers.IntegerField(source="rate.losses")
+    both_bad = serializers.IntegerField()
+    identical = serializers.IntegerField()
+    comparisons = serializers.IntegerField()
+    judged = serializers.IntegerField()
+
+
+class EvaluationSerializer(serializers.ModelSerializer):
+    baseline = serializers.CharField(source="baseline.name")
+    candidates = serializers.SlugRelatedField("name", many=True, read_only=True)
+    judge = serializers.CharField(source="judge.name", allow_null=True, default=None)
+    generation = serializers.IntegerField(source="generation_id", allow_null=True)
+    judging = serializers.IntegerField(source="judging_id", allow_null=True)
+
+    class Meta:
+        model = Evaluation
+        fields = [
+            "id",
+            "name",
+            "baseline",
+            "candidates",
+            "method",
+            "judge",
+            "state",
+            "prompt_set",
+            "sampling",
+            "seed",
+            "error",
+            "generation",
+            "judging",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+
+class EvaluationDetailSerializer(EvaluationSerializer):
+    win_rates = WinRateSerializer(many=True, read_only=True)
+
+    class Meta(EvaluationSerializer.Meta):
+        fields = [*EvaluationSerializer.Meta.fields, "win_rates"]
+        read_only_fields = fields
+
+
+class StandingSerializer(serializers.Serializer):
+    """One row of a leaderboard."""
+
+    model = serializers.CharField(source="model.name")
+    rank_lo = serializers.IntegerField(source="row.rank_lo")
+    rank_hi = serializers.IntegerField(source="row.rank_hi")
+    rating = serializers.FloatField(source="row.rating")
+    lo = serializers.FloatField(source="row.lo")
+    hi = serializers.FloatField(source="row.hi")
+    win_rate = serializers.FloatField(source="row.win_rate")
+    votes = serializers.IntegerField(source="row.votes")
+
+
+class UnratedSerializer(serializers.Serializer):
+    model = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class LeaderboardSerializer(serializers.Serializer):
+    by = serializers.CharField()
+    category = serializers.CharField(allow_blank=True)
+    votes = serializers.IntegerField()
+    prompts = serializers.IntegerField()
+    annotators = serializers.IntegerField()
+    standings = StandingSerializer(many=True)
+    unrated = UnratedSerializer(many=True)
+
+
+def models_named(project: Project, names: list[str]) -> list[ModelVersion]:
+    """The project's model versions of those names, in that order.
+
+    Raises:
+        serializers.ValidationError: a name is unknown.
+    """
+    found = {m.name: m for m in ModelVersion.objects.filter(project=project, name__in=names)}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise serializers.ValidationError(
+            {"candidates": [f"No model version of this project is named {missing[0]!r}."]}
+        )
+    return [found[name] for name in names]

@@ -1,0 +1,122 @@
+"""What is asked of evaluation: start one, read its standings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+
+from annotation.models import Annotator, Prompt
+from evaluation.models import Evaluation
+from steelyard.accounts.models import User
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
+from steelyard.registry.models import ModelVersion
+from steelyard.runs.services import start_run
+
+DEFAULT_SAMPLING = {"max_new_tokens": 80, "temperature": 0.7, "top_p": 0.95}
+
+
+def chosen_prompts(project: Project, prompt_set: dict[str, Any]) -> list[Prompt]:
+    """The prompts that a prompt set names, in a stable order.
+
+    Args:
+        prompt_set: ``category`` ("" for all) and ``limit`` (0 for all); only prompts that were
+            set aside (``held_out``) are taken, so that no trained-on prompt can be among them.
+    """
+    prompts = Prompt.objects.filter(project=project, held_out=True).order_by("key")
+    if category := prompt_set.get("category"):
+        prompts = prompts.filter(category=category)
+    limit = int(prompt_set.get("limit") or 0)
+    return list(prompts[:limit] if limit else prompts)
+
+
+@transaction.atomic
+def start_evaluation(
+    *,
+    project: Project,
+    name: str,
+    baseline: ModelVersion,
+    candidates: Sequence[ModelVersion],
+    method: str,
+    judge: Annotator | None = None,
+    category: str = "",
+    limit: int = 0,
+    sampling: dict[str, Any] | None = None,
+    seed: int = 0,
+    by: User,
+) -> Evaluation:
+    """Ask for outputs of every model on the held-out prompts and for their comparison.
+
+    Args:
+        candidates: each is compared with the baseline on every prompt.
+        method: ``people`` (pairs enter the labelling queue) or ``judge``.
+        limit: at most so many prompts; 0 for all.
+
+    Raises:
+        UserError: a model cannot generate, the prompt set is empty, or the judge is missing.
+    """
+    _check_models(project, baseline, candidates)
+    _check_method(project, method, judge)
+    prompt_set = {"category": category, "limit": limit}
+    if not chosen_prompts(project, prompt_set):
+        where = f" of category “{category}”" if category else ""
+        raise UserError(
+            f"This project has no held-out prompts{where}. Add some under Import → Held-out "
+            "prompts; they are kept out of every dataset version.",
+            code="no_prompts",
+            field="category",
+        )
+    evaluation = Evaluation.objects.create(
+        project=project,
+        name=name,
+        baseline=baseline,
+        method=method,
+        judge=judge,
+        prompt_set=prompt_set,
+        sampling={**DEFAULT_SAMPLING, **(sampling or {})} if project.modality == "text" else {},
+        seed=seed,
+        created_by=by,
+    )
+    evaluation.candidates.set(candidates)
+    evaluation.generation = start_run(
+        project=project,
+        kind="generate",
+        title=f"Outputs for {name}",
+        spec={"evaluation": evaluation.pk},
+        by=by,
+    )
+    evaluation.save(update_fields=["generation"])
+    return evaluation
+
+
+def _check_models(
+    project: Project, baseline: ModelVersion, candidates: Sequence[ModelVersion]
+) -> None:
+    if not candidates:
+        raise UserError("Choose at least one model to evaluate.", field="candidates")
+    for model in [baseline, *candidates]:
+        if model.project_id != project.pk:
+            raise UserError(f"{model.name} belongs to another project.", field="candidates")
+        if not model.can_generate:
+            raise UserError(
+                f"{model.name} is known by imported outputs only and cannot answer new prompts. "
+                "Its imported votes are on the leaderboard.",
+                code="cannot_generate",
+                field="candidates",
+            )
+    if baseline in candidates:
+        raise UserError(
+            f"{baseline.name} is the baseline and cannot be compared with itself.",
+            field="candidates",
+        )
+
+
+def _check_method(project: Project, method: str, judge: Annotator | None) -> None:
+    if method not in Evaluation.Method.values:
+        raise UserError(f"Unknown method {method!r}; it is people or judge.", field="method")
+    if method == Evaluation.Method.JUDGE and (judge is None or judge.project_id != project.pk):
+        raise UserError(
+            "Choose the judge that is to compare, or make one under Judges first.", field="judge"
+        )
