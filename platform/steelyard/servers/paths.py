@@ -22,7 +22,7 @@ def socket_dir(data: Path) -> Path:
 
 
 def database_url(data: Path) -> str:
-    return f"postgres://steelyard@/steelyard?host={socket_dir(data)}"
+    return f"postgres://steelyard@/steelyard?host={socket_dir(data) / 'pg'}"
 
 
 def broker_url(data: Path) -> str:
