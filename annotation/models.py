@@ -80,7 +80,7 @@ class Pair(models.Model):
         default=1, help_text="How many people's judgments it is to get."
     )
     judged = models.PositiveSmallIntegerField(
-        default=0, help_text="How many people's current judgments it has, skips included."
+        default=0, help_text="How many people have judged it; a skip leaves it to others."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from django.apps import apps
 from django.db import models
-from django.db.models import Count, F, Q
+from django.db.models import Count, Exists, F, IntegerField, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -15,21 +17,47 @@ class PairQuerySet(models.QuerySet):
         """Pairs that still want a person's judgment."""
         return self.filter(judged__lt=F("wanted"))
 
-    def next_for(self, annotator: Annotator) -> Self:
-        """Open pairs that this annotator may be given, in order.
+    def not_seen_by(self, annotator: Annotator) -> Self:
+        """Without those that the annotator has judged or skipped."""
+        judgments = apps.get_model("annotation", "Judgment").objects
+        mine = judgments.filter(pair=OuterRef("pk"), annotator=annotator, is_current=True)
+        return self.filter(~Exists(mine))
 
-        Live leases of others count as judgments to come. The caller holds a row lock
-        (``select_for_update(skip_locked=True, of=("self",))``) on the pair it takes.
+    def with_leases(self, annotator: Annotator) -> Self:
+        """Adds ``leases``: how many other people hold the pair at this moment.
+
+        A correlated subquery and no join, so that rows may be locked ``FOR UPDATE``.
         """
-        now = timezone.now()
-        live = Q(assignments__expires_at__gt=now) & ~Q(assignments__annotator=annotator)
+        assignments = apps.get_model("annotation", "Assignment").objects
+        live = (
+            assignments.filter(pair=OuterRef("pk"), expires_at__gt=timezone.now())
+            .exclude(annotator=annotator)
+            .order_by()
+            .values("pair")
+            .annotate(n=Count("pk"))
+            .values("n")
+        )
+        return self.annotate(leases=Coalesce(Subquery(live, output_field=IntegerField()), 0))
+
+    def next_for(self, annotator: Annotator) -> Self:
+        """Open pairs that this annotator may be given, in the order of the queue."""
         return (
             self.open()
-            .filter(project=annotator.project)
-            .exclude(judgments__annotator=annotator)
-            .annotate(leases=Count("assignments", filter=live, distinct=True))
+            .filter(project=annotator.project_id)
+            .not_seen_by(annotator)
+            .with_leases(annotator)
             .filter(judged__lt=F("wanted") - F("leases"))
-            .order_by("-priority", "id")
+            .order_by("-priority", "pk")
+        )
+
+    def with_content(self) -> Self:
+        """With all that a page shows of a pair."""
+        return self.select_related(
+            "prompt",
+            "output_a__model",
+            "output_b__model",
+            "output_a__asset",
+            "output_b__asset",
         )
 
 
@@ -47,3 +75,9 @@ class JudgmentQuerySet(models.QuerySet):
 
     def by_judges(self) -> Self:
         return self.filter(annotator__kind="judge")
+
+    def with_content(self) -> Self:
+        """With all that a page shows of a judgment."""
+        return self.select_related(
+            "annotator", "pair__prompt", "pair__output_a__model", "pair__output_b__model", "run"
+        )

@@ -76,7 +76,17 @@ class Postgres:
 
     def dump(self, target: Path) -> None:
         """Write a backup that ``pg_restore`` reads (custom format, compressed)."""
-        command = [binaries() / "pg_dump", "-h", self.sockets, "-U", USER, "-Fc", "-f", target, USER]
+        command = [
+            binaries() / "pg_dump",
+            "-h",
+            self.sockets,
+            "-U",
+            USER,
+            "-Fc",
+            "-f",
+            target,
+            USER,
+        ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise ServerError(f"The backup failed: {done.stderr.strip()}")

@@ -1,0 +1,234 @@
+"""Handing out pairs and taking in verdicts: the two calls that annotators live on."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
+from steelyard.accounts.models import User
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
+
+MAX_STRENGTH = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an annotator says of a pair, against item identity (a, b)."""
+
+    uuid: UUID
+    outcome: str
+    strength: int = 0
+    """-3 to 3; negative means a is better. 0 with outcome a or b is taken as 1 step."""
+    rationale: str = ""
+    tags: list[str] = field(default_factory=list)
+    aspects: dict[str, int] = field(default_factory=dict)
+    exposure: dict[str, Any] = field(default_factory=dict)
+    duration_ms: int | None = None
+
+
+@transaction.atomic
+def annotator_for(*, user: User, project: Project) -> Annotator:
+    """The person's row in a project, made at their first visit."""
+    annotator, _ = Annotator.objects.get_or_create(
+        project=project,
+        user=user,
+        defaults={"kind": Annotator.Kind.PERSON, "name": user.username},
+    )
+    return annotator
+
+
+@transaction.atomic
+def next_pair(*, annotator: Annotator) -> Assignment | None:
+    """Lease the next pair to the annotator; their own live lease first, so that a page loaded
+    again shows the same pair in the same order.
+
+    Two annotators never hold more leases on a pair than it wants judgments: the pair's row is
+    locked while its lease is written, and rows that others have locked are passed over.
+
+    Returns:
+        the assignment, or None where nothing is left for this annotator.
+    """
+    until = timezone.now() + timedelta(seconds=annotator.project.lease_seconds)
+    if held := _held(annotator):
+        Assignment.objects.filter(pk=held.pk).update(expires_at=until)
+        return held
+    while True:
+        pair = (
+            Pair.objects.next_for(annotator)
+            .select_for_update(skip_locked=True, of=("self",))
+            .first()
+        )
+        if pair is None:
+            return None
+        # The subquery ran before the lock was ours: look again, now that nobody else can lease.
+        if not Pair.objects.next_for(annotator).filter(pk=pair.pk).exists():
+            continue
+        assignment, _ = Assignment.objects.update_or_create(
+            pair=pair,
+            annotator=annotator,
+            defaults={
+                "project": annotator.project,
+                "expires_at": until,
+                "swapped": bool(secrets.randbits(1)),
+            },
+        )
+        return assignment
+
+
+def _held(annotator: Annotator) -> Assignment | None:
+    return (
+        Assignment.objects.filter(annotator=annotator, expires_at__gt=timezone.now())
+        .select_related("pair")
+        .order_by("-leased_at")
+        .first()
+    )
+
+
+def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tuple[Judgment, bool]:
+    """Store a verdict, once.
+
+    The same UUID again is the same judgment (a client that lost the answer may simply ask again).
+    A lease that has run out is no obstacle while the pair still wants a judgment.
+
+    Returns:
+        the judgment, and whether it is new.
+
+    Raises:
+        UserError: the verdict contradicts itself, the UUID was used for another one, the
+            annotator has judged the pair already, or others have completed it meanwhile.
+    """
+    outcome, strength = checked(verdict, annotator.project)
+    if known := _replayed(annotator, pair, verdict, outcome):
+        return known, False
+    try:
+        with transaction.atomic():
+            return _store(annotator, pair, verdict, outcome, strength), True
+    except IntegrityError:
+        # a second copy of the same request was quicker
+        if known := _replayed(annotator, pair, verdict, outcome):
+            return known, False
+        raise UserError(
+            "You have judged this pair already.", code="already_judged", status=409
+        ) from None
+
+
+def checked(verdict: Verdict, project: Project) -> tuple[str, int]:
+    """The outcome and the strength, if they agree with each other and with the label scheme.
+
+    Raises:
+        UserError: naming the field and what would be right.
+    """
+    outcome, strength = verdict.outcome, verdict.strength
+    if outcome not in Outcome.values:
+        raise UserError(
+            f"outcome is {outcome!r}; it must be one of {', '.join(Outcome.values)}.",
+            field="outcome",
+        )
+    if not -MAX_STRENGTH <= strength <= MAX_STRENGTH:
+        raise UserError(f"strength is {strength}; it must be from -3 to 3.", field="strength")
+    if outcome in {Outcome.A, Outcome.B}:
+        sign = -1 if outcome == Outcome.A else 1
+        strength = strength or sign
+        if strength * sign < 0:
+            raise UserError(
+                f"outcome {outcome} does not go with strength {strength}: negative means that a "
+                "is better.",
+                field="strength",
+            )
+    elif strength:
+        raise UserError(f"outcome {outcome} has no strength; leave it 0.", field="strength")
+    scheme = project.scheme
+    for name in ("tie", "both_bad"):
+        if outcome == name and not scheme[name]:
+            raise UserError(f"This project does not use “{outcome}”.", field="outcome")
+    if scheme["rationale_required"] and outcome != Outcome.SKIP and not verdict.rationale.strip():
+        raise UserError(
+            "Say why: this project asks for a rationale with every verdict.",
+            code="rationale_required",
+            field="rationale",
+        )
+    return outcome, strength
+
+
+def _replayed(annotator: Annotator, pair: Pair, verdict: Verdict, outcome: str) -> Judgment | None:
+    known = Judgment.objects.filter(uuid=verdict.uuid).select_related("pair").first()
+    if known is None:
+        return None
+    same = (known.annotator_id, known.pair_id, known.outcome) == (annotator.pk, pair.pk, outcome)
+    if not same:
+        raise UserError(
+            "This UUID belongs to another judgment; make a new one for each verdict.",
+            code="uuid_taken",
+            status=409,
+            field="uuid",
+        )
+    return known
+
+
+def _store(
+    annotator: Annotator, pair: Pair, verdict: Verdict, outcome: str, strength: int
+) -> Judgment:
+    """Write the judgment, count it and give the lease back, all or nothing.
+
+    The pair's row is locked first, so that counting and the check against its overlap are one.
+    """
+    locked = Pair.objects.select_for_update().get(pk=pair.pk, project=annotator.project_id)
+    if Judgment.objects.current().filter(pair=locked, annotator=annotator).exists():
+        raise UserError("You have judged this pair already.", code="already_judged", status=409)
+    lease = Assignment.objects.filter(pair=locked, annotator=annotator).first()
+    if lease is None:
+        raise UserError(
+            "This pair was not given to you. Ask for the next one.", code="no_lease", status=409
+        )
+    if outcome != Outcome.SKIP:
+        _count(locked, lease, annotator)
+    judgment = Judgment.objects.create(
+        uuid=verdict.uuid,
+        project_id=annotator.project_id,
+        pair=locked,
+        annotator=annotator,
+        outcome=outcome,
+        strength=strength,
+        aspects=verdict.aspects,
+        rationale=verdict.rationale,
+        tags=verdict.tags,
+        exposure=verdict.exposure,
+        duration_ms=verdict.duration_ms,
+        swapped=lease.swapped,
+    )
+    lease.delete()
+    return judgment
+
+
+def _count(pair: Pair, lease: Assignment, annotator: Annotator) -> None:
+    """Take one of the pair's places. A live lease has kept one; a lease that ran out takes a free
+    place if there still is one."""
+    places = pair.wanted - pair.judged
+    if lease.expires_at <= timezone.now():
+        others = Assignment.objects.filter(pair=pair, expires_at__gt=timezone.now())
+        places -= others.exclude(annotator=annotator).count()
+    if places <= 0:
+        raise UserError(
+            "Your lease on this pair ran out and others have judged it meanwhile; your verdict is "
+            "not needed any more. Go on with the next pair.",
+            code="pair_taken",
+            status=409,
+        )
+    Pair.objects.filter(pk=pair.pk).update(judged=F("judged") + 1)
+
+
+def progress_of(annotator: Annotator) -> dict[str, int]:
+    """How many the annotator has judged, how many are left for them, and how many there are."""
+    mine = Judgment.objects.current().filter(annotator=annotator).exclude(outcome=Outcome.SKIP)
+    left = Pair.objects.next_for(annotator).count()
+    done = mine.count()
+    return {"done": done, "left": left, "total": done + left}
