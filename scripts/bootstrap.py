@@ -2,106 +2,284 @@
 
     python3 scripts/bootstrap.py          what the product needs
     python3 scripts/bootstrap.py --dev    and what tests and checks need
+
+An install that is whole carries a stamp, written last: the hash of all that it depends on. While
+pip works there is a mark instead, so an install that was cut short is known and made again.
 """
 
-from __future__ import annotations
-
-import errno
-import hashlib
+# ruff: noqa: E402  (the imports after the version check need a newer Python)
 import os
 import shutil
 import subprocess
 import sys
+
+
+def hand_over() -> None:
+    """Go on with a newer Python where the machine has one beside this. The code up to here must
+    be readable to old ones."""
+    for minor in range(14, 10, -1):
+        other = shutil.which("python3.%d" % minor)  # noqa: UP031
+        if other and subprocess.call([other, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+            os.execv(other, [other] + sys.argv)  # noqa: RUF005
+    sys.exit(
+        "steelyard: Python 3.11 or newer is needed, and %s is %s. Name a newer one: "  # noqa: UP031
+        "make up PYTHON=python3.12" % (sys.executable, sys.version.split()[0])
+    )
+
+
+if sys.version_info < (3, 11):  # noqa: UP036
+    hand_over()
+
+import errno
+import fcntl
+import hashlib
+import json
+import re
+import tempfile
 import time
-import venv
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-NEEDED_BYTES = 4 * 1024**3
+MARK = VENV / ".installing"
+LOCK, DEV_LOCK = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+GIGABYTE = 1024**3
+NEEDED = 4 * GIGABYTE
+AGAIN = "Then run the same command again; what was downloaded is kept."
+
+
+class Problem(Exception):
+    """The message says what is wrong and what to do."""
 
 
 def say(text: str) -> None:
-    print(f"steelyard: {text}", flush=True)  # noqa: T201
+    print(f"  install   {text}", flush=True)  # noqa: T201
 
 
-def fail(text: str) -> None:
-    sys.exit(f"steelyard: {text}")
-
-
-def stamp(lock: Path) -> Path:
+def stamp_of(lock: Path) -> Path:
     return VENV / f".installed-{lock.stem}"
 
 
 def digest(lock: Path) -> str:
-    """What an install depends on: the lock, the project's own metadata and this Python."""
-    parts = [lock.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode()]
-    return hashlib.sha256(b"\0".join([*parts, str(ROOT).encode()])).hexdigest()
+    """What an install depends on: locks, the project's own metadata, this Python, this place."""
+    files = [LOCK, *([DEV_LOCK] if lock == DEV_LOCK else [])]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    ours = [project["build-system"], project["project"], project["tool"]["hatch"]]
+    parts = [file.read_bytes() for file in files] + [json.dumps(ours, sort_keys=True).encode()]
+    parts += [f"{sys.version_info.major}.{sys.version_info.minor}".encode(), str(ROOT).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def is_installed(lock: Path) -> bool:
-    return stamp(lock).exists() and stamp(lock).read_text() == digest(lock)
+    stamp = stamp_of(lock)
+    return PYTHON.exists() and stamp.exists() and stamp.read_text() == digest(lock)
 
 
-def pip(*args: str) -> None:
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *args]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
-    )
-    started, lines = time.monotonic(), []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line)
-        word = line.split()
-        if word and word[0] in {"Collecting", "Installing", "Building"}:
-            took = time.monotonic() - started
-            say(f"{took:5.0f} s  {' '.join(word[:2])[:70]}")
-    if process.wait():
-        text = "".join(lines[-15:])
-        if "No space left" in text or "Errno 28" in text:
-            fail("the disk is full; free about 4 GB and run the same command again.")
-        fail(f"pip failed; nothing is half-kept, run the same command again.\n{text}")
+def pins(lock: Path) -> list[str]:
+    """Names in a lock and the locks that it includes."""
+    found = []
+    for line in lock.read_text().splitlines():
+        if line.startswith("-r "):
+            found += pins(lock.with_name(line[3:].strip()))
+        elif "==" in line:
+            found.append(line.split("==")[0].strip())
+    return found
+
+
+def check_disk() -> None:
+    """The environment takes 2.4 GB, and pip unpacks beside it."""
+    for folder, needed in ((ROOT, NEEDED), (Path(tempfile.gettempdir()), GIGABYTE)):
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise Problem(
+                f"{folder} has {free / GIGABYTE:.1f} GB free, and the install needs "
+                f"{needed / GIGABYTE:.0f}. Free some{'' if folder == ROOT else ', or set TMPDIR'}."
+            )
 
 
 def make_venv() -> None:
-    free = shutil.disk_usage(ROOT).free
-    if free < NEEDED_BYTES:
-        fail(f"{free / 1e9:.1f} GB are free beside {ROOT.name}; the install needs about 4.")
-    if VENV.exists() and not PYTHON.exists():
-        say("an earlier install did not finish; starting it again")
+    """An environment that starts; one that an install was cut short in is made anew."""
+    if MARK.exists() or (VENV.exists() and not PYTHON.exists()):
+        say("an earlier install did not finish; making it anew")
         shutil.rmtree(VENV)
-    if not VENV.exists():
-        say("making .venv")
-        venv.create(VENV, with_pip=True)
+    elif VENV.exists() and version_of(PYTHON) != sys.version_info[:2]:
+        say("the environment is another Python's; making it anew")
+        shutil.rmtree(VENV)
+    if VENV.exists():
+        return
+    say(f"making .venv with Python {sys.version.split()[0]}")
+    VENV.mkdir()
+    MARK.touch()
+    done = run([sys.executable, "-m", "venv", str(VENV)])
+    if done.returncode:
+        shutil.rmtree(VENV, ignore_errors=True)
+        if "ensurepip" in done.stdout:
+            raise Problem(
+                f"{sys.executable} cannot make environments: its venv module comes apart from it. "
+                "On Debian and Ubuntu: apt install python3-venv. Or name another Python: "
+                "make up PYTHON=…"
+            )
+        raise failure("making the environment", done.stdout)
+
+
+def version_of(python: Path) -> "tuple[int, ...]":
+    done = run([str(python), "-c", "import sys; print(*sys.version_info[:2])"])
+    return tuple(int(part) for part in done.stdout.split()) if done.returncode == 0 else ()
+
+
+def run(command: "list[str]") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def pip(*words: str, total: int = 0) -> None:
+    """Run pip in the environment and tell how far it is.
+
+    Raises:
+        Problem: it failed; the message ends with what it said.
+    """
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
+    process = subprocess.Popen(
+        [*command, "--progress-bar", "off"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    )
+    lines: list[str] = []
+    try:
+        assert process.stdout is not None
+        progress = Progress(total)
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            progress.tell(line)
+        if process.wait():
+            raise failure("pip", "\n".join(lines[-12:]))
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Progress:
+    """Says a line at the start of each long thing, and otherwise one every few seconds."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.found = 0
+        self.started = self.told = time.monotonic()
+
+    def tell(self, line: str) -> None:
+        self.found += line.startswith("Collecting ")
+        now = time.monotonic()
+        if line.startswith("Installing collected"):
+            self._say(f"unpacking {self.total or 'the'} packages, a minute or so")
+            return
+        match = re.match(r"\s+Downloading (\S+?)-(\S+?)-\S+ \((\d+)(?:\.\d+)? ([MG]B)", line)
+        if match:
+            name, version, size, unit = match.groups()
+            if unit == "GB" or int(size) >= 20 or now - self.told > 3:
+                self._say(f"{self._count()}downloading {name} {version}, {size} {unit}")
+        elif now - self.told > 3 and line.startswith("Collecting "):
+            self._say(f"{self._count()}{line.split()[1]}")
+
+    def _count(self) -> str:
+        return f"{self.found:3d} of {self.total}  " if self.total else ""
+
+    def _say(self, text: str) -> None:
+        self.told = time.monotonic()
+        say(f"{self.told - self.started:4.0f} s  {text}")
+
+
+def failure(what: str, output: str) -> Problem:
+    """The problem behind what a command printed before it failed."""
+    if "No space left" in output or "Errno 28" in output:
+        return disk_full()
+    indented = "\n".join(f"    {line}" for line in output.strip().splitlines()[-12:])
+    if "Temporary failure in name resolution" in output or "Failed to establish" in output:
+        return Problem(f"no package index could be reached. {AGAIN}\n{indented}")
+    return Problem(f"{what} failed:\n{indented}\n  Mend what it names. {AGAIN}")
+
+
+def disk_full() -> Problem:
+    free = shutil.disk_usage(ROOT).free / GIGABYTE
+    return Problem(
+        f"the disk is full ({free:.1f} GB free at {ROOT}, and the install needs "
+        f"{NEEDED / GIGABYTE:.0f}). Free some. {AGAIN}"
+    )
 
 
 def install(lock: Path) -> None:
-    say(f"installing {lock.name} (the first time takes minutes)")
-    stamp(lock).unlink(missing_ok=True)
-    pip("install", "--no-deps", "-r", str(lock))
-    pip("install", "--no-deps", "--no-build-isolation", "-e", ".")
-    stamp(lock).write_text(digest(lock))
+    stamps = list(VENV.glob(".installed-*"))
+    if stamps and not stamp_of(lock).exists():
+        say("adding what tests and checks need")
+    elif stamps:
+        say(f"{lock.name} or pyproject.toml has changed; bringing the environment up to date")
+    else:
+        say(f"{len(pins(lock))} packages from {lock.name}; the first time takes minutes")
+    MARK.touch()
+    for stamp in stamps:
+        stamp.unlink()
+    pip("install", "--no-deps", "-r", str(lock), total=len(pins(lock)))
+    # Which libraries torch needs depends on its build: those for CUDA come as packages, and the
+    # lock, made for every machine, cannot name them.
+    torch = next(line for line in LOCK.read_text().splitlines() if line.startswith("torch=="))
+    pip("install", torch, "--constraint", str(LOCK))
+    pip("install", "--no-deps", "--no-build-isolation", "--editable", ".")
+    for done in {LOCK, lock}:
+        stamp_of(done).write_text(digest(done))
+    MARK.unlink()
 
 
-def main() -> None:
-    if sys.version_info < (3, 11):
-        fail(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Set PYTHON=…")
-    lock = ROOT / ("requirements-dev.lock" if "--dev" in sys.argv else "requirements.lock")
+@contextmanager
+def alone() -> "Iterator[None]":
+    """One install at a time in this checkout; the folder itself is the lock."""
+    handle = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another install is at work in this checkout; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def main(words: "list[str]") -> None:
+    lock = DEV_LOCK if "--dev" in words else LOCK
     if is_installed(lock):
         return
-    try:
+    started = time.monotonic()
+    with alone():
+        if is_installed(lock):
+            return
+        if not VENV.exists() or MARK.exists():
+            check_disk()
         make_venv()
         install(lock)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            fail("the disk is full; free about 4 GB and run the same command again.")
-        raise
-    except KeyboardInterrupt:
-        fail("stopped; run the same command again to go on.")
-    say("installed")
+    say(f"done ({time.monotonic() - started:.0f} s)")
 
 
 if __name__ == "__main__":
-    os.chdir(ROOT)
-    main()
+    try:
+        main(sys.argv[1:])
+    except Problem as problem:
+        sys.exit(f"steelyard: {problem}")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            sys.exit(f"steelyard: {disk_full()}")
+        raise
+    except KeyboardInterrupt:
+        sys.exit(f"steelyard: stopped. {AGAIN}")

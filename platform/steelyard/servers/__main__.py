@@ -44,17 +44,21 @@ def obey(verb: str, file: Path | None) -> list[str]:
         ServerError: it could not be done.
     """
     data = data_dir()
-    servers = (Postgres(data), Valkey(data))
+    postgres, valkey = Postgres(data), Valkey(data)
     if file is not None:
-        return [_save_or_restore(verb, file.expanduser().resolve(), servers[0])]
-    for server in servers:
+        return [_save_or_restore(verb, file.expanduser().resolve(), postgres)]
+    servers: list[tuple[Postgres | Valkey, str]] = [
+        (postgres, database_url(data)),
+        (valkey, broker_url(data)),
+    ]
+    for server, _ in servers:
         if verb == "start":
             server.start()
         elif verb == "stop":
             server.stop()
     return [
         f"{address}  {'answers' if server.is_ready() else 'is stopped'}"
-        for server, address in zip(servers, (database_url(data), broker_url(data)), strict=True)
+        for server, address in servers
     ]
 
 
