@@ -2,8 +2,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A command line that has servers of its own, fresh and gone afterwards.
 WITH_SERVERS := $(BIN)/python -m steelyard.servers.test_env
+CHECKS := format lint imports types migrations templates layout
 
-.PHONY: help up test check bench fmt
+.PHONY: help up test check bench fmt dev $(CHECKS:%=check-%)
 
 help: ## these lines
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -12,25 +13,32 @@ up: ## start Steelyard: servers, web, worker and the demo; Ctrl-C stops all
 	@$(PYTHON) scripts/bootstrap.py
 	@exec $(BIN)/python -m steelyard.servers.up
 
-test: ## all tests, on a real PostgreSQL and broker; ARGS="tests/runs -q" for some
+dev:
 	@$(PYTHON) scripts/bootstrap.py --dev
+
+test: dev ## all tests, on a real PostgreSQL and broker; ARGS="tests/runs -q" for some
 	$(WITH_SERVERS) $(BIN)/python -m pytest $(ARGS)
 
-check: ## format, lint, types, import contracts, migrations, templates, layout
-	@$(PYTHON) scripts/bootstrap.py --dev
+check: $(CHECKS:%=check-%) ## format, lint, types, import contracts, migrations, templates, layout
+
+check-format: dev
 	$(BIN)/ruff format --check .
+check-lint: dev
 	$(BIN)/ruff check .
+check-imports: dev
 	$(BIN)/lint-imports
+check-types: dev
 	$(BIN)/mypy
+check-migrations: dev
 	$(WITH_SERVERS) $(BIN)/python manage.py makemigrations --check --dry-run
+check-templates: dev
 	$(BIN)/python manage.py check_templates
+check-layout: dev
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
-bench: ## every benchmark; each prints a ratio
-	@$(PYTHON) scripts/bootstrap.py --dev
+bench: dev ## every benchmark; each prints a ratio
 	@for file in tests/benchmarks/bench_*.py; do $(WITH_SERVERS) $(BIN)/python $$file || exit 1; done
 
-fmt: ## format and mend what can be mended
-	@$(PYTHON) scripts/bootstrap.py --dev
+fmt: dev ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

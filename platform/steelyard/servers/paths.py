@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def data_dir() -> Path:
-    """The folder named by STEELYARD_DATA, or ``var`` beside the code."""
-    return Path(os.environ.get("STEELYARD_DATA") or ROOT / "var").expanduser().resolve()
+    """The folder that STEELYARD_DATA names (from the checkout on, where relative), or ``var``."""
+    return (ROOT / Path(os.environ.get("STEELYARD_DATA") or "var").expanduser()).resolve()
 
 
 def socket_dir(data: Path) -> Path:
