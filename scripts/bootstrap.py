@@ -34,8 +34,10 @@ import errno
 import fcntl
 import hashlib
 import json
+import queue
 import re
 import tempfile
+import threading
 import time
 import tomllib
 from collections.abc import Iterator
@@ -144,7 +146,7 @@ def run(command: "list[str]") -> "subprocess.CompletedProcess[str]":
 
 
 def pip(*words: str, total: int = 0) -> None:
-    """Run pip in the environment and tell how far it is.
+    """Run pip in the environment and tell how far it is, where there is a total.
 
     Raises:
         Problem: it failed; the message ends with what it said.
@@ -157,45 +159,55 @@ def pip(*words: str, total: int = 0) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
+        close_fds=False,
     )
-    lines: list[str] = []
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()])
+    reader.start()
+    kept: list[str] = []
+    progress = Progress(total)
     try:
-        assert process.stdout is not None
-        progress = Progress(total)
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            progress.tell(line)
+        while reader.is_alive() or not lines.empty():
+            try:
+                line = lines.get(timeout=1)
+            except queue.Empty:
+                line = ""
+            kept = [*kept[-20:], *([line.rstrip()] if line else [])]
+            if total:
+                progress.tell(line)
         if process.wait():
-            raise failure("pip", "\n".join(lines[-12:]))
+            raise failure("pip", "\n".join(kept))
     finally:
         process.kill()
         process.wait()
 
 
 class Progress:
-    """Says a line at the start of each long thing, and otherwise one every few seconds."""
+    """A line every few seconds, and one at the start of each big download."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.found = 0
+        self.asked = 0
+        self.unpacking = False
         self.started = self.told = time.monotonic()
 
     def tell(self, line: str) -> None:
-        self.found += line.startswith("Collecting ")
-        now = time.monotonic()
-        if line.startswith("Installing collected"):
-            self._say(f"unpacking {self.total or 'the'} packages, a minute or so")
-            return
+        """What pip printed; empty when it printed nothing for a second."""
+        self.asked += line.startswith("Collecting ")
         match = re.match(r"\s+Downloading (\S+?)-(\S+?)-\S+ \((\d+)(?:\.\d+)? ([MG]B)", line)
-        if match:
-            name, version, size, unit = match.groups()
-            if unit == "GB" or int(size) >= 20 or now - self.told > 3:
-                self._say(f"{self._count()}downloading {name} {version}, {size} {unit}")
-        elif now - self.told > 3 and line.startswith("Collecting "):
-            self._say(f"{self._count()}{line.split()[1]}")
-
-    def _count(self) -> str:
-        return f"{self.found:3d} of {self.total}  " if self.total else ""
+        if line.startswith("Installing collected"):
+            self.unpacking = True
+            self._say(f"{self.total} packages are here; unpacking them takes a minute or so")
+        elif match and (match.group(4) == "GB" or int(match.group(3)) >= 20):
+            self._say(
+                "{:3d} of {}  downloading {} {}, {} {}".format(
+                    self.asked, self.total, *match.groups()
+                )
+            )
+        elif time.monotonic() - self.told > 10:
+            unpacked = len(list(VENV.glob("lib/*/site-packages/*.dist-info")))
+            done = f"unpacked {unpacked}" if self.unpacking else f"found {self.asked}"
+            self._say(f"{done} of {self.total}")
 
     def _say(self, text: str) -> None:
         self.told = time.monotonic()
@@ -244,8 +256,12 @@ def install(lock: Path) -> None:
 
 @contextmanager
 def alone() -> "Iterator[None]":
-    """One install at a time in this checkout; the folder itself is the lock."""
+    """One install at a time in this checkout; the folder itself is the lock.
+
+    pip inherits it: where only we are killed, the next start waits until pip has ended too.
+    """
     handle = os.open(ROOT, os.O_RDONLY)
+    os.set_inheritable(handle, True)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -33,6 +33,7 @@ USER = "steelyard"
 PORT = "5432"
 _UNPRIVILEGED = "steelyard-postgres"
 _READY, _REFUSES = 0, 1
+START_SECONDS = 60
 _OPTIONS = {
     "port": PORT,
     "listen_addresses": "",
@@ -175,7 +176,7 @@ class Postgres:
             wait_until(lambda: self.is_ready() or server.poll() is not None, 55)
             return self.is_ready()
 
-        if not wait_until(attempt, 60):
+        if not wait_until(attempt, START_SECONDS):
             raise ServerError(f"PostgreSQL did not start. {self.log} ends:\n{tail(self.log)}")
 
     def _create_database(self) -> None:
