@@ -1,4 +1,5 @@
-"""Reader of the crowd comparisons by Dmitry Ustalov and llmonitor.com (CC BY 4.0).
+"""Reader of the crowd comparisons by Dmitry Ustalov and llmonitor.com (CC BY 4.0: name them
+wherever the data are shown).
 
 A folder with ``pairs-crowd.jsonl``, ``crowd-comparisons.csv``, ``models.jsonl`` (their names) and,
 for the AI judges, ``gpt3-crowd-comparisons.csv`` and ``gpt4-crowd-comparisons.csv``.
@@ -12,69 +13,96 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from annotation.formats.records import ImportedRecord, ImportedVote
 from steelyard.lib.errors import UserError
 
+ATTRIBUTION = "Crowd comparisons by Dmitry Ustalov and llmonitor.com, CC BY 4.0"
+PAIRS, CROWD, MODELS = "pairs-crowd.jsonl", "crowd-comparisons.csv", "models.jsonl"
+_JUDGES = {"gpt3-crowd-comparisons.csv": "gpt-3.5", "gpt4-crowd-comparisons.csv": "gpt-4"}
 _OUTCOME = {"left": ("a", -1), "right": ("b", 1), "tie": ("tie", 0)}
-_JUDGES = {"gpt3-crowd-comparisons.csv": "GPT-3", "gpt4-crowd-comparisons.csv": "GPT-4"}
 
 
 def read(folder: Path) -> Iterator[ImportedRecord]:
     """One record a pair, with the crowd's votes and the judges'.
 
     Raises:
-        UserError: a file is missing, or a vote is none of left, right, tie.
+        UserError: a file or a column is missing, a line is no JSON, a vote is none of left,
+            right, tie or is about an unknown pair, or a pair names an unknown model.
     """
-    names = {m["id"]: m["name"] for m in _json_lines(folder / "models.jsonl")}
+    names = {row["id"]: row["name"] for _, row in _json_lines(folder / MODELS, "id", "name")}
     votes = _votes(folder)
-    for number, row in enumerate(_json_lines(folder / "pairs-crowd.jsonl"), 1):
+    needed = ("id", "text", "type", "model_x", "result_x", "model_y", "result_y")
+    for place, row in _json_lines(folder / PAIRS, *needed):
+        for side in ("model_x", "model_y"):
+            if row[side] not in names:
+                raise _wrong(place, f"{side} {row[side]!r} is not in {MODELS}.")
         yield ImportedRecord(
-            place=f"pairs-crowd.jsonl, line {number}",
+            place=place,
             messages=[{"role": "user", "content": row["text"]}],
             text_a=row["result_x"],
             text_b=row["result_y"],
             model_a=names[row["model_x"]],
             model_b=names[row["model_y"]],
             category=row["type"],
-            votes=votes[str(row["id"])],
+            votes=votes.pop(str(row["id"]), []),
         )
+    if votes:
+        raise _wrong(CROWD, f"there are votes on pair {min(votes)}, which is not in {PAIRS}.")
 
 
 def _votes(folder: Path) -> dict[str, list[ImportedVote]]:
     votes: dict[str, list[ImportedVote]] = defaultdict(list)
-    for row in _csv(folder / "crowd-comparisons.csv"):
-        votes[row["id"]].append(_vote(row, f"worker {row['worker']}", "person"))
+    for place, row in _csv(folder / CROWD, "id", "worker", "winner"):
+        votes[row["id"]].append(_vote(place, row, f"worker {row['worker']}", "person"))
     for file, judge in _JUDGES.items():
         if (folder / file).exists():
-            for row in _csv(folder / file):
-                votes[row["id"]].append(_vote(row, judge, "judge"))
+            for place, row in _csv(folder / file, "id", "winner"):
+                votes[row["id"]].append(_vote(place, row, judge, "judge"))
     return votes
 
 
-def _vote(row: dict[str, str], annotator: str, kind: str) -> ImportedVote:
+def _vote(place: str, row: dict[str, str], annotator: str, kind: str) -> ImportedVote:
     if row["winner"] not in _OUTCOME:
-        raise UserError(
-            f"Pair {row['id']}: winner is {row['winner']!r}; it must be left, right or tie."
-        )
+        raise _wrong(place, f"winner is {row['winner']!r}; it must be left, right or tie.")
     outcome, strength = _OUTCOME[row["winner"]]
     return ImportedVote(annotator=annotator, kind=kind, outcome=outcome, strength=strength)
 
 
-def _open(path: Path) -> Path:
-    if not path.exists():
+def _wrong(place: str, message: str) -> UserError:
+    return UserError(f"{place}: {message}", code="bad_line")
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
         raise UserError(
-            f"{path.parent.name} has no {path.name}; is it the folder of the crowd data?"
+            f"There is no {path.name} in {path.parent}; is it the folder of the crowd comparisons? "
+            f"It must hold {PAIRS}, {CROWD} and {MODELS}.",
+            code="no_such_file",
         )
     return path
 
 
-def _json_lines(path: Path) -> Iterator[dict]:
-    with _open(path).open() as stream:
-        for line in stream:
-            yield json.loads(line)
+def _json_lines(path: Path, *keys: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    with _existing(path).open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, 1):
+            place = f"{path.name}, line {number}"
+            try:
+                row = json.loads(line)
+            except ValueError:
+                raise _wrong(place, "this is not JSON; each line must be one object.") from None
+            missing = [key for key in keys if not isinstance(row, dict) or row.get(key) is None]
+            if missing:
+                raise _wrong(place, f"there is no “{missing[0]}”; needed are {', '.join(keys)}.")
+            yield place, row
 
 
-def _csv(path: Path) -> Iterator[dict[str, str]]:
-    with _open(path).open(newline="") as stream:
-        yield from csv.DictReader(stream)
+def _csv(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
+    with _existing(path).open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [name for name in columns if name not in (reader.fieldnames or [])]
+        if missing:
+            raise _wrong(path.name, f"there is no column “{missing[0]}”.")
+        for row in reader:
+            yield f"{path.name}, line {reader.line_num}", row

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+Messages = list[dict[str, str]]
+
 
 @dataclass(frozen=True)
 class ImportedVote:
@@ -25,11 +27,21 @@ class ImportedRecord:
     """A prompt, two outputs and the votes on them."""
 
     place: str
-    """Where in the file, for error messages: ``line 12``."""
-    messages: list[dict[str, str]]
+    """Where in the file, to begin an error message with: ``Line 12``."""
+    messages: Messages
     text_a: str
     text_b: str
     model_a: str
     model_b: str
     category: str = ""
     votes: list[ImportedVote] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ImportedPrompt:
+    """A prompt to be kept for evaluation."""
+
+    place: str
+    messages: Messages
+    category: str = ""
+    reference_answer: str = ""

@@ -1,0 +1,31 @@
+"""Reader of held-out prompts: one a line.
+
+::
+
+    {"prompt": "…" or [{"role", "content"}], "category": "…", "reference_answer": "…"}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from annotation.formats.jsonl import lines
+from annotation.formats.records import ImportedPrompt
+
+KEYS = ("prompt", "category", "reference_answer")
+
+
+def read(data: bytes) -> Iterator[ImportedPrompt]:
+    """One prompt a line.
+
+    Raises:
+        UserError: with the line and the key that is wrong, and what would be right.
+    """
+    for line in lines(data):
+        line.only(*KEYS)
+        yield ImportedPrompt(
+            place=line.place,
+            messages=line.messages("prompt"),
+            category=line.name("category", default=""),
+            reference_answer=line.text("reference_answer", default=""),
+        )
