@@ -1,7 +1,10 @@
-"""The two ways into the registry: committing a version and registering a model."""
+"""The ways into the registry: committing a version, registering and adding a model."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import shutil
 import uuid
@@ -20,9 +23,13 @@ from steelyard.lib.records import SCHEMA_VERSION, PreferenceRecord, canonical_li
 from steelyard.lib.rundir import write_atomically
 from steelyard.projects.models import Project
 from steelyard.registry.models import Dataset, DatasetVersion, ModelVersion
+from steelyard.registry.sources import check_source
 from steelyard.runs.models import Run
 
+NAME_LIMIT = 200
 
+
+@transaction.atomic
 def register_model(
     *,
     project: Project,
@@ -41,8 +48,9 @@ def register_model(
     """Register a model version; the same one again is the same row.
 
     Raises:
-        UserError: the project has another model of that name.
+        UserError: the project has another model of that name, or the name is none.
     """
+    name = _checked_name(name)
     values: dict[str, Any] = {
         "modality": modality,
         "family": family,
@@ -58,7 +66,7 @@ def register_model(
     )
     if not created and any(getattr(model, field) != value for field, value in values.items()):
         raise UserError(
-            f"This project has another model called {name}; choose another name.",
+            f"This project has another model called “{name}”; choose another name.",
             code="model_name_taken",
             status=409,
             field="name",
@@ -66,9 +74,72 @@ def register_model(
     return model
 
 
+def add_model(
+    *,
+    project: Project,
+    name: str,
+    family: str,
+    source: str,
+    endpoint_model: str = "",
+    api_key: str = "",
+    by: User | None,
+) -> ModelVersion:
+    """Register a model that somebody names by hand: a folder, a hub name or an endpoint.
+
+    Args:
+        source: local path or hub name; for an endpoint its base URL.
+        endpoint_model: what the endpoint calls the model.
+        api_key: the endpoint's key; no page, no API answer and no run.json ever shows it.
+
+    Raises:
+        UserError: the source is none that this family can load, naming what is missing.
+    """
+    source = check_source(
+        modality=project.modality, family=family, source=source.strip(), model=endpoint_model
+    )
+    options: dict[str, Any] = {}
+    if endpoint_model:
+        options["model"] = endpoint_model
+    if api_key:
+        options["api_key"] = api_key
+    return register_model(
+        project=project,
+        name=name,
+        modality=project.modality,
+        family=family,
+        source=source,
+        options=options,
+        by=by,
+    )
+
+
+@transaction.atomic
+def set_api_key(*, model: ModelVersion, api_key: str) -> None:
+    """Replace an endpoint's key; an empty one takes it away. The model stays what it is."""
+    if model.family != "endpoint":
+        raise UserError(f"{model.name} is no endpoint and needs no key.", field="api_key")
+    locked = ModelVersion.objects.select_for_update().get(pk=model.pk)
+    options = {key: value for key, value in locked.options.items() if key != "api_key"}
+    if api_key:
+        options["api_key"] = api_key
+    ModelVersion.objects.filter(pk=model.pk).update(options=options)
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if not name or any(sign < " " for sign in name):
+        raise UserError("A model needs a name of one line.", field="name")
+    if len(name) > NAME_LIMIT:
+        raise UserError(f"A model's name has at most {NAME_LIMIT} characters.", field="name")
+    return name
+
+
 def rows_digest(records: list[PreferenceRecord]) -> str:
     """SHA-256 over the records' canonical lines, in the order given."""
-    return digest_of([line.decode() for line in canonical_lines(records)])
+    hasher = hashlib.sha256()
+    for line in canonical_lines(records):
+        hasher.update(line)
+    return hasher.hexdigest()
 
 
 @transaction.atomic
@@ -93,15 +164,13 @@ def commit_version(
         counts: rows by split and what was left out by reason.
 
     Raises:
-        UserError: the dataset has this very version already.
+        UserError: there are no records, or the dataset has this very version already.
     """
+    if not records:
+        raise UserError("A version needs at least one row.", code="empty_version")
     # the lock makes numbers of one dataset follow one another
     Project.objects.select_for_update().get(pk=project.pk)
-    dataset, _ = Dataset.objects.get_or_create(
-        project=project,
-        slug=slugify(dataset_name)[:80] or "dataset",
-        defaults={"name": dataset_name},
-    )
+    dataset = _dataset(project, dataset_name)
     identity = {
         "schema": SCHEMA_VERSION,
         "recipe": recipe,
@@ -111,12 +180,12 @@ def commit_version(
     digest = digest_of(identity)
     if same := dataset.versions.filter(digest=digest).first():
         raise UserError(
-            f"Nothing has changed since {same}: the same votes and recipe make the same version.",
+            f"This equals {same}: the same votes and recipe make the same version. "
+            "Collect more votes or change the recipe.",
             code="version_exists",
             status=409,
         )
     last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
-    file = store_version(digest, identity, records)
     return DatasetVersion.objects.create(
         project=project,
         dataset=dataset,
@@ -124,32 +193,64 @@ def commit_version(
         digest=digest,
         parent=dataset.versions.filter(number=last).first(),
         recipe=recipe,
-        manifest={**identity, "digest": digest, "files": [file]},
-        note=note,
+        manifest=store_version(digest, identity, records),
+        note=note[:300],
         created_by=by,
     )
+
+
+def _dataset(project: Project, name: str) -> Dataset:
+    name = " ".join(name.split())
+    if not name or len(name) > NAME_LIMIT:
+        raise UserError(
+            f"A dataset needs a name of at most {NAME_LIMIT} characters.", field="dataset_name"
+        )
+    # letters outside ASCII stay in the name; the slug falls back to a part of the name's hash
+    slug = slugify(name)[:80] or f"dataset-{digest_of(name)[:8]}"
+    dataset, _ = Dataset.objects.get_or_create(project=project, slug=slug, defaults={"name": name})
+    return dataset
 
 
 def store_version(
     digest: str, identity: dict[str, Any], records: list[PreferenceRecord]
 ) -> dict[str, Any]:
-    """Write the Parquet file and the manifest; returns the file's name, size and hash.
+    """Write the Parquet file and the manifest into the folder of that digest.
 
-    The folder appears whole or not at all; one that is there already is left as it is.
+    The folder appears whole or not at all; one that is there already holds the same content and is
+    left as it is.
+
+    Returns:
+        the manifest: identity, digest, the Parquet file's name, size and hash, and the media.
     """
     target = Path(settings.VERSIONS_DIR) / digest
+    if (target / "manifest.json").exists():
+        return json.loads((target / "manifest.json").read_bytes())
     partial = target.with_name(f".{digest}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True)
     try:
-        write_parquet(records, partial / "rows.parquet")
-        sha256 = sha256_file(partial / "rows.parquet")
-        (partial / "rows.parquet").rename(partial / f"{sha256}.parquet")
-        size = (partial / f"{sha256}.parquet").stat().st_size
-        file = {"name": f"{sha256}.parquet", "sha256": sha256, "size": size}
-        manifest = canonical_json({**identity, "digest": digest, "files": [file]})
-        write_atomically(partial / "manifest.json", manifest)
-        if not target.exists():
+        manifest = {
+            **identity,
+            "digest": digest,
+            "files": [_write_rows(records, partial)],
+            "media": sorted(
+                {sha for r in records for sha in (r.chosen_media, r.rejected_media) if sha}
+            ),
+        }
+        write_atomically(partial / "manifest.json", canonical_json(manifest))
+        # fails where another commit of the same content was quicker, whose folder serves as well
+        with contextlib.suppress(OSError):
             os.rename(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return file
+    return json.loads((target / "manifest.json").read_bytes())
+
+
+def _write_rows(records: list[PreferenceRecord], folder: Path) -> dict[str, Any]:
+    """One Parquet file named by its hash, on disk when this returns."""
+    path = folder / "rows.parquet"
+    write_parquet(records, path)
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+    sha256 = sha256_file(path)
+    named = path.rename(folder / f"{sha256}.parquet")
+    return {"name": named.name, "sha256": sha256, "size": named.stat().st_size}

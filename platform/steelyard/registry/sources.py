@@ -1,0 +1,144 @@
+"""Whether a model can be loaded from where somebody says it is, told before hours are spent.
+
+Only looks at names and small files: no weights are read and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Modality
+from steelyard.registry.models import ModelFamily
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+FAMILIES = {
+    Modality.TEXT: [ModelFamily.CAUSAL_LM, ModelFamily.ENDPOINT],
+    Modality.IMAGE: [ModelFamily.CLASS_UNET, ModelFamily.STABLE_DIFFUSION],
+    Modality.VIDEO: [],
+}
+"""Which families can be added by hand to a project of a modality."""
+
+
+def check_source(*, modality: str, family: str, source: str, model: str = "") -> str:
+    """The source as it is to be kept.
+
+    Raises:
+        UserError: naming the field and what would be right.
+    """
+    known = FAMILIES[Modality(modality)]
+    if family not in known:
+        names = ", ".join(known) or "none yet: its outputs come in by import"
+        raise UserError(
+            f"A {modality} project takes no model of family {family!r}; it takes {names}.",
+            field="family",
+        )
+    if family == ModelFamily.ENDPOINT:
+        return _endpoint(source, model)
+    if not source:
+        raise UserError("Give the model's folder or its hub name.", field="source")
+    if source.startswith(("/", ".", "~")):
+        return _folder(Path(source).expanduser(), family)
+    if not _HUB_NAME.fullmatch(source) or ".." in source or len(source) > 96:
+        raise UserError(
+            f"“{source}” is neither a folder nor a hub name. A folder begins with “/”; a hub name "
+            "looks like “organisation/model”.",
+            code="bad_model_name",
+            field="source",
+        )
+    return source
+
+
+def _endpoint(source: str, model: str) -> str:
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UserError(
+            "An endpoint's source is its base URL, such as http://localhost:8000/v1.",
+            field="source",
+        )
+    if parts.username or parts.password or parts.query:
+        raise UserError(
+            "Leave user, password and query out of the URL; the key has a field of its own.",
+            field="source",
+        )
+    if not model:
+        raise UserError(
+            "Say what the endpoint calls the model, as in its list of models.",
+            field="endpoint_model",
+        )
+    return source.rstrip("/")
+
+
+def _folder(path: Path, family: str) -> str:
+    if not path.is_dir():
+        raise UserError(
+            f"There is no folder {path} on this server.", code="no_such_model", field="source"
+        )
+    path = path.resolve()
+    if family == ModelFamily.STABLE_DIFFUSION:
+        _need(path, "model_index.json", "a diffusers pipeline")
+    elif family == ModelFamily.CLASS_UNET:
+        _need(path, "config.json", "a diffusers UNet")
+        _need_safetensors(path)
+    else:
+        _need(path, "config.json", "a transformers model")
+        _need_safetensors(path)
+        _need_chat_template(path)
+    return str(path)
+
+
+def _need(path: Path, name: str, what: str) -> None:
+    if not (path / name).is_file():
+        raise UserError(
+            f"{path} has no {name}; it is not {what}.", code="not_a_model", field="source"
+        )
+
+
+def _need_safetensors(path: Path) -> None:
+    if any(path.glob("*.safetensors")):
+        return
+    if any(path.glob("*.bin")):
+        raise UserError(
+            f"The weights in {path} are pickled (.bin), which could run code. Convert them to "
+            "safetensors: load the model and call save_pretrained.",
+            code="pickled_weights",
+            field="source",
+        )
+    raise UserError(
+        f"{path} has no .safetensors file, so no weights.", code="not_a_model", field="source"
+    )
+
+
+def _need_chat_template(path: Path) -> None:
+    if not (path / "tokenizer_config.json").is_file():
+        raise UserError(
+            f"{path} has no tokenizer_config.json; save the tokenizer beside the model.",
+            code="no_tokenizer",
+            field="source",
+        )
+    if (path / "chat_template.jinja").exists() or (path / "chat_template.json").exists():
+        return
+    if not _json(path / "tokenizer_config.json").get("chat_template"):
+        raise UserError(
+            f"The tokenizer in {path} has no chat template. Use an instruct model, or save a "
+            "tokenizer with its chat_template set.",
+            code="no_chat_template",
+            field="source",
+        )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is not a JSON object.", code="not_a_model", field="source")
+    return value
