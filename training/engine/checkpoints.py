@@ -1,0 +1,156 @@
+"""Points to resume from: whole or absent, never pickled.
+
+::
+
+    checkpoints/step-00000050/ parameters.safetensors   what is trained, by name, float32
+                               optimizer.safetensors    AdamW's moments and counts
+                               state.json               step, the run's fingerprint, more
+
+A checkpoint is written under a hidden name, flushed, then renamed; a process killed half-way
+leaves only a folder that the next one removes. There is no random state in it: every draw of a
+recipe is a function of (seed, step, row), so step and seed are enough to go on to the same curve.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from steelyard.lib.errors import UserError
+from steelyard.lib.hashing import digest_of
+from steelyard.lib.rundir import RunDir
+
+KEEP = 2
+_PARTIAL = ".partial-"
+
+
+def fingerprint(rundir: RunDir) -> str:
+    """What a checkpoint must agree on to be resumed: the run's inputs and settings."""
+    spec = rundir.spec()
+    return digest_of(
+        {key: spec.get(key) for key in ("recipe", "config", "seed", "base", "dataset")}
+    )
+
+
+def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The parameters that are trained, by name; tied ones once."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def save_checkpoint(
+    rundir: RunDir,
+    *,
+    step: int,
+    parameters: Mapping[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any] | None = None,
+) -> Path:
+    """Write the state after ``step`` optimiser steps and drop all but the newest two.
+
+    Args:
+        parameters: as :func:`trainable` gives them; the optimiser holds exactly these.
+        state: what else the recipe needs back; JSON values.
+    """
+    final = rundir.checkpoints / f"step-{step:08d}"
+    if final.exists():
+        return final
+    rundir.checkpoints.mkdir(parents=True, exist_ok=True)
+    partial = rundir.checkpoints / f"{_PARTIAL}{step:08d}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    _save(partial / "parameters.safetensors", {n: p.detach() for n, p in parameters.items()})
+    _save(partial / "optimizer.safetensors", _optimizer_tensors(parameters, optimizer))
+    body = {"step": step, "fingerprint": fingerprint(rundir), "state": state or {}}
+    _write(partial / "state.json", json.dumps(body).encode())
+    partial.rename(final)
+    _sync(rundir.checkpoints)
+    _drop_old(rundir.checkpoints)
+    return final
+
+
+def resume(
+    rundir: RunDir,
+    *,
+    parameters: Mapping[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+) -> tuple[int, dict[str, Any]]:
+    """Load the newest checkpoint into the parameters and the optimiser.
+
+    Returns:
+        The number of steps done and the recipe's own state; (0, {}) where there is none.
+
+    Raises:
+        UserError: the checkpoint was made with other inputs or settings.
+    """
+    for leftover in rundir.checkpoints.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    complete = sorted(rundir.checkpoints.glob("step-*"))
+    if not complete:
+        return 0, {}
+    folder = complete[-1]
+    body = json.loads((folder / "state.json").read_text())
+    if body["fingerprint"] != fingerprint(rundir):
+        raise UserError(
+            f"The checkpoint {folder.name} was made with other settings or data than run.json "
+            "now says. Start a new run instead of changing this one.",
+            code="other_run",
+        )
+    saved = load_file(folder / "parameters.safetensors")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(saved[name])
+    _restore_optimizer(parameters, optimizer, load_file(folder / "optimizer.safetensors"))
+    return body["step"], body["state"]
+
+
+def _optimizer_tensors(
+    parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}|{key}": torch.as_tensor(value)
+        for name, parameter in parameters.items()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _restore_optimizer(
+    parameters: Mapping[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    saved: dict[str, torch.Tensor],
+) -> None:
+    for joined, tensor in saved.items():
+        name, key = joined.rsplit("|", 1)
+        parameter = parameters[name]
+        # AdamW keeps its step counts on the CPU and its moments beside the parameter.
+        device = "cpu" if key == "step" else parameter.device
+        optimizer.state[parameter][key] = tensor.to(device)
+
+
+def _save(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, path)
+    _sync(path)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _drop_old(folder: Path) -> None:
+    for old in sorted(folder.glob("step-*"))[:-KEEP]:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,301 @@
+"""What a recipe can be told: frozen dataclasses whose field docstrings are the form's help texts.
+
+A new recipe adds its dataclass here, with a docstring under every field, and its row in RECIPES;
+the web form, the API's schema and the engine's checks all read from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import textwrap
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
+
+from steelyard.lib.errors import UserError
+
+
+class FormField(NamedTuple):
+    """One setting as a form or a schema shows it."""
+
+    name: str
+    type: type
+    """int, float, bool or str."""
+    default: Any
+    help: str
+    choices: tuple[str, ...]
+    """The allowed words, empty where anything of the type goes."""
+
+
+class Recipe:
+    """What all recipe configs can do; they are made by :meth:`from_dict` and never changed."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Check names, types and ranges, and fill in defaults.
+
+        Raises:
+            UserError: an unknown name, a wrong type or a value out of range; ``field`` names it.
+        """
+        known = {field.name: field for field in form_fields(cls)}
+        for name in values:
+            if name not in known:
+                raise UserError(
+                    f"There is no setting '{name}' in this recipe. It knows: {', '.join(known)}.",
+                    code="unknown_setting",
+                    field=name,
+                )
+        return cls(**{name: _typed(value, known[name]) for name, value in values.items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload]
+
+    def _require(self, holds: bool, field: str, message: str) -> None:
+        if not holds:
+            given = getattr(self, field)
+            raise UserError(f"{field} {message}; it is {given}.", code="bad_setting", field=field)
+
+    def _check_numbers(self) -> None:
+        for field in form_fields(type(self)):
+            value = getattr(self, field.name)
+            if field.type is float:
+                self._require(math.isfinite(value), field.name, "must be a finite number")
+            if field.type in (int, float):
+                self._require(value >= 0, field.name, "must not be negative")
+
+
+@dataclass(frozen=True)
+class TextDPOConfig(Recipe):
+    """Direct preference optimisation of a causal language model (Rafailov et al. 2023)."""
+
+    beta: float = 0.1
+    """How strongly the model is held near the one it starts from: smaller lets it move further.
+    0.01 to 0.5 is usual."""
+    loss_type: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
+    """The form of the loss. sigmoid is DPO as published; ipo (summed log-probabilities) pulls the
+    margin to a fixed target and overfits less; hinge stops pushing once the margin is reached;
+    robust corrects for a known share of wrong labels, given as label_smoothing."""
+    label_smoothing: float = 0.0
+    """Expected share of wrong labels, from 0 to below 0.5. With sigmoid this is conservative DPO;
+    ipo and hinge take none."""
+    learning_rate: float = 5e-5
+    """The peak learning rate. LoRA: 1e-5 to 1e-4. All weights (lora_rank 0): 5e-7 to 5e-6."""
+    epochs: float = 1.0
+    """How many times the training pairs are gone through."""
+    max_steps: int = 0
+    """Stop after so many optimiser steps, whatever the epochs say; 0 lets the epochs decide."""
+    batch_size: int = 4
+    """Pairs in one pass through the model. Memory grows with it."""
+    accumulation: int = 1
+    """Passes gathered into one optimiser step: batch_size x accumulation pairs a step."""
+    max_length: int = 1024
+    """The longest prompt and answer together, in tokens. Longer answers are cut at their end, and
+    the run's log counts them. Never more than the model's own context."""
+    drop_too_long: bool = False
+    """What to do with pairs whose prompt alone fills max_length: off refuses the run and names
+    them, on leaves them out and counts them."""
+    lora_rank: int = 8
+    """Rank of the low-rank adapter that is trained; 0 trains all weights instead (much more
+    memory, and a much smaller learning rate)."""
+    lora_alpha: int = 16
+    """Scale of the adapter: its effect is multiplied by lora_alpha / lora_rank."""
+    lora_targets: str = "q_proj,k_proj,v_proj,o_proj"
+    """Names of the layers that get an adapter, with commas between; all-linear takes every linear
+    layer but the output head."""
+    lora_dropout: float = 0.0
+    """Share of adapter inputs set to zero while training, 0 to below 1."""
+    warmup_ratio: float = 0.1
+    """Share of all steps in which the learning rate rises from zero to its peak."""
+    scheduler: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up: to zero in a line, along a cosine, or not."""
+    max_grad_norm: float = 1.0
+    """Gradients longer than this are shortened to it; 0 leaves them as they are."""
+    weight_decay: float = 0.0
+    """AdamW's pull of the trained weights toward zero."""
+    seed: int = 0
+    """Decides the order of the pairs, the adapter's start and dropout. Same seed, data and
+    machine: same model."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the frozen weights. auto: bfloat16 on a GPU, float32 on a CPU. What is
+    trained is always float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to run; auto takes a GPU if there is one."""
+    threads: int = 0
+    """CPU threads to use; 0 leaves it to the machine's setting."""
+    gradient_checkpointing: bool = False
+    """Save memory by computing the forward pass twice; about 30 % slower."""
+    eval_every: int = 0
+    """Measure the test pairs every so many steps, besides at the end; 0 only at the end."""
+    checkpoint_every: int = 50
+    """Save a point to resume from every so many steps."""
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        self._require(self.beta > 0, "beta", "must be above 0")
+        self._require(self.label_smoothing < 0.5, "label_smoothing", "must be below 0.5")
+        self._require(
+            self.label_smoothing == 0 or self.loss_type in ("sigmoid", "robust"),
+            "label_smoothing",
+            f"has no meaning with the {self.loss_type} loss and must be 0",
+        )
+        _check_optimiser(self)
+        self._require(self.max_length >= 8, "max_length", "must be at least 8 tokens")
+        self._require(
+            self.epochs > 0 or self.max_steps > 0, "epochs", "must be above 0 without max_steps"
+        )
+        self._require(self.lora_dropout < 1, "lora_dropout", "must be below 1")
+
+
+@dataclass(frozen=True)
+class DiffusionDPOConfig(Recipe):
+    """Diffusion-DPO of an image model (Wallace et al. 2023), errors averaged over elements."""
+
+    beta: float = 2000.0
+    """How strongly the model is held near the one it starts from. It multiplies squared errors
+    averaged over all elements, so it is in the thousands: 2000 to 5000 is usual."""
+    learning_rate: float = 1e-3
+    """The peak learning rate. A small adapter on a small model: 1e-3. Stable Diffusion: 1e-5 for
+    LoRA. It goes with 1 / beta."""
+    max_steps: int = 100
+    """How many optimiser steps to train."""
+    batch_size: int = 32
+    """Pairs in one pass through the model. Memory grows with it."""
+    accumulation: int = 1
+    """Passes gathered into one optimiser step: batch_size x accumulation pairs a step."""
+    lora_rank: int = 8
+    """Rank of the low-rank adapter that is trained."""
+    lora_alpha: int = 8
+    """Scale of the adapter: its effect is multiplied by lora_alpha / lora_rank."""
+    lora_targets: str = "to_q,to_k,to_v,to_out.0,conv1,conv2,proj_in,proj_out"
+    """Names of the layers that get an adapter, with commas between. Attention alone is
+    to_q,to_k,to_v,to_out.0; with convolutions the model learns faster and forgets faster."""
+    proportion_empty_prompts: float = 0.2
+    """Share of training prompts replaced by the empty one, so that guidance keeps working."""
+    resolution: int = 0
+    """Pictures are resized (short side) and cropped to so many pixels square; 0 takes the
+    model's own size."""
+    random_flip: bool = False
+    """Mirror both pictures of a pair left to right, half of the time."""
+    reference_draws: int = 0
+    """Prepare so many (timestep, noise) draws a pair and compute the frozen model's errors for
+    them once. 0 makes a new draw at every step and asks the frozen model each time."""
+    warmup_ratio: float = 0.0
+    """Share of all steps in which the learning rate rises from zero to its peak."""
+    scheduler: Literal["linear", "cosine", "constant"] = "constant"
+    """How the learning rate falls after the warm-up: to zero in a line, along a cosine, or not."""
+    max_grad_norm: float = 1.0
+    """Gradients longer than this are shortened to it; 0 leaves them as they are."""
+    weight_decay: float = 0.0
+    """AdamW's pull of the trained weights toward zero."""
+    seed: int = 0
+    """Decides the order of the pairs, timesteps, noise and the adapter's start. Same seed, data
+    and machine: same model."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the frozen weights. auto: bfloat16 on a GPU, float32 on a CPU. What is
+    trained is always float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to run; auto takes a GPU if there is one."""
+    threads: int = 0
+    """CPU threads to use; 0 leaves it to the machine's setting."""
+    gradient_checkpointing: bool = False
+    """Save memory by computing the forward pass twice; about 30 % slower."""
+    eval_every: int = 0
+    """Measure the test pairs every so many steps, besides at the end; 0 only at the end."""
+    checkpoint_every: int = 50
+    """Save a point to resume from every so many steps."""
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        self._require(self.beta > 0, "beta", "must be above 0")
+        self._require(self.lora_rank >= 1, "lora_rank", "must be at least 1")
+        self._require(self.max_steps >= 1, "max_steps", "must be at least 1")
+        self._require(
+            self.proportion_empty_prompts <= 1, "proportion_empty_prompts", "must be 0 to 1"
+        )
+        _check_optimiser(self)
+
+
+RECIPES: dict[str, type[Recipe]] = {"dpo": TextDPOConfig, "diffusion_dpo": DiffusionDPOConfig}
+
+
+def config_of(recipe: str, values: dict[str, Any]) -> Recipe:
+    """The checked config of a recipe by its name.
+
+    Raises:
+        UserError: no such recipe, or what :meth:`Recipe.from_dict` refuses.
+    """
+    if recipe not in RECIPES:
+        raise UserError(
+            f"There is no recipe '{recipe}'. There are: {', '.join(RECIPES)}.",
+            code="unknown_recipe",
+            field="recipe",
+        )
+    return RECIPES[recipe].from_dict(values)
+
+
+def names_in(text: str) -> list[str]:
+    """The names in a setting such as ``q_proj, v_proj``."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@cache
+def form_fields(cls: type[Recipe]) -> tuple[FormField, ...]:
+    """A recipe's settings in the order they stand in the source."""
+    hints, help_texts = get_type_hints(cls), field_help(cls)
+    made = []
+    for field in fields(cls):  # type: ignore[arg-type]
+        hint = hints[field.name]
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        kind = str if choices else hint
+        made.append(FormField(field.name, kind, field.default, help_texts[field.name], choices))
+    return tuple(made)
+
+
+@cache
+def field_help(cls: type[Recipe]) -> dict[str, str]:
+    """The string under each field, on one line; read from the source, since Python drops it."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+    texts: dict[str, str] = {}
+    for field, below in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+            name, value = field.target.id, ast.literal_eval(below.value)  # type: ignore[union-attr]
+            texts[name] = " ".join(value.split())
+    return texts
+
+
+def _check_optimiser(config: TextDPOConfig | DiffusionDPOConfig) -> None:
+    config._require(config.learning_rate > 0, "learning_rate", "must be above 0")
+    config._require(config.batch_size >= 1, "batch_size", "must be at least 1 pair")
+    config._require(config.accumulation >= 1, "accumulation", "must be at least 1")
+    config._require(config.warmup_ratio <= 1, "warmup_ratio", "must be 0 to 1")
+    config._require(config.checkpoint_every >= 1, "checkpoint_every", "must be at least 1 step")
+    if config.lora_rank:
+        config._require(config.lora_alpha >= 1, "lora_alpha", "must be at least 1")
+        config._require(bool(names_in(config.lora_targets)), "lora_targets", "names no layer")
+
+
+def _typed(value: Any, field: FormField) -> Any:
+    if field.choices:
+        if value in field.choices:
+            return value
+        raise UserError(
+            f"{field.name} must be one of {', '.join(field.choices)}; it is {value!r}.",
+            code="bad_setting",
+            field=field.name,
+        )
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if field.type is float and number:
+        return float(value)
+    if field.type is int and number and float(value).is_integer():
+        return int(value)
+    if field.type in (bool, str) and isinstance(value, field.type):
+        return value
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    raise UserError(
+        f"{field.name} must be {words[field.type]}; it is {value!r}.",
+        code="bad_setting",
+        field=field.name,
+    )
