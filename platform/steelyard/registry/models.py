@@ -142,4 +142,16 @@ class ModelVersion(models.Model):
         }
         if self.family == ModelFamily.ENDPOINT:
             spec |= {"base_url": self.source, "model": self.options.get("model", "")}
+            if self.options.get("api_key"):
+                spec["api_key_env"] = self.key_variable
         return spec
+
+    @property
+    def key_variable(self) -> str:
+        """The environment variable in which an engine's process is given the endpoint's key."""
+        return f"STEELYARD_MODEL_{self.pk}_KEY"
+
+    def secrets(self) -> dict[str, str]:
+        """For the environment of an engine that uses this model, and for nothing else."""
+        key = self.options.get("api_key")
+        return {self.key_variable: key} if key else {}

@@ -1,0 +1,152 @@
+"""AI judges: making one, and asking it to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+from annotation.models import Annotator, Pair
+from steelyard.accounts.models import User
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Modality, Project
+from steelyard.registry.models import ModelVersion
+from steelyard.runs.models import Run
+from steelyard.runs.services import start_run
+
+WHICH = {
+    "unjudged": "All pairs that it has not judged yet",
+    "labelled": "Of these, only pairs that people have judged",
+}
+DEFAULT_CRITERIA = (
+    "Which answer helps more the person who asked? Correct beats wrong; of two correct answers, "
+    "prefer the one that does what was asked, clearly and without padding."
+)
+MAX_NEW_TOKENS = 4096
+
+
+@transaction.atomic
+def create_judge(
+    *,
+    project: Project,
+    name: str,
+    model: ModelVersion,
+    criteria: str,
+    sampling: dict[str, Any] | None = None,
+) -> Annotator:
+    """Make an annotator of a model and what it is told to look for.
+
+    Args:
+        sampling: ``temperature`` and ``max_new_tokens``.
+
+    Raises:
+        UserError: the model cannot judge here, the name is taken, or the sampling is out of
+            bounds.
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > 150:
+        raise UserError("A judge needs a name of at most 150 characters.", field="name")
+    if not criteria.strip():
+        raise UserError("Say what the judge is to look for.", field="criteria")
+    _check_model(project, model)
+    values = {"temperature": 0.0, "max_new_tokens": 256, **(sampling or {})}
+    _check_sampling(values)
+    judge, created = Annotator.objects.get_or_create(
+        project=project,
+        name=name,
+        defaults={
+            "kind": Annotator.Kind.JUDGE,
+            "model": model,
+            "criteria": criteria.strip(),
+            "sampling": values,
+        },
+    )
+    if not created:
+        raise UserError(
+            f"An annotator of this project is called “{name}” already; choose another name.",
+            code="name_taken",
+            status=409,
+            field="name",
+        )
+    return judge
+
+
+@transaction.atomic
+def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -> Run:
+    """Start a run in which the judge compares each pair in both orders.
+
+    Its verdicts come in as judgments while the run goes on; they take no place of a person's.
+    Pairs that the judge has judged already are left out.
+
+    Raises:
+        UserError: the annotator is no judge that can be asked, or nothing is left for it.
+    """
+    if judge.kind != Annotator.Kind.JUDGE or judge.model is None:
+        raise UserError(
+            f"{judge.name} has no model to ask; its votes came from a file.", code="not_a_judge"
+        )
+    _check_model(judge.project, judge.model)
+    wanted = list(dict.fromkeys(pair.pk for pair in pairs))
+    mine = Pair.objects.filter(pk__in=wanted, project=judge.project_id).not_seen_by(judge)
+    left = set(mine.values_list("pk", flat=True))
+    if not left:
+        raise UserError(
+            f"There is no pair left for {judge.name}: it has judged all of these already.",
+            code="nothing_to_judge",
+        )
+    return start_run(
+        project=judge.project,
+        kind="judge",
+        title=f"{judge.name} judges {len(left)} pair{'' if len(left) == 1 else 's'}",
+        spec={"judge": judge.pk, "pairs": [pk for pk in wanted if pk in left]},
+        by=by,
+    )
+
+
+def pairs_for(*, judge: Annotator, which: str, category: str = "", limit: int = 0) -> list[Pair]:
+    """The pairs that a choice on the page means, oldest first.
+
+    Args:
+        which: a key of :data:`WHICH`.
+        limit: at most so many; 0 for all.
+    """
+    if which not in WHICH:
+        raise UserError(f"which is {which!r}; it must be one of {', '.join(WHICH)}.", field="which")
+    pairs = Pair.objects.filter(project=judge.project_id).not_seen_by(judge).order_by("pk")
+    if which == "labelled":
+        pairs = pairs.filter(judged__gt=0)
+    if category:
+        pairs = pairs.filter(prompt__category=category)
+    return list(pairs.only("pk")[:limit] if limit else pairs.only("pk"))
+
+
+def _check_model(project: Project, model: ModelVersion) -> None:
+    if model.project_id != project.pk:
+        raise UserError(f"{model.name} belongs to another project.", field="model")
+    if project.modality != Modality.TEXT:
+        raise UserError(
+            "AI judges read text; this project is of "
+            f"{project.get_modality_display().lower()}s. Let people judge it.",
+            code="wrong_modality",
+        )
+    if not model.can_generate or model.modality != Modality.TEXT:
+        raise UserError(
+            f"{model.name} cannot write: it is known by imported outputs only. Choose a language "
+            "model or an endpoint.",
+            code="cannot_generate",
+            field="model",
+        )
+
+
+def _check_sampling(values: dict[str, Any]) -> None:
+    if unknown := set(values) - {"temperature", "max_new_tokens"}:
+        raise UserError(f"A judge's sampling has no {sorted(unknown)[0]!r}.", field="sampling")
+    temperature, tokens = values["temperature"], values["max_new_tokens"]
+    if type(temperature) not in {int, float} or not 0 <= temperature <= 2:
+        raise UserError("temperature must be a number, 0 to 2.", field="temperature")
+    if type(tokens) is not int or not 1 <= tokens <= MAX_NEW_TOKENS:
+        raise UserError(
+            f"max_new_tokens must be a whole number, 1 to {MAX_NEW_TOKENS}.",
+            field="max_new_tokens",
+        )
