@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 from steelyard.lib.errors import UserError
@@ -110,7 +111,7 @@ def help_texts() -> dict[str, str]:
     """Each field's docstring, read from the source above."""
     body = ast.parse(inspect.getsource(Recipe)).body[0].body  # type: ignore[attr-defined]
     texts = {}
-    for line, after in zip(body, body[1:], strict=False):
+    for line, after in pairwise(body):
         if isinstance(line, ast.AnnAssign) and isinstance(after, ast.Expr):
             assert isinstance(line.target, ast.Name)
             assert isinstance(after.value, ast.Constant)

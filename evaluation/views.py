@@ -9,14 +9,9 @@ from evaluation.forms import EvaluationForm
 from evaluation.models import Evaluation
 from evaluation.services import start_evaluation
 from evaluation.standings import SOURCES, standings, win_rates
-from steelyard.accounts.models import User
+from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import get_project, get_visible
-
-
-def user_of(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
 
 
 def evaluation_list(request: HttpRequest, project: str) -> HttpResponse:

@@ -137,7 +137,7 @@ class ModelVersion(models.Model):
             "modality": self.modality,
             "family": self.family,
             "source": self.source,
-            "adapter": self.adapter or None,
+            "adapters": self.adapters(),
             "sampling": self.options.get("sampling", {}),
         }
         if self.family == ModelFamily.ENDPOINT:
@@ -145,6 +145,14 @@ class ModelVersion(models.Model):
             if self.options.get("api_key"):
                 spec["api_key_env"] = self.key_variable
         return spec
+
+    def adapters(self) -> list[str]:
+        """Folders of the adapters that lie on ``source``, the first trained one first: a model
+        trained from one with an adapter adds its own on top."""
+        if not self.adapter:
+            return []
+        below = self.base.adapters() if self.base else []
+        return [*below, self.adapter]
 
     @property
     def key_variable(self) -> str:

@@ -2,8 +2,9 @@
 
     python -m steelyard.servers.test_env python -m pytest
 
-DATABASE_URL and CELERY_BROKER_URL that are already set win. The servers' data lie in ``var/test``;
-a second call at the same time waits for the first.
+DATABASE_URL and CELERY_BROKER_URL that are already set win. The servers' data lie in ``var/test``,
+or in the folder that STEELYARD_TEST_DATA names; a second call over the same folder waits for the
+first.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ def main() -> int:
         sys.stderr.write("usage: python -m steelyard.servers.test_env COMMAND…\n")
         return 2
     try:
-        with locked(ROOT / "var" / "test.lock"):
-            return run(command, ROOT / "var" / "test")
+        data = (ROOT / (os.environ.get("STEELYARD_TEST_DATA") or "var/test")).resolve()
+        with locked(data.with_name(f"{data.name}.lock")):
+            return run(command, data)
     except ServerError as error:
         sys.stderr.write(f"steelyard: {error}\n")
         return 1

@@ -1,0 +1,85 @@
+"""What every test may ask for: the three people, projects, and runs driven to their end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests import factories
+from tests.tiny_models import make_tiny_lm
+
+
+@pytest.fixture(autouse=True)
+def _folders_of_its_own(settings: Any, tmp_path: Path) -> None:
+    """No test sees the files of another."""
+    settings.DATA_DIR = tmp_path
+    for name in ("RUNS", "VERSIONS", "MODELS", "BLOBS"):
+        setattr(settings, f"{name}_DIR", tmp_path / name.lower())
+
+
+@pytest.fixture
+def project(db: None) -> Any:
+    """A text project without pairs."""
+    return factories.make_project()
+
+
+@pytest.fixture
+def owner(project: Any) -> Any:
+    """An admin of the project."""
+    return factories.make_user("owner", project=project, role="admin")
+
+
+@pytest.fixture
+def member(project: Any) -> Any:
+    """An annotator of the project: sees labelling and nothing else."""
+    return factories.make_user("member", project=project, role="annotator")
+
+
+@pytest.fixture
+def stranger(db: None) -> Any:
+    """Somebody with an account and no role: must see nothing."""
+    return factories.make_user("stranger")
+
+
+@pytest.fixture
+def as_user() -> Callable[[Any], Client]:
+    """A browser without scripts, signed in as somebody."""
+
+    def sign_in(user: Any) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture(scope="session")
+def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random language model of 2 layers, its tokenizer and chat template."""
+    return make_tiny_lm(tmp_path_factory.mktemp("tiny-lm"))
+
+
+@pytest.fixture
+def settle(transactional_db: None) -> Callable[..., Any]:
+    """Drive a run with its real engine process until it ends; the run as it then is."""
+    from steelyard.runs import supervisor
+
+    def drive(run: Any, timeout: float = 180) -> Any:
+        end = time.monotonic() + timeout
+        while True:
+            supervisor.reconcile()
+            run.refresh_from_db()
+            if not run.is_active:
+                return run
+            if time.monotonic() > end:
+                raise AssertionError(
+                    f"{run} is still {run.state} after {timeout} s\n{run.dir.log_tail()}"
+                )
+            time.sleep(0.1)
+
+    return drive

@@ -1,0 +1,104 @@
+"""Plain functions that make one thing with sensible defaults; keyword arguments override."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from annotation.models import Annotator, Judgment, Output, Pair, Prompt
+from annotation.services.importing import add_output, add_pair, add_prompt
+from steelyard.accounts.models import User
+from steelyard.projects.models import Membership, Project
+from steelyard.registry.models import ModelVersion
+from steelyard.registry.services import register_model
+
+_number = count(1)
+_STRENGTH = {"a": -1, "b": 1}
+
+
+def make_user(
+    name: str | None = None,
+    *,
+    project: Project | None = None,
+    role: str = "annotator",
+    superuser: bool = False,
+) -> User:
+    user = User.objects.create_user(
+        username=name or f"user-{next(_number)}", password="correct horse", is_superuser=superuser
+    )
+    if project is not None:
+        Membership.objects.create(project=project, user=user, role=role)
+    return user
+
+
+def make_project(**overrides: Any) -> Project:
+    number = next(_number)
+    values = {"slug": f"project-{number}", "name": f"Project {number}", "modality": "text"}
+    return Project.objects.create(**{**values, **overrides})
+
+
+def make_model(project: Project, name: str = "model-x", **overrides: Any) -> ModelVersion:
+    values = {"modality": project.modality, "family": "imported"}
+    return register_model(project=project, name=name, **{**values, **overrides})
+
+
+def make_prompt(project: Project, text: str | None = None, **overrides: Any) -> Prompt:
+    messages = [{"role": "user", "content": text or f"Question {next(_number)}?"}]
+    return add_prompt(project=project, messages=messages, **overrides)
+
+
+def make_output(
+    prompt: Prompt, text: str | None = None, *, model: ModelVersion | None = None, **overrides: Any
+) -> Output:
+    return add_output(
+        prompt=prompt,
+        model=model or make_model(prompt.project),
+        text=f"Answer {next(_number)}." if text is None else text,
+        **overrides,
+    )
+
+
+def make_pair(
+    project: Project,
+    *,
+    prompt: Prompt | None = None,
+    texts: tuple[str, str] | None = None,
+    models: tuple[str, str] = ("model-x", "model-y"),
+    **overrides: Any,
+) -> Pair:
+    """A pair of two outputs by two models; which of them is a, their keys decide."""
+    prompt = prompt or make_prompt(project)
+    first, second = texts or (f"Answer {next(_number)}.", f"Answer {next(_number)}.")
+    outputs = [
+        make_output(prompt, text, model=make_model(project, name))
+        for text, name in zip((first, second), models, strict=True)
+    ]
+    pair, _ = add_pair(first=outputs[0], second=outputs[1], **overrides)
+    return pair
+
+
+def make_annotator(project: Project, name: str | None = None, **overrides: Any) -> Annotator:
+    values: dict[str, Any] = {"kind": "person", "name": name or f"annotator-{next(_number)}"}
+    return Annotator.objects.create(project=project, **{**values, **overrides})
+
+
+def make_judgment(
+    pair: Pair, outcome: str = "a", *, annotator: Annotator | None = None, **overrides: Any
+) -> Judgment:
+    """A vote as the labelling service would leave it, without a lease before it."""
+    annotator = annotator or make_annotator(pair.project)
+    values: dict[str, Any] = {"strength": _STRENGTH.get(outcome, 0), "swapped": False}
+    judgment = Judgment.objects.create(
+        uuid=uuid4(),
+        project=pair.project,
+        pair=pair,
+        annotator=annotator,
+        outcome=outcome,
+        **{**values, **overrides},
+    )
+    if annotator.kind == "person" and outcome != "skip":
+        pair.judged += 1
+        pair.wanted = max(pair.wanted, pair.judged)
+        pair.save(update_fields=["judged", "wanted"])
+    return judgment
