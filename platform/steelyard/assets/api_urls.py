@@ -1,3 +1,13 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from steelyard.assets import api
+
+urlpatterns = [
+    path("projects/<slug:project>/assets", api.AssetList.as_view(), name="assets"),
+    path("projects/<slug:project>/assets/<slug:sha256>", api.AssetDetail.as_view(), name="asset"),
+    path(
+        "projects/<slug:project>/assets/<slug:sha256>/file",
+        api.AssetBytes.as_view(),
+        name="asset-bytes",
+    ),
+]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.urls import reverse
 
 
 class Asset(models.Model):
@@ -25,3 +26,8 @@ class Asset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.sha256[:12]}"
+
+    @property
+    def url(self) -> str:
+        """Where the project's people read the file."""
+        return reverse("assets:asset-file", args=[self.project.slug, self.sha256])

@@ -1,4 +1,8 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from steelyard.assets import views
 
 app_name = "assets"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("<slug:project>/<slug:sha256>", views.asset_file, name="asset-file"),
+]

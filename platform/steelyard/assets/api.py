@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import MultiPartParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from steelyard.assets.models import Asset
+from steelyard.assets.serializers import AssetSerializer, AssetUpload
+from steelyard.assets.services import store_upload
+from steelyard.assets.serving import serve
+from steelyard.projects.policy import ANY_ROLE, get_project, get_visible
+
+
+class AssetList(ListAPIView):
+    """Pictures and videos of a project, and the way to bring one in."""
+
+    serializer_class = AssetSerializer
+    parser_classes = [MultiPartParser]
+    queryset = Asset.objects.none()
+
+    def get_queryset(self) -> QuerySet[Asset]:
+        project = get_project(self.request.user, self.kwargs["project"])
+        return Asset.objects.filter(project=project).select_related("project")
+
+    @extend_schema(request=AssetUpload, responses={201: AssetSerializer})
+    def post(self, request: Request, project: str) -> Response:
+        """Keep a file. The same file again is the same asset.
+
+        It is kept without metadata (EXIF, text, encoder settings), so that nobody who compares
+        it learns what made it; `sha256` is that of the kept file.
+        """
+        found = get_project(request.user, project)
+        body = AssetUpload(data=request.data)
+        body.is_valid(raise_exception=True)
+        asset = store_upload(project=found, data=body.validated_data["file"])
+        return Response(AssetSerializer(asset).data, status=201)
+
+
+class AssetDetail(APIView):
+    """What is known of one file."""
+
+    @extend_schema(responses=AssetSerializer)
+    def get(self, request: Request, project: str, sha256: str) -> Response:
+        rows = Asset.objects.select_related("project")
+        asset = get_visible(rows, request.user, project__slug=project, sha256=sha256)
+        return Response(AssetSerializer(asset).data)
+
+
+class AnyType(BaseRenderer):
+    """Lets a caller ask for any type: the file's own is sent."""
+
+    media_type = "*/*"
+    format = None
+    charset = None
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):  # type: ignore[no-untyped-def]
+        """Only errors pass here; they are JSON as everywhere."""
+        return JSONRenderer().render(data)
+
+
+class AssetBytes(APIView):
+    """A file's bytes for a caller with a token; one range at a time."""
+
+    renderer_classes = [AnyType]
+
+    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
+    def get(self, request: Request, project: str, sha256: str) -> HttpResponseBase:
+        asset = get_visible(Asset, request.user, ANY_ROLE, project__slug=project, sha256=sha256)
+        return serve(request._request, asset)

@@ -1,0 +1,126 @@
+"""The way into the store of files: each once, known by what is in it."""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+
+from steelyard.assets import images, videos
+from steelyard.assets.models import Asset
+from steelyard.assets.probing import Facts, refuse, sniff
+from steelyard.lib.hashing import sha256_file
+from steelyard.projects.models import Project
+
+MAX_IMAGE_BYTES = 64 * 1024 * 1024
+MAX_VIDEO_BYTES = 512 * 1024 * 1024
+_CHUNK = 1 << 20
+
+
+def blob_path(sha256: str) -> Path:
+    """Where the bytes of that SHA-256 lie, whether or not they are there."""
+    return Path(settings.BLOBS_DIR) / sha256[:2] / sha256
+
+
+def store_upload(*, project: Project, data: Path | bytes | IO[bytes]) -> Asset:
+    """Keep a picture or a video, and the project's row for it; the same file twice is one row.
+
+    The file is told by its bytes and kept without metadata (see :mod:`steelyard.assets.images`),
+    so the asset's SHA-256 is that of the kept file and may differ from the given one. The bytes
+    are on disk, whole, before the row is written.
+
+    Args:
+        data: a path, the bytes, or anything with ``read``.
+
+    Raises:
+        UserError: it is neither, is damaged, too large, or nothing that a browser shows; the
+            message says what it is and what would be right.
+    """
+    with _work_place() as (given, kept):
+        form = _receive(data, given)
+        facts = _clean(form, given, kept)
+        sha256 = sha256_file(kept)
+        size = kept.stat().st_size
+        _put_in_place(kept, blob_path(sha256))
+    asset, _ = Asset.objects.get_or_create(
+        project=project, sha256=sha256, defaults={"size": size, **asdict(facts)}
+    )
+    return asset
+
+
+@contextmanager
+def _work_place() -> Iterator[tuple[Path, Path]]:
+    """Two hidden names beside the blobs, on the same file system; gone afterwards."""
+    root = Path(settings.BLOBS_DIR)
+    root.mkdir(parents=True, exist_ok=True)
+    name = f".{uuid.uuid4().hex}"
+    given, kept = root / f"{name}.given", root / f"{name}.kept"
+    try:
+        yield given, kept
+    finally:
+        given.unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
+
+
+def _receive(data: Path | bytes | IO[bytes], target: Path) -> str:
+    """Copy what was given, no more of it than its form may have; returns the form as sniffed."""
+    with _reading(data) as source, target.open("wb") as out:
+        chunk = source.read(_CHUNK)
+        form = sniff(chunk[:64])
+        limit = MAX_VIDEO_BYTES if form in {"mp4", "matroska"} else MAX_IMAGE_BYTES
+        size = 0
+        while chunk:
+            size += len(chunk)
+            if size > limit:
+                refuse(
+                    f"This file is larger than {limit // 2**20} MiB, the most for a file of its "
+                    "kind. Compress it or cut it shorter.",
+                    code="too_large",
+                )
+            out.write(chunk)
+            chunk = source.read(_CHUNK)
+    return form
+
+
+@contextmanager
+def _reading(data: Path | bytes | IO[bytes]) -> Iterator[Any]:
+    if isinstance(data, Path):
+        with data.open("rb") as stream:
+            yield stream
+    elif isinstance(data, bytes):
+        yield io.BytesIO(data)
+    else:
+        yield data
+
+
+def _clean(form: str, given: Path, kept: Path) -> Facts:
+    if form in {"mp4", "matroska"}:
+        mime = videos.clean(given, kept)
+        return videos.probe(kept, mime)
+    cleaned = images.clean(given.read_bytes(), form)
+    facts = images.probe(cleaned)
+    kept.write_bytes(cleaned)
+    return facts
+
+
+def _put_in_place(kept: Path, target: Path) -> None:
+    """Rename after the bytes are on disk: whoever sees the name sees the whole file."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with kept.open("rb") as stream:
+        os.fsync(stream.fileno())
+    kept.chmod(0o644)
+    kept.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
