@@ -1,0 +1,371 @@
+"""Language models: load one once, let it write, and ask how probable an answer is to it.
+
+Nothing here depends on what else is in a batch or on what was drawn before: a text is a function
+of (model, prompt, seed, sampling), up to the rounding of the machine's arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+from transformers.utils import logging as transformers_logging
+
+from steelyard.inference.adapters import merge_adapter
+from steelyard.inference.sources import LOAD_ERRORS, explain
+from steelyard.lib.errors import UserError
+from steelyard.lib.hashing import digest_of, stable_uniform
+
+Messages = Sequence[Mapping[str, Any]]
+"""A chat: objects with ``role`` and ``content``."""
+
+SHOWN = 60
+
+
+class Interrupted(Exception):
+    """``stop`` became true in the middle of a batch; nothing of the batch is kept."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    text: str
+    tokens: list[int]
+    """Ids of the answer, the end-of-answer token left out."""
+    finished: bool
+    """Whether the model came to an end by itself, before ``max_new_tokens``."""
+
+
+def load_causal_lm(
+    source: str,
+    *,
+    adapters: Sequence[str] = (),
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a language model and its tokenizer, with the adapters merged into the weights.
+
+    Args:
+        source: a folder, or a name on the hub.
+        adapters: folders of LoRA adapters, oldest first; each lies on the merged result of those
+            before it.
+
+    Returns:
+        A plain transformers model in eval mode, and a tokenizer that pads on the left.
+
+    Raises:
+        UserError: there is no such model, it cannot be reached, it is no chat model in
+            safetensors, or an adapter does not fit it.
+    """
+    _be_quiet()
+    try:
+        # first, so that a hub out of reach is waited for once only
+        AutoConfig.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        _check_tokenizer(tokenizer, source)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+    except LOAD_ERRORS as error:
+        raise explain(error, source, "a language model") from error
+    for folder in adapters:
+        model = merge_adapter(model, Path(folder))
+    try:
+        model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise _out_of_memory(source, device) from error
+    return model.eval(), tokenizer
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:
+    """The token ids that the model answers to: the chat template with its generation prompt.
+
+    The template writes what special tokens there are, so none is added a second time.
+
+    Raises:
+        UserError: the template refuses these messages, as some do a system message.
+    """
+    try:
+        return tokenizer.apply_chat_template(
+            [dict(message) for message in messages],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+        )
+    except TemplateError as error:
+        raise UserError(
+            f"The model's chat template does not take the prompt {shown(messages)}: {error}. "
+            "Many templates take no system message, or want user and assistant in turn.",
+            code="bad_messages",
+        ) from error
+
+
+def context_length(model: PreTrainedModel) -> int | None:
+    """The longest sequence the model was made for, in tokens; None where it names none."""
+    config = model.config.get_text_config(decoder=True)
+    return getattr(config, "max_position_embeddings", None)
+
+
+def check_fits(model: PreTrainedModel, ids: Sequence[int], new: int, messages: Messages) -> None:
+    """
+    Raises:
+        UserError: the prompt and ``new`` more tokens are longer than the model's context.
+    """
+    context = context_length(model)
+    if context is not None and len(ids) + new > context:
+        raise UserError(
+            f"The prompt {shown(messages)} is {len(ids)} tokens long; with up to {new} new tokens "
+            f"that is more than the model's context of {context}. Shorten the prompt to at most "
+            f"{max(0, context - new)} tokens or lower max_new_tokens.",
+            code="prompt_too_long",
+        )
+
+
+def shown(messages: Messages) -> str:
+    """The prompt's last message as an error names it, shortened."""
+    text = " ".join(str(messages[-1]["content"]).split()) if messages else ""
+    return f"“{text[:SHOWN]}{'…' if len(text) > SHOWN else ''}”"
+
+
+@torch.inference_mode()
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Messages],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float = 1.0,
+    seeds: Sequence[int],
+    batch_size: int = 8,
+    stop: Callable[[], bool] | None = None,
+) -> list[Generated]:
+    """Answer each prompt.
+
+    Args:
+        temperature: 0 takes the most probable token each time and the seed does nothing.
+        top_p: draw from the smallest set of tokens that has this much of the probability.
+        seeds: one a prompt; an answer depends on (seed, prompt), never on its neighbours.
+        batch_size: prompts of like length go together; a larger one needs more memory.
+        stop: asked before each token; when true, :class:`Interrupted` is raised.
+
+    Raises:
+        UserError: a prompt does not fit the context (before any text is made), or the machine's
+            memory is too small for a batch.
+    """
+    encoded = [encode_prompt(tokenizer, messages) for messages in prompts]
+    for ids, messages in zip(encoded, prompts, strict=True):
+        check_fits(model, ids, max_new_tokens, messages)
+    order = sorted(range(len(prompts)), key=lambda place: len(encoded[place]))
+    answers: dict[int, Generated] = {}
+    for start in range(0, len(order), batch_size):
+        places = order[start : start + batch_size]
+        draw = _Draw([(seeds[p], encoded[p]) for p in places], temperature, top_p)
+        batch = [encoded[p] for p in places]
+        made = _generate_batch(model, tokenizer, batch, draw, max_new_tokens, stop)
+        answers.update(zip(places, made, strict=True))
+    return [answers[place] for place in range(len(prompts))]
+
+
+@torch.inference_mode()
+def log_probabilities(
+    model: PreTrainedModel,
+    ids: Sequence[Sequence[int]],
+    prompt_lengths: Sequence[int],
+    *,
+    batch_size: int = 8,
+) -> list[torch.Tensor]:
+    """How probable given answers are, token by token.
+
+    Args:
+        ids: prompt and answer together, one sequence an item.
+        prompt_lengths: how many of an item's ids are the prompt; at least 1.
+
+    Returns:
+        For each item a float32 tensor on the CPU, [answer tokens]: log p(token | all before it).
+        Their sum is the log-probability of the answer.
+    """
+    order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
+    result: dict[int, torch.Tensor] = {}
+    for start in range(0, len(order), batch_size):
+        places = order[start : start + batch_size]
+        width = max(len(ids[p]) for p in places)
+        rows = torch.zeros(len(places), width, dtype=torch.long)
+        mask = torch.zeros_like(rows)
+        for row, place in enumerate(places):
+            rows[row, : len(ids[place])] = torch.tensor(ids[place])
+            mask[row, : len(ids[place])] = 1
+        logits = model(
+            input_ids=rows.to(model.device), attention_mask=mask.to(model.device), use_cache=False
+        ).logits
+        for row, place in enumerate(places):
+            first, end = prompt_lengths[place], len(ids[place])
+            scores = logits[row, first - 1 : end - 1].float().log_softmax(-1)
+            answer = rows[row, first:end].to(scores.device)
+            result[place] = scores.gather(-1, answer[:, None])[:, 0].cpu()
+    return [result[place] for place in range(len(ids))]
+
+
+def _generate_batch(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    batch: list[list[int]],
+    draw: _Draw,
+    max_new_tokens: int,
+    stop: Callable[[], bool] | None,
+) -> list[Generated]:
+    width = max(len(ids) for ids in batch)
+    rows = torch.full((len(batch), width), int(tokenizer.pad_token_id), dtype=torch.long)
+    mask = torch.zeros_like(rows)
+    for row, ids in enumerate(batch):
+        rows[row, width - len(ids) :] = torch.tensor(ids)
+        mask[row, width - len(ids) :] = 1
+    ends = _end_ids(model, tokenizer)
+    try:
+        made = model.generate(
+            input_ids=rows.to(model.device),
+            attention_mask=mask.to(model.device),
+            generation_config=_config(max_new_tokens, ends, int(tokenizer.pad_token_id)),
+            logits_processor=LogitsProcessorList([draw]),
+            stopping_criteria=StoppingCriteriaList([_Interruption(stop)] if stop else []),
+        )
+    except torch.OutOfMemoryError as error:
+        raise _out_of_memory(model.name_or_path, model.device) from error
+    answers = made[:, width:].tolist()
+    return [_answer(tokenizer, ids, ends) for ids in answers]
+
+
+def _config(max_new_tokens: int, ends: list[int], pad: int) -> GenerationConfig:
+    """Every knob that a model's own generation_config may turn is set, so that only ours act."""
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=50,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        eos_token_id=ends,
+        pad_token_id=pad,
+    )
+
+
+def _answer(tokenizer: PreTrainedTokenizerBase, ids: list[int], ends: list[int]) -> Generated:
+    end = next((place for place, token in enumerate(ids) if token in ends), None)
+    tokens = ids if end is None else ids[:end]
+    text = tokenizer.decode(tokens, skip_special_tokens=True).strip()
+    return Generated(text=text, tokens=tokens, finished=end is not None)
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """All the tokens that end an answer; some models have several."""
+    own = model.generation_config.eos_token_id if model.generation_config else None
+    listed = own if isinstance(own, list) else [own]
+    return sorted({int(e) for e in [*listed, tokenizer.eos_token_id] if e is not None})
+
+
+class _Draw(LogitsProcessor):
+    """Chooses each row's next token and leaves it alone possible.
+
+    Token number n of an item is picked by a number in [0, 1) that is a hash of (seed, prompt, n),
+    through the cumulative distribution in the order of the vocabulary: near-equal probabilities
+    that change places under rounding do not change the choice, as they would in sorted order.
+    """
+
+    def __init__(
+        self, items: Sequence[tuple[int, Sequence[int]]], temperature: float, top_p: float
+    ) -> None:
+        self.keys = [(seed, digest_of(list(ids))) for seed, ids in items]
+        self.temperature, self.top_p = temperature, top_p
+        self.step = 0
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
+        if self.temperature == 0:
+            chosen = scores.argmax(-1)
+        else:
+            places = [stable_uniform(*key, self.step) for key in self.keys]
+            chosen = choose(scores, places, temperature=self.temperature, top_p=self.top_p)
+        self.step += 1
+        only = torch.full_like(scores, -torch.inf)
+        return only.scatter_(-1, chosen[:, None], 0.0)
+
+
+def choose(
+    logits: torch.Tensor, places: Sequence[float], *, temperature: float, top_p: float
+) -> torch.Tensor:
+    """Map numbers in [0, 1) to tokens, [rows], by the cumulative distribution of ``logits``.
+
+    Args:
+        logits: [rows, vocabulary].
+        places: one a row; evenly spread ones give tokens as often as they are probable.
+    """
+    probabilities = (logits.double() / temperature).softmax(-1)
+    if top_p < 1:
+        ordered, ids = probabilities.sort(-1, descending=True)
+        outside = ordered.cumsum(-1) - ordered >= top_p
+        probabilities = probabilities.masked_fill(outside.gather(-1, ids.argsort(-1)), 0.0)
+    sums = probabilities.cumsum(-1)
+    wanted = torch.tensor(places, dtype=sums.dtype, device=sums.device)[:, None] * sums[:, -1:]
+    # the first token whose sum exceeds the place; the last possible one guards against rounding
+    chosen = torch.searchsorted(sums, wanted, right=True)[:, 0]
+    last = sums.shape[-1] - 1 - (probabilities > 0).flip(-1).int().argmax(-1)
+    return torch.minimum(chosen, last)
+
+
+class _Interruption(StoppingCriteria):
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        self.stop = stop
+
+    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> torch.Tensor:
+        if self.stop():
+            raise Interrupted
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+
+def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, source: str) -> None:
+    """Refuse one that cannot put a question; make the others pad on the left."""
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"The tokenizer of {source} has no chat template, so it is not known how to put a "
+            "question to this model. Use an instruct model, or save a tokenizer with its "
+            "chat_template set.",
+            code="no_chat_template",
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"The tokenizer of {source} has neither a pad nor an end token. Set its eos_token.",
+            code="no_end_token",
+        )
+    tokenizer.padding_side = "left"
+
+
+def _out_of_memory(source: str, device: object) -> UserError:
+    return UserError(
+        f"{source} does not fit the memory of {device}. Choose a smaller model, a shorter "
+        "max_new_tokens, or a machine with more memory.",
+        code="out_of_memory",
+    )
+
+
+def _be_quiet() -> None:
+    """A run's log is for people: no progress bars, no advice on arguments."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
