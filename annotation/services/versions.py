@@ -178,6 +178,15 @@ def _votes(project: Project, recipe: Recipe) -> dict[int, list[Vote]]:
     return votes
 
 
+def _aggregated(votes: dict[str, list[Vote]], recipe: Recipe) -> dict[str, str]:
+    """One outcome a pair, by pair key."""
+    if recipe.aggregation == "dawid_skene":
+        return aggregation.dawid_skene(
+            {key: [(vote.annotator, vote.outcome) for vote in cast] for key, cast in votes.items()}
+        )
+    return {key: aggregation.majority(vote.outcome for vote in cast) for key, cast in votes.items()}
+
+
 def _verdict(row: dict[str, Any], outcome: str, votes: list[Vote], recipe: Recipe) -> Verdict:
     test = stable_uniform("split", recipe.seed, row["prompt__key"]) < recipe.test_fraction
     return Verdict(

@@ -1,0 +1,98 @@
+"""From the votes on a pair to one outcome. Pure: no database, no clock, no chance.
+
+Both rules treat the sides alike (swap a and b in every vote, and the outcomes are swapped) and
+neither looks at the order of the votes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+_CLASSES = ["a", "b", "tie", "both_bad"]
+_SWAPPED = [1, 0, 2, 3]
+_RIGHT, _WRONG = 4.0, 1.0
+"""What is taken of an annotator before the first vote: a Beta(4, 1), right four times in five."""
+_SAME = 1e-6
+"""Posteriors closer than this are the same, so that no machine's rounding decides an outcome."""
+
+
+def majority(outcomes: Iterable[str]) -> str:
+    """The outcome with the most votes; where two or more share that place, a tie.
+
+    One vote for a and one for tie is therefore a tie, and so is one for a and one for both_bad.
+
+    Raises:
+        ValueError: there are no votes.
+    """
+    ranked = Counter(outcomes).most_common(2)
+    if not ranked:
+        raise ValueError("a majority needs a vote")
+    if len(ranked) == 2 and ranked[0][1] == ranked[1][1]:
+        return "tie"
+    return ranked[0][0]
+
+
+def dawid_skene(
+    votes: Mapping[str, Sequence[tuple[str, str]]], *, rounds: int = 500, tolerance: float = 1e-9
+) -> dict[str, str]:
+    """One-coin Dawid–Skene: each annotator is right with a probability of their own, the same for
+    all outcomes, and wrong ones are equally likely.
+
+    EM from the shares of votes, over the outcomes that occur. The sides of a pair are arbitrary,
+    so a and b have the same prior probability. Where an item's best two outcomes are equally
+    probable it is a tie.
+
+    Args:
+        votes: (annotator, outcome) of each vote on an item; every item has at least one.
+
+    Raises:
+        ValueError: an item has no votes, or an outcome is none of a, b, tie, both_bad.
+    """
+    if not votes:
+        return {}
+    items = sorted(votes)
+    cast = [(at, *vote) for at, item in enumerate(items) for vote in sorted(votes[item])]
+    if empty := [item for item in items if not votes[item]]:
+        raise ValueError(f"item {empty[0]} has no votes")
+    if unknown := sorted({outcome for _, _, outcome in cast} - set(_CLASSES)):
+        raise ValueError(f"unknown outcome {unknown[0]!r}")
+    posterior = _fit(cast, len(items), rounds, tolerance)
+    return {item: _best(row) for item, row in zip(items, posterior, strict=True)}
+
+
+def _fit(cast: list[tuple[int, str, str]], items: int, rounds: int, tolerance: float) -> np.ndarray:
+    """Posterior of each outcome, shape (items, 4)."""
+    item = np.array([at for at, _, _ in cast])
+    _, worker = np.unique([name for _, name, _ in cast], return_inverse=True)
+    said = np.array([_CLASSES.index(outcome) for _, _, outcome in cast])
+    occurs = np.isin(np.arange(4), said)
+    occurs[:2] |= occurs[:2].any()
+    wrong_ways = max(int(occurs.sum()) - 1, 1)
+    flat = item * 4 + said
+    posterior = np.bincount(flat, minlength=items * 4).reshape(items, 4).astype(float)
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    number_of = np.bincount(worker)
+    for _ in range(rounds):
+        right = np.bincount(worker, weights=posterior[item, said])
+        skill = (right + _RIGHT) / (number_of + _RIGHT + _WRONG)
+        share = posterior.mean(axis=0)
+        share = (share + share[_SWAPPED]) / 2
+        miss = np.log((1.0 - skill) / wrong_ways)
+        gain = np.log(skill) - miss
+        base = np.bincount(item, weights=miss[worker], minlength=items)
+        scores = np.bincount(flat, weights=gain[worker], minlength=items * 4).reshape(items, 4)
+        with np.errstate(divide="ignore"):
+            scores = scores + base[:, None] + np.where(occurs, np.log(share), -np.inf)
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        before, posterior = posterior, scores / scores.sum(axis=1, keepdims=True)
+        if np.abs(posterior - before).max() < tolerance:
+            break
+    return posterior
+
+
+def _best(row: np.ndarray) -> str:
+    first, second = np.argsort(-row, kind="stable")[:2]
+    return "tie" if row[first] - row[second] < _SAME else _CLASSES[first]

@@ -1,0 +1,97 @@
+"""A leaderboard from votes: Bradley–Terry ratings on the Elo scale with mean 1000, 95 % intervals
+clustered by prompt, and rank ranges. Pure NumPy; the same votes in any order give the same board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.engine.bradley_terry import Fit, count, fit, score_table
+from evaluation.engine.connectivity import rateable
+from evaluation.engine.quantiles import t_quantile
+from evaluation.engine.ranks import above
+
+ELO = 400.0 / np.log(10.0)
+MEAN = 1000.0
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    model: int
+    rating: float
+    lo: float | None
+    """Ends of the 95 % interval; None where all votes are on one prompt."""
+    hi: float | None
+    rank_lo: int
+    """Best and worst rank that no difference of the board contradicts."""
+    rank_hi: int
+    win_rate: float
+    """Share of this model's votes that it won, ties as half."""
+    votes: int
+
+
+@dataclass(frozen=True)
+class Board:
+    rows: list[LeaderboardRow]
+    """Best first."""
+    unrated: list[tuple[int, str]]
+    """Models for which no finite rating exists, and why."""
+
+
+def leaderboard(
+    prompt: Sequence[int] | np.ndarray,
+    i: Sequence[int] | np.ndarray,
+    j: Sequence[int] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    models: int,
+    votes: Sequence[int] | np.ndarray | None = None,
+) -> Board:
+    """Rate models from battles.
+
+    Args:
+        prompt: what was asked, one a battle; anything that sorts.
+        i, j: the two models, 0 to ``models`` − 1.
+        y: 1 where i won, 0 where j won, 0.5 for a tie; where ``votes`` is given, their sum.
+        models: how many there are; one without votes is unrated.
+        votes: how many votes a row stands for; one each where not given.
+
+    Raises:
+        ValueError: a model meets itself, or an index or score is out of bounds.
+    """
+    cells = count(prompt, i, j, y, models, votes)
+    scored = score_table(cells, models)
+    keep, unrated = rateable(scored)
+    if not keep.any():
+        return Board([], unrated)
+    fitted = fit(cells.among(keep), int(keep.sum()))
+    return Board(_rows(np.flatnonzero(keep), fitted, scored), unrated)
+
+
+def _rows(kept: np.ndarray, fitted: Fit, scored: np.ndarray) -> list[LeaderboardRow]:
+    rating = MEAN + ELO * fitted.theta
+    better = above(fitted)
+    half = np.full(kept.size, np.nan)
+    if fitted.covariance is not None:
+        variance = np.maximum(np.diag(fitted.covariance), 0.0)
+        half = ELO * t_quantile(fitted.prompts - 1) * np.sqrt(variance)
+    votes = (scored + scored.T).sum(axis=1)
+    rows = []
+    for at in np.lexsort((kept, -rating)):
+        model = int(kept[at])
+        known = fitted.covariance is not None
+        rows.append(
+            LeaderboardRow(
+                model=model,
+                rating=float(rating[at]),
+                lo=float(rating[at] - half[at]) if known else None,
+                hi=float(rating[at] + half[at]) if known else None,
+                rank_lo=1 + int(better[:, at].sum()),
+                rank_hi=kept.size - int(better[at].sum()),
+                win_rate=float(scored[model].sum() / votes[model]),
+                votes=round(float(votes[model])),
+            )
+        )
+    return rows
