@@ -8,12 +8,16 @@ the end (start again to go on).
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import IO
+
+import psutil
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
@@ -52,7 +56,16 @@ def run(work: Callable[[RunDir, Stop], None], argv: list[str] | None = None) -> 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit("another process works on this run directory")
+        _sign(lock)
         sys.exit(_guarded(work, rundir))
+
+
+def _sign(lock: IO[str]) -> None:
+    """Who holds the lock: pid and start time. Whoever started us may have died before it could
+    write that down."""
+    lock.truncate(0)
+    lock.write(f"{os.getpid()} {psutil.Process().create_time()}")
+    lock.flush()
 
 
 def _guarded(work: Callable[[RunDir, Stop], None], rundir: RunDir) -> int:
@@ -73,6 +86,9 @@ def _guarded(work: Callable[[RunDir, Stop], None], rundir: RunDir) -> int:
     if rundir.cancelled():
         rundir.finish(status="cancelled")
         return 0
+    if stop.terminated:
+        rundir.event("stopped before the end; it goes on from here when it is started again")
+        rundir.stopped.touch()
     return EXIT_AGAIN
 
 

@@ -9,6 +9,8 @@
              progress.json    {"done", "total", "unit", "text"}
              heartbeat        touched by the engine
              cancel           touched by the web side
+             lock  pid        who works on it: "<pid> <start time>", by itself and by its launcher
+             stopped          touched by an engine that was told to stop before the end
              checkpoints/     the engine's own, newest complete one is resumed from
              result.json      written last, atomically: {"status", ...}
              model/           what a training run made
@@ -71,6 +73,11 @@ class RunDir:
     def log(self) -> Path:
         """Where the launcher sends the process's stdout and stderr."""
         return self.path / "process.log"
+
+    @property
+    def stopped(self) -> Path:
+        """There when the last process ended because it was told to, not because it crashed."""
+        return self.path / "stopped"
 
     def create(self, spec: dict[str, Any]) -> None:
         """Make the folder and write ``run.json``.

@@ -20,6 +20,7 @@ from steelyard.lib.rundir import RunDir, write_atomically
 
 # An engine knows only its folder: what would let it reach the database or sign as us stays behind.
 _SECRETS = ("DATABASE_URL", "CELERY_BROKER_URL", "STEELYARD_SECRET_KEY", "DJANGO_SETTINGS_MODULE")
+_children: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,22 @@ class Process:
     pid: int
     started: float
     """Seconds since the epoch, as the kernel tells it."""
+    folder: Path
+    """The run directory that it works on."""
 
     def is_alive(self) -> bool:
-        """Whether this very process runs; a zombie does not."""
+        """Whether this very process runs; a zombie does not.
+
+        The kernel's start times move when the clock is set, so one that is at work on our folder
+        is ours as well.
+        """
         try:
             process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
             same = abs(process.create_time() - self.started) < 1.0
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+            return same or process.cmdline()[-1:] == [str(self.folder)]
+        except psutil.Error:
             return False
 
     def signal(self, number: signal.Signals) -> None:
@@ -44,10 +53,16 @@ class Process:
                 os.killpg(self.pid, number)
 
 
-def launch(engine: str, rundir: RunDir, env: dict[str, str] | None = None) -> Process:
-    """Start ``python -m ENGINE RUN_DIR`` on its own; what it prints goes to ``process.log``."""
-    environment = {k: v for k, v in os.environ.items() if k not in _SECRETS}
-    environment |= {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", **(env or {})}
+def launch(
+    engine: str, rundir: RunDir, env: dict[str, str] | None = None, *, at_work: int = 1
+) -> Process:
+    """Start ``python -m ENGINE RUN_DIR`` on its own; what it prints goes to ``process.log``.
+
+    Args:
+        at_work: how many runs share the machine's cores, this one included.
+    """
+    environment = {**_inherited(), **_threads(at_work), **(env or {})}
+    rundir.stopped.unlink(missing_ok=True)
     with rundir.log.open("ab") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", engine, str(rundir.path)],
@@ -58,27 +73,52 @@ def launch(engine: str, rundir: RunDir, env: dict[str, str] | None = None) -> Pr
             env=environment,
             start_new_session=True,
         )
-    process = Process(child.pid, psutil.Process(child.pid).create_time())
-    write_atomically(_pid_file(rundir), f"{process.pid} {process.started}".encode())
+    _children.append(child)
+    process = Process(child.pid, psutil.Process(child.pid).create_time(), rundir.path)
+    write_atomically(rundir.path / "pid", f"{process.pid} {process.started}".encode())
     return process
 
 
 def find(rundir: RunDir) -> Process | None:
-    """The process that was last started for this folder, alive or not."""
-    try:
-        pid, started = _pid_file(rundir).read_text().split()
-    except (FileNotFoundError, ValueError):
-        return None
-    return Process(int(pid), float(started))
+    """The process at work on this folder, or the one that last was; None before the first.
+
+    A launcher that dies between starting a process and writing its pid leaves one that only the
+    lock file names, so that file is asked first.
+    """
+    known = [_read(rundir, name) for name in ("lock", "pid")]
+    found = [process for process in known if process is not None]
+    return next((p for p in found if p.is_alive()), found[-1] if found else None)
 
 
 def reap() -> None:
-    """Collect children that have ended, so that none stays a zombie."""
-    with contextlib.suppress(ChildProcessError):
-        for child in psutil.Process().children():
-            if child.status() == psutil.STATUS_ZOMBIE:
-                os.waitpid(child.pid, os.WNOHANG)
+    """Collect the children that have ended, so that none stays a zombie."""
+    _children[:] = [child for child in _children if child.poll() is None]
 
 
-def _pid_file(rundir: RunDir) -> Path:
-    return rundir.path / "pid"
+def _read(rundir: RunDir, name: str) -> Process | None:
+    try:
+        pid, started = (rundir.path / name).read_text().split()
+        return Process(int(pid), float(started), rundir.path)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _inherited() -> dict[str, str]:
+    hidden = {*_SECRETS, *(f"{name}_FILE" for name in _SECRETS)}
+    ours = {key: value for key, value in os.environ.items() if key not in hidden}
+    return {**ours, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _threads(at_work: int) -> dict[str, str]:
+    """A fair share of the cores, unless the operator said otherwise: two runs that each take all
+    of them are several times slower than two that share."""
+    count = max(1, _cores() // max(1, at_work))
+    fair = {"OMP_NUM_THREADS": str(count), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {name: os.environ.get(name, value) for name, value in fair.items()}
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -34,7 +34,13 @@ class Run(models.Model):
         max_length=12, choices=RunState.choices, default=RunState.QUEUED, db_index=True
     )
     spec = models.JSONField(default=dict, help_text="What run.json says, without the inputs.")
-    attempt = models.PositiveSmallIntegerField(default=0, help_text="How often it was started.")
+    attempt = models.PositiveIntegerField(default=0, help_text="How often it was started.")
+    fruitless = models.PositiveSmallIntegerField(
+        default=0, help_text="How often in a row it crashed without getting further."
+    )
+    done_at_start = models.PositiveIntegerField(
+        default=0, help_text="How far it was when its process was last started."
+    )
     pid = models.PositiveIntegerField(null=True, blank=True)
     pid_started = models.FloatField(
         null=True, blank=True, help_text="Start time of that process: a pid alone may be reused."

@@ -11,7 +11,7 @@ from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.runs.models import Run, RunState
-from steelyard.runs.tasks import reconcile_runs
+from steelyard.runs.tasks import wake_reconciler
 
 
 @transaction.atomic
@@ -29,7 +29,7 @@ def start_run(
     run = Run.objects.create(
         project=project, kind=kind, title=title[:200], spec=spec, created_by=by
     )
-    reconcile_runs.delay_on_commit()
+    wake_reconciler()
     return run
 
 
@@ -41,7 +41,7 @@ def cancel_run(*, run: Run, by: User) -> None:
         UserError: the run has ended already.
     """
     if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=RunState.CANCELLING):
-        reconcile_runs.delay_on_commit()
+        wake_reconciler()
         return
     running = Run.objects.filter(pk=run.pk, state=RunState.RUNNING)
     if not running.update(state=RunState.CANCELLING):
@@ -55,4 +55,4 @@ def cancel_run(*, run: Run, by: User) -> None:
         return
     if run.dir.path.exists():
         run.dir.request_cancel()
-    reconcile_runs.delay_on_commit()
+    wake_reconciler()

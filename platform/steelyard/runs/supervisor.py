@@ -7,10 +7,11 @@ run; what is not finished now is seen at the next call.
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
@@ -18,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from steelyard.lib.errors import UserError
@@ -27,7 +28,8 @@ from steelyard.runs.models import MetricPoint, Run, RunState
 
 logger = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
+MAX_FRUITLESS = 3
+"""Crashes in a row without getting further, after which a run has failed."""
 SILENT_SECONDS = 600
 GRACE_SECONDS = 30
 _LOCK = 0x5EE1_0001
@@ -41,14 +43,20 @@ def reconcile() -> None:
         launchers.reap()
         for run in Run.objects.started().select_related("project"):
             _guarded(_watch, run)
-        for run in Run.objects.filter(state=RunState.QUEUED).order_by("created_at", "pk"):
+        for run in Run.objects.queued().select_related("project"):
             if Run.objects.started().count() >= settings.MAX_RUNS_AT_ONCE:
                 break
             _guarded(_start, run)
 
 
 def handler_of(run: Run) -> ModuleType:
-    """The runner module of the run's kind (see ``settings.RUN_KINDS``)."""
+    """The runner module of the run's kind (see ``settings.RUN_KINDS``).
+
+    It has ``engine`` (a module name), ``prepare(run)`` → what run.json says, ``finish(run,
+    result)``; and where it needs them ``environment(run)``, ``collect(run)`` while the run goes on
+    and ``abandoned(run)`` when it failed or was cancelled. All but ``engine`` may be called again
+    after a crash.
+    """
     return import_module(settings.RUN_KINDS[run.kind])
 
 
@@ -64,12 +72,18 @@ def _alone() -> Iterator[bool]:
                 cursor.execute("select pg_advisory_unlock(%s)", [_LOCK])
 
 
-def _guarded(step: Any, run: Run) -> None:
+def _guarded(step: Callable[[Run], None], run: Run) -> None:
     """One run's trouble is its own: it fails with a reason and the others go on."""
     try:
         step(run)
     except UserError as error:
         _fail(run, error.code, error.message)
+    except (OperationalError, InterfaceError):
+        # the database's trouble is no run's fault: the next pass tries again
+        logger.exception("run %s: the database did not answer", run.pk)
+    except OSError as error:
+        logger.exception("run %s: the server's files", run.pk)
+        _fail(run, *_reason_of(error))
     except Exception:
         logger.exception("run %s: our fault", run.pk)
         _fail(
@@ -78,6 +92,15 @@ def _guarded(step: Any, run: Run) -> None:
             f"Something in Steelyard broke, not in your input. The server's log has the details "
             f"under “run {run.pk}”.",
         )
+
+
+def _reason_of(error: OSError) -> tuple[str, str]:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "disk_full", "The server's disk is full. Make room and start the run again."
+    return "server_files", (
+        f"The server could not use a file of this run: {error.strerror or error} "
+        f"({error.filename or 'no name'})."
+    )
 
 
 def _start(run: Run) -> None:
@@ -91,23 +114,22 @@ def _start(run: Run) -> None:
 
 def _launch(run: Run) -> None:
     """Start the process, once more where an earlier one died."""
-    Run.objects.filter(pk=run.pk).update(attempt=run.attempt + 1)
     run.attempt += 1
+    run.done_at_start = run.done
+    run.save(update_fields=["attempt", "done_at_start", "fruitless"])
     handler = handler_of(run)
     env = handler.environment(run) if hasattr(handler, "environment") else {}
-    process = launchers.launch(handler.engine, run.dir, env)
+    at_work = Run.objects.started().count()
+    process = launchers.launch(handler.engine, run.dir, env, at_work=at_work)
     Run.objects.filter(pk=run.pk).update(
         pid=process.pid, pid_started=process.started, heartbeat_at=timezone.now()
     )
 
 
 def _watch(run: Run) -> None:
-    if run.state == RunState.CANCELLING and not run.dir.path.exists():
-        _end(run, RunState.CANCELLED)
-        return
     if not (run.dir.path / "run.json").exists():
-        # the worker died between taking the run and preparing it
-        run.dir.create(handler_of(run).prepare(run))
+        _without_folder(run)
+        return
     _carry_over(run)
     handler = handler_of(run)
     if hasattr(handler, "collect"):
@@ -120,16 +142,57 @@ def _watch(run: Run) -> None:
         _conclude(run, result)
     elif run.state == RunState.CANCELLING:
         _stop(run, process)
-    elif not alive:
+    elif process is None or not alive:
         _revive(run)
-    elif process is not None and _silence(run) > SILENT_SECONDS:
+    elif result is not None:
+        _see_off(run, process)
+    elif _silence(run, process) > SILENT_SECONDS:
         run.dir.event(f"no sign of life for {SILENT_SECONDS} s: killed", "error")
         process.signal(signal.SIGKILL)
 
 
+def _without_folder(run: Run) -> None:
+    """Not prepared yet, or gone since: only the first can be made good."""
+    if run.state == RunState.CANCELLING:
+        _end(run, RunState.CANCELLED)
+    elif run.attempt == 0:
+        # the worker died between taking the run and preparing it
+        run.dir.create(handler_of(run).prepare(run))
+        _launch(run)
+    else:
+        _fail(
+            run,
+            "run_folder_lost",
+            f"The run's folder {run.dir.path} is gone from the server's disk, with all that it "
+            "had made. Start the run again; if the disk was only unmounted, mount it first.",
+        )
+
+
 def _carry_over(run: Run) -> None:
     """Numbers, progress and heartbeat from the folder into the database."""
-    lines, offset = run.dir.read_lines("metrics.jsonl", run.metrics_offset)
+    while True:
+        lines, offset = run.dir.read_lines("metrics.jsonl", run.metrics_offset)
+        _store_points(run, lines)
+        if offset == run.metrics_offset:
+            break
+        Run.objects.filter(pk=run.pk).update(metrics_offset=offset)
+        run.metrics_offset = offset
+    changes: dict[str, Any] = {}
+    if progress := run.dir.read_progress():
+        changes |= {
+            "done": progress["done"],
+            "total": progress["total"],
+            "unit": progress["unit"],
+            "status_text": progress["text"][:300],
+        }
+        run.done = progress["done"]
+    if beat := run.dir.last_beat():
+        changes["heartbeat_at"] = datetime.fromtimestamp(beat, UTC)
+    if changes:
+        Run.objects.filter(pk=run.pk).update(**changes)
+
+
+def _store_points(run: Run, lines: list[dict[str, Any]]) -> None:
     points = {}
     for line in lines:
         for name, value in line.get("values", {}).items():
@@ -144,18 +207,6 @@ def _carry_over(run: Run) -> None:
         update_fields=["value", "time"],
         batch_size=2000,
     )
-    changes: dict[str, Any] = {"metrics_offset": offset}
-    if progress := run.dir.read_progress():
-        changes |= {
-            "done": progress["done"],
-            "total": progress["total"],
-            "unit": progress["unit"],
-            "status_text": progress["text"][:300],
-        }
-    if beat := run.dir.last_beat():
-        changes["heartbeat_at"] = datetime.fromtimestamp(beat, UTC)
-    Run.objects.filter(pk=run.pk).update(**changes)
-    run.metrics_offset = offset
 
 
 def _conclude(run: Run, result: dict[str, Any]) -> None:
@@ -181,25 +232,41 @@ def _stop(run: Run, process: launchers.Process | None) -> None:
     process.signal(signal.SIGKILL if asked > GRACE_SECONDS else signal.SIGTERM)
 
 
+def _see_off(run: Run, process: launchers.Process) -> None:
+    """The result is written, so the process has nothing left to do but to end."""
+    written = (run.dir.path / "result.json").stat().st_mtime
+    if time.time() - written > GRACE_SECONDS:
+        process.signal(signal.SIGKILL)
+
+
 def _revive(run: Run) -> None:
-    if run.attempt >= MAX_ATTEMPTS:
+    """Start a dead process again; give up when it keeps dying at the same place.
+
+    One that was told to stop, as on a shutdown, did not crash.
+    """
+    if run.attempt and not run.dir.stopped.exists():
+        run.fruitless = 1 if run.done > run.done_at_start else run.fruitless + 1
+    if run.fruitless >= MAX_FRUITLESS:
         tail = run.dir.log_tail(2000).strip() or "It printed nothing."
-        _fail(run, "crashed", f"The process ended {run.attempt} times without a result.\n{tail}")
+        _fail(
+            run,
+            "crashed",
+            f"The process ended {run.fruitless} times in a row without a result and without "
+            f"getting further. The last it printed:\n{tail}",
+        )
         return
     if run.attempt:
         run.dir.event(
-            f"the process ended without a result; attempt {run.attempt + 1} goes on from the last "
+            f"the process ended without a result; start {run.attempt + 1} goes on from the last "
             "checkpoint",
             "warning",
         )
     _launch(run)
 
 
-def _silence(run: Run) -> float:
+def _silence(run: Run, process: launchers.Process) -> float:
     """Seconds since the last sign of life; the start counts as one."""
-    beat = run.dir.last_beat() or 0.0
-    process = launchers.find(run.dir)
-    return time.time() - max(beat, process.started if process else 0.0)
+    return time.time() - max(run.dir.last_beat() or 0.0, process.started)
 
 
 def _fail(run: Run, code: str, message: str) -> None:
@@ -207,11 +274,35 @@ def _fail(run: Run, code: str, message: str) -> None:
 
 
 def _end(run: Run, state: RunState, **changes: Any) -> None:
-    """Close the row once, then tell the kind's runner of a failure or a cancel."""
-    ended = Run.objects.active().filter(pk=run.pk)
-    if not ended.update(state=state, finished_at=timezone.now(), **changes):
-        return
-    run.refresh_from_db()
-    handler = handler_of(run)
-    if state != RunState.SUCCEEDED and hasattr(handler, "abandoned"):
-        handler.abandoned(run)
+    """Close the row; before that, tell the kind's runner of a failure or a cancel.
+
+    In this order a worker that dies in between leaves the row open, and the next pass does both.
+    """
+    if state != RunState.SUCCEEDED:
+        _kill(run)
+        for name, value in {"state": state, **changes}.items():
+            setattr(run, name, value)
+        _abandon(run)
+    Run.objects.active().filter(pk=run.pk).update(
+        state=state, finished_at=timezone.now(), **changes
+    )
+
+
+def _kill(run: Run) -> None:
+    """A run that has ended must not work on: its folder may be gone, so the row is asked too."""
+    process = launchers.find(run.dir)
+    if process is None and run.pid is not None:
+        process = launchers.Process(run.pid, run.pid_started or 0.0, run.dir.path)
+    if process is not None:
+        process.signal(signal.SIGKILL)
+
+
+def _abandon(run: Run) -> None:
+    try:
+        handler = handler_of(run)
+        if hasattr(handler, "abandoned"):
+            handler.abandoned(run)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("run %s: could not clear up after it", run.pk)
