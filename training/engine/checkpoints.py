@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from steelyard.lib.errors import UserError
-from steelyard.lib.hashing import digest_of
+from steelyard.lib.hashing import digest_of, sha256_file
 from steelyard.lib.rundir import RunDir
 
 KEEP = 2
@@ -108,6 +108,30 @@ def resume(
             parameter.copy_(saved[name])
     _restore_optimizer(parameters, optimizer, load_file(folder / "optimizer.safetensors"))
     return body["step"], body["state"]
+
+
+def keep_model(rundir: RunDir, write: Callable[[Path], object]) -> str:
+    """Write the trained model into ``model/``: whole or absent, on disk when this returns.
+
+    Args:
+        write: saves safetensors, and whatever belongs to them, into the folder it is given.
+
+    Returns:
+        SHA-256 of the weights file, or of the list of hashes where there are several.
+    """
+    partial = rundir.path / ".model.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    write(partial)
+    # peft puts an unfilled model card there
+    (partial / "README.md").unlink(missing_ok=True)
+    for path in partial.iterdir():
+        _sync(path)
+    shutil.rmtree(rundir.model, ignore_errors=True)
+    partial.rename(rundir.model)
+    _sync(rundir.path)
+    hashes = [sha256_file(path) for path in sorted(rundir.model.glob("*.safetensors"))]
+    return hashes[0] if len(hashes) == 1 else digest_of(hashes)
 
 
 def _optimizer_tensors(

@@ -11,7 +11,6 @@ import inspect
 import math
 import textwrap
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
 
@@ -81,6 +80,14 @@ class TextDPOConfig(Recipe):
     label_smoothing: float = 0.0
     """Expected share of wrong labels, from 0 to below 0.5. With sigmoid this is conservative DPO;
     ipo and hinge take none."""
+    ties: Literal["rao_kupper", "davidson", "half"] = "rao_kupper"
+    """How pairs without a winner teach, where the dataset version keeps ties. rao_kupper and
+    davidson (sigmoid loss only) give win, tie and loss each a probability, so a tie draws the two
+    answers together; half takes a tie as half a win for each side, as the other losses always
+    do."""
+    tie_share: float = 0.5
+    """How often two equally good answers are called a tie, above 0 and below 1: the width of the
+    tie in rao_kupper and davidson."""
     learning_rate: float = 5e-5
     """The peak learning rate. LoRA: 1e-5 to 1e-4. All weights (lora_rank 0): 5e-7 to 5e-6."""
     epochs: float = 1.0
@@ -141,6 +148,7 @@ class TextDPOConfig(Recipe):
             "label_smoothing",
             f"has no meaning with the {self.loss_type} loss and must be 0",
         )
+        self._require(0 < self.tie_share < 1, "tie_share", "must be above 0 and below 1")
         _check_optimiser(self)
         self._require(self.max_length >= 8, "max_length", "must be at least 8 tokens")
         self._require(
@@ -241,9 +249,17 @@ def names_in(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-@cache
+_FIELDS: dict[type[Recipe], tuple[FormField, ...]] = {}
+
+
 def form_fields(cls: type[Recipe]) -> tuple[FormField, ...]:
-    """A recipe's settings in the order they stand in the source."""
+    """A recipe's settings in the order they stand in the source, which is read once."""
+    if cls not in _FIELDS:
+        _FIELDS[cls] = _read_fields(cls)
+    return _FIELDS[cls]
+
+
+def _read_fields(cls: type[Recipe]) -> tuple[FormField, ...]:
     hints, help_texts = get_type_hints(cls), field_help(cls)
     made = []
     for field in fields(cls):  # type: ignore[arg-type]
@@ -254,7 +270,6 @@ def form_fields(cls: type[Recipe]) -> tuple[FormField, ...]:
     return tuple(made)
 
 
-@cache
 def field_help(cls: type[Recipe]) -> dict[str, str]:
     """The string under each field, on one line; read from the source, since Python drops it."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]

@@ -1,0 +1,36 @@
+"""``python -m training.engine RUN_DIR``: train what the folder's run.json asks for.
+
+A recipe is imported only when it is asked for: text needs no diffusers, pictures no tokenizer.
+"""
+
+from __future__ import annotations
+
+from steelyard.lib import engine
+from steelyard.lib.rundir import RunDir
+from training.engine.config import config_of
+
+
+def text_dpo(rundir: RunDir, stop: engine.Stop) -> None:
+    from training.engine import text
+
+    text.train(rundir, stop)
+
+
+def diffusion_dpo(rundir: RunDir, stop: engine.Stop) -> None:
+    from training.engine import diffusion
+
+    diffusion.train(rundir, stop)
+
+
+TRAIN = {"dpo": text_dpo, "diffusion_dpo": diffusion_dpo}
+
+
+def train(rundir: RunDir, stop: engine.Stop) -> None:
+    spec = rundir.spec()
+    # an unknown recipe or setting is refused here, before a library is loaded for seconds
+    config_of(spec["recipe"], spec["config"])
+    TRAIN[spec["recipe"]](rundir, stop)
+
+
+if __name__ == "__main__":
+    engine.run(train)
