@@ -138,7 +138,8 @@ def _codec(stream: Stream) -> str:
 def _options(form: str) -> dict[str, str]:
     """Bit-exact: no encoder's name, no time, no random ids; the same input is the same file."""
     options = {"fflags": "+bitexact"}
-    return options | ({"movflags": "+faststart"} if form == "mp4" else {})
+    # the highest bit rate is a guess about the source, and another one of its copy
+    return options | ({"movflags": "+faststart", "write_btrt": "0"} if form == "mp4" else {})
 
 
 def _damaged() -> None:
