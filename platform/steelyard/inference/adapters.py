@@ -24,7 +24,7 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     Raises:
         UserError: the folder is no adapter, or it was trained on another model.
     """
-    config = _config(folder)
+    config = read_config(folder)
     try:
         weights = load_file(folder / WEIGHTS)
     except (FileNotFoundError, SafetensorError) as error:
@@ -45,7 +45,11 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     return wrapped.merge_and_unload().requires_grad_(True)
 
 
-def _config(folder: Path) -> LoraConfig:
+def read_config(folder: Path) -> LoraConfig:
+    """
+    Raises:
+        UserError: the folder is no LoRA adapter.
+    """
     try:
         config = PeftConfig.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError) as error:

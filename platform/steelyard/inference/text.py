@@ -18,28 +18,25 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
-    LogitsProcessor,
     LogitsProcessorList,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    StoppingCriteria,
     StoppingCriteriaList,
 )
 from transformers.utils import logging as transformers_logging
 
 from steelyard.inference.adapters import merge_adapter
+from steelyard.inference.sampling import Draw, Interrupted, Interruption
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.lib.errors import UserError
-from steelyard.lib.hashing import digest_of, stable_uniform
+
+__all__ = ["Interrupted", "encode_prompt", "generate", "load_causal_lm", "log_probabilities"]
 
 Messages = Sequence[Mapping[str, Any]]
 """A chat: objects with ``role`` and ``content``."""
 
 SHOWN = 60
-
-
-class Interrupted(Exception):
-    """``stop`` became true in the middle of a batch; nothing of the batch is kept."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +69,18 @@ def load_causal_lm(
         UserError: there is no such model, it cannot be reached, it is no chat model in
             safetensors, or an adapter does not fit it.
     """
-    _be_quiet()
+    _, tokenizer = load_tokenizer(source)
     try:
-        # first, so that a hub out of reach is waited for once only
-        AutoConfig.from_pretrained(source, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        _check_tokenizer(tokenizer, source)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        model, found = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except LOAD_ERRORS as error:
         raise explain(error, source, "a language model") from error
+    _check_complete(found, source)
     for folder in adapters:
         model = merge_adapter(model, Path(folder))
     try:
@@ -90,6 +88,23 @@ def load_causal_lm(
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(source, device) from error
     return model.eval(), tokenizer
+
+
+def load_tokenizer(source: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerBase]:
+    """Load all but the weights: enough to say whether prompts fit.
+
+    Raises:
+        UserError: as :func:`load_causal_lm`.
+    """
+    _be_quiet()
+    try:
+        # first, so that a hub out of reach is waited for once only
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except LOAD_ERRORS as error:
+        raise explain(error, source, "a language model") from error
+    _check_tokenizer(tokenizer, source)
+    return config, tokenizer
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> list[int]:
@@ -107,7 +122,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> lis
             tokenize=True,
             return_dict=False,
         )
-    except TemplateError as error:
+    except (TemplateError, ValueError, TypeError) as error:
         raise UserError(
             f"The model's chat template does not take the prompt {shown(messages)}: {error}. "
             "Many templates take no system message, or want user and assistant in turn.",
@@ -115,18 +130,17 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> lis
         ) from error
 
 
-def context_length(model: PreTrainedModel) -> int | None:
-    """The longest sequence the model was made for, in tokens; None where it names none."""
-    config = model.config.get_text_config(decoder=True)
-    return getattr(config, "max_position_embeddings", None)
+def context_length(config: PreTrainedConfig) -> int | None:
+    """The longest sequence a model was made for, in tokens; None where it names none."""
+    return getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
 
 
-def check_fits(model: PreTrainedModel, ids: Sequence[int], new: int, messages: Messages) -> None:
+def check_fits(config: PreTrainedConfig, ids: Sequence[int], new: int, messages: Messages) -> None:
     """
     Raises:
         UserError: the prompt and ``new`` more tokens are longer than the model's context.
     """
-    context = context_length(model)
+    context = context_length(config)
     if context is not None and len(ids) + new > context:
         raise UserError(
             f"The prompt {shown(messages)} is {len(ids)} tokens long; with up to {new} new tokens "
@@ -170,12 +184,12 @@ def generate(
     """
     encoded = [encode_prompt(tokenizer, messages) for messages in prompts]
     for ids, messages in zip(encoded, prompts, strict=True):
-        check_fits(model, ids, max_new_tokens, messages)
+        check_fits(model.config, ids, max_new_tokens, messages)
     order = sorted(range(len(prompts)), key=lambda place: len(encoded[place]))
     answers: dict[int, Generated] = {}
     for start in range(0, len(order), batch_size):
         places = order[start : start + batch_size]
-        draw = _Draw([(seeds[p], encoded[p]) for p in places], temperature, top_p)
+        draw = Draw([(seeds[p], encoded[p]) for p in places], temperature, top_p)
         batch = [encoded[p] for p in places]
         made = _generate_batch(model, tokenizer, batch, draw, max_new_tokens, stop)
         answers.update(zip(places, made, strict=True))
@@ -221,11 +235,39 @@ def log_probabilities(
     return [result[place] for place in range(len(ids))]
 
 
+@torch.inference_mode()
+def option_log_probabilities(
+    model: PreTrainedModel, prefix: Sequence[int], options: Sequence[Sequence[int]]
+) -> list[float]:
+    """How probable each of a few ways to go on is: log p(option | prefix), summed over its tokens.
+
+    The prefix is read once, whatever the number of options.
+    """
+    device = model.device
+    read = model(input_ids=torch.tensor([list(prefix)], device=device), use_cache=True)
+    first = read.logits[0, -1].float().log_softmax(-1)
+    width = max(len(option) for option in options)
+    totals = [float(first[option[0]]) for option in options]
+    if width == 1:
+        return totals
+    cache = read.past_key_values
+    cache.batch_repeat_interleave(len(options))
+    rows = torch.zeros(len(options), width, dtype=torch.long)
+    for row, option in enumerate(options):
+        rows[row, : len(option)] = torch.tensor(option)
+    logits = model(input_ids=rows[:, :-1].to(device), past_key_values=cache, use_cache=True).logits
+    scores = logits.float().log_softmax(-1).cpu()
+    for row, option in enumerate(options):
+        for place, token in enumerate(option[1:]):
+            totals[row] += float(scores[row, place, token])
+    return totals
+
+
 def _generate_batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     batch: list[list[int]],
-    draw: _Draw,
+    draw: Draw,
     max_new_tokens: int,
     stop: Callable[[], bool] | None,
 ) -> list[Generated]:
@@ -242,7 +284,7 @@ def _generate_batch(
             attention_mask=mask.to(model.device),
             generation_config=_config(max_new_tokens, ends, int(tokenizer.pad_token_id)),
             logits_processor=LogitsProcessorList([draw]),
-            stopping_criteria=StoppingCriteriaList([_Interruption(stop)] if stop else []),
+            stopping_criteria=StoppingCriteriaList([Interruption(stop)] if stop else []),
         )
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(model.name_or_path, model.device) from error
@@ -280,64 +322,6 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list
     return sorted({int(e) for e in [*listed, tokenizer.eos_token_id] if e is not None})
 
 
-class _Draw(LogitsProcessor):
-    """Chooses each row's next token and leaves it alone possible.
-
-    Token number n of an item is picked by a number in [0, 1) that is a hash of (seed, prompt, n),
-    through the cumulative distribution in the order of the vocabulary: near-equal probabilities
-    that change places under rounding do not change the choice, as they would in sorted order.
-    """
-
-    def __init__(
-        self, items: Sequence[tuple[int, Sequence[int]]], temperature: float, top_p: float
-    ) -> None:
-        self.keys = [(seed, digest_of(list(ids))) for seed, ids in items]
-        self.temperature, self.top_p = temperature, top_p
-        self.step = 0
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
-        if self.temperature == 0:
-            chosen = scores.argmax(-1)
-        else:
-            places = [stable_uniform(*key, self.step) for key in self.keys]
-            chosen = choose(scores, places, temperature=self.temperature, top_p=self.top_p)
-        self.step += 1
-        only = torch.full_like(scores, -torch.inf)
-        return only.scatter_(-1, chosen[:, None], 0.0)
-
-
-def choose(
-    logits: torch.Tensor, places: Sequence[float], *, temperature: float, top_p: float
-) -> torch.Tensor:
-    """Map numbers in [0, 1) to tokens, [rows], by the cumulative distribution of ``logits``.
-
-    Args:
-        logits: [rows, vocabulary].
-        places: one a row; evenly spread ones give tokens as often as they are probable.
-    """
-    probabilities = (logits.double() / temperature).softmax(-1)
-    if top_p < 1:
-        ordered, ids = probabilities.sort(-1, descending=True)
-        outside = ordered.cumsum(-1) - ordered >= top_p
-        probabilities = probabilities.masked_fill(outside.gather(-1, ids.argsort(-1)), 0.0)
-    sums = probabilities.cumsum(-1)
-    wanted = torch.tensor(places, dtype=sums.dtype, device=sums.device)[:, None] * sums[:, -1:]
-    # the first token whose sum exceeds the place; the last possible one guards against rounding
-    chosen = torch.searchsorted(sums, wanted, right=True)[:, 0]
-    last = sums.shape[-1] - 1 - (probabilities > 0).flip(-1).int().argmax(-1)
-    return torch.minimum(chosen, last)
-
-
-class _Interruption(StoppingCriteria):
-    def __init__(self, stop: Callable[[], bool]) -> None:
-        self.stop = stop
-
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> torch.Tensor:
-        if self.stop():
-            raise Interrupted
-        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
-
-
 def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, source: str) -> None:
     """Refuse one that cannot put a question; make the others pad on the left."""
     if not tokenizer.chat_template:
@@ -355,6 +339,16 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, source: str) -> None:
             code="no_end_token",
         )
     tokenizer.padding_side = "left"
+
+
+def _check_complete(found: dict[str, Any], source: str) -> None:
+    """transformers would go on with random numbers in place of weights that are not there."""
+    if missing := sorted(found["missing_keys"]):
+        raise UserError(
+            f"{source} lacks {len(missing)} of its weights, {missing[0]} among them. Copy the "
+            "whole model, and check that config.json belongs to it.",
+            code="broken_weights",
+        )
 
 
 def _out_of_memory(source: str, device: object) -> UserError:
