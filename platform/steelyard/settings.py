@@ -122,6 +122,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "steelyard.web.middleware.SignInAgainMiddleware",
+    "steelyard.accounts.middleware.OwnPasswordMiddleware",
     "steelyard.web.middleware.UserErrorMiddleware",
 ]
 

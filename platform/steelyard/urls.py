@@ -4,6 +4,8 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from steelyard import overview
+
 api = [
     path("", include("steelyard.accounts.api_urls")),
     path("", include("steelyard.projects.api_urls")),
@@ -19,6 +21,8 @@ urlpatterns = [
     path("", include("steelyard.projects.urls")),
     path("account/", include("steelyard.accounts.urls")),
     path("assets/", include("steelyard.assets.urls")),
+    path("p/<slug:project>/overview/", overview.project_overview, name="project-overview"),
+    path("p/<slug:project>/progress/", overview.project_progress, name="project-progress"),
     path("p/<slug:project>/", include("annotation.urls")),
     path("p/<slug:project>/", include("steelyard.registry.urls")),
     path("p/<slug:project>/", include("steelyard.runs.urls")),

@@ -11,6 +11,10 @@ class User(AbstractUser):
     """A person who signs in. What they may do in a project is their Membership's role;
     ``is_superuser`` makes a site admin, who may do everything and makes projects."""
 
+    must_change_password = models.BooleanField(
+        default=False, help_text="The password was given by a site admin and is for one sign-in."
+    )
+
     class Meta:
         ordering = ["username"]
 
@@ -43,6 +47,10 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [
+            # read at each sign-in, to count the latest failures of that name
+            models.Index(fields=["action", "target", "created_at"], name="audit_of_target")
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}"

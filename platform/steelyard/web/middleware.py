@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
+from django.utils.http import urlencode
 
 from steelyard.lib.errors import UserError
 
@@ -20,9 +23,27 @@ class UserErrorMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, UserError) or request.path.startswith("/api/"):
             return None
-        template = "_problem.html#message" if request.htmx else "_problem.html"
+        htmx = getattr(request, "htmx", False)
+        template = "_problem.html#message" if htmx else "_problem.html"
         response = render(request, template, {"error": exception}, status=exception.status)
-        if request.htmx:
+        if htmx:
             response["HX-Retarget"] = "#messages"
             response["HX-Reswap"] = "innerHTML"
         return response
+
+
+class SignInAgainMiddleware:
+    """Sends the whole page to the sign-in when a fragment is asked for after the session has
+    ended; a browser would follow the redirect itself and put the form into the fragment's place."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        htmx = getattr(request, "htmx", None)
+        sign_in = resolve_url(settings.LOGIN_URL)
+        if not htmx or urlsplit(response.get("Location", "")).path != sign_in:
+            return response
+        here = htmx.current_url_abs_path or "/"
+        return HttpResponse(headers={"HX-Redirect": f"{sign_in}?{urlencode({'next': here})}"})

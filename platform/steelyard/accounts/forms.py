@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.core.exceptions import ValidationError
+
+from steelyard.accounts.models import ApiToken
+from steelyard.accounts.services import record, refuse_guessing
+from steelyard.lib.errors import UserError
+
+
+class SignInForm(AuthenticationForm):
+    """Name and password. Guessing is slowed down by name and address."""
+
+    error_messages = {
+        "invalid_login": "Name or password is wrong. Both tell upper from lower case.",
+        "inactive": "This account is closed. A site admin can open it again.",
+    }
+
+    def clean(self) -> dict[str, Any]:
+        username = self.cleaned_data.get("username", "")
+        address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
+        try:
+            refuse_guessing(username=username, address=address)
+        except UserError as error:
+            raise ValidationError(error.message, code=error.code) from None
+        try:
+            return super().clean()
+        except ValidationError:
+            record(by=None, action="sign-in-failed", target=username, address=address)
+            raise
+
+
+class OwnPasswordForm(PasswordChangeForm):
+    """The old password and the new one twice."""
+
+    field_order = ["old_password", "new_password1", "new_password2"]
+
+
+class TokenForm(forms.ModelForm):
+    class Meta:
+        model = ApiToken
+        fields = ["name"]
+        help_texts = {"name": "What will use it, such as “nightly export”."}
+
+
+class PersonForm(forms.Form):
+    username = forms.CharField(
+        max_length=150,
+        label="Name",
+        help_text="What the person signs in with: letters, digits and @ . + - _",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    superuser = forms.BooleanField(
+        required=False,
+        label="Site admin",
+        help_text="May do everything, make projects and accounts.",
+    )

@@ -1,0 +1,151 @@
+"""What is asked about people: signing in, passwords, tokens, and the audit log of it all."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from steelyard.accounts.models import ApiToken, AuditEvent, User
+from steelyard.lib.errors import UserError
+from steelyard.lib.hashing import sha256_hex
+
+KEY_PREFIX = "sy_"
+FAILURES_ALLOWED = 10
+FAILURES_WINDOW = timedelta(minutes=15)
+
+
+def record(*, by: User | None, action: str, target: str, **data: Any) -> AuditEvent:
+    """One line of the audit log. ``by`` is None where nobody has signed in yet."""
+    return AuditEvent.objects.create(actor=by, action=action, target=target[:200], data=data)
+
+
+def refuse_guessing(*, username: str, address: str) -> None:
+    """Let one address guess the password of one person a few times and no more.
+
+    Raises:
+        UserError: ``too_many_attempts`` after ``FAILURES_ALLOWED`` in ``FAILURES_WINDOW``.
+    """
+    since = timezone.now() - FAILURES_WINDOW
+    failures = AuditEvent.objects.filter(
+        action="sign-in-failed",
+        target=username[:200],
+        data__address=address,
+        created_at__gt=since,
+    )
+    if failures.count() >= FAILURES_ALLOWED:
+        raise UserError(
+            f"Too many wrong passwords for this name. Wait "
+            f"{FAILURES_WINDOW.seconds // 60} minutes, or ask a site admin for a new password.",
+            code="too_many_attempts",
+            status=429,
+        )
+
+
+@transaction.atomic
+def create_token(*, user: User, name: str) -> tuple[ApiToken, str]:
+    """A new API token and its key, which nobody can read again later."""
+    name = name.strip()
+    if not name:
+        raise UserError("A token needs a name that says what uses it.", field="name")
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        user=user, name=name[:100], prefix=key[:8], digest=sha256_hex(key.encode())
+    )
+    record(by=user, action="token-created", target=str(token))
+    return token, key
+
+
+@transaction.atomic
+def revoke_token(*, user: User, pk: int) -> None:
+    """End a token of this person.
+
+    Raises:
+        UserError: ``unknown_token``, also for a token of somebody else.
+    """
+    token = ApiToken.objects.filter(user=user, pk=pk).first()
+    if token is None:
+        raise UserError(
+            "You have no such token; it may be revoked already.", code="unknown_token", status=404
+        )
+    record(by=user, action="token-revoked", target=str(token))
+    token.delete()
+
+
+@transaction.atomic
+def change_password(*, user: User, password: str) -> None:
+    """Set a password that its owner chose. The caller has checked it and the old one."""
+    user.set_password(password)
+    user.must_change_password = False
+    user.save(update_fields=["password", "must_change_password"])
+    record(by=user, action="password-changed", target=user.username)
+
+
+@transaction.atomic
+def create_person(*, by: User, username: str, superuser: bool = False) -> tuple[User, str]:
+    """An account with a password for one sign-in, which is to be handed to the person.
+
+    Raises:
+        UserError: the name is taken or is no name.
+    """
+    username = User.normalize_username(username.strip())
+    try:
+        UnicodeUsernameValidator()(username)
+    except ValidationError as error:
+        raise UserError(error.messages[0], code="invalid_username", field="username") from None
+    if User.objects.filter(username__iexact=username).exists():
+        raise _taken(username)
+    password = _one_time_password()
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(
+                username, password=password, is_superuser=superuser, must_change_password=True
+            )
+    except IntegrityError:
+        raise _taken(username) from None
+    record(by=by, action="person-created", target=username, superuser=superuser)
+    return user, password
+
+
+@transaction.atomic
+def reset_password(*, by: User, user: User) -> str:
+    """A new password for one sign-in; the person's open sessions end."""
+    password = _one_time_password()
+    user.set_password(password)
+    user.must_change_password = True
+    user.save(update_fields=["password", "must_change_password"])
+    record(by=by, action="password-reset", target=user.username)
+    return password
+
+
+@transaction.atomic
+def set_active(*, by: User, user: User, active: bool) -> None:
+    """Close an account, or open it again. What the person did stays.
+
+    Raises:
+        UserError: one's own account.
+    """
+    if user == by:
+        raise UserError(
+            "You cannot close your own account; another site admin can.", code="own_account"
+        )
+    user.is_active = active
+    user.save(update_fields=["is_active"])
+    record(by=by, action="person-opened" if active else "person-closed", target=user.username)
+
+
+def _one_time_password() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def _taken(username: str) -> UserError:
+    return UserError(
+        f"{username} is taken (upper and lower case count as the same); choose another name.",
+        code="username_taken",
+        field="username",
+    )

@@ -1,0 +1,119 @@
+"""Where a project's loop stands. At the composition root, because it looks into every room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from annotation.models import Judgment, Pair
+from evaluation.models import Evaluation
+from steelyard.accounts.people import user_of
+from steelyard.projects.models import Project
+from steelyard.projects.policy import ANY_ROLE, get_project
+from steelyard.registry.models import DatasetVersion, ModelVersion
+from steelyard.runs.models import Run
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The numbers of one project, and what they ask for next."""
+
+    project: Project
+    pairs: int
+    open_pairs: int
+    by_people: int
+    by_judges: int
+    versions: int
+    latest_version: DatasetVersion | None
+    models: int
+    trained: int
+    unevaluated: ModelVersion | None
+    """The newest model trained here that no evaluation has as its candidate."""
+    active_runs: list[Run]
+    failed_run: Run | None
+    """The newest run, if it failed."""
+    evaluations: int
+    waiting: int
+    """Comparisons of evaluations by people that wait for votes."""
+
+    @property
+    def next(self) -> tuple[str, str, int]:
+        """The one thing to do next: what the button says, where it leads, and the number of the
+        step on the page that it belongs to."""
+        slug = self.project.slug
+        run = self.active_runs[0] if self.active_runs else None
+        if not self.pairs:
+            if run and run.kind == "demo":
+                return "Watch the demo being built", run.get_absolute_url(), 1
+            return "Bring in pairs", reverse("annotation:import", args=[slug]), 1
+        if self.waiting:
+            return "Label the comparisons", reverse("annotation:label", args=[slug]), 5
+        if not self.by_people and not self.by_judges:
+            return "Label pairs", reverse("annotation:label", args=[slug]), 2
+        if self.latest_version is None:
+            return "Freeze a version", reverse("annotation:version-new", args=[slug]), 3
+        if run is not None:
+            return f"Watch: {run.title}", run.get_absolute_url(), 4
+        if self.unevaluated is not None:
+            url = reverse("evaluation:evaluation-new", args=[slug])
+            return (
+                f"Evaluate {self.unevaluated}",
+                f"{url}?model={self.unevaluated.pk}",
+                5,
+            )
+        if not self.trained:
+            url = reverse("training:training-new", args=[slug])
+            return "Train a model", f"{url}?version={self.latest_version.pk}", 4
+        return "Leaderboard", reverse("evaluation:leaderboard", args=[slug]), 5
+
+
+def standing(project: Project) -> Standing:
+    """Eleven small counts, each over an index."""
+    pairs = Pair.objects.filter(project=project)
+    votes = Judgment.objects.decisive().filter(project=project)
+    versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
+    models = ModelVersion.objects.filter(project=project)
+    trained = models.filter(trained_on__isnull=False)
+    runs = Run.objects.filter(project=project).select_related("project")
+    newest = runs.first()
+    evaluations = Evaluation.objects.filter(project=project)
+    waiting = pairs.filter(
+        comparisons__evaluation__method=Evaluation.Method.PEOPLE, judged__lt=F("wanted")
+    )
+    return Standing(
+        project=project,
+        pairs=pairs.count(),
+        open_pairs=pairs.open().count(),
+        by_people=votes.by_people().count(),
+        by_judges=votes.by_judges().count(),
+        versions=versions.count(),
+        latest_version=versions.first(),
+        models=models.count(),
+        trained=trained.count(),
+        unevaluated=trained.filter(evaluations__isnull=True).first(),
+        active_runs=list(runs.active()[:5]),
+        failed_run=newest if newest and newest.state == "failed" else None,
+        evaluations=evaluations.count(),
+        waiting=waiting.distinct().count(),
+    )
+
+
+@require_safe
+def project_overview(request: HttpRequest, project: str) -> HttpResponse:
+    """A fragment for the project's page: the loop with its numbers."""
+    found = get_project(user_of(request), project)
+    return render(request, "projects/overview.html", {"project": found, "at": standing(found)})
+
+
+@require_safe
+def project_progress(request: HttpRequest, project: str) -> HttpResponse:
+    """A fragment for the list of projects, also for annotators: how much there is to label."""
+    found = get_project(user_of(request), project, ANY_ROLE)
+    pairs = Pair.objects.filter(project=found)
+    context = {"pairs": pairs.count(), "open": pairs.open().count()}
+    return render(request, "projects/progress.html", context)

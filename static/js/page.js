@@ -1,0 +1,62 @@
+// What every page does: times that stay true, messages that can be closed, and a word when a
+// request of htmx fails instead of a fragment that silently stays as it was.
+
+import { addDismiss, clear, show } from "./messages.js";
+import { refreshTimes } from "./times.js";
+
+const OFFLINE = "The server cannot be reached. What you see may be out of date; it is tried again.";
+
+function whatWentWrong(status) {
+  if (status === 403) return "That was refused. Reload the page and try again.";
+  if (status === 404) return "That is not there any more. Reload the page.";
+  if (status >= 500) return "The server failed on that. It was not your input; try again, or ask an operator to read the log.";
+  return `That did not work (status ${status}). Reload the page and try again.`;
+}
+
+// The server says where its own errors belong (HX-Retarget), and 422 is a form with its errors
+// marked. Any other failure must not land in the fragment's place.
+document.addEventListener("htmx:response:error", (event) => {
+  const { ctx } = event.detail;
+  if (ctx.hx?.retarget || ctx.response.status === 422) return;
+  ctx.hx.reswap = "none";
+  show(whatWentWrong(ctx.response.status));
+});
+document.addEventListener("htmx:error", (event) => {
+  if (event.detail.ctx && !event.detail.ctx.response) show(OFFLINE);
+});
+document.addEventListener("htmx:after:request", () => clear(OFFLINE));
+document.addEventListener("htmx:after:swap", () => {
+  refreshTimes();
+  addDismiss();
+});
+
+for (const button of document.querySelectorAll("[data-theme-switch]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const root = document.documentElement;
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    const now = root.dataset.theme ?? (dark ? "dark" : "light");
+    root.dataset.theme = now === "dark" ? "light" : "dark";
+    try {
+      localStorage.setItem("theme", root.dataset.theme);
+    } catch {
+      // storage is closed to us: the choice lasts for this page
+    }
+  });
+}
+
+// A menu closes by Escape and by a click elsewhere, as menus do.
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector(".account-menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+document.addEventListener("click", (event) => {
+  const menu = document.querySelector(".account-menu[open]");
+  if (menu && !menu.contains(event.target)) menu.open = false;
+});
+
+addDismiss();
+refreshTimes();
+setInterval(refreshTimes, 20_000);

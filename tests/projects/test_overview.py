@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+AsUser = Callable[[Any], Client]
+
+
+def overview(client: Client, project: Any) -> Any:
+    return client.get(reverse("project-overview", args=[project.slug]))
+
+
+def test_it_works(as_user: AsUser, project: Any, owner: Any) -> None:
+    factories.make_judgment(factories.make_pair(project))
+    factories.make_pair(project)
+    page = as_user(owner).get(reverse("projects:project-detail", args=[project.slug]))
+    assert page.status_code == 200
+    assert reverse("project-overview", args=[project.slug]) in page.content.decode()
+    at = overview(as_user(owner), project).context["at"]
+    assert (at.pairs, at.open_pairs, at.by_people, at.by_judges) == (2, 1, 1, 0)
+
+
+def test_the_frame_alone_leads_to_every_section_without_a_script(
+    as_user: AsUser, project: Any, owner: Any
+) -> None:
+    page = as_user(owner).get(reverse("projects:project-detail", args=[project.slug]))
+    html = page.content.decode()
+    for name in ("annotation:label", "evaluation:evaluation-list", "evaluation:leaderboard"):
+        assert f'href="{reverse(name, args=[project.slug])}"' in html
+
+
+def test_an_empty_project_asks_for_pairs_first_then_for_labels(
+    as_user: AsUser, project: Any, owner: Any
+) -> None:
+    assert overview(as_user(owner), project).context["at"].next[2] == 1
+    pair = factories.make_pair(project)
+    assert overview(as_user(owner), project).context["at"].next[0] == "Label pairs"
+    factories.make_judgment(pair)
+    assert overview(as_user(owner), project).context["at"].next[0] == "Freeze a version"
+
+
+def test_an_annotator_is_led_to_labelling_and_told_no_numbers(
+    as_user: AsUser, project: Any, member: Any
+) -> None:
+    page = as_user(member).get(reverse("projects:project-detail", args=[project.slug]))
+    assert page.headers["Location"] == reverse("annotation:label", args=[project.slug])
+    assert overview(as_user(member), project).status_code == 404
+    progress = as_user(member).get(reverse("project-progress", args=[project.slug]))
+    assert progress.status_code == 200
+
+
+def test_a_stranger_finds_nothing(as_user: AsUser, project: Any, stranger: Any) -> None:
+    for name in ("projects:project-detail", "project-overview", "project-progress"):
+        assert as_user(stranger).get(reverse(name, args=[project.slug])).status_code == 404
