@@ -1,0 +1,190 @@
+"""Painting: prompts and seeds in, pictures out.
+
+    load_painter(spec).paint(["A handwritten 7."], seeds=[1], sampling={"steps": 20})
+
+A picture depends on (seed, prompt, sampling) only, never on what else is painted: its noise comes
+from a generator of its own, and every pass through the network has the same shape, short ones
+being filled up, because a sum's last bits depend on the shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from PIL import Image
+
+from steelyard.inference.class_unet import ClassUnet, load_class_unet
+from steelyard.inference.image_adapters import merge_adapters
+from steelyard.inference.pixels import to_picture
+from steelyard.inference.stable_diffusion import load_pipeline
+from steelyard.lib.errors import UserError
+
+
+class Sampling(NamedTuple):
+    """How a picture is painted."""
+
+    steps: int
+    """Denoising steps; more is slower and cleaner."""
+    guidance: float
+    """How far to go beyond the prompt's own prediction; 1 asks the model once, unguided."""
+
+    @classmethod
+    def of(cls, default: Sampling, *given: dict[str, Any]) -> Sampling:
+        """The default, overruled by one dictionary after the other.
+
+        Raises:
+            UserError: ``bad_sampling``: an unknown name or a value out of range.
+        """
+        values = default._asdict()
+        for sampling in given:
+            for name, value in sampling.items():
+                _check(name, value)
+                values[name] = value
+        return cls(int(values["steps"]), float(values["guidance"]))
+
+
+class Painter(Protocol):
+    def paint(
+        self, prompts: Sequence[str], *, seeds: Sequence[int], sampling: dict[str, Any]
+    ) -> list[Image.Image]:
+        """One picture a prompt, in order.
+
+        Args:
+            seeds: one a prompt.
+            sampling: ``steps`` and ``guidance``; what is absent, the model's own setting gives.
+        """
+
+
+def load_painter(spec: dict[str, Any], device: str = "cpu") -> Painter:
+    """The model of a spec (``family``, ``source``, ``adapters``, ``sampling``), ready to paint.
+
+    Raises:
+        UserError: ``cannot_paint``: its family makes no pictures; and what loading raises.
+    """
+    loaders = {"class_unet": ClassUnetPainter, "stable_diffusion": StableDiffusionPainter}
+    family = spec.get("family")
+    if family not in loaders:
+        raise UserError(
+            f"The model {spec.get('name', '')} is of family {family}, which paints nothing. "
+            f"Pictures are made by: {', '.join(loaders)}.",
+            code="cannot_paint",
+        )
+    return loaders[family](spec, device)
+
+
+class ClassUnetPainter:
+    """A class-conditional UNet with DDIM (deterministic: all chance is in the first noise)."""
+
+    BATCH = 8
+    DEFAULT = Sampling(steps=20, guidance=2.0)
+
+    def __init__(self, spec: dict[str, Any], device: str = "cpu") -> None:
+        model = load_class_unet(spec["source"])
+        merge_adapters(model.unet, spec.get("adapters", ()))
+        self._adopt(model, spec.get("sampling") or {}, device)
+
+    @classmethod
+    def of(cls, model: ClassUnet) -> ClassUnetPainter:
+        """A painter of a model that is already in memory."""
+        painter = cls.__new__(cls)
+        painter._adopt(model, {}, "cpu")
+        return painter
+
+    def _adopt(self, model: ClassUnet, sampling: dict[str, Any], device: str) -> None:
+        self.model, self.sampling, self.device = model, sampling, torch.device(device)
+        model.unet.to(self.device)
+
+    def paint(
+        self, prompts: Sequence[str], *, seeds: Sequence[int], sampling: dict[str, Any]
+    ) -> list[Image.Image]:
+        chosen = Sampling.of(self.DEFAULT, self.sampling, sampling)
+        classes = [self.model.labels.class_of(prompt) for prompt in prompts]
+        noise = torch.stack([self._noise(seed) for seed in seeds]) if classes else None
+        pictures: list[Image.Image] = []
+        for start in range(0, len(classes), self.BATCH):
+            assert noise is not None
+            part = slice(start, start + self.BATCH)
+            pixels = self._denoise(noise[part], torch.tensor(classes[part]), chosen)
+            pictures += [to_picture(p, self.model.labels.enlarge) for p in pixels]
+        return pictures
+
+    def _noise(self, seed: int) -> torch.Tensor:
+        shape = (self.model.channels, self.model.size, self.model.size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+    @torch.inference_mode()
+    def _denoise(
+        self, noise: torch.Tensor, classes: torch.Tensor, sampling: Sampling
+    ) -> torch.Tensor:
+        count = len(noise)
+        filled = torch.arange(self.BATCH) % count
+        pixels, asked = noise[filled].to(self.device), classes[filled].to(self.device)
+        scheduler = DDIMScheduler.from_config(self.model.scheduler.config)
+        scheduler.set_timesteps(sampling.steps)
+        nothing = torch.full_like(asked, self.model.labels.empty)
+        for time in scheduler.timesteps:
+            output = self._predict(pixels, time, asked)
+            if sampling.guidance != 1:
+                unguided = self._predict(pixels, time, nothing)
+                output = unguided + sampling.guidance * (output - unguided)
+            pixels = scheduler.step(output, time, pixels).prev_sample
+        return pixels[:count]
+
+    def _predict(
+        self, pixels: torch.Tensor, time: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
+        return self.model.unet(
+            pixels, time, encoder_hidden_states=None, class_labels=classes
+        ).sample
+
+
+class StableDiffusionPainter:
+    """A Stable Diffusion 1.x or 2.x pipeline with its own scheduler, one picture at a time."""
+
+    DEFAULT = Sampling(steps=30, guidance=7.5)
+
+    def __init__(self, spec: dict[str, Any], device: str = "cpu") -> None:
+        dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+        self.sampling = spec.get("sampling") or {}
+        self.pipeline: StableDiffusionPipeline = load_pipeline(spec["source"], dtype=dtype)
+        merge_adapters(self.pipeline.unet, spec.get("adapters", ()))
+        self.pipeline.to(device).set_progress_bar_config(disable=True)
+
+    def paint(
+        self, prompts: Sequence[str], *, seeds: Sequence[int], sampling: dict[str, Any]
+    ) -> list[Image.Image]:
+        chosen = Sampling.of(self.DEFAULT, self.sampling, sampling)
+        return [self._one(p, s, chosen) for p, s in zip(prompts, seeds, strict=True)]
+
+    @torch.inference_mode()
+    def _one(self, prompt: str, seed: int, sampling: Sampling) -> Image.Image:
+        made = self.pipeline(
+            prompt,
+            num_inference_steps=sampling.steps,
+            guidance_scale=sampling.guidance,
+            # On the CPU, so that a seed means the same noise on every device.
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return made.images[0]
+
+
+def _check(name: str, value: Any) -> None:
+    ranges = {"steps": (1, 1000, "a whole number"), "guidance": (0, 100, "a number")}
+    if name not in ranges:
+        raise UserError(
+            f"Painting knows no setting {name!r}; it knows {', '.join(ranges)}.",
+            code="bad_sampling",
+            field=name,
+        )
+    low, high, kind = ranges[name]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = number and (name != "steps" or float(value).is_integer())
+    if not whole or not low <= value <= high:
+        raise UserError(
+            f"{name} must be {kind} from {low} to {high}; it is {value!r}.",
+            code="bad_sampling",
+            field=name,
+        )
