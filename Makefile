@@ -4,7 +4,7 @@ BIN := .venv/bin
 WITH_SERVERS := $(BIN)/python -m steelyard.servers.test_env
 CHECKS := format lint imports types migrations templates layout
 
-.PHONY: help up test check bench fmt dev $(CHECKS:%=check-%)
+.PHONY: help up test check bench fmt vendor dev $(CHECKS:%=check-%)
 
 help: ## these lines
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,3 +42,6 @@ bench: dev ## every benchmark; each prints a ratio
 fmt: dev ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+vendor: ## fetch the pages' libraries anew into static/vendor (needs npm)
+	$(PYTHON) scripts/vendor.py
