@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-FEW_PROMPTS = 2000
-"""Up to so many prompts each one's influence is kept, for the ranks."""
 _BLOCK = 4096
+"""Prompts whose scores are held at once."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,48 @@ class Cells:
 
 @dataclass(frozen=True)
 class Fit:
-    """Log-odds with mean zero and their covariance, of models that all have finite ratings."""
+    """Log-odds with mean zero and how sure they are, of models that all have finite ratings."""
 
     theta: np.ndarray
-    covariance: np.ndarray | None
-    """Clustered by prompt; None with fewer than two prompts."""
-    influence: np.ndarray | None
-    """Each prompt's share in theta, shape (prompts, models); None where there are many prompts."""
+    covariance: np.ndarray
+    """Sandwich, clustered by prompt; shape (models, models)."""
+    fisher: np.ndarray
+    """What it would be, were every vote decided for itself and none a tie."""
+    effective: np.ndarray
+    """How many prompts each model's rating stands on: their number where they tell equally much
+    of the model, less where few of them tell most. 1 where nothing can be said of its error."""
     prompts: int
+
+    def variance(self) -> np.ndarray:
+        """Of each model's log-odds."""
+        return mixed(np.diag(self.covariance), np.diag(self.fisher), self.effective)
+
+    def variance_of_differences(self) -> np.ndarray:
+        """Of log-odds i − j, shape (models, models)."""
+        return mixed(_gaps(self.covariance), _gaps(self.fisher), self.effective_of_differences())
+
+    def effective_of_differences(self) -> np.ndarray:
+        return np.minimum(self.effective[:, None], self.effective)
+
+
+def mixed(clustered: np.ndarray, fisher: np.ndarray, effective: np.ndarray) -> np.ndarray:
+    """Clustered variances, never quite trusted to be small.
+
+    A few prompts may agree by chance: their variance is mixed with the fair coin's in the weight
+    that four more prompts would have, as Agresti and Coull do for one proportion. Where the
+    clustered variance is the larger one it stays.
+    """
+    return clustered + 4.0 / (effective + 4.0) * np.maximum(fisher - clustered, 0.0)
+
+
+def degrees(effective: float) -> int:
+    """Degrees of freedom of a variance that so many prompts tell of; at least 1."""
+    return max(1, round(effective) - 1)
+
+
+def _gaps(covariance: np.ndarray) -> np.ndarray:
+    variance = np.diag(covariance)
+    return np.maximum(variance[:, None] + variance - 2.0 * covariance, 0.0)
 
 
 def count(
@@ -60,7 +93,7 @@ def count(
     models: int,
     votes: Sequence[int] | np.ndarray | None = None,
 ) -> Cells:
-    """Battles to cells; the arguments are those of :func:`~evaluation.engine.ratings.leaderboard`."""
+    """Battles to cells; arguments and errors are those of ``ratings.leaderboard``."""
     first, second = np.asarray(i, dtype=np.int64), np.asarray(j, dtype=np.int64)
     score = np.asarray(y, dtype=float)
     number = np.ones(score.size) if votes is None else np.asarray(votes, dtype=float)
@@ -93,10 +126,8 @@ def count(
 
 def score_table(cells: Cells, models: int) -> np.ndarray:
     """``S[i, j]``: what i has scored against j, ties as half; shape (models, models)."""
-    table = np.zeros((models, models))
-    np.add.at(table, (cells.i, cells.j), cells.score)
-    np.add.at(table, (cells.j, cells.i), cells.votes - cells.score)
-    return table
+    table = _by_pair(cells, cells.score, models)
+    return table + _by_pair(cells, cells.votes - cells.score, models).T
 
 
 def fit(cells: Cells, models: int) -> Fit:
@@ -105,16 +136,13 @@ def fit(cells: Cells, models: int) -> Fit:
     Every model must be reachable from every other along scores above zero
     (:func:`~evaluation.engine.connectivity.rateable`), or there is no maximum.
     """
-    scored = score_table(cells, models)
-    theta, inverse = _newton(scored)
+    theta, inverse = _newton(score_table(cells, models))
+    expected = _expected(theta[cells.i] - theta[cells.j])
+    residual = cells.score - cells.votes * expected
+    weight = cells.votes * expected * (1.0 - expected)
+    spread, effective = _spread(cells, residual, weight, models)
     prompts = int(cells.prompt.max()) + 1
-    if prompts < 2:
-        return Fit(theta, None, None, prompts)
-    residual = cells.score - cells.votes * _expected(theta[cells.i] - theta[cells.j])
-    spread, sums = _spread(cells, residual, models, prompts)
-    covariance = inverse @ spread @ inverse * (prompts / (prompts - 1))
-    influence = None if sums is None else sums @ inverse
-    return Fit(theta, covariance, influence, prompts)
+    return Fit(theta, inverse @ spread @ inverse, inverse, effective, prompts)
 
 
 def _expected(difference: np.ndarray) -> np.ndarray:
@@ -150,37 +178,67 @@ def _newton(scored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread(
-    cells: Cells, residual: np.ndarray, models: int, prompts: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Sum over prompts of the outer product of the prompt's score with itself.
+    cells: Cells, residual: np.ndarray, weight: np.ndarray, models: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of the sandwich: sum over prompts of the outer product of the prompt's score with
+    itself.
+
+    The fit follows a prompt that tells much of a model, which makes that prompt's score too small:
+    it is divided by √(1 − h), h being the prompt's part of what is known of the model. With equal
+    parts that is the usual G/(G − 1). A model with all its votes on one prompt has h = 1 and a
+    score of nothing.
 
     Returns:
-        that matrix, shape (models, models), and the prompts' scores (prompts, models) where they
-        are few enough to keep.
+        that matrix, shape (models, models), and each model's effective number of prompts.
     """
-    per_prompt = np.bincount(cells.prompt, minlength=prompts)
-    if prompts <= FEW_PROMPTS:
-        sums = _sums(cells, residual, models, 0, prompts)
-        return sums.T @ sums, sums
-    alone = per_prompt[cells.prompt] == 1
-    square = np.zeros((models, models))
-    np.add.at(square, (cells.i[alone], cells.j[alone]), residual[alone] ** 2)
-    square += square.T
-    spread = np.diag(square.sum(axis=1)) - square
-    # the others in blocks: cells are sorted by prompt, so a block is a slice
-    rest = cells.where(~alone)
+    total = _by_model(cells.i, weight, models) + _by_model(cells.j, weight, models)
+    alone = np.bincount(cells.prompt)[cells.prompt] == 1
+    spread, squares = _of_single_cells(cells.where(alone), residual[alone], weight[alone], total)
+    rest, residual, weight = cells.where(~alone), residual[~alone], weight[~alone]
     for start in range(0, int(rest.prompt[-1]) + 1 if rest.prompt.size else 0, _BLOCK):
-        sums = _sums(rest, residual[~alone], models, start, start + _BLOCK)
-        spread += sums.T @ sums
-    return spread, None
+        block = slice(*np.searchsorted(rest.prompt, [start, start + _BLOCK]))
+        row, i, j = rest.prompt[block] - start, rest.i[block], rest.j[block]
+        part = _by_prompt(row, i, weight[block], models) / total
+        part += _by_prompt(row, j, weight[block], models) / total
+        score = _by_prompt(row, i, residual[block], models)
+        score -= _by_prompt(row, j, residual[block], models)
+        score *= _correction(part)
+        spread += score.T @ score
+        squares += (part**2).sum(axis=0)
+    return spread, 1.0 / squares
 
 
-def _sums(cells: Cells, residual: np.ndarray, models: int, start: int, stop: int) -> np.ndarray:
-    """Scores of the prompts from ``start`` to ``stop``, shape (stop − start, models)."""
-    begin, end = np.searchsorted(cells.prompt, [start, stop])
-    part = slice(begin, end)
-    row = (cells.prompt[part] - start) * models
-    size = (stop - start) * models
-    flat = np.bincount(row + cells.i[part], weights=residual[part], minlength=size)
-    flat -= np.bincount(row + cells.j[part], weights=residual[part], minlength=size)
-    return flat.reshape(stop - start, models)
+def _of_single_cells(
+    cells: Cells, residual: np.ndarray, weight: np.ndarray, total: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for prompts with one pair of models each: nothing needs to be summed first."""
+    models = total.size
+    part_i, part_j = weight / total[cells.i], weight / total[cells.j]
+    score_i, score_j = residual * _correction(part_i), residual * _correction(part_j)
+    between = _by_pair(cells, score_i * score_j, models)
+    own = _by_model(cells.i, score_i**2, models) + _by_model(cells.j, score_j**2, models)
+    squares = _by_model(cells.i, part_i**2, models) + _by_model(cells.j, part_j**2, models)
+    return np.diag(own) - between - between.T, squares
+
+
+def _correction(part: np.ndarray) -> np.ndarray:
+    """1/√(1 − h), and nothing where h is 1."""
+    left = 1.0 - part
+    return np.where(left > 1e-9, 1.0 / np.sqrt(np.maximum(left, 1e-9)), 0.0)
+
+
+def _by_model(model: np.ndarray, values: np.ndarray, models: int) -> np.ndarray:
+    # of nothing, bincount makes whole numbers
+    return np.bincount(model, weights=values, minlength=models).astype(float)
+
+
+def _by_pair(cells: Cells, values: np.ndarray, models: int) -> np.ndarray:
+    flat = np.bincount(cells.i * models + cells.j, weights=values, minlength=models**2)
+    return flat.reshape(models, models).astype(float)
+
+
+def _by_prompt(row: np.ndarray, model: np.ndarray, values: np.ndarray, models: int) -> np.ndarray:
+    """Sums by prompt and model, shape (prompts, models)."""
+    prompts = int(row[-1]) + 1
+    flat = np.bincount(row * models + model, weights=values, minlength=prompts * models)
+    return flat.reshape(prompts, models)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.engine.bradley_terry import Fit, count, fit, score_table
+from evaluation.engine.bradley_terry import Fit, count, degrees, fit, score_table
 from evaluation.engine.connectivity import rateable
 from evaluation.engine.quantiles import t_quantile
 from evaluation.engine.ranks import above
@@ -23,7 +23,7 @@ class LeaderboardRow:
     model: int
     rating: float
     lo: float | None
-    """Ends of the 95 % interval; None where all votes are on one prompt."""
+    """Ends of the 95 % interval; None where all its votes are on one prompt."""
     hi: float | None
     rank_lo: int
     """Best and worst rank that no difference of the board contradicts."""
@@ -73,21 +73,20 @@ def leaderboard(
 def _rows(kept: np.ndarray, fitted: Fit, scored: np.ndarray) -> list[LeaderboardRow]:
     rating = MEAN + ELO * fitted.theta
     better = above(fitted)
-    half = np.full(kept.size, np.nan)
-    if fitted.covariance is not None:
-        variance = np.maximum(np.diag(fitted.covariance), 0.0)
-        half = ELO * t_quantile(fitted.prompts - 1) * np.sqrt(variance)
+    sd = ELO * np.sqrt(fitted.variance())
     votes = (scored + scored.T).sum(axis=1)
     rows = []
     for at in np.lexsort((kept, -rating)):
         model = int(kept[at])
-        known = fitted.covariance is not None
+        half = None
+        if fitted.effective[at] > 1.0 + 1e-9:
+            half = float(sd[at] * t_quantile(degrees(fitted.effective[at])))
         rows.append(
             LeaderboardRow(
                 model=model,
                 rating=float(rating[at]),
-                lo=float(rating[at] - half[at]) if known else None,
-                hi=float(rating[at] + half[at]) if known else None,
+                lo=None if half is None else float(rating[at]) - half,
+                hi=None if half is None else float(rating[at]) + half,
                 rank_lo=1 + int(better[:, at].sum()),
                 rank_hi=kept.size - int(better[at].sum()),
                 win_rate=float(scored[model].sum() / votes[model]),
