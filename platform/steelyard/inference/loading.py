@@ -86,7 +86,7 @@ def load_writer(spec: Mapping[str, Any], *, stop: Callable[[], bool] | None = No
 
     Args:
         stop: asked now and then while it writes; when true the writer raises
-            :class:`~steelyard.inference.text.Interrupted`.
+            :class:`~steelyard.inference.sampling.Interrupted`.
 
     Raises:
         UserError: the model cannot be loaded, or is none that writes text.
@@ -130,7 +130,7 @@ class LocalWriter:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.batch_size = _BATCH[device]
-        self._stop, self._text = stop, text
+        self.stop, self._text = stop, text
         self.model, self.tokenizer = text.load_causal_lm(
             spec["source"],
             adapters=spec.get("adapters", []),
@@ -154,7 +154,7 @@ class LocalWriter:
             top_p=sampling["top_p"],
             seeds=seeds,
             batch_size=self.batch_size,
-            stop=self._stop,
+            stop=self.stop,
         )
         return [answer.text for answer in made]
 

@@ -27,11 +27,9 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from steelyard.inference.adapters import merge_adapter
-from steelyard.inference.sampling import Draw, Interrupted, Interruption
+from steelyard.inference.sampling import Draw, Interruption
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.lib.errors import UserError
-
-__all__ = ["Interrupted", "encode_prompt", "generate", "load_causal_lm", "log_probabilities"]
 
 Messages = Sequence[Mapping[str, Any]]
 """A chat: objects with ``role`` and ``content``."""
@@ -176,7 +174,8 @@ def generate(
         top_p: draw from the smallest set of tokens that has this much of the probability.
         seeds: one a prompt; an answer depends on (seed, prompt), never on its neighbours.
         batch_size: prompts of like length go together; a larger one needs more memory.
-        stop: asked before each token; when true, :class:`Interrupted` is raised.
+        stop: asked before each token; when true,
+            :class:`~steelyard.inference.sampling.Interrupted` is raised.
 
     Raises:
         UserError: a prompt does not fit the context (before any text is made), or the machine's

@@ -1,0 +1,93 @@
+"""What a judging run has found so far: the lines it wrote, the pairs that failed, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from steelyard.lib.errors import UserError
+from steelyard.lib.journal import Journal
+from steelyard.lib.rundir import RunDir
+
+IN_A_ROW = 8
+"""So many failures without a success between them end the run: something is wrong with it all."""
+
+
+class Tally:
+    """Writes verdicts and keeps count.
+
+    Args:
+        total: pairs of the whole run, those of earlier attempts included.
+    """
+
+    def __init__(self, rundir: RunDir, journal: Journal, total: int) -> None:
+        self.rundir, self.journal, self.total = rundir, journal, total
+        self.text = ""
+        self.seen: set[int] = set()
+        self.counts = {"judged": 0, "contradictory": 0, "invalid": 0, "failed": 0}
+        self._row = 0
+        self._last: UserError | None = None
+        for line in journal.lines():
+            self._count(line)
+
+    def say(self, text: str) -> None:
+        """What the run is at, beside its progress."""
+        self.text = text
+        self._progress()
+
+    def add(self, line: dict[str, Any]) -> None:
+        self.journal.add(line)
+        self._count(line)
+        self._row = 0
+        self._progress()
+        if line.get("invalid"):
+            self.rundir.event(f"Pair {line['pair']}: {line['invalid']}", "warning")
+
+    def failed(self, pair: Mapping[str, Any], error: UserError) -> None:
+        """No verdict on this pair: it stays unjudged, and a later run asks again.
+
+        Raises:
+            UserError: too many in a row.
+        """
+        self.counts["failed"] += 1
+        self._row += 1
+        self._last = error
+        self.rundir.event(f"Pair {pair['pair']} got no verdict: {error.message}", "warning")
+        if self._row >= IN_A_ROW:
+            raise UserError(
+                f"{self._row} pairs in a row got no verdict, so the run was stopped; the "
+                f"{len(self.seen)} verdicts before are kept. The last trouble: {error.message}",
+                code=error.code,
+            )
+        self._progress()
+
+    def finish(self) -> None:
+        """
+        Raises:
+            UserError: there was work and nothing came of it.
+        """
+        if self._last is not None and not self.seen:
+            raise UserError(
+                f"No pair got a verdict. The last trouble: {self._last.message}",
+                code=self._last.code,
+            )
+        counts = self.counts
+        self.rundir.event(
+            f"{counts['judged']} pairs judged, of these {counts['contradictory']} ties because the "
+            f"judge contradicted itself; {counts['invalid']} answers unreadable, "
+            f"{counts['failed']} unanswered"
+        )
+        self.rundir.finish(status="succeeded", counts=counts)
+
+    def _count(self, line: Mapping[str, Any]) -> None:
+        self.seen.add(line["pair"])
+        if line.get("invalid"):
+            self.counts["invalid"] += 1
+            return
+        self.counts["judged"] += 1
+        if len({order["outcome"] for order in line["orders"]}) > 1:
+            self.counts["contradictory"] += 1
+
+    def _progress(self) -> None:
+        done = len(self.seen) + self.counts["failed"]
+        self.rundir.progress(done, self.total, "pairs", self.text)

@@ -1,0 +1,187 @@
+"""Outputs of several models on the same prompts.
+
+Reads ``run.json`` (models, prompts, sampling), writes ``outputs.jsonl``, a line a model, prompt and
+sample, as they come; pictures lie under ``media/``. Started again it makes what has no line yet.
+One model is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from steelyard.inference.loading import check_writer, load_writer, sampling_of
+from steelyard.lib.engine import Stop
+from steelyard.lib.errors import UserError
+from steelyard.lib.hashing import sha256_hex, stable_int
+from steelyard.lib.journal import Journal
+from steelyard.lib.rundir import RunDir, write_atomically
+
+WRITERS = ("causal_lm", "endpoint")
+PAINTERS = ("class_unet", "stable_diffusion")
+PICTURES_AT_A_TIME = 8
+
+
+@dataclass(frozen=True)
+class Task:
+    """One output to be made."""
+
+    key: str
+    messages: Sequence[Mapping[str, Any]]
+    sample: int
+    seed: int
+
+
+def work(rundir: RunDir, stop: Stop) -> None:
+    spec = rundir.spec()
+    with Journal(rundir.path / "outputs.jsonl") as journal:
+        made = {(line["model"], line["prompt"], line.get("sample", 0)) for line in journal.lines()}
+        plan = [(model, _tasks(spec, model, made)) for model in _in_good_order(spec["models"])]
+        _check(rundir, plan, spec["sampling"])
+        total = len(spec["models"]) * len(spec["prompts"]) * spec["samples"]
+        for model, tasks in plan:
+            if stop:
+                return
+            for line in _make(rundir, model, tasks, spec["sampling"], stop):
+                journal.add(line)
+                made.add((line["model"], line["prompt"], line["sample"]))
+                rundir.progress(len(made), total, "outputs", model["name"])
+    if not stop:
+        rundir.finish(status="succeeded", counts={"outputs": len(made)})
+
+
+def _in_good_order(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Endpoints first: a dead one is to be noticed before the others have worked for hours."""
+    return sorted(models, key=lambda model: model["family"] != "endpoint")
+
+
+def _tasks(
+    spec: Mapping[str, Any], model: Mapping[str, Any], made: set[tuple[str, str, int]]
+) -> list[Task]:
+    """What this model has still to make, prompts of like length together.
+
+    All models get the same seeds: they differ by what they are, not by luck.
+    """
+    tasks = [
+        Task(prompt["key"], prompt["messages"], sample, _seed(spec["seed"], prompt["key"], sample))
+        for prompt in spec["prompts"]
+        for sample in range(spec["samples"])
+        if (model["name"], prompt["key"], sample) not in made
+    ]
+    return sorted(tasks, key=lambda task: sum(len(str(m["content"])) for m in task.messages))
+
+
+def _seed(seed: int, key: str, sample: int) -> int:
+    """31 bits, which every library and endpoint takes."""
+    return stable_int(seed, key, sample) & 0x7FFF_FFFF
+
+
+def _check(
+    rundir: RunDir, plan: list[tuple[dict[str, Any], list[Task]]], sampling: dict[str, Any]
+) -> None:
+    """Whatever can be known beforehand is said before the first model is loaded."""
+    for model, tasks in plan:
+        if model["family"] not in WRITERS + PAINTERS:
+            raise UserError(
+                f"{model['name']} is of family {model['family']!r}, which cannot make outputs.",
+                code="cannot_generate",
+            )
+        if tasks and model["family"] in WRITERS:
+            rundir.progress(0, 0, "outputs", f"looking at {model['name']}")
+            own = sampling_of(model, sampling)
+            check_writer(model, [task.messages for task in tasks], sampling=own)
+
+
+def _make(
+    rundir: RunDir,
+    model: dict[str, Any],
+    tasks: list[Task],
+    sampling: dict[str, Any],
+    stop: Stop,
+) -> Iterator[dict[str, Any]]:
+    if not tasks:
+        return
+    rundir.event(f"{model['name']}: {len(tasks)} outputs to make")
+    make = _write if model["family"] in WRITERS else _paint
+    yield from make(rundir, model, tasks, sampling, stop)
+
+
+def _write(
+    rundir: RunDir,
+    model: dict[str, Any],
+    tasks: list[Task],
+    sampling: dict[str, Any],
+    stop: Stop,
+) -> Iterator[dict[str, Any]]:
+    from steelyard.inference.sampling import Interrupted
+
+    own = sampling_of(model, sampling)
+    writer = load_writer(model, stop=lambda: bool(stop))
+    try:
+        for some in _chunks(tasks, writer.batch_size):
+            if stop:
+                return
+            texts = writer.write(
+                [task.messages for task in some],
+                sampling=own,
+                seeds=[task.seed for task in some],
+            )
+            for task, text in zip(some, texts, strict=True):
+                yield _line(model, task, own) | {"text": text}
+    except Interrupted:
+        return
+    except UserError:
+        if not stop:
+            raise
+    finally:
+        writer.close()
+
+
+def _paint(
+    rundir: RunDir,
+    model: dict[str, Any],
+    tasks: list[Task],
+    sampling: dict[str, Any],
+    stop: Stop,
+) -> Iterator[dict[str, Any]]:
+    import torch
+
+    from steelyard.inference.images import load_painter
+
+    own = {**sampling, **model.get("sampling", {})}
+    painter = load_painter(model, "cuda" if torch.cuda.is_available() else "cpu")
+    for some in _chunks(tasks, PICTURES_AT_A_TIME):
+        if stop:
+            return
+        pictures = painter.paint(
+            [_last_words(task) for task in some], seeds=[task.seed for task in some], sampling=own
+        )
+        for task, picture in zip(some, pictures, strict=True):
+            buffer = io.BytesIO()
+            picture.save(buffer, "PNG")
+            name = f"media/{sha256_hex(buffer.getvalue())}.png"
+            (rundir.path / "media").mkdir(exist_ok=True)
+            write_atomically(rundir.path / name, buffer.getvalue())
+            yield _line(model, task, own) | {"media": name}
+
+
+def _line(model: dict[str, Any], task: Task, sampling: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "prompt": task.key,
+        "model": model["name"],
+        "sample": task.sample,
+        "seed": task.seed,
+        "parameters": sampling,
+    }
+
+
+def _last_words(task: Task) -> str:
+    """What a painter is told: the last message."""
+    return str(task.messages[-1]["content"])
+
+
+def _chunks(tasks: list[Task], size: int) -> Iterator[list[Task]]:
+    for start in range(0, len(tasks), size):
+        yield tasks[start : start + size]
