@@ -1,3 +1,17 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from training import api
+
+urlpatterns = [
+    path("recipes", api.RecipeList.as_view(), name="recipes"),
+    path(
+        "projects/<slug:project>/training-jobs",
+        api.TrainingJobList.as_view(),
+        name="training-jobs",
+    ),
+    path(
+        "projects/<slug:project>/training-jobs/<int:pk>",
+        api.TrainingJobDetail.as_view(),
+        name="training-job",
+    ),
+]

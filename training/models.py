@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from training.querysets import TrainingJobQuerySet
+
 
 class TrainingJob(models.Model):
     """What a training run reads and makes: dataset version + base model + recipe → model."""
@@ -22,6 +24,8 @@ class TrainingJob(models.Model):
         blank=True,
         related_name="training_job_made",
     )
+
+    objects = TrainingJobQuerySet.as_manager()
 
     class Meta:
         ordering = ["-run__created_at"]

@@ -1,4 +1,10 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from training import views
 
 app_name = "training"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("train/", views.training_new, name="training-new"),
+    path("versions/<int:pk>/trainings/", views.jobs_for_version, name="jobs-for-version"),
+    path("runs/<int:pk>/training/", views.job_of_run, name="job-of-run"),
+]

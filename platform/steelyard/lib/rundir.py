@@ -31,6 +31,7 @@ from typing import Any
 
 MAX_LINE = 64 * 1024
 MAX_READ = 4 * 1024 * 1024
+MAX_TAIL = 256 * 1024
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -170,6 +171,18 @@ class RunDir:
         with self.log.open("rb") as stream:
             stream.seek(max(0, self.log.stat().st_size - limit))
             return stream.read().decode(errors="replace")
+
+    def last_events(self, limit: int) -> list[dict[str, Any]]:
+        """The newest lines of the log, the newest last."""
+        path = self.path / "events.jsonl"
+        if not path.exists():
+            return []
+        start = max(0, path.stat().st_size - MAX_TAIL)
+        with path.open("rb") as stream:
+            stream.seek(start)
+            block = stream.read()
+        whole = block if start == 0 else block.partition(b"\n")[2]
+        return list(_parse(whole))[-limit:]
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         with (self.path / name).open("ab") as stream:

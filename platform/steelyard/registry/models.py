@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from steelyard.registry.querysets import DatasetVersionQuerySet, ModelVersionQuerySet
+
 
 class Dataset(models.Model):
     """A named line of versions within a project."""
@@ -44,6 +46,8 @@ class DatasetVersion(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = DatasetVersionQuerySet.as_manager()
+
     class Meta:
         ordering = ["-created_at"]
         constraints = [
@@ -69,6 +73,11 @@ class DatasetVersion(models.Model):
     @property
     def dir(self) -> Path:
         return Path(settings.VERSIONS_DIR) / self.digest
+
+    @property
+    def parquet(self) -> Path:
+        """The file of all rows."""
+        return self.dir / self.manifest["files"][0]["name"]
 
 
 class ModelFamily(models.TextChoices):
@@ -108,6 +117,8 @@ class ModelVersion(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = ModelVersionQuerySet.as_manager()
+
     class Meta:
         ordering = ["-created_at"]
         constraints = [models.UniqueConstraint(fields=["project", "name"], name="model_name_once")]
@@ -129,6 +140,19 @@ class ModelVersion(models.Model):
             ModelFamily.CLASS_UNET,
             ModelFamily.STABLE_DIFFUSION,
         }
+
+    def ancestors(self) -> list[ModelVersion]:
+        """What it was trained from, the nearest first."""
+        chain, base = [], self.base
+        while base is not None and base not in chain:
+            chain.append(base)
+            base = base.base
+        return chain
+
+    @property
+    def has_key(self) -> bool:
+        """Whether an endpoint's key is kept; the key itself no page shows."""
+        return bool(self.options.get("api_key"))
 
     def as_spec(self) -> dict[str, Any]:
         """What ``run.json`` says of the model; an endpoint's key is never in it."""

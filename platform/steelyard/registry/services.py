@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import uuid
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from steelyard.lib.hashing import canonical_json, digest_of, sha256_file
 from steelyard.lib.records import SCHEMA_VERSION, PreferenceRecord, canonical_lines, write_parquet
 from steelyard.lib.rundir import write_atomically
 from steelyard.projects.models import Project
+from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import Dataset, DatasetVersion, ModelVersion
-from steelyard.registry.sources import check_source
+from steelyard.registry.sources import check_source, is_folder
 from steelyard.runs.models import Run
 
 NAME_LIMIT = 200
@@ -91,9 +93,20 @@ def add_model(
         endpoint_model: what the endpoint calls the model.
         api_key: the endpoint's key; no page, no API answer and no run.json ever shows it.
 
+    A folder is a place on the server's disk, so only the project's admins may name one; a hub name
+    or an endpoint anybody of its staff.
+
     Raises:
         UserError: the source is none that this family can load, naming what is missing.
     """
+    if is_folder(source.strip()) and by is not None and role_in(by, project) not in ADMINS:
+        raise UserError(
+            "Only an admin of the project may name a folder on the server. Ask one, or give a "
+            "hub name.",
+            code="admins_only",
+            status=403,
+            field="source",
+        )
     source = check_source(
         modality=project.modality, family=family, source=source.strip(), model=endpoint_model
     )
@@ -123,6 +136,32 @@ def set_api_key(*, model: ModelVersion, api_key: str) -> None:
     if api_key:
         options["api_key"] = api_key
     ModelVersion.objects.filter(pk=model.pk).update(options=options)
+
+
+def check_new_name(*, project: Project, name: str) -> str:
+    """The name as it is to be kept.
+
+    Raises:
+        UserError: it is none, or the project has a model of that name.
+    """
+    name = _checked_name(name)
+    if ModelVersion.objects.filter(project=project, name=name).exists():
+        raise UserError(
+            f"This project has a model called “{name}” already; choose another name.",
+            code="model_name_taken",
+            status=409,
+            field="name",
+        )
+    return name
+
+
+def free_name(*, project: Project, name: str) -> str:
+    """The name, with a number behind it where the project has a model of that name."""
+    taken = set(ModelVersion.objects.filter(project=project).values_list("name", flat=True))
+    if name not in taken:
+        return name
+    numbered = (f"{name[: NAME_LIMIT - 8]} ({number})" for number in count(2))
+    return next(one for one in numbered if one not in taken)
 
 
 def _checked_name(name: str) -> str:

@@ -41,7 +41,7 @@ def check_source(*, modality: str, family: str, source: str, model: str = "") ->
         return _endpoint(source, model)
     if not source:
         raise UserError("Give the model's folder or its hub name.", field="source")
-    if source.startswith(("/", ".", "~")):
+    if is_folder(source):
         return _folder(Path(source).expanduser(), family)
     if not _HUB_NAME.fullmatch(source) or ".." in source or len(source) > 96:
         raise UserError(
@@ -51,6 +51,11 @@ def check_source(*, modality: str, family: str, source: str, model: str = "") ->
             field="source",
         )
     return source
+
+
+def is_folder(source: str) -> bool:
+    """Whether it names a place on this server's disk rather than on the hub."""
+    return source.startswith(("/", ".", "~"))
 
 
 def _endpoint(source: str, model: str) -> str:

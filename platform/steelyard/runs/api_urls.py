@@ -1,3 +1,13 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from steelyard.runs import api
+
+_RUN = "projects/<slug:project>/runs/<int:pk>"
+urlpatterns = [
+    path("projects/<slug:project>/runs", api.RunList.as_view(), name="runs"),
+    path(_RUN, api.RunDetail.as_view(), name="run"),
+    path(f"{_RUN}/cancel", api.RunCancel.as_view(), name="run-cancel"),
+    path(f"{_RUN}/metrics", api.RunMetrics.as_view(), name="run-metrics"),
+    path(f"{_RUN}/metrics.csv", api.RunMetricsFile.as_view(), name="run-metrics-csv"),
+    path(f"{_RUN}/log", api.RunLog.as_view(), name="run-log"),
+]

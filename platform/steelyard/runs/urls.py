@@ -1,4 +1,12 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from steelyard.runs import views
 
 app_name = "runs"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("runs/", views.run_list, name="run-list"),
+    path("runs/<int:pk>/", views.run_detail, name="run-detail"),
+    path("runs/<int:pk>/cancel/", views.run_cancel, name="run-cancel"),
+    path("runs/<int:pk>/metrics/", views.run_metrics, name="run-metrics"),
+    path("runs/<int:pk>/log/", views.run_log, name="run-log"),
+]

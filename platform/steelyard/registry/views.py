@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from steelyard.accounts.people import user_of
+from steelyard.lib.errors import UserError
+from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
+from steelyard.registry.downloads import download
+from steelyard.registry.forms import KeyForm, ModelForm
+from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
+from steelyard.registry.rows import Rows
+from steelyard.registry.services import add_model, set_api_key
+from steelyard.registry.words import counts_in_words, recipe_in_words
+
+ROWS_A_PAGE = 20
+
+
+def version_list(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    rows = DatasetVersion.objects.filter(project=found).with_names()
+    page = Paginator(rows, 50).get_page(request.GET.get("page"))
+    return render(request, "registry/versions.html", {"project": found, "page": page})
+
+
+def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    version = _version(request, project, pk)
+    rows = Rows(version) if version.parquet.exists() else []
+    context = {
+        "project": version.project,
+        "version": version,
+        "recipe": recipe_in_words(version.recipe),
+        "counts": counts_in_words(version.counts),
+        "lost": not version.parquet.exists(),
+        "page": Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page")),
+        "children": version.children.all(),
+    }
+    return render(request, "registry/version.html", context)
+
+
+def version_download(request: HttpRequest, project: str, pk: int, form: str) -> HttpResponseBase:
+    return download(request, _version(request, project, pk), form)
+
+
+def model_list(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    family = request.GET.get("family", "")
+    rows = ModelVersion.objects.filter(project=found).with_origin()
+    if family in ModelFamily.values:
+        rows = rows.filter(family=family)
+    context = {
+        "project": found,
+        "page": Paginator(rows, 50).get_page(request.GET.get("page")),
+        "families": ModelFamily.choices,
+        "family": family,
+    }
+    return render(request, "registry/models.html", context)
+
+
+def model_new(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    form = ModelForm(request.POST or None, project=found)
+    if request.method == "POST" and form.is_valid():
+        try:
+            model = add_model(project=found, by=user_of(request), **form.cleaned_data)
+        except UserError as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+        else:
+            return redirect(model)
+    context = {
+        "project": found,
+        "form": form,
+        "is_admin": role_in(user_of(request), found) in ADMINS,
+    }
+    return render(request, "registry/model_new.html", context)
+
+
+def model_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    model = _model(request, project, pk)
+    context = {
+        "project": model.project,
+        "model": model,
+        "ancestors": model.ancestors(),
+        "descendants": model.descendants.all(),
+        "key_form": KeyForm() if model.family == ModelFamily.ENDPOINT else None,
+    }
+    return render(request, "registry/model.html", context)
+
+
+@require_POST
+def model_key(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """Replace an endpoint's key, or take it away."""
+    model = _model(request, project, pk)
+    form = KeyForm(request.POST)
+    if form.is_valid():
+        set_api_key(model=model, api_key=form.cleaned_data["api_key"])
+        kept = "has a new key" if form.cleaned_data["api_key"] else "has no key any more"
+        messages.success(request, f"{model.name} {kept}.")
+    return redirect(model)
+
+
+def _version(request: HttpRequest, project: str, pk: int) -> DatasetVersion:
+    rows = DatasetVersion.objects.with_names()
+    return get_visible(rows, user_of(request), pk=pk, project__slug=project)
+
+
+def _model(request: HttpRequest, project: str, pk: int) -> ModelVersion:
+    rows = ModelVersion.objects.with_origin()
+    return get_visible(rows, user_of(request), pk=pk, project__slug=project)

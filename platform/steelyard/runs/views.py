@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from steelyard.accounts.people import user_of
+from steelyard.projects.policy import get_project, get_visible
+from steelyard.runs.curves import as_json, curves, panels
+from steelyard.runs.models import Run, RunState
+from steelyard.runs.services import cancel_run
+
+KINDS = {"train": "Training", "judge": "Judging", "generate": "Generation", "demo": "Demo"}
+LOG_LINES = 200
+
+
+def run_list(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
+    rows = Run.objects.filter(project=found).select_related("project", "created_by")
+    if kind in KINDS:
+        rows = rows.filter(kind=kind)
+    if state == "active":
+        rows = rows.active()
+    elif state in RunState.values:
+        rows = rows.filter(state=state)
+    context = {
+        "project": found,
+        "page": Paginator(rows, 50).get_page(request.GET.get("page")),
+        "kinds": KINDS,
+        "states": RunState.choices,
+        "kind": kind,
+        "state": state,
+        "active": Run.objects.filter(project=found).active().count(),
+    }
+    part = "#rows" if request.htmx else ""  # type: ignore[attr-defined]
+    return render(request, f"runs/runs.html{part}", context)
+
+
+def run_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """The page; to htmx the state alone, or a wish to load the page anew once the run has ended."""
+    run = _run(request, project, pk)
+    if request.htmx:  # type: ignore[attr-defined]
+        response = render(request, "runs/run.html#state", {"project": run.project, "run": run})
+        if not run.is_active:
+            response["HX-Refresh"] = "true"
+        return response
+    context = {
+        "project": run.project,
+        "run": run,
+        "kind": KINDS.get(run.kind, run.kind),
+        "charts": _charts(run),
+        **_log(run),
+    }
+    return render(request, "runs/run.html", context)
+
+
+@require_POST
+def run_cancel(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    run = _run(request, project, pk)
+    cancel_run(run=run, by=user_of(request))
+    messages.info(request, f"“{run.title}” is being cancelled.")
+    return redirect(run)
+
+
+def run_metrics(request: HttpRequest, project: str, pk: int) -> JsonResponse:
+    """The curves from a step on, for the page's script."""
+    run = _run(request, project, pk)
+    after = request.GET.get("after", "")
+    known = after.isdecimal() and len(after) < 10
+    return JsonResponse(as_json(run, after=int(after) if known else None))
+
+
+def run_log(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """The last lines of the log, a fragment of the run's page."""
+    run = _run(request, project, pk)
+    context = {"project": run.project, "run": run, **_log(run)}
+    return render(request, "runs/run.html#log", context)
+
+
+def _run(request: HttpRequest, project: str, pk: int) -> Run:
+    rows = Run.objects.select_related("project", "created_by")
+    return get_visible(rows, user_of(request), pk=pk, project__slug=project)
+
+
+def _charts(run: Run) -> list[dict[str, Any]]:
+    """Each panel with its series, for the charts that stand there before the script draws."""
+    found = curves(run)
+    return [
+        {
+            "title": panel.title,
+            "names": ",".join(panel.names),
+            "series": [
+                {"name": name.replace("_", " "), "points": found[name]} for name in panel.names
+            ],
+        }
+        for panel in panels(list(found))
+    ]
+
+
+def _log(run: Run) -> dict[str, Any]:
+    """What the engine said; and what its process printed where that may tell why it failed."""
+    events = run.dir.last_events(LOG_LINES)
+    return {
+        "events": [
+            {**event, "at": datetime.fromtimestamp(event.get("time", 0), UTC)} for event in events
+        ],
+        "printed": run.dir.log_tail() if run.state == RunState.FAILED else "",
+    }

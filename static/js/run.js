@@ -1,0 +1,208 @@
+// Curves of a run that grow while it goes on. The server has drawn charts already; where scripts
+// run, uPlot takes their place and asks every two seconds for the steps that are new.
+
+const EVERY = 2000;
+const SERIES = ["--side-a", "--side-b"];
+const TABLE_ROWS = 200;
+const MAX_POINTS = 3000;
+
+const place = document.getElementById("curves");
+const known = new Map(); // metric name → Map(step → value)
+const charts = new Map(); // panel title → what is drawn
+const panels = [];
+let last = null;
+
+function colour(name) {
+  // a colour out of light-dark() is only known where it is used
+  const probe = document.createElement("i");
+  probe.style.color = `var(${name})`;
+  place.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+
+function shown(value) {
+  return value === null || value === undefined ? "–" : Number(value).toPrecision(4);
+}
+
+function take(body) {
+  for (const [name, { steps, values }] of Object.entries(body.curves)) {
+    if (!known.has(name)) known.set(name, new Map());
+    const points = known.get(name);
+    steps.forEach((step, i) => {
+      points.set(step, values[i]);
+      last = Math.max(last ?? 0, step);
+    });
+  }
+}
+
+function columns(names) {
+  const steps = [...new Set(names.flatMap((name) => [...(known.get(name)?.keys() ?? [])]))];
+  steps.sort((a, b) => a - b);
+  // undefined (never measured here) is bridged by the line, null (not a number) is a gap
+  return [steps, ...names.map((name) => steps.map((step) => known.get(name)?.get(step)))];
+}
+
+function axis(side) {
+  return {
+    stroke: () => colour("--ink-2"),
+    grid: { stroke: () => colour("--line"), width: 1 },
+    ticks: { stroke: () => colour("--line-strong"), width: 1 },
+    ...side,
+  };
+}
+
+function options(panel, width) {
+  const series = panel.names.map((name, i) => ({
+    label: name,
+    stroke: () => colour(SERIES[i % SERIES.length]),
+    width: 1.75,
+    dash: name.startsWith("test_") ? [6, 4] : undefined,
+    points: { show: name.startsWith("test_") ? true : undefined },
+  }));
+  return {
+    width,
+    height: 200,
+    legend: { show: false },
+    cursor: { y: false, drag: { x: true, y: false } },
+    scales: { x: { time: false } },
+    axes: [axis({ size: 34 }), axis({ size: 58, values: (_, ticks) => ticks.map(tick) })],
+    series: [{}, ...series],
+    hooks: { setCursor: [(plot) => legend(charts.get(panel.title), plot.cursor.idx)] },
+  };
+}
+
+function tick(value) {
+  return value === null ? "" : String(Number(value.toPrecision(6)));
+}
+
+function open(panel, given) {
+  const names = [...panel.names];
+  const box = given ?? place.querySelector(`.panel[data-names="${names.join(",")}"]`) ?? document.createElement("div");
+  box.className = "panel";
+  box.dataset.names = names.join(",");
+  box.innerHTML =
+    '<h3></h3><ul class="legend"></ul><div class="plot" role="img"></div><details><summary>Show data</summary><div class="table-scroll" tabindex="0"></div></details>';
+  box.querySelector("h3").textContent = panel.title;
+  if (!box.isConnected) place.append(box);
+  const chart = { panel, names, box, data: columns(names) };
+  const plot = box.querySelector(".plot");
+  charts.set(panel.title, chart);
+  chart.plot = new uPlot(options(panel, plot.clientWidth), chart.data, plot);
+  chart.resized = new ResizeObserver(() => chart.plot.setSize({ width: plot.clientWidth, height: 200 }));
+  chart.resized.observe(plot);
+  box.querySelector("details").addEventListener("toggle", () => table(chart));
+  return chart;
+}
+
+function close(chart) {
+  chart.resized.disconnect();
+  chart.plot.destroy();
+  return chart.box;
+}
+
+function legend(chart, index) {
+  if (!chart) return;
+  const { data, panel, box } = chart;
+  const at = index ?? data[0].length - 1;
+  const lines = panel.names.map((name, i) => {
+    const item = document.createElement("li");
+    item.className = `series-${i % SERIES.length}`;
+    const value = document.createElement("strong");
+    value.textContent = shown(index == null ? newest(data[i + 1]) : data[i + 1][at]);
+    item.append(`${name.replaceAll("_", " ")} `, value);
+    return item;
+  });
+  const where = document.createElement("li");
+  where.className = "muted at";
+  where.textContent = `step ${data[0][at] ?? "–"}`;
+  box.querySelector(".legend").replaceChildren(...lines, where);
+  if (index == null) {
+    const words = panel.names.map((name, i) => `${name.replaceAll("_", " ")} ${shown(newest(data[i + 1]))}`);
+    box.querySelector(".plot").setAttribute("aria-label", `${panel.title} by step, now: ${words.join(", ")}`);
+  }
+}
+
+function newest(values) {
+  return values.findLast((value) => value !== undefined);
+}
+
+function table({ box, panel, data }) {
+  if (!box.querySelector("details").open) return;
+  const made = document.createElement("table");
+  const head = made.createTHead().insertRow();
+  for (const name of ["step", ...panel.names]) {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.className = "num";
+    cell.textContent = name.replaceAll("_", " ");
+    head.append(cell);
+  }
+  const body = made.createTBody();
+  const rows = data[0].map((_, i) => i).slice(-TABLE_ROWS).reverse();
+  for (const i of rows) {
+    const row = body.insertRow();
+    data.forEach((column, j) => {
+      const cell = row.insertCell();
+      cell.className = "num";
+      cell.textContent = j === 0 ? column[i] : shown(column[i]);
+    });
+  }
+  const hidden = data[0].length - rows.length;
+  if (hidden > 0) made.createCaption().textContent = `the newest ${rows.length} steps; ${hidden} older ones are not listed`;
+  box.querySelector(".table-scroll").replaceChildren(made);
+}
+
+function draw() {
+  for (const panel of panels) {
+    let chart = charts.get(panel.title);
+    if (!chart) chart = open(panel);
+    else if (chart.names.join() !== panel.names.join()) chart = open(panel, close(chart));
+    chart.data = columns(panel.names);
+    chart.plot.setData(chart.data);
+    legend(chart, null);
+    table(chart);
+  }
+  if (panels.length) place.querySelector(":scope > .empty")?.remove();
+}
+
+function merge(found) {
+  // a later look may know only some of a panel's names
+  for (const panel of found) {
+    const drawn = panels.find((one) => one.title === panel.title);
+    if (!drawn) panels.push(panel);
+    else drawn.names.push(...panel.names.filter((name) => !drawn.names.includes(name)));
+  }
+}
+
+async function ask() {
+  const many = Math.max(0, ...[...known.values()].map((points) => points.size)) > MAX_POINTS;
+  if (many) {
+    known.clear();
+    last = null;
+  }
+  const url = last === null ? place.dataset.url : `${place.dataset.url}?after=${last}`;
+  let active = true;
+  try {
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
+    if (response.ok) {
+      const body = await response.json();
+      active = body.active;
+      take(body);
+      merge(body.panels);
+      draw();
+    }
+  } catch {
+    // the page's own word about a server that cannot be reached is enough; it is tried again
+  }
+  if (active && "live" in place.dataset) setTimeout(ask, document.hidden ? 5 * EVERY : EVERY);
+}
+
+function recolour() {
+  for (const { plot } of charts.values()) plot.redraw(false, true);
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+new MutationObserver(recolour).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+ask();

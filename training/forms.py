@@ -1,0 +1,118 @@
+"""The form to start a training run, made from the recipe's config dataclass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django import forms
+
+from steelyard.projects.models import Project
+from steelyard.registry.models import DatasetVersion, ModelVersion
+from training.engine.config import RECIPES, FormField, form_fields
+from training.services import RECIPES_OF, trainable_bases
+
+MAIN = ("beta", "learning_rate", "epochs", "max_steps", "batch_size", "lora_rank")
+"""Settings that stand first; the others are behind “More settings”."""
+WITHOUT_GPU: dict[str, dict[str, Any]] = {"dpo": {"batch_size": 2, "max_length": 512}}
+"""What is offered on a machine without a GPU, where an hour goes a shorter way."""
+
+
+class VersionField(forms.ModelChoiceField):
+    def label_from_instance(self, version: DatasetVersion) -> str:
+        counts = version.counts
+        return (
+            f"{version} · {counts.get('train', 0)} rows to train on, "
+            f"{counts.get('test', 0)} to test"
+        )
+
+
+class TrainingForm(forms.Form):
+    """Version, base and name, then the settings of the recipe that fits the project."""
+
+    version = VersionField(
+        DatasetVersion.objects.none(), label="Dataset version", help_text="What is learnt from."
+    )
+    base = forms.ModelChoiceField(
+        ModelVersion.objects.none(),
+        label="Base model",
+        help_text="Where training starts, and what the new model is held near to.",
+    )
+    model_name = forms.CharField(
+        max_length=200, label="Name of the new model", help_text="One that is free in this project."
+    )
+
+    def __init__(self, *args: Any, project: Project, recipe: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.recipe = recipe
+        versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
+        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        self.fields["base"].queryset = trainable_bases(project)  # type: ignore[attr-defined]
+        offered = {} if _has_gpu() else WITHOUT_GPU.get(recipe, {})
+        for setting in form_fields(RECIPES[recipe]):
+            default = offered.get(setting.name, setting.default)
+            self.fields[setting.name] = _field(setting, default)
+
+    @property
+    def about(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("version", "base", "model_name")]
+
+    @property
+    def main(self) -> list[forms.BoundField]:
+        return [self[name] for name in MAIN if name in self.fields]
+
+    @property
+    def more(self) -> list[forms.BoundField]:
+        first = {"version", "base", "model_name", *MAIN}
+        return [self[name] for name in self.fields if name not in first]
+
+    @property
+    def more_is_open(self) -> bool:
+        """An error must not hide behind a closed “More settings”."""
+        return any(field.errors for field in self.more)
+
+    def as_request(self) -> dict[str, Any]:
+        """The keyword arguments of ``start_training``."""
+        data = self.cleaned_data
+        settings = [setting.name for setting in form_fields(RECIPES[self.recipe])]
+        return {
+            "version": data["version"],
+            "base": data["base"],
+            "model_name": data["model_name"],
+            "recipe": self.recipe,
+            "config": {name: data[name] for name in settings},
+        }
+
+
+def recipe_of(project: Project) -> str | None:
+    """The recipe that a project's form is for; None where nothing can be trained."""
+    return next(iter(RECIPES_OF[project.modality]), None)
+
+
+def _field(setting: FormField, default: Any) -> forms.Field:
+    shown: dict[str, Any] = {
+        "initial": default,
+        "label": setting.name.replace("_", " ").capitalize().replace("Lora", "LoRA"),
+        "help_text": f"{setting.help} Usually {_word(setting.default)}.",
+    }
+    if setting.choices:
+        return forms.ChoiceField(choices=[(word, word) for word in setting.choices], **shown)
+    if setting.type is bool:
+        return forms.BooleanField(required=False, **shown)
+    if setting.type is int:
+        return forms.IntegerField(min_value=0, **shown)
+    if setting.type is float:
+        widget = forms.NumberInput(attrs={"step": "any", "min": "0"})
+        return forms.FloatField(widget=widget, **shown)
+    return forms.CharField(**shown)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _has_gpu() -> bool:
+    """Without importing torch, which would cost a web process seconds and half a gigabyte."""
+    return Path("/dev/nvidia0").exists()

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+
+
+class TrainingJobQuerySet(models.QuerySet):
+    def active(self) -> Self:
+        """Those whose run has not ended."""
+        return self.filter(run__state__in=["queued", "running", "cancelling"])
+
+    def with_parts(self) -> Self:
+        """With everything that a row of a page shows."""
+        return self.select_related("run__project", "version__dataset", "base", "result", "project")

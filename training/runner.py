@@ -1,0 +1,120 @@
+"""What a training run means: the frozen rows and media that go in, the model that comes out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from steelyard.assets.services import blob_path
+from steelyard.lib.errors import UserError
+from steelyard.registry.models import ModelVersion
+from steelyard.registry.services import free_name, register_model
+from steelyard.runs.models import Run
+from training.models import TrainingJob
+
+engine = "training.engine"
+LIBRARIES = ("torch", "transformers", "diffusers", "peft")
+
+
+def prepare(run: Run) -> dict[str, Any]:
+    """Puts the version's rows and media into the run's folder; again is the same."""
+    job = _job(run)
+    rows = job.version.parquet
+    for folder in (run.dir.data, run.dir.media):
+        folder.mkdir(parents=True, exist_ok=True)
+    _place(rows, run.dir.data / rows.name)
+    for sha256 in job.version.manifest.get("media", []):
+        _place(blob_path(sha256), run.dir.media / sha256)
+    return {
+        "kind": "train",
+        "recipe": job.recipe,
+        "config": job.config,
+        "seed": job.config.get("seed", 0),
+        "base": job.base.as_spec(),
+        "dataset": {"digest": job.version.digest, "file": f"data/{rows.name}"},
+        "libraries": {name: version_of(name) for name in LIBRARIES},
+    }
+
+
+def finish(run: Run, result: dict[str, Any]) -> None:
+    """Move the weights out of the run's folder and register the model; again is the same."""
+    job = _job(run)
+    if job.result_id is None:
+        folder = _keep(run)
+        with transaction.atomic():
+            job.result = _register(job, folder, result)
+            job.save(update_fields=["result"])
+    # nothing resumes from here any more
+    shutil.rmtree(run.dir.checkpoints, ignore_errors=True)
+
+
+def _job(run: Run) -> TrainingJob:
+    return TrainingJob.objects.with_parts().get(run=run)
+
+
+def _register(job: TrainingJob, folder: Path, result: dict[str, Any]) -> ModelVersion:
+    name = free_name(project=job.project, name=job.model_name)
+    if name != job.model_name:
+        job.run.dir.event(f"“{job.model_name}” was taken meanwhile; the model is called “{name}”")
+    full = result.get("form") == "full"
+    sampling = job.base.options.get("sampling")
+    return register_model(
+        project=job.project,
+        name=name,
+        modality=job.base.modality,
+        family=job.base.family,
+        source=str(folder) if full else job.base.source,
+        adapter="" if full else str(folder),
+        options={"sampling": sampling} if sampling else {},
+        base=job.base,
+        made_by=job.run,
+        trained_on=job.version,
+        digest=result.get("digest", ""),
+        by=job.run.created_by,
+    )
+
+
+def _keep(run: Run) -> Path:
+    """Where the model lies from now on: whole, or not at all.
+
+    Raises:
+        UserError: the run made none.
+    """
+    target = Path(settings.MODELS_DIR) / str(run.uuid)
+    if target.exists():
+        return target
+    if not run.dir.model.is_dir():
+        raise UserError("The training run ended without a model folder.", code="no_model")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(run.dir.model, target)
+    except OSError:
+        # another file system: copy beside the target, then name it
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(run.dir.model, partial)
+        os.rename(partial, target)
+        shutil.rmtree(run.dir.model, ignore_errors=True)
+    return target
+
+
+def _place(source: Path, target: Path) -> None:
+    """The same file under another name where the file system can, a copy where it cannot.
+
+    What is linked never changes: a version's rows and a blob are named by their content.
+    """
+    if target.exists():
+        return
+    with contextlib.suppress(OSError):
+        os.link(source, target)
+        return
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)

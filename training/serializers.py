@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from steelyard.projects.models import Project
+from steelyard.registry.models import DatasetVersion, ModelVersion
+from training.engine.config import RECIPES, form_fields
+from training.models import TrainingJob
+from training.services import RECIPES_OF, summary_of
+
+
+class TrainingJobRequest(serializers.Serializer):
+    """What ``POST training-jobs`` takes."""
+
+    version = serializers.IntegerField(help_text="Id of a dataset version of the project.")
+    base = serializers.CharField(help_text="Name of the model version to start from.")
+    recipe = serializers.ChoiceField(choices=sorted(RECIPES))
+    model_name = serializers.CharField(max_length=200, help_text="What the new model is called.")
+    config = serializers.DictField(
+        required=False, default=dict, help_text="Settings by name; see /api/v1/recipes."
+    )
+
+
+class TrainingJobSerializer(serializers.ModelSerializer):
+    base = serializers.CharField(source="base.name")
+    state = serializers.CharField(source="run.state")
+    result = serializers.CharField(source="result.name", allow_null=True, default=None)
+    created_at = serializers.DateTimeField(source="run.created_at")
+
+    class Meta:
+        model = TrainingJob
+        fields = [
+            "id",
+            "run",
+            "state",
+            "version",
+            "base",
+            "recipe",
+            "config",
+            "model_name",
+            "result",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+
+class SettingSerializer(serializers.Serializer):
+    """One setting of a recipe."""
+
+    name = serializers.CharField()
+    type = serializers.CharField(help_text="int, float, bool or str")
+    default = serializers.JSONField()
+    help = serializers.CharField()
+    choices = serializers.ListField(
+        child=serializers.CharField(), help_text="The allowed words; empty where any value goes."
+    )
+
+
+class RecipeSerializer(serializers.Serializer):
+    """A way to train, with all that it can be told."""
+
+    name = serializers.CharField()
+    summary = serializers.CharField()
+    modality = serializers.CharField()
+    families = serializers.ListField(child=serializers.CharField())
+    settings = SettingSerializer(many=True)
+
+
+def recipes_in_words() -> list[dict[str, Any]]:
+    """Every recipe that a modality has, as :class:`RecipeSerializer` shows it."""
+    return [
+        {
+            "name": name,
+            "summary": summary_of(name),
+            "modality": str(modality),
+            "families": [str(family) for family in families],
+            "settings": [{**s._asdict(), "type": s.type.__name__} for s in _settings(name)],
+        }
+        for modality, recipes in RECIPES_OF.items()
+        for name, families in recipes.items()
+    ]
+
+
+def named(project: Project, data: dict[str, Any]) -> dict[str, Any]:
+    """The request with version and base found.
+
+    Raises:
+        ValidationError: the project has no such version or model.
+    """
+    version = DatasetVersion.objects.filter(project=project, pk=data["version"]).first()
+    base = ModelVersion.objects.filter(project=project, name=data["base"]).first()
+    wrong = {}
+    if version is None:
+        wrong["version"] = [f"This project has no dataset version {data['version']}."]
+    if base is None:
+        wrong["base"] = [f"This project has no model named {data['base']!r}."]
+    if wrong:
+        raise serializers.ValidationError(wrong)
+    return {**data, "version": version, "base": base}
+
+
+def _settings(name: str) -> Any:
+    return form_fields(RECIPES[name])

@@ -1,0 +1,197 @@
+"""What is asked of training: start a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from django.db import transaction
+
+from steelyard.accounts.models import User
+from steelyard.assets.services import blob_path
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Modality, Project
+from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
+from steelyard.registry.services import check_new_name, free_name
+from steelyard.registry.sources import check_source
+from steelyard.runs.services import start_run
+from training.engine.config import RECIPES, config_of
+from training.models import TrainingJob
+
+RECIPES_OF: dict[str, dict[str, tuple[str, ...]]] = {
+    Modality.TEXT: {"dpo": (ModelFamily.CAUSAL_LM,)},
+    Modality.IMAGE: {"diffusion_dpo": (ModelFamily.CLASS_UNET, ModelFamily.STABLE_DIFFUSION)},
+    Modality.VIDEO: {},
+}
+"""Modality → recipe → the families of base models that it trains."""
+
+
+@transaction.atomic
+def start_training(
+    *,
+    project: Project,
+    version: DatasetVersion,
+    base: ModelVersion,
+    recipe: str,
+    config: dict[str, Any],
+    model_name: str,
+    by: User | None,
+) -> TrainingJob:
+    """Queue a run that trains ``base`` on a frozen version and registers what comes of it.
+
+    Args:
+        recipe: a key of ``training.engine.config.RECIPES``.
+        config: settings of the recipe; what is absent has its default.
+        model_name: what the new model is to be called.
+
+    Raises:
+        UserError: anything that would make the run fail, told now; ``field`` names what to mend.
+    """
+    # the lock lets of two jobs with one model name only the first through
+    Project.objects.select_for_update().get(pk=project.pk)
+    _check_place(project, version, base)
+    families = _families(project, recipe)
+    checked = config_of(recipe, config).as_dict()
+    _check_base(base, families)
+    name = _checked_name(project, model_name)
+    _check_rows(version)
+    run = start_run(project=project, kind="train", title=f"Train {name}", spec={}, by=by)
+    return TrainingJob.objects.create(
+        project=project,
+        run=run,
+        version=version,
+        base=base,
+        recipe=recipe,
+        config=checked,
+        model_name=name,
+    )
+
+
+def trainable_bases(project: Project) -> Any:
+    """The models of a project that a recipe of its modality can start from."""
+    families = {family for known in RECIPES_OF[project.modality].values() for family in known}
+    return ModelVersion.objects.filter(project=project, family__in=families)
+
+
+def _check_place(project: Project, version: DatasetVersion, base: ModelVersion) -> None:
+    if version.project_id != project.pk:
+        raise UserError(f"{version} belongs to another project.", field="version")
+    if base.project_id != project.pk:
+        raise UserError(f"{base.name} belongs to another project.", field="base")
+
+
+def _families(project: Project, recipe: str) -> tuple[str, ...]:
+    recipes = RECIPES_OF[project.modality]
+    if not recipes:
+        raise UserError(
+            "No recipe trains video models yet. A video project's versions can be downloaded and "
+            "used elsewhere.",
+            code="no_recipe",
+            field="recipe",
+        )
+    if recipe not in recipes:
+        raise UserError(
+            f"The recipe “{recipe}” trains no {project.modality} models; "
+            f"here it must be {' or '.join(recipes)}.",
+            code="wrong_recipe",
+            field="recipe",
+        )
+    return recipes[recipe]
+
+
+def _check_base(base: ModelVersion, families: tuple[str, ...]) -> None:
+    if not base.can_train:
+        raise UserError(
+            f"{base.name} cannot be trained: its weights are not here. Choose a model with "
+            "weights, or add one under Models by its folder or hub name.",
+            code="cannot_train",
+            field="base",
+        )
+    if base.family not in families:
+        raise UserError(
+            f"This recipe does not train a model of the family “{base.get_family_display()}”.",
+            code="wrong_family",
+            field="base",
+        )
+    try:
+        check_source(modality=base.modality, family=base.family, source=base.source)
+    except UserError as error:
+        raise UserError(error.message, code=error.code, field="base") from error
+
+
+def _checked_name(project: Project, name: str) -> str:
+    try:
+        name = check_new_name(project=project, name=name)
+    except UserError as error:
+        raise UserError(
+            error.message, code=error.code, status=error.status, field="model_name"
+        ) from error
+    promised = TrainingJob.objects.active().filter(project=project, model_name=name).first()
+    if promised:
+        raise UserError(
+            f"A run that is not finished yet ({promised.run}) will make a model called “{name}”; "
+            "choose another name.",
+            code="model_name_taken",
+            status=409,
+            field="model_name",
+        )
+    return name
+
+
+def _check_rows(version: DatasetVersion) -> None:
+    """The version has something to learn from, and its files are all here."""
+    path = version.parquet
+    if not path.exists():
+        raise UserError(
+            f"The rows of {version} are not on this server's disk ({path.name} is missing). "
+            "Restore the data folder from its backup.",
+            code="version_lost",
+            field="version",
+        )
+    columns = ["split", "outcome", "chosen_media", "rejected_media"]
+    rows = pq.read_table(path, columns=columns)
+    train = rows.filter(pc.equal(rows["split"], "train"))
+    if not train.num_rows:
+        raise UserError(
+            f"{version} has no rows to train on: all {rows.num_rows} are in its test split. "
+            "Freeze a version with a smaller test share.",
+            code="no_train_rows",
+            field="version",
+        )
+    if not pc.any(pc.not_equal(train["outcome"], "tie")).as_py():
+        raise UserError(
+            f"All {train.num_rows} rows that {version} has to train on are ties, so no answer is "
+            "better than another. Freeze a version in which one side wins.",
+            code="one_class",
+            field="version",
+        )
+    _check_media(version)
+
+
+def _check_media(version: DatasetVersion) -> None:
+    missing = [sha for sha in version.manifest.get("media", []) if not blob_path(sha).exists()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of the {len(version.manifest['media'])} files that {version} speaks "
+            f"of are not on this server's disk, the first is {missing[0][:12]}…. Restore the data "
+            "folder from its backup.",
+            code="media_lost",
+            field="version",
+        )
+
+
+def suggested_name(
+    *, project: Project, base: ModelVersion | None, version: DatasetVersion | None
+) -> str:
+    """A free name for the model that such a job would make; empty without a base."""
+    if base is None:
+        return ""
+    number = f"-v{version.number}" if version else ""
+    recipe = next(iter(RECIPES_OF[project.modality]), "").replace("_", "-")
+    return free_name(project=project, name=f"{base.name}-{recipe}{number}"[:180])
+
+
+def summary_of(recipe: str) -> str:
+    """What a recipe does, in a sentence."""
+    return " ".join((RECIPES[recipe].__doc__ or "").split())
