@@ -6,7 +6,12 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from annotation.querysets import JudgmentQuerySet, PairQuerySet
+from annotation.querysets import (
+    AssignmentQuerySet,
+    JudgmentQuerySet,
+    PairQuerySet,
+    PromptQuerySet,
+)
 
 
 class Prompt(models.Model):
@@ -21,6 +26,8 @@ class Prompt(models.Model):
     )
     key = models.CharField(max_length=64, help_text="SHA-256 of the messages")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PromptQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "key"], name="prompt_once")]
@@ -156,6 +163,8 @@ class Assignment(models.Model):
     leased_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
 
+    objects = AssignmentQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["pair", "annotator"], name="assignment_once")
@@ -164,6 +173,12 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pair} for {self.annotator}"
+
+    @property
+    def shown(self) -> tuple[Output, Output]:
+        """The outputs in the order of the screen."""
+        a, b = self.pair.output_a, self.pair.output_b
+        return (b, a) if self.swapped else (a, b)
 
 
 class Outcome(models.TextChoices):

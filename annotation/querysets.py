@@ -1,15 +1,46 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Count, Exists, F, IntegerField, OuterRef, Subquery
+from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, Q, Subquery, TextField
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 if TYPE_CHECKING:
     from annotation.models import Annotator
+    from steelyard.registry.models import ModelVersion
+
+
+def _counted(rows: models.QuerySet, by: str) -> Coalesce:
+    """How many rows a correlated subquery has, 0 where it has none."""
+    counts = rows.order_by().values(by).annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counts, output_field=IntegerField()), 0)
+
+
+class PromptQuerySet(models.QuerySet):
+    def with_counts(self) -> Self:
+        """Adds ``n_outputs`` and ``n_pairs``."""
+        outputs = apps.get_model("annotation", "Output").objects.filter(prompt=OuterRef("pk"))
+        pairs = apps.get_model("annotation", "Pair").objects.filter(prompt=OuterRef("pk"))
+        return self.annotate(
+            n_outputs=_counted(outputs, "prompt"), n_pairs=_counted(pairs, "prompt")
+        )
+
+    def saying(self, words: str) -> Self:
+        """Prompts whose messages contain the words."""
+        # in the text of JSON, quotes and line breaks are written as JSON writes them
+        written = json.dumps(words, ensure_ascii=False)[1:-1]
+        return self.annotate(said=_Contents("messages")).filter(said__icontains=written)
+
+
+class _Contents(Func):
+    """The contents of chat messages as one text."""
+
+    template = "jsonb_path_query_array(%(expressions)s, '$[*].content')::text"
+    output_field = TextField()
 
 
 class PairQuerySet(models.QuerySet):
@@ -29,15 +60,8 @@ class PairQuerySet(models.QuerySet):
         A correlated subquery and no join, so that rows may be locked ``FOR UPDATE``.
         """
         assignments = apps.get_model("annotation", "Assignment").objects
-        live = (
-            assignments.filter(pair=OuterRef("pk"), expires_at__gt=timezone.now())
-            .exclude(annotator=annotator)
-            .order_by()
-            .values("pair")
-            .annotate(n=Count("pk"))
-            .values("n")
-        )
-        return self.annotate(leases=Coalesce(Subquery(live, output_field=IntegerField()), 0))
+        live = assignments.live().filter(pair=OuterRef("pk")).exclude(annotator=annotator)
+        return self.annotate(leases=_counted(live, "pair"))
 
     def next_for(self, annotator: Annotator) -> Self:
         """Open pairs that this annotator may be given, in the order of the queue."""
@@ -50,6 +74,20 @@ class PairQuerySet(models.QuerySet):
             .order_by("-priority", "pk")
         )
 
+    def complete(self) -> Self:
+        """Pairs that have all the judgments by people that they want."""
+        return self.filter(judged__gte=F("wanted"))
+
+    def of_model(self, model: ModelVersion) -> Self:
+        """Pairs with an output of that model on either side."""
+        return self.filter(Q(output_a__model=model) | Q(output_b__model=model))
+
+    def with_judges_votes(self) -> Self:
+        """Adds ``judges_votes``: how many AI judges have said something of the pair."""
+        judgments = apps.get_model("annotation", "Judgment").objects
+        votes = judgments.decisive().by_judges().filter(pair=OuterRef("pk"))
+        return self.annotate(judges_votes=_counted(votes, "pair"))
+
     def with_content(self) -> Self:
         """With all that a page shows of a pair."""
         return self.select_related(
@@ -59,6 +97,16 @@ class PairQuerySet(models.QuerySet):
             "output_a__asset",
             "output_b__asset",
         )
+
+
+class AssignmentQuerySet(models.QuerySet):
+    def live(self) -> Self:
+        """Leases that have not run out."""
+        return self.filter(expires_at__gt=timezone.now())
+
+    def with_content(self) -> Self:
+        """With all that a page shows of the pair; which model made what is not among it."""
+        return self.select_related("pair__prompt", "pair__output_a__asset", "pair__output_b__asset")
 
 
 class JudgmentQuerySet(models.QuerySet):
@@ -75,6 +123,14 @@ class JudgmentQuerySet(models.QuerySet):
 
     def by_judges(self) -> Self:
         return self.filter(annotator__kind="judge")
+
+    def of_model(self, model: ModelVersion) -> Self:
+        """Judgments on pairs with an output of that model on either side."""
+        return self.filter(Q(pair__output_a__model=model) | Q(pair__output_b__model=model))
+
+    def rated(self) -> Self:
+        """Those that a leaderboard counts: decisive, between different models."""
+        return self.decisive().exclude(pair__output_a__model=F("pair__output_b__model"))
 
     def with_content(self) -> Self:
         """With all that a page shows of a judgment."""

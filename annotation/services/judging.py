@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from annotation.models import Annotator, Pair
+from annotation.querysets import PairQuerySet
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
@@ -111,14 +112,18 @@ def pairs_for(*, judge: Annotator, which: str, category: str = "", limit: int = 
         which: a key of :data:`WHICH`.
         limit: at most so many; 0 for all.
     """
-    if which not in WHICH:
-        raise UserError(f"which is {which!r}; it must be one of {', '.join(WHICH)}.", field="which")
-    pairs = Pair.objects.filter(project=judge.project_id).not_seen_by(judge).order_by("pk")
-    if which == "labelled":
-        pairs = pairs.filter(judged__gt=0)
+    pairs = pairs_left(judge, which)
     if category:
         pairs = pairs.filter(prompt__category=category)
     return list(pairs.only("pk")[:limit] if limit else pairs.only("pk"))
+
+
+def pairs_left(judge: Annotator, which: str) -> PairQuerySet:
+    """All that ``which`` speaks of, oldest first."""
+    if which not in WHICH:
+        raise UserError(f"which is {which!r}; it must be one of {', '.join(WHICH)}.", field="which")
+    pairs = Pair.objects.filter(project=judge.project_id).not_seen_by(judge).order_by("pk")
+    return pairs.filter(judged__gt=0) if which == "labelled" else pairs
 
 
 def _check_model(project: Project, model: ModelVersion) -> None:

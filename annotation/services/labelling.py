@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from annotation import sides
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
@@ -22,7 +22,11 @@ MAX_STRENGTH = 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an annotator says of a pair, against item identity (a, b)."""
+    """What an annotator says of a pair, against item identity (a, b).
+
+    Exposure: ``visible_ms``, ``device`` (``touch`` or ``pointer``), and under ``a`` and ``b`` the
+    ``ms`` that the side could be seen and the share of a video ``watched``.
+    """
 
     uuid: UUID
     outcome: str
@@ -60,6 +64,7 @@ def next_pair(*, annotator: Annotator) -> Assignment | None:
     until = timezone.now() + timedelta(seconds=annotator.project.lease_seconds)
     if held := _held(annotator):
         Assignment.objects.filter(pk=held.pk).update(expires_at=until)
+        held.expires_at = until
         return held
     while True:
         pair = (
@@ -72,25 +77,61 @@ def next_pair(*, annotator: Annotator) -> Assignment | None:
         # The subquery ran before the lock was ours: look again, now that nobody else can lease.
         if not Pair.objects.next_for(annotator).filter(pk=pair.pk).exists():
             continue
-        assignment, _ = Assignment.objects.update_or_create(
-            pair=pair,
-            annotator=annotator,
-            defaults={
-                "project": annotator.project,
-                "expires_at": until,
-                "swapped": bool(secrets.randbits(1)),
-            },
+        # A lease of their own that ran out is taken up again.
+        Assignment.objects.bulk_create(
+            [
+                Assignment(
+                    project=annotator.project,
+                    pair=pair,
+                    annotator=annotator,
+                    swapped=sides.drawn(annotator.pk, pair.pk),
+                    expires_at=until,
+                )
+            ],
+            update_conflicts=True,
+            unique_fields=["pair", "annotator"],
+            update_fields=["expires_at"],
         )
-        return assignment
+        return _held(annotator)
 
 
 def _held(annotator: Annotator) -> Assignment | None:
+    """Their live lease; one on a pair that an import has completed meanwhile is no use."""
     return (
-        Assignment.objects.filter(annotator=annotator, expires_at__gt=timezone.now())
-        .select_related("pair")
+        Assignment.objects.live()
+        .filter(annotator=annotator, pair__judged__lt=F("pair__wanted"))
+        .with_content()
         .order_by("-leased_at")
         .first()
     )
+
+
+def record_shown(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tuple[Judgment, bool]:
+    """:func:`record_judgment` for a verdict that speaks of the screen: its a is what the annotator
+    was shown first, its b what they were shown second.
+
+    Raises:
+        UserError: as there, and where the pair was never given to the annotator.
+    """
+    swapped = _order_of(annotator, pair)
+    outcome, strength = sides.turned(verdict.outcome, verdict.strength, swapped)
+    canonical = replace(
+        verdict,
+        outcome=outcome,
+        strength=strength,
+        aspects=sides.turned_aspects(verdict.aspects, swapped),
+        exposure=sides.turned_exposure(verdict.exposure, swapped),
+    )
+    return record_judgment(annotator=annotator, pair=pair, verdict=canonical)
+
+
+def _order_of(annotator: Annotator, pair: Pair) -> bool:
+    """Whether they were shown b first, as their lease says, or the judgment that it became."""
+    said = {"pair": pair, "annotator": annotator}
+    for rows in (Assignment.objects.filter(**said), Judgment.objects.current().filter(**said)):
+        if row := rows.only("swapped").first():
+            return row.swapped
+    raise _no_lease()
 
 
 def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tuple[Judgment, bool]:
@@ -111,7 +152,7 @@ def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tu
         return known, False
     try:
         with transaction.atomic():
-            return _store(annotator, pair, verdict, outcome, strength), True
+            return _store(annotator, pair, verdict, outcome, strength)
     except IntegrityError:
         # a second copy of the same request was quicker
         if known := _replayed(annotator, pair, verdict, outcome):
@@ -176,19 +217,20 @@ def _replayed(annotator: Annotator, pair: Pair, verdict: Verdict, outcome: str) 
 
 def _store(
     annotator: Annotator, pair: Pair, verdict: Verdict, outcome: str, strength: int
-) -> Judgment:
+) -> tuple[Judgment, bool]:
     """Write the judgment, count it and give the lease back, all or nothing.
 
     The pair's row is locked first, so that counting and the check against its overlap are one.
     """
     locked = Pair.objects.select_for_update().get(pk=pair.pk, project=annotator.project_id)
+    # a second copy of the same request may have been quicker to the lock
+    if known := _replayed(annotator, pair, verdict, outcome):
+        return known, False
     if Judgment.objects.current().filter(pair=locked, annotator=annotator).exists():
         raise UserError("You have judged this pair already.", code="already_judged", status=409)
     lease = Assignment.objects.filter(pair=locked, annotator=annotator).first()
     if lease is None:
-        raise UserError(
-            "This pair was not given to you. Ask for the next one.", code="no_lease", status=409
-        )
+        raise _no_lease()
     if outcome != Outcome.SKIP:
         _count(locked, lease, annotator)
     judgment = Judgment.objects.create(
@@ -206,7 +248,13 @@ def _store(
         swapped=lease.swapped,
     )
     lease.delete()
-    return judgment
+    return judgment, True
+
+
+def _no_lease() -> UserError:
+    return UserError(
+        "This pair was not given to you. Ask for the next one.", code="no_lease", status=409
+    )
 
 
 def _count(pair: Pair, lease: Assignment, annotator: Annotator) -> None:
@@ -214,7 +262,7 @@ def _count(pair: Pair, lease: Assignment, annotator: Annotator) -> None:
     place if there still is one."""
     places = pair.wanted - pair.judged
     if lease.expires_at <= timezone.now():
-        others = Assignment.objects.filter(pair=pair, expires_at__gt=timezone.now())
+        others = Assignment.objects.live().filter(pair=pair)
         places -= others.exclude(annotator=annotator).count()
     if places <= 0:
         raise UserError(
@@ -227,8 +275,13 @@ def _count(pair: Pair, lease: Assignment, annotator: Annotator) -> None:
 
 
 def progress_of(annotator: Annotator) -> dict[str, int]:
-    """How many the annotator has judged, how many are left for them, and how many there are."""
-    mine = Judgment.objects.current().filter(annotator=annotator).exclude(outcome=Outcome.SKIP)
-    left = Pair.objects.next_for(annotator).count()
-    done = mine.count()
+    """How many the annotator has judged, how many are left for them, and how many there are.
+
+    Those that others hold at this moment count as left: they may come back.
+    """
+    mine = Judgment.objects.current().filter(annotator=annotator)
+    done = mine.exclude(outcome=Outcome.SKIP).count()
+    # counted as a difference, so that an index alone answers however many pairs there are
+    seen = mine.filter(pair__judged__lt=F("pair__wanted")).count()
+    left = Pair.objects.filter(project=annotator.project_id).open().count() - seen
     return {"done": done, "left": left, "total": done + left}

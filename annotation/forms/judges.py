@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from annotation.forms.material import categories_of
+from annotation.services.judging import DEFAULT_CRITERIA, MAX_NEW_TOKENS, WHICH
+from steelyard.projects.models import Modality, Project
+from steelyard.registry.models import ModelFamily, ModelVersion
+
+
+class JudgeForm(forms.Form):
+    """A judge is a model and what it is told to look for; both stay what they are."""
+
+    name = forms.CharField(max_length=150, help_text="Shown beside its votes.")
+    model = forms.ModelChoiceField(
+        ModelVersion.objects.none(),
+        empty_label="choose a model",
+        help_text="A language model or an endpoint of this project.",
+    )
+    criteria = forms.CharField(
+        initial=DEFAULT_CRITERIA,
+        max_length=10_000,
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text="What it is told to look for. It sees prompt and answers, without model names.",
+    )
+    temperature = forms.FloatField(
+        min_value=0, max_value=2, initial=0, help_text="0 always takes the likeliest token."
+    )
+    max_new_tokens = forms.IntegerField(
+        min_value=1,
+        max_value=MAX_NEW_TOKENS,
+        initial=256,
+        label="Longest answer",
+        help_text="In tokens; its reasons and the verdict must fit in.",
+    )
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        models = ModelVersion.objects.filter(project=project, modality=Modality.TEXT)
+        self.fields["model"].queryset = models.exclude(  # type: ignore[attr-defined]
+            family=ModelFamily.IMPORTED
+        ).order_by("name")
+
+    def as_request(self) -> dict[str, Any]:
+        """The keyword arguments of ``create_judge``."""
+        data = self.cleaned_data
+        sampling = {key: data[key] for key in ("temperature", "max_new_tokens")}
+        return {**{key: data[key] for key in ("name", "model", "criteria")}, "sampling": sampling}
+
+
+class JudgeRunForm(forms.Form):
+    """Which pairs a judge is to be shown."""
+
+    which = forms.ChoiceField(
+        choices=list(WHICH.items()), initial="unjudged", widget=forms.RadioSelect, label="Pairs"
+    )
+    category = forms.ChoiceField(required=False)
+    limit = forms.IntegerField(
+        required=False,
+        min_value=0,
+        initial=0,
+        label="At most",
+        help_text="Pairs; 0 for all. Each is asked twice, once in either order.",
+    )
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["category"].choices = [  # type: ignore[attr-defined]
+            ("", "all"),
+            *((name, name) for name in categories_of(project)),
+        ]
+
+    def as_request(self) -> dict[str, Any]:
+        """The keyword arguments of ``pairs_for``."""
+        return {**self.cleaned_data, "limit": self.cleaned_data["limit"] or 0}

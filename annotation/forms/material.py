@@ -1,0 +1,119 @@
+"""Bringing material in, and the filters of the lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from annotation.models import Annotator, Outcome, Pair, Prompt
+from annotation.services.files import KINDS, MAX_BYTES
+from steelyard.projects.models import Project
+from steelyard.registry.models import ModelVersion
+
+
+class ImportForm(forms.Form):
+    kind = forms.ChoiceField(
+        choices=list(KINDS.items()), widget=forms.RadioSelect, label="What it holds"
+    )
+    file = forms.FileField(
+        required=False,
+        label="JSON Lines file",
+        help_text=f"UTF-8, one JSON object a line, at most {MAX_BYTES // 2**20} MiB.",
+    )
+    text = forms.CharField(
+        required=False,
+        strip=False,
+        label="Or paste the lines",
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        given = [bool(data.get("file")), bool((data.get("text") or "").strip())]
+        if not self.errors and sum(given) != 1:
+            both = "Give a file or paste lines, not both." if all(given) else ""
+            self.add_error("file", both or "Choose a file, or paste the lines below.")
+        return data
+
+    def read(self) -> bytes:
+        """The bytes given; one more than is allowed at most, so that too large is seen."""
+        if file := self.cleaned_data["file"]:
+            return file.read(MAX_BYTES + 1)
+        return self.cleaned_data["text"].encode()
+
+
+class Filter(forms.Form):
+    """A form in the URL: what is wrong in it filters nothing."""
+
+    use_required_attribute = False
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        if "category" in self.fields:
+            self.fields["category"].choices = [  # type: ignore[attr-defined]
+                ("", "all"),
+                *((name, name) for name in categories_of(project)),
+            ]
+        if "model" in self.fields:
+            self.fields["model"].queryset = ModelVersion.objects.filter(  # type: ignore[attr-defined]
+                project=project
+            ).order_by("name")
+        self.is_valid()
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        return {key: value for key, value in self.cleaned_data.items() if value not in ("", None)}
+
+
+class PromptFilter(Filter):
+    q = forms.CharField(required=False, label="Contains", max_length=200)
+    category = forms.ChoiceField(required=False)
+    use = forms.ChoiceField(
+        required=False,
+        choices=[("", "all"), ("label", "to label"), ("held_out", "held out")],
+        label="Kept for",
+    )
+
+
+class PairFilter(Filter):
+    q = forms.CharField(required=False, label="Prompt contains", max_length=200)
+    category = forms.ChoiceField(required=False)
+    model = forms.ModelChoiceField(ModelVersion.objects.none(), required=False, empty_label="all")
+    state = forms.ChoiceField(
+        required=False,
+        choices=[("", "all"), ("open", "wants votes"), ("complete", "complete")],
+    )
+    origin = forms.ChoiceField(required=False, choices=[("", "all"), *Pair.Origin.choices])
+
+
+class JudgmentFilter(Filter):
+    by = forms.ChoiceField(
+        required=False,
+        choices=[("", "people and AI judges"), ("people", "people"), ("judges", "AI judges")],
+        label="Votes of",
+    )
+    annotator = forms.ModelChoiceField(Annotator.objects.none(), required=False, empty_label="all")
+    model = forms.ModelChoiceField(ModelVersion.objects.none(), required=False, empty_label="all")
+    category = forms.ChoiceField(required=False)
+    outcome = forms.ChoiceField(required=False, choices=[("", "all"), *Outcome.choices])
+    run = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, project=project, **kwargs)
+        self.fields["annotator"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
+            project=project
+        )
+        self.full_clean()
+
+
+def categories_of(project: Project) -> list[str]:
+    """The categories of a project's prompts, by name."""
+    return list(
+        Prompt.objects.filter(project=project)
+        .exclude(category="")
+        .order_by("category")
+        .values_list("category", flat=True)
+        .distinct()
+    )

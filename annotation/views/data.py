@@ -1,0 +1,158 @@
+"""What a project holds: prompts, pairs and judgments, and the way to bring them in."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+
+from annotation import tables
+from annotation.forms.material import ImportForm, JudgmentFilter, PairFilter, PromptFilter
+from annotation.models import Judgment, Pair, Prompt
+from annotation.querysets import JudgmentQuerySet, PairQuerySet, PromptQuerySet
+from annotation.services.files import import_file
+from annotation.services.importing import Imported
+from steelyard.accounts.people import user_of
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Modality, Project
+from steelyard.projects.policy import get_project, get_visible
+
+PER_PAGE = 50
+
+
+def import_page(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    kind = "pairs" if found.modality == Modality.TEXT else "held_out"
+    form = ImportForm(request.POST or None, request.FILES or None, initial={"kind": kind})
+    if request.method == "POST" and form.is_valid():
+        kind = form.cleaned_data["kind"]
+        try:
+            done = import_file(project=found, kind=kind, data=form.read(), by=user_of(request))
+        except UserError as error:
+            pasted = error.field == "file" and form.cleaned_data["text"]
+            field = "text" if pasted else error.field
+            form.add_error(field if field in form.fields else None, error.message)
+        else:
+            messages.success(request, _imported(done, kind))
+            return redirect(
+                "annotation:pair-list" if kind == "pairs" else "annotation:prompt-list", found.slug
+            )
+    context = {
+        "project": found,
+        "form": form,
+        "n_pairs": found.pairs.count(),
+        "n_held_out": found.prompts.filter(held_out=True).count(),
+    }
+    return render(request, "annotation/import.html", context)
+
+
+def _imported(done: Imported, kind: str) -> str:
+    if kind == "held_out":
+        return f"{done.records} prompts read, {done.prompts} of them new."
+    return (
+        f"{done.records} lines read. New: {done.pairs} pairs, {done.prompts} prompts, "
+        f"{done.judgments} judgments."
+    )
+
+
+def prompt_list(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    chosen = PromptFilter(request.GET, project=found)
+    rows = _prompts(found, chosen).with_counts().order_by("pk")
+    return _list(request, found, chosen, rows, "annotation/prompts.html")
+
+
+def pair_list(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    chosen = PairFilter(request.GET, project=found)
+    rows = _pairs(found, chosen).with_judges_votes().with_content()
+    return _list(request, found, chosen, rows.order_by("-priority", "pk"), "annotation/pairs.html")
+
+
+def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    rows = Pair.objects.with_content().select_related("project")
+    pair = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+    votes = pair.judgments.current().with_content().order_by("created_at")
+    context = {
+        "project": pair.project,
+        "pair": pair,
+        "sides": [("a", pair.output_a), ("b", pair.output_b)],
+        "sources": [("People", votes.by_people()), ("AI judges", votes.by_judges())],
+        "held": pair.assignments.live().count(),
+    }
+    return render(request, "annotation/pair.html", context)
+
+
+def judgment_list(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    chosen = JudgmentFilter(request.GET, project=found)
+    rows = _judgments(found, chosen)
+    context = {"n_rated": rows.rated().count()}
+    rows = rows.with_content().order_by("-created_at", "-pk")
+    return _list(request, found, chosen, rows, "annotation/judgments.html", **context)
+
+
+def judgment_download(request: HttpRequest, project: str) -> StreamingHttpResponse:
+    """The filtered judgments as CSV, with the names of the models."""
+    found = get_project(user_of(request), project)
+    rows = _judgments(found, JudgmentFilter(request.GET, project=found)).with_content()
+    name = f'attachment; filename="{found.slug}-judgments.csv"'
+    return StreamingHttpResponse(
+        tables.judgments_csv(rows.order_by("pk")),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": name},
+    )
+
+
+def _list(
+    request: HttpRequest,
+    project: Project,
+    chosen: PromptFilter | PairFilter | JudgmentFilter,
+    rows: PromptQuerySet | PairQuerySet | JudgmentQuerySet,
+    template: str,
+    **context: object,
+) -> HttpResponse:
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    filtered = bool(chosen.chosen)
+    context |= {"project": project, "filter": chosen, "filtered": filtered, "page": page}
+    return render(request, template, context)
+
+
+def _prompts(project: Project, chosen: PromptFilter) -> PromptQuerySet:
+    rows, said = Prompt.objects.filter(project=project), chosen.chosen
+    if "q" in said:
+        rows = rows.saying(said["q"])
+    if "category" in said:
+        rows = rows.filter(category=said["category"])
+    if "use" in said:
+        rows = rows.filter(held_out=said["use"] == "held_out")
+    return rows
+
+
+def _pairs(project: Project, chosen: PairFilter) -> PairQuerySet:
+    rows, said = Pair.objects.filter(project=project), chosen.chosen
+    if "q" in said:
+        rows = rows.filter(prompt__in=Prompt.objects.filter(project=project).saying(said["q"]))
+    if "category" in said:
+        rows = rows.filter(prompt__category=said["category"])
+    if "model" in said:
+        rows = rows.of_model(said["model"])
+    if "origin" in said:
+        rows = rows.filter(origin=said["origin"])
+    if "state" in said:
+        rows = rows.open() if said["state"] == "open" else rows.complete()
+    return rows
+
+
+def _judgments(project: Project, chosen: JudgmentFilter) -> JudgmentQuerySet:
+    rows, said = Judgment.objects.current().filter(project=project), chosen.chosen
+    if "by" in said:
+        rows = rows.by_people() if said["by"] == "people" else rows.by_judges()
+    if "model" in said:
+        rows = rows.of_model(said["model"])
+    if "category" in said:
+        rows = rows.filter(pair__prompt__category=said["category"])
+    exact = {name: said[name] for name in ("annotator", "outcome", "run") if name in said}
+    return rows.filter(Q(**exact))
