@@ -1,3 +1,8 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from steelyard.accounts import api
+
+urlpatterns = [
+    path("tokens", api.TokenList.as_view(), name="tokens"),
+    path("tokens/<int:pk>", api.TokenDetail.as_view(), name="token"),
+]

@@ -41,14 +41,19 @@ class SettingsForm(forms.ModelForm):
         help_text="So long a pair is kept for the person who was given it; then others get it.",
     )
 
+    overlap = forms.IntegerField(
+        min_value=1,
+        max_value=100,
+        initial=1,
+        label="People for each pair",
+        help_text="How many people judge each pair that is added from now on.",
+    )
+    field_order = ["name", "guidelines", "overlap"]
+
     class Meta:
         model = Project
         fields = ["name", "guidelines", "overlap"]
-        labels = {"overlap": "People for each pair"}
-        help_texts = {
-            "guidelines": "Markdown, shown beside every pair.",
-            "overlap": "How many people judge each pair that is added from now on.",
-        }
+        help_texts = {"guidelines": "Markdown, shown beside every pair."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,7 +61,6 @@ class SettingsForm(forms.ModelForm):
         for name in ("tie", "both_bad", "rationale_required", "tags", "aspects"):
             self.fields[name].initial = scheme[name]
         self.fields["lease_minutes"].initial = self.instance.lease_seconds // 60
-        self.fields["overlap"].widget.attrs |= {"min": 1, "max": 100}
 
     def as_request(self) -> dict[str, Any]:
         """The keyword arguments of ``update_project``."""
@@ -81,14 +85,13 @@ class ProjectForm(SettingsForm):
         help_text="Letters, digits and hyphens; made from the name where left empty. "
         "It cannot be changed later.",
     )
-    field_order = ["name", "slug", "modality", "guidelines"]
+    field_order = ["name", "slug", "modality", "guidelines", "overlap"]
 
     class Meta(SettingsForm.Meta):
         fields = ["name", "modality", "guidelines", "overlap"]
         help_texts = {
             **SettingsForm.Meta.help_texts,
             "modality": "What is compared. It cannot be changed later.",
-            "overlap": "How many people judge each pair.",
         }
 
     def as_request(self) -> dict[str, Any]:
