@@ -43,8 +43,8 @@ class EvaluationList(ListAPIView):
         body = EvaluationRequest(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
-        data["baseline"] = models_named(found, [data["baseline"]])[0]
-        data["candidates"] = models_named(found, data["candidates"])
+        data["baseline"] = models_named(found, [data["baseline"]], field="baseline")[0]
+        data["candidates"] = models_named(found, data["candidates"], field="candidates")
         data["judge"] = _judge_named(found, data.get("judge", ""))
         evaluation = start_evaluation(project=found, by=request.user, **data)
         return Response(EvaluationSerializer(evaluation).data, status=201)
@@ -67,19 +67,24 @@ class Leaderboard(APIView):
     @extend_schema(
         parameters=[
             OpenApiParameter("by", str, enum=list(SOURCES), description="Whose votes."),
+            OpenApiParameter("judge", str, description="Name of a judge: its votes alone."),
             OpenApiParameter("category", str, description="Only prompts of this category."),
         ],
         responses=LeaderboardSerializer,
     )
     def get(self, request: Request, project: str) -> Response:
         found = get_project(request.user, project)
-        by = request.query_params.get("by", "people")
+        by = request.query_params.get(
+            "by", "judges" if request.query_params.get("judge") else "people"
+        )
         if by not in SOURCES:
             raise serializers.ValidationError({"by": [f"{by!r} is not one of people, judges."]})
+        judge = _judge_named(found, request.query_params.get("judge", ""))
         category = request.query_params.get("category", "")
-        board = standings(found, source=by, category=category)
+        board = standings(found, source=by, category=category, judge=judge)
         body = {
             "by": by,
+            "judge": judge.name if judge else None,
             "category": category,
             "votes": board.votes,
             "prompts": board.prompts,

@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import Exists, OuterRef, QuerySet
 
-from annotation.models import Annotator, Prompt
+from annotation.models import Annotator, Judgment, Pair, Prompt
 from evaluation.models import Evaluation
+from evaluation.standings import SOURCES
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelFamily, ModelVersion
 
@@ -42,13 +44,17 @@ class EvaluationForm(forms.Form):
     temperature = forms.FloatField(
         min_value=0, max_value=2, initial=0.7, help_text="0 always takes the likeliest token."
     )
-    seed = forms.IntegerField(initial=0, help_text="The same seed gives the same outputs.")
+    seed = forms.IntegerField(
+        min_value=0,
+        max_value=2**31 - 1,
+        initial=0,
+        help_text="The same seed gives the same outputs.",
+    )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         models = ModelVersion.objects.filter(project=project).exclude(family=ModelFamily.IMPORTED)
         prompts = Prompt.objects.filter(project=project, held_out=True)
-        categories = sorted(set(prompts.values_list("category", flat=True)) - {""})
         self.fields["candidates"].queryset = models  # type: ignore[attr-defined]
         self.fields["baseline"].queryset = models  # type: ignore[attr-defined]
         self.fields["judge"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
@@ -56,7 +62,7 @@ class EvaluationForm(forms.Form):
         )
         self.fields["category"].choices = [  # type: ignore[attr-defined]
             ("", f"all {prompts.count()}"),
-            *[(name, name) for name in categories],
+            *[(name, name) for name in _categories(prompts)],
         ]
         if project.modality != "text":
             for name in ("max_new_tokens", "temperature"):
@@ -77,3 +83,41 @@ class EvaluationForm(forms.Form):
             "sampling": sampling,
             "seed": data["seed"],
         }
+
+
+class LeaderboardFilter(forms.Form):
+    """Which votes a leaderboard counts; what makes no sense is as if it were not said."""
+
+    by = forms.ChoiceField(choices=list(SOURCES.items()), required=False, label="Votes of")
+    judge = forms.ModelChoiceField(
+        Annotator.objects.none(), required=False, empty_label="all together"
+    )
+    category = forms.ChoiceField(required=False)
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="filter-%s", **kwargs)
+        voted = Exists(Judgment.objects.decisive().filter(annotator=OuterRef("pk")))
+        asked = Exists(Pair.objects.filter(prompt=OuterRef("pk")))
+        prompts = Prompt.objects.filter(asked, project=project)
+        self.fields["judge"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
+            voted, project=project, kind="judge"
+        )
+        self.fields["category"].choices = [  # type: ignore[attr-defined]
+            ("", "all"),
+            *[(name, name) for name in _categories(prompts)],
+        ]
+        self.full_clean()
+        if self.as_request()["source"] != "judges":
+            del self.fields["judge"]
+
+    def as_request(self) -> dict[str, Any]:
+        """The keyword arguments of ``standings``."""
+        said = self.cleaned_data
+        source = said.get("by") or "people"
+        judge = said.get("judge") if source == "judges" else None
+        return {"source": source, "judge": judge, "category": said.get("category") or ""}
+
+
+def _categories(prompts: QuerySet[Prompt]) -> list[str]:
+    """The categories that occur, by name."""
+    return sorted(set(prompts.order_by().values_list("category", flat=True).distinct()) - {""})

@@ -76,3 +76,14 @@ class Comparison(models.Model):
 
     def __str__(self) -> str:
         return f"{self.candidate} in {self.evaluation}"
+
+    @property
+    def candidate_side(self) -> str:
+        """The outcome that says the candidate is better."""
+        return "a" if self.candidate_is_a else "b"
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether both models gave the same output: a tie that nobody is asked about."""
+        a, b = self.pair.output_a, self.pair.output_b
+        return a.text == b.text and a.asset_id == b.asset_id

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Self
 
+from django.apps import apps
 from django.db import models
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Prefetch, Q
 
 
 class EvaluationQuerySet(models.QuerySet):
@@ -13,6 +14,12 @@ class EvaluationQuerySet(models.QuerySet):
         return self.annotate(
             comparisons_total=Count("comparisons", distinct=True),
             comparisons_waiting=Count("comparisons", filter=waiting, distinct=True),
+        )
+
+    def with_parts(self) -> Self:
+        """With the models, the judge and the runs that a page names."""
+        return self.select_related(
+            "project", "baseline__project", "judge", "generation__project", "judging__project"
         )
 
 
@@ -25,3 +32,9 @@ class ComparisonQuerySet(models.QuerySet):
             "pair__output_a__model",
             "pair__output_b__model",
         )
+
+    def with_votes(self) -> Self:
+        """With ``pair.votes``: what people and judges now say of it, skips left out."""
+        votes = apps.get_model("annotation", "Judgment").objects.decisive()
+        votes = votes.select_related("annotator").order_by("annotator__kind", "pk")
+        return self.prefetch_related(Prefetch("pair__judgments", votes, to_attr="votes"))

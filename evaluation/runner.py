@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
 
 from annotation.models import Output, Pair, Prompt
 from annotation.services.importing import add_output, add_pair
@@ -43,14 +45,13 @@ def finish(run: Run, result: dict[str, Any]) -> None:
     """
     evaluation = _evaluation(run)
     with transaction.atomic():
-        outputs = _store_outputs(run, evaluation)
-        pairs = _compare(evaluation, outputs)
-        Evaluation.objects.filter(pk=evaluation.pk).update(state=Evaluation.State.COMPARING)
-        if evaluation.method == Evaluation.Method.JUDGE and evaluation.judging_id is None:
-            evaluation.judging = start_judging(
-                judge=evaluation.judge, pairs=pairs, by=evaluation.created_by
-            )
-            evaluation.save(update_fields=["judging"])
+        pairs = _compare(evaluation, _store_outputs(run, evaluation))
+        if evaluation.method == Evaluation.Method.PEOPLE:
+            _ask_people(evaluation, pairs)
+        elif evaluation.judging_id is None:
+            evaluation.judging = _ask_judge(evaluation, pairs)
+        evaluation.state = Evaluation.State.COMPARING
+        evaluation.save(update_fields=["state", "judging"])
 
 
 def abandoned(run: Run) -> None:
@@ -70,7 +71,7 @@ def _models(evaluation: Evaluation) -> list[ModelVersion]:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         raise UserError(f"The generation run ended without {path.name}.", code="no_outputs")
-    with path.open() as stream:
+    with path.open(encoding="utf-8") as stream:
         for line in stream:
             if line.strip():
                 yield json.loads(line)
@@ -97,32 +98,42 @@ def _store_outputs(run: Run, evaluation: Evaluation) -> dict[tuple[str, str], Ou
 
 
 def _compare(evaluation: Evaluation, outputs: dict[tuple[str, str], Output]) -> list[Pair]:
-    """One pair a prompt and candidate. Two identical outputs are nobody's work: such a pair asks
-    for no votes and the win rate counts it as a tie."""
+    """One comparison a prompt and candidate.
+
+    Returns:
+        the pairs worth asking about: two identical outputs are nobody's work, the win rate counts
+        them as a tie.
+    """
     pairs = []
     for (key, name), output in outputs.items():
         if name == evaluation.baseline.name:
             continue
         other = outputs[key, evaluation.baseline.name]
-        wanted = 0 if same_content(output, other) else evaluation.project.overlap
-        if evaluation.method == Evaluation.Method.JUDGE:
-            wanted = 0
-        pair, _ = add_pair(
-            first=output,
-            second=other,
-            origin=Pair.Origin.EVALUATION,
-            priority=EVALUATION_PRIORITY,
-            wanted=wanted,
-        )
-        Comparison.objects.get_or_create(
+        pair, _ = add_pair(first=output, second=other, origin=Pair.Origin.EVALUATION, wanted=0)
+        comparison, _ = Comparison.objects.get_or_create(
             evaluation=evaluation,
             pair=pair,
             defaults={"candidate": output.model, "candidate_is_a": pair.output_a_id == output.pk},
         )
-        if not same_content(output, other):
+        if not comparison.is_identical:
             pairs.append(pair)
     return pairs
 
 
-def same_content(one: Output, other: Output) -> bool:
-    return one.text == other.text and one.asset_id == other.asset_id
+def _ask_people(evaluation: Evaluation, pairs: list[Pair]) -> None:
+    """Put the pairs first in the labelling queue, those too that an earlier evaluation has made
+    and asked nobody about."""
+    Pair.objects.filter(pk__in=[pair.pk for pair in pairs]).update(
+        wanted=Greatest(F("wanted"), evaluation.project.overlap),
+        priority=Greatest(F("priority"), EVALUATION_PRIORITY),
+    )
+
+
+def _ask_judge(evaluation: Evaluation, pairs: list[Pair]) -> Run | None:
+    """The judging run; None where the judge has judged all of these pairs in another evaluation,
+    or all outputs are identical."""
+    assert evaluation.judge is not None
+    waiting = Pair.objects.filter(pk__in=[pair.pk for pair in pairs]).not_seen_by(evaluation.judge)
+    if not waiting.exists():
+        return None
+    return start_judging(judge=evaluation.judge, pairs=waiting, by=evaluation.created_by)

@@ -21,8 +21,12 @@ class EvaluationRequest(serializers.Serializer):
     )
     category = serializers.CharField(required=False, allow_blank=True, default="")
     limit = serializers.IntegerField(required=False, min_value=0, default=0)
-    sampling = serializers.DictField(required=False, default=dict)
-    seed = serializers.IntegerField(required=False, default=0)
+    sampling = serializers.DictField(
+        required=False,
+        default=dict,
+        help_text="Text: max_new_tokens, temperature, top_p; images: steps, guidance.",
+    )
+    seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
 
 
 class WinRateSerializer(serializers.Serializer):
@@ -30,9 +34,17 @@ class WinRateSerializer(serializers.Serializer):
 
     candidate = serializers.CharField(source="candidate.name")
     source = serializers.CharField(help_text="people or judges")
-    win_rate = serializers.FloatField(source="rate.rate", help_text="0 to 1, ties as half")
-    lo = serializers.FloatField(source="rate.lo", allow_null=True)
+    judge = serializers.CharField(source="judge.name", default=None, allow_null=True)
+    win_rate = serializers.FloatField(
+        source="rate.rate", help_text="0 to 1, ties as half, every prompt alike"
+    )
+    lo = serializers.FloatField(
+        source="rate.lo", allow_null=True, help_text="95 % interval clustered by prompt"
+    )
     hi = serializers.FloatField(source="rate.hi", allow_null=True)
+    reason = serializers.CharField(
+        source="rate.reason", allow_blank=True, help_text="Why there is no interval."
+    )
     votes = serializers.IntegerField(source="rate.votes")
     prompts = serializers.IntegerField(source="rate.prompts")
     wins = serializers.IntegerField(source="rate.wins")
@@ -87,8 +99,8 @@ class StandingSerializer(serializers.Serializer):
     rank_lo = serializers.IntegerField(source="row.rank_lo")
     rank_hi = serializers.IntegerField(source="row.rank_hi")
     rating = serializers.FloatField(source="row.rating")
-    lo = serializers.FloatField(source="row.lo")
-    hi = serializers.FloatField(source="row.hi")
+    lo = serializers.FloatField(source="row.lo", allow_null=True)
+    hi = serializers.FloatField(source="row.hi", allow_null=True)
     win_rate = serializers.FloatField(source="row.win_rate")
     votes = serializers.IntegerField(source="row.votes")
 
@@ -100,6 +112,7 @@ class UnratedSerializer(serializers.Serializer):
 
 class LeaderboardSerializer(serializers.Serializer):
     by = serializers.CharField()
+    judge = serializers.CharField(allow_null=True)
     category = serializers.CharField(allow_blank=True)
     votes = serializers.IntegerField()
     prompts = serializers.IntegerField()
@@ -108,16 +121,16 @@ class LeaderboardSerializer(serializers.Serializer):
     unrated = UnratedSerializer(many=True)
 
 
-def models_named(project: Project, names: list[str]) -> list[ModelVersion]:
+def models_named(project: Project, names: list[str], *, field: str) -> list[ModelVersion]:
     """The project's model versions of those names, in that order.
 
     Raises:
-        serializers.ValidationError: a name is unknown.
+        serializers.ValidationError: a name is unknown; ``field`` is where it stood.
     """
     found = {m.name: m for m in ModelVersion.objects.filter(project=project, name__in=names)}
     missing = [name for name in names if name not in found]
     if missing:
         raise serializers.ValidationError(
-            {"candidates": [f"No model version of this project is named {missing[0]!r}."]}
+            {field: [f"No model version of this project is named {missing[0]!r}."]}
         )
     return [found[name] for name in names]

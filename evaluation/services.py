@@ -11,11 +11,18 @@ from annotation.models import Annotator, Prompt
 from evaluation.models import Evaluation
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
-from steelyard.projects.models import Project
+from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.services import start_run
 
 DEFAULT_SAMPLING = {"max_new_tokens": 80, "temperature": 0.7, "top_p": 0.95}
+TEXT_SAMPLING = {
+    "max_new_tokens": (1, 4096, True),
+    "temperature": (0.0, 2.0, False),
+    "top_p": (0.01, 1.0, False),
+}
+"""Least and greatest value, and whether it is a whole number."""
+IMAGE_SAMPLING = {"steps": (1, 1000, True), "guidance": (0.0, 30.0, False)}
 
 
 def chosen_prompts(project: Project, prompt_set: dict[str, Any]) -> list[Prompt]:
@@ -52,13 +59,18 @@ def start_evaluation(
     Args:
         candidates: each is compared with the baseline on every prompt.
         method: ``people`` (pairs enter the labelling queue) or ``judge``.
+        judge: who compares, where the method is ``judge``.
         limit: at most so many prompts; 0 for all.
+        sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps`` and
+            ``guidance`` for images; what is absent has a default.
 
     Raises:
-        UserError: a model cannot generate, the prompt set is empty, or the judge is missing.
+        UserError: a model cannot generate, the prompt set is empty, the judge is missing or cannot
+            be asked, or a sampling setting is unknown or out of bounds.
     """
     _check_models(project, baseline, candidates)
     _check_method(project, method, judge)
+    chosen_sampling = _checked_sampling(project, sampling or {})
     prompt_set = {"category": category, "limit": limit}
     if not chosen_prompts(project, prompt_set):
         where = f" of category “{category}”" if category else ""
@@ -75,7 +87,7 @@ def start_evaluation(
         method=method,
         judge=judge,
         prompt_set=prompt_set,
-        sampling={**DEFAULT_SAMPLING, **(sampling or {})} if project.modality == "text" else {},
+        sampling=chosen_sampling,
         seed=seed,
         created_by=by,
     )
@@ -116,7 +128,36 @@ def _check_models(
 def _check_method(project: Project, method: str, judge: Annotator | None) -> None:
     if method not in Evaluation.Method.values:
         raise UserError(f"Unknown method {method!r}; it is people or judge.", field="method")
-    if method == Evaluation.Method.JUDGE and (judge is None or judge.project_id != project.pk):
+    if method != Evaluation.Method.JUDGE:
+        return
+    if judge is None or judge.project_id != project.pk:
         raise UserError(
             "Choose the judge that is to compare, or make one under Judges first.", field="judge"
         )
+    if judge.kind != Annotator.Kind.JUDGE or judge.model_id is None:
+        raise UserError(
+            f"{judge.name} has no model to ask; its votes came from a file. Choose a judge that "
+            "was made here.",
+            code="not_a_judge",
+            field="judge",
+        )
+
+
+def _checked_sampling(project: Project, sampling: dict[str, Any]) -> dict[str, Any]:
+    """With defaults for text; a picture's absent settings are its model's own."""
+    known = TEXT_SAMPLING if project.modality == Modality.TEXT else IMAGE_SAMPLING
+    for name, value in sampling.items():
+        if name not in known:
+            raise UserError(
+                f"There is no sampling setting “{name}” here; there are {', '.join(known)}.",
+                code="bad_sampling",
+                field="sampling",
+            )
+        low, high, whole = known[name]
+        if type(value) not in ({int} if whole else {int, float}) or not low <= value <= high:
+            raise UserError(
+                f"{name} must be a {'whole ' if whole else ''}number, {low:g} to {high:g}.",
+                code="bad_sampling",
+                field=name,
+            )
+    return {**DEFAULT_SAMPLING, **sampling} if project.modality == Modality.TEXT else sampling

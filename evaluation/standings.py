@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from annotation.models import Judgment
+from django.db.models import Case, Count, FloatField, Sum, Value, When
+
+from annotation.models import Annotator, Judgment
 from evaluation.engine import ratings, winrate
 from evaluation.models import Comparison, Evaluation
 from steelyard.projects.models import Project
@@ -23,15 +27,28 @@ class WinRateRow:
     """One candidate against the baseline by one source of votes."""
 
     candidate: ModelVersion
-    source: str
-    """people or judges; the two never share a number."""
+    judge: Annotator | None
+    """None for people, all of them together; each judge speaks for itself."""
     rate: winrate.WinRate
     both_bad: int
     identical: int
-    """Prompts on which both models gave the same output: counted as ties, shown to nobody."""
+    """Comparisons in which both models gave the same output: a tie each, shown to nobody."""
     comparisons: int
     judged: int
     """Comparisons with at least one vote of this source."""
+
+    @property
+    def source(self) -> str:
+        return "judges" if self.judge else "people"
+
+    @property
+    def voter(self) -> str:
+        return f"the judge {self.judge}" if self.judge else "people"
+
+    @property
+    def waiting(self) -> int:
+        """Comparisons without a vote that are no tie already."""
+        return self.comparisons - self.judged - self.identical
 
 
 @dataclass(frozen=True)
@@ -60,88 +77,114 @@ def by_source(votes: JudgmentQuerySet, source: str) -> JudgmentQuerySet:
 
 
 def win_rates(evaluation: Evaluation) -> list[WinRateRow]:
-    """Win rate of each candidate, apart for people and judges where either has voted."""
-    comparisons = list(evaluation.comparisons.with_sides())
-    votes = Judgment.objects.decisive().filter(pair__in=[c.pair_id for c in comparisons])
-    if evaluation.judge_id:
-        votes = votes.exclude(annotator__kind="judge") | votes.filter(annotator=evaluation.judge_id)
+    """Win rate of each candidate, apart for people and for each judge that has voted.
+
+    Where every comparison of a candidate is between identical outputs no vote is needed.
+    """
+    comparisons: dict[int, list[Comparison]] = defaultdict(list)
+    for comparison in evaluation.comparisons.with_sides():
+        comparisons[comparison.candidate_id].append(comparison)
+    votes = _votes_on(comparison for own in comparisons.values() for comparison in own)
     rows = []
     for candidate in evaluation.candidates.order_by("name"):
-        own = [c for c in comparisons if c.candidate_id == candidate.pk]
-        for source in SOURCES:
-            if row := _win_rate(candidate, source, own, by_source(votes, source)):
-                rows.append(row)
+        own = comparisons[candidate.pk]
+        voters = {judge for c in own for judge, _ in votes[c.pair_id]}
+        if own and all(c.is_identical for c in own):
+            voters = {evaluation.judge}
+        for judge in sorted(voters, key=lambda judge: judge.name if judge else ""):
+            rows.append(_win_rate(candidate, judge, own, votes))
     return rows
 
 
-def _win_rate(
-    candidate: ModelVersion, source: str, comparisons: list[Comparison], votes: JudgmentQuerySet
-) -> WinRateRow | None:
-    by_pair = {c.pair_id: c for c in comparisons}
-    cast = list(
-        votes.filter(pair__in=list(by_pair)).values_list("pair_id", "outcome").order_by("uuid")
+def _votes_on(
+    comparisons: Iterable[Comparison],
+) -> dict[int, list[tuple[Annotator | None, str]]]:
+    """(judge or None for a person, outcome) by pair, of those that were worth asking about."""
+    pairs = [c.pair_id for c in comparisons if not c.is_identical]
+    cast = Judgment.objects.decisive().filter(pair__in=pairs).order_by("uuid")
+    judges = Annotator.objects.filter(kind="judge").in_bulk(
+        set(cast.by_judges().order_by().values_list("annotator_id", flat=True))
     )
-    if not cast:
-        return None
-    scores, prompts = [], []
-    for pair, outcome in cast:
-        score = _SCORE_OF_A[outcome]
-        scores.append(score if by_pair[pair].candidate_is_a else 1.0 - score)
-        prompts.append(by_pair[pair].pair.prompt_id)
-    identical = [c for c in comparisons if is_identical(c)]
-    for comparison in identical:
-        scores.append(0.5)
-        prompts.append(comparison.pair.prompt_id)
+    votes: dict[int, list[tuple[Annotator | None, str]]] = defaultdict(list)
+    for pair, annotator, outcome in cast.values_list("pair_id", "annotator_id", "outcome"):
+        votes[pair].append((judges.get(annotator), outcome))
+    return votes
+
+
+def _win_rate(
+    candidate: ModelVersion,
+    judge: Annotator | None,
+    comparisons: list[Comparison],
+    votes: dict[int, list[tuple[Annotator | None, str]]],
+) -> WinRateRow:
+    scores, prompts, both_bad, judged, identical = [], [], 0, 0, 0
+    for comparison in comparisons:
+        said = [outcome for voter, outcome in votes[comparison.pair_id] if voter == judge]
+        judged += bool(said)
+        both_bad += said.count("both_bad")
+        if comparison.is_identical:
+            identical += 1
+            said = ["tie"]
+        for outcome in said:
+            score = _SCORE_OF_A[outcome]
+            scores.append(score if comparison.candidate_is_a else 1.0 - score)
+            prompts.append(comparison.pair.prompt_id)
     return WinRateRow(
         candidate=candidate,
-        source=source,
+        judge=judge,
         rate=winrate.win_rate(scores, prompts),
-        both_bad=sum(outcome == "both_bad" for _, outcome in cast),
-        identical=len(identical),
+        both_bad=both_bad,
+        identical=identical,
         comparisons=len(comparisons),
-        judged=len({pair for pair, _ in cast}),
+        judged=judged,
     )
 
 
-def is_identical(comparison: Comparison) -> bool:
-    a, b = comparison.pair.output_a, comparison.pair.output_b
-    return a.text == b.text and a.asset_id == b.asset_id
+def standings(
+    project: Project, *, source: str, category: str = "", judge: Annotator | None = None
+) -> Standings:
+    """Bradley–Terry over all current decisive votes between different models of a project.
 
+    The database counts the votes by prompt and pair of models; the ratings need no more.
 
-def standings(project: Project, *, source: str, category: str = "") -> Standings:
-    """Bradley–Terry over all current decisive votes between different models of a project."""
-    votes = by_source(Judgment.objects.decisive().filter(project=project), source)
+    Args:
+        source: a key of :data:`SOURCES`.
+        judge: the votes of this one alone, not those of all judges.
+    """
+    votes = by_source(Judgment.objects.rated().filter(project=project), source)
     if category:
         votes = votes.filter(pair__prompt__category=category)
-    cast = list(
-        votes.order_by("uuid").values_list(
-            "pair__prompt_id",
-            "pair__output_a__model_id",
-            "pair__output_b__model_id",
-            "outcome",
-            "annotator_id",
-        )
-    )
-    cast = [vote for vote in cast if vote[1] != vote[2]]
-    if not cast:
+    if judge is not None:
+        votes = votes.filter(annotator=judge)
+    cells = _counted(votes)
+    if not cells:
         return Standings([], [], 0, 0, 0)
-    models = {
-        m.pk: m
-        for m in ModelVersion.objects.filter(pk__in={v[1] for v in cast} | {v[2] for v in cast})
-    }
+    prompt, left, right, score, number = zip(*cells, strict=True)
+    models = ModelVersion.objects.select_related("project").in_bulk({*left, *right})
     keys = sorted(models, key=lambda pk: models[pk].name)
     place = {pk: index for index, pk in enumerate(keys)}
     board = ratings.leaderboard(
-        prompt=[v[0] for v in cast],
-        i=[place[v[1]] for v in cast],
-        j=[place[v[2]] for v in cast],
-        y=[_SCORE_OF_A[v[3]] for v in cast],
+        prompt=prompt,
+        i=[place[pk] for pk in left],
+        j=[place[pk] for pk in right],
+        y=score,
         models=len(keys),
+        votes=number,
     )
     return Standings(
         ranked=[Standing(models[keys[row.model]], row) for row in board.rows],
         unrated=[(models[keys[index]], reason) for index, reason in board.unrated],
-        votes=len(cast),
-        prompts=len({v[0] for v in cast}),
-        annotators=len({v[4] for v in cast}),
+        votes=sum(number),
+        prompts=len(set(prompt)),
+        annotators=votes.aggregate(n=Count("annotator", distinct=True))["n"],
+    )
+
+
+def _counted(votes: JudgmentQuerySet) -> list[tuple[Any, ...]]:
+    """Prompt, model a, model b, sum of a's scores, number of votes."""
+    worth = [When(outcome=outcome, then=Value(score)) for outcome, score in _SCORE_OF_A.items()]
+    return list(
+        votes.order_by()
+        .values_list("pair__prompt_id", "pair__output_a__model_id", "pair__output_b__model_id")
+        .annotate(score=Sum(Case(*worth, output_field=FloatField())), number=Count("pk"))
     )

@@ -1,27 +1,31 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.models import Prompt
-from evaluation.forms import EvaluationForm
+from evaluation.forms import EvaluationForm, LeaderboardFilter
 from evaluation.models import Evaluation
 from evaluation.services import start_evaluation
-from evaluation.standings import SOURCES, standings, win_rates
+from evaluation.standings import Standings, standings, win_rates
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
+from steelyard.lib.spreadsheet import csv_lines
+from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
+
+PER_PAGE = 25
+_COLUMNS = ("rank_lo", "rank_hi", "model", "rating", "lo", "hi", "win_rate", "votes", "not_rated")
 
 
 def evaluation_list(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
-    rows = (
-        Evaluation.objects.filter(project=found)
-        .with_progress()
-        .select_related("baseline", "judge", "generation", "judging")
-    )
-    return render(request, "evaluation/evaluations.html", {"project": found, "evaluations": rows})
+    rows = Evaluation.objects.filter(project=found).with_progress().with_parts()
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "evaluation/evaluations.html", {"project": found, "page": page})
 
 
 def evaluation_new(request: HttpRequest, project: str) -> HttpResponse:
@@ -29,7 +33,7 @@ def evaluation_new(request: HttpRequest, project: str) -> HttpResponse:
     form = EvaluationForm(
         request.POST or None,
         project=found,
-        initial={"candidates": request.GET.getlist("model"), **request.GET.dict()},
+        initial={**request.GET.dict(), "candidates": request.GET.getlist("model")},
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -44,51 +48,55 @@ def evaluation_new(request: HttpRequest, project: str) -> HttpResponse:
 
 
 def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    rows = Evaluation.objects.with_progress().select_related(
-        "project", "baseline", "judge", "generation", "judging"
-    )
+    rows = Evaluation.objects.with_progress().with_parts()
     evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
-    comparisons = (
-        evaluation.comparisons.with_sides()
-        .prefetch_related("pair__judgments__annotator")
-        .order_by("pk")
-    )
+    comparisons = evaluation.comparisons.with_sides().with_votes().order_by("pk")
+    candidates = list(evaluation.candidates.order_by("name"))
+    chosen = next((m for m in candidates if str(m.pk) == request.GET.get("candidate")), None)
+    if chosen is not None:
+        comparisons = comparisons.filter(candidate=chosen)
     context = {
         "project": evaluation.project,
         "evaluation": evaluation,
+        "candidates": candidates,
+        "chosen": chosen,
         "win_rates": win_rates(evaluation),
-        "page": Paginator(comparisons, 25).get_page(request.GET.get("page")),
+        "page": Paginator(comparisons, PER_PAGE).get_page(request.GET.get("page")),
         "working": evaluation.is_working,
     }
     part = "#standing" if request.htmx else ""  # type: ignore[attr-defined]
     return render(request, f"evaluation/evaluation.html{part}", context)
 
 
-def leaderboard(request: HttpRequest, project: str) -> HttpResponse:
+def leaderboard(request: HttpRequest, project: str) -> HttpResponse | StreamingHttpResponse:
+    """The page, or with ``format=csv`` its table."""
     found = get_project(user_of(request), project)
-    source = request.GET.get("by", "people")
-    category = request.GET.get("category", "")
-    categories = (
-        Prompt.objects.filter(project=found, pairs__isnull=False)
-        .exclude(category="")
-        .order_by("category")
-        .values_list("category", flat=True)
-        .distinct()
+    chosen = LeaderboardFilter(request.GET, project=found)
+    board = standings(found, **chosen.as_request())
+    if request.GET.get("format") == "csv":
+        return _csv(found, board)
+    context: dict[str, Any] = {"project": found, "filter": chosen, "standings": board}
+    return render(request, "evaluation/leaderboard.html", context | chosen.as_request())
+
+
+def _csv(project: Project, board: Standings) -> StreamingHttpResponse:
+    rated: list[tuple[object, ...]] = [
+        (r.rank_lo, r.rank_hi, s.model.name, r.rating, r.lo, r.hi, r.win_rate, r.votes, "")
+        for s in board.ranked
+        for r in [s.row]
+    ]
+    unrated = [("", "", m.name, "", "", "", "", "", reason) for m, reason in board.unrated]
+    name = f'attachment; filename="{project.slug}-leaderboard.csv"'
+    return StreamingHttpResponse(
+        csv_lines(_COLUMNS, [*rated, *unrated]),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": name},
     )
-    context = {
-        "project": found,
-        "source": source if source in SOURCES else "people",
-        "sources": SOURCES,
-        "category": category,
-        "categories": categories,
-        "standings": standings(found, source=source, category=category),
-    }
-    return render(request, "evaluation/leaderboard.html", context)
 
 
 def evaluations_for_model(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """A fragment for the model's page."""
     found = get_project(user_of(request), project)
-    rows = Evaluation.objects.filter(project=found, candidates=pk).distinct()
+    rows = Evaluation.objects.filter(project=found, candidates=pk).with_parts()
     context = {"project": found, "evaluations": rows, "model_pk": pk}
     return render(request, "evaluation/evaluations.html#brief", context)
