@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_THINKING = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_THINKING = re.compile(
+    # some servers leave the opening tag out; a cut-off thought has no closing one
+    r"^.*</think(?:ing)?>|<think(?:ing)?>.*$",
+    re.DOTALL | re.IGNORECASE,
+)
 _LINE = re.compile(
     r"(?:^|[\s*_#>])(?:final\s+)?(?:verdict|winner|preference)(?:\s+is)?[\s*_]*[:=][\s*_]*(?P<said>[^\n]+)",
     re.IGNORECASE,
@@ -104,6 +108,8 @@ def _outcome(said: str) -> str | None:
     if _TIE.search(said):
         return "tie"
     capitals = set(re.findall(r"\b[AB]\b", said))
+    if len(capitals) > 1:
+        return None
     if found := _WHO.match(said):
         side = _SIDES[found["side"].lower()]
         # "a tie-like answer, B" begins with an article, not with a letter
