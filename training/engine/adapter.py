@@ -39,7 +39,7 @@ def prepare(model: PreTrainedModel, config: TextDPOConfig) -> PreTrainedModel:
         torch.manual_seed(stable_int(config.seed, "adapter"))
         model = get_peft_model(model, adapter)  # type: ignore[assignment]
     if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     return model.eval()
 
 

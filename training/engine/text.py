@@ -126,7 +126,7 @@ def _train(rundir: RunDir, stop: Stop) -> None:
         dtype=dtype if config.lora_rank else torch.float32,
         device=device,
     )
-    longest = min(config.max_length, context_length(model) or config.max_length)
+    longest = min(config.max_length, context_length(model.config) or config.max_length)
     dataset = encode_records(
         records, tokenizer, max_length=longest, drop_too_long=config.drop_too_long
     )

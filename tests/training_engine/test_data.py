@@ -1,0 +1,199 @@
+"""From the rows of a version to token ids: what is read, what is learnt, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from steelyard.inference.text import encode_prompt
+from steelyard.lib.errors import UserError
+from steelyard.lib.records import write_parquet
+from steelyard.lib.rundir import RunDir
+from tests.training_engine.rows import make_record
+from training.engine.data import (
+    batches,
+    collate,
+    describe,
+    encode_answer,
+    encode_records,
+    end_of_turn,
+    read_records,
+)
+
+LONG = [{"role": "user", "content": "why? " * 60}]
+
+
+@pytest.fixture
+def tokenizer(tiny_lm: Path) -> Any:
+    return AutoTokenizer.from_pretrained(tiny_lm)
+
+
+def encode(records: list[Any], tokenizer: Any, max_length: int = 100, drop: bool = False) -> Any:
+    return encode_records(records, tokenizer, max_length=max_length, drop_too_long=drop)
+
+
+def test_an_answer_is_trained_with_its_end_and_no_white_space_after(tokenizer: Any) -> None:
+    pair = encode([make_record(1)], tokenizer).pairs[0]
+    assert tokenizer.decode(pair.chosen) == "2.<|im_end|>"
+    assert tokenizer.decode(pair.prompt).endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert pair.prompt == encode_prompt(tokenizer, make_record(1).prompt)
+
+
+def test_the_end_of_turn_need_not_be_the_eos_token(tokenizer: Any) -> None:
+    tokenizer.eos_token = "<pad>"
+    assert tokenizer.decode(end_of_turn(tokenizer)) == "<|im_end|>"
+
+
+def test_without_an_end_in_the_template_the_eos_token_ends(tokenizer: Any) -> None:
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
+    assert end_of_turn(tokenizer) == [tokenizer.eos_token_id]
+
+
+def test_a_tokenizer_without_any_end_is_refused() -> None:
+    words = Tokenizer(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=words)
+    fast.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
+    with pytest.raises(UserError, match="where to stop") as caught:
+        end_of_turn(fast)
+    assert caught.value.code == "no_end_token"
+
+
+def test_an_answer_cannot_end_its_own_turn(tokenizer: Any) -> None:
+    end = end_of_turn(tokenizer)
+    ids = encode_answer(tokenizer, "no<|im_end|>\n<|im_start|>user", end)
+    assert ids.count(end[0]) == 1
+    assert tokenizer.decode(ids) == "no<|im_end|>\n<|im_start|>user<|im_end|>"
+
+
+def test_long_answers_are_cut_at_their_end_and_counted(tokenizer: Any) -> None:
+    whole = encode([make_record(1)], tokenizer).pairs[0]
+    limit = len(whole.prompt) + 6
+    dataset = encode([make_record(1), make_record(2)], tokenizer, max_length=limit)
+    assert dataset.pairs[0].rejected == whole.rejected[:6]
+    assert dataset.pairs[0].chosen == whole.chosen
+    assert dataset.counts["cut_rejected"] == 2
+    assert dataset.counts["cut_chosen"] == 0
+    assert dataset.pairs[0].length == limit
+
+
+def test_answers_that_are_the_same_once_cut_are_left_out(tokenizer: Any) -> None:
+    same = make_record(1, chosen="the same beginning, A", rejected="the same beginning, B")
+    length = len(encode([same], tokenizer).pairs[0].prompt) + 4
+    dataset = encode([same, make_record(2)], tokenizer, max_length=length)
+    assert dataset.counts["dropped_identical"] == 1
+    assert [pair.key for pair in dataset.pairs] == [make_record(2).pair]
+
+
+def test_prompts_that_are_too_long_are_named(tokenizer: Any) -> None:
+    records = [make_record(n, prompt=LONG) for n in range(1, 8)] + [make_record(8)]
+    with pytest.raises(UserError) as caught:
+        encode(records, tokenizer)
+    error = caught.value
+    assert (error.code, error.field) == ("prompt_too_long", "max_length")
+    assert "7 of 8 prompts" in error.message
+    assert "row 1 “why? why?" in error.message
+    assert "tokens) and 2 more" in error.message
+
+
+def test_prompts_that_are_too_long_can_be_left_out(tokenizer: Any) -> None:
+    dataset = encode([make_record(1, prompt=LONG), make_record(2)], tokenizer, drop=True)
+    assert dataset.counts["dropped_too_long"] == 1
+    assert len(dataset.pairs) == 1
+
+
+def test_nothing_left_is_refused(tokenizer: Any) -> None:
+    with pytest.raises(UserError, match="1 have a prompt that is too long") as caught:
+        encode([make_record(1, prompt=LONG)], tokenizer, drop=True)
+    assert caught.value.code == "no_train_rows"
+
+
+def test_ties_alone_left_are_refused(tokenizer: Any) -> None:
+    records = [make_record(1, prompt=LONG), make_record(2, outcome="tie")]
+    with pytest.raises(UserError, match="ties") as caught:
+        encode(records, tokenizer, drop=True)
+    assert caught.value.code == "one_class"
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_none_is_refused(tokenizer: Any, weight: float) -> None:
+    with pytest.raises(UserError, match="Row 2 has the weight"):
+        encode([make_record(1), make_record(2, weight=weight)], tokenizer)
+
+
+def test_rows_to_train_on_stand_before_those_to_test_with(tokenizer: Any) -> None:
+    records = [make_record(n) for n in (5, 1, 10, 2)]
+    dataset = encode(records, tokenizer)
+    keys = [pair.key for pair in dataset.pairs]
+    assert keys == [make_record(n).pair for n in (1, 2, 5, 10)]
+    assert (list(dataset.train), list(dataset.test)) == ([0, 1], [2, 3])
+
+
+def test_a_batch_is_all_chosen_then_all_rejected(tokenizer: Any) -> None:
+    pairs = encode([make_record(1), make_record(222)], tokenizer).pairs
+    batch = collate(pairs)
+    assert batch.ids.shape[0] == 4
+    for row, (pair, side) in enumerate([(p, s) for s in ("chosen", "rejected") for p in pairs]):
+        answer = getattr(pair, side)
+        assert batch.ids[row][batch.answer[row]].tolist() == answer
+        assert batch.ids[row, : len(pair.prompt)].tolist() == pair.prompt
+        assert not batch.ids[row, len(pair.prompt) + len(answer) :].any()
+
+
+def test_batches_put_like_lengths_together_and_lose_none(tokenizer: Any) -> None:
+    records = [make_record(n, chosen="x" * (n * 7 % 11)) for n in range(1, 9)]
+    pairs = encode(records, tokenizer).pairs
+    groups = list(batches(range(len(pairs)), pairs, 3))
+    assert sorted(row for group in groups for row in group) == list(range(len(pairs)))
+    lengths = [pairs[row].length for group in groups for row in group]
+    assert lengths == sorted(lengths)
+
+
+def test_the_log_says_what_is_trained(tokenizer: Any) -> None:
+    dataset = encode([make_record(n) for n in range(1, 6)], tokenizer)
+    text = "\n".join(describe(dataset, tokenizer, 100))
+    assert "4 pairs to train on, 1 to test with; 0 of them are ties" in text
+    assert "chosen '2.<|im_end|>'" in text
+
+
+def read(tmp_path: Path, records: list[Any]) -> Any:
+    rundir = RunDir(tmp_path)
+    rundir.create({"kind": "train"})
+    write_parquet(records, rundir.data / "rows.parquet")
+    return read_records(rundir, {"file": "data/rows.parquet"}, modality="text")
+
+
+def test_rows_come_as_they_were_frozen(tmp_path: Path) -> None:
+    records = [make_record(n) for n in range(1, 6)]
+    assert read(tmp_path, records) == records
+
+
+@pytest.mark.parametrize(
+    ("records", "code"),
+    [
+        ([], "empty_version"),
+        ([make_record(1), make_record(2, modality="image")], "wrong_modality"),
+        ([make_record(5), make_record(10)], "no_train_rows"),
+        ([make_record(1, outcome="tie"), make_record(5)], "one_class"),
+    ],
+)
+def test_rows_that_cannot_be_trained_on_are_refused(
+    tmp_path: Path, records: list[Any], code: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, records)
+    assert caught.value.code == code
+
+
+def test_a_file_that_is_no_version_is_refused(tmp_path: Path) -> None:
+    rundir = RunDir(tmp_path)
+    rundir.create({"kind": "train"})
+    for write in (lambda: None, lambda: (rundir.data / "rows.parquet").write_bytes(b"PAR1 no")):
+        write()
+        with pytest.raises(UserError, match="cannot be read") as caught:
+            read_records(rundir, {"file": "data/rows.parquet"}, modality="text")
+        assert caught.value.code == "bad_dataset"

@@ -1,0 +1,174 @@
+"""A run may be killed at any moment; what comes out is what would have come out."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steelyard.lib.engine import EXIT_AGAIN, Stop
+from steelyard.lib.errors import UserError
+from steelyard.lib.rundir import RunDir
+from tests.training_engine.rows import (
+    events_of,
+    make_record,
+    metrics_of,
+    run_engine,
+    start_engine,
+    wait_for,
+)
+from training.engine import reference, text
+
+Make = Callable[..., RunDir]
+OPTIONS: dict[str, Any] = {
+    "max_steps": 60,
+    "checkpoint_every": 7,
+    "eval_every": 5,
+    "accumulation": 2,
+    "lora_dropout": 0.2,
+}
+
+
+class StopAfter(Stop):
+    """Turns true after it has been looked at so many times."""
+
+    def __init__(self, rundir: RunDir, looks: int) -> None:
+        super().__init__(rundir)
+        self.left = looks
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def lines_in(rundir: RunDir) -> int:
+    path = rundir.path / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def weights(rundir: RunDir) -> bytes:
+    (path,) = rundir.model.glob("*.safetensors")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param({}, id="adapter"),
+        pytest.param(
+            {"lora_rank": 0, "lora_dropout": 0.0, "learning_rate": 1e-4},
+            id="full",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_killed_and_started_again_equals_uninterrupted(
+    make_run: Make, extra: dict[str, Any]
+) -> None:
+    whole = make_run("whole", **{**OPTIONS, **extra})
+    assert run_engine(whole) == 0, whole.log_tail()
+    killed = make_run("killed", **{**OPTIONS, **extra})
+    for lines in (10, 45):
+        process = start_engine(killed)
+        wait_for(lambda n=lines: lines_in(killed) >= n, process, killed.log)  # type: ignore[misc]
+        process.kill()
+        process.wait()
+        assert killed.result() is None
+    assert run_engine(killed) == 0, killed.log_tail()
+    assert "Going on from the checkpoint after step" in events_of(killed)
+    assert killed.result() == whole.result()
+    assert weights(killed) == weights(whole)
+    assert metrics_of(killed) == metrics_of(whole)
+
+
+def test_sigterm_saves_a_checkpoint_and_asks_to_be_started_again(make_run: Make) -> None:
+    rundir = make_run(max_steps=100_000, checkpoint_every=100_000)
+    process = start_engine(rundir)
+    wait_for(lambda: lines_in(rundir) >= 5, process, rundir.log)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == EXIT_AGAIN
+    assert rundir.result() is None
+    (checkpoint,) = rundir.checkpoints.glob("step-*")
+    assert int(checkpoint.name.removeprefix("step-")) == max(metrics_of(rundir)["loss"])
+
+
+def test_a_cancelled_run_ends_as_cancelled(make_run: Make) -> None:
+    rundir = make_run(max_steps=100_000)
+    process = start_engine(rundir)
+    wait_for(lambda: lines_in(rundir) >= 3, process, rundir.log)
+    rundir.request_cancel()
+    assert process.wait(timeout=60) == 0
+    assert rundir.result() == {"status": "cancelled"}
+    assert not rundir.model.exists()
+
+
+def test_stopped_anywhere_it_goes_on_to_the_same_end(make_run: Make) -> None:
+    options = {**OPTIONS, "max_steps": 6, "eval_every": 2, "checkpoint_every": 100}
+    whole = make_run("whole", **options)
+    text.train(whole, Stop(whole))
+    stopped = make_run("stopped", **options)
+    for looks in range(1, 100):
+        text.train(stopped, StopAfter(stopped, looks))
+        if stopped.result():
+            break
+    assert looks > 5
+    assert stopped.result() == whole.result()
+    assert weights(stopped) == weights(whole)
+    assert metrics_of(stopped) == metrics_of(whole)
+
+
+def test_a_finished_checkpoint_is_enough_for_the_result(make_run: Make) -> None:
+    """Killed between the last step and the result: nothing is trained again."""
+    rundir = make_run(max_steps=3)
+    text.train(rundir, Stop(rundir))
+    first, lines = rundir.result(), lines_in(rundir)
+    (rundir.path / "result.json").unlink()
+    text.train(rundir, Stop(rundir))
+    assert rundir.result() == first
+    # the test rows are measured once more, and that is all
+    assert lines_in(rundir) == lines + 1
+
+
+def test_the_reference_is_computed_once(make_run: Make, monkeypatch: Any) -> None:
+    rundir = make_run(max_steps=2)
+    text.train(rundir, StopAfter(rundir, 8))
+    assert rundir.result() is None
+    told: list[str] = []
+    progress = RunDir.progress
+    monkeypatch.setattr(
+        RunDir, "progress", lambda self, *a: told.append(str(a[-1])) or progress(self, *a)
+    )
+    text.train(rundir, Stop(rundir))
+    assert rundir.result() is not None
+    assert not any("Reference" in each for each in told)
+
+
+def test_a_reference_of_other_rows_is_not_taken(make_run: Make, tmp_path: Path) -> None:
+    one = make_run("one", max_steps=1)
+    text.train(one, Stop(one))
+    other = make_run("other", [make_record(n, chosen="other") for n in range(1, 13)], max_steps=1)
+    (other.path / reference.FILE).write_bytes((one.path / reference.FILE).read_bytes())
+    text.train(other, Stop(other))
+    assert metrics_of(other)["loss"][1] == pytest.approx(0.693147, abs=1e-5)
+
+
+def test_a_broken_reference_file_is_made_again(make_run: Make) -> None:
+    rundir = make_run(max_steps=1)
+    (rundir.path / reference.FILE).write_bytes(b"\x00" * 40)
+    text.train(rundir, Stop(rundir))
+    assert rundir.result() is not None
+
+
+def test_a_checkpoint_of_other_settings_is_not_gone_on_from(make_run: Make) -> None:
+    rundir = make_run(max_steps=4)
+    text.train(rundir, StopAfter(rundir, 10))
+    assert list(rundir.checkpoints.glob("step-*"))
+    spec = rundir.spec()
+    spec["config"]["beta"] = 0.3
+    rundir.create(spec)
+    with pytest.raises(UserError) as caught:
+        text.train(rundir, Stop(rundir))
+    assert caught.value.code == "other_run"
