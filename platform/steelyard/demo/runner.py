@@ -64,6 +64,7 @@ def _register(run: Run, model: dict[str, Any]) -> ModelVersion:
         family=model["family"],
         source=model.get("source", ""),
         options=model.get("options") or {},
+        digest=model.get("digest", ""),
         made_by=run,
         by=run.created_by,
     )

@@ -77,17 +77,27 @@ def accounts_path() -> Path:
 def demo_accounts() -> dict[str, str]:
     """User name → password of the demo people, made at random once and kept for their owner only.
 
+    A password is empty where the person was there before the demo and has one of their own.
     STEELYARD_DEMO_PASSWORD, where set, is everybody's password on a first start.
     """
     path = accounts_path()
     if path.exists():
         return json.loads(path.read_text())
     given = os.environ.get("STEELYARD_DEMO_PASSWORD")
-    accounts = {name: given or secrets.token_urlsafe(9) for name in PEOPLE}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-        json.dump(accounts, stream)
+    there = set(User.objects.filter(username__in=PEOPLE).values_list("username", flat=True))
+    accounts = {name: "" if name in there else given or secrets.token_urlsafe(9) for name in PEOPLE}
+    _keep(accounts)
     return accounts
+
+
+def _keep(accounts: dict[str, str]) -> None:
+    """Whole or not at all, and never readable by others, not even for a moment."""
+    path = accounts_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        json.dump(accounts, stream)
+    partial.replace(path)
 
 
 @transaction.atomic

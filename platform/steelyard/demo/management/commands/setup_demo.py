@@ -18,5 +18,6 @@ class Command(BaseCommand):
             self.stdout.write(f"  building in the background: {run.title}")
         self.stdout.write("  sign in as")
         for name, password in demo_accounts().items():
-            self.stdout.write(f"    {name:<11} password {password}")
+            known = f"password {password}" if password else "the password you gave it"
+            self.stdout.write(f"    {name:<11} {known}")
         self.stdout.write(f"  (kept in {accounts_path()})")

@@ -1,0 +1,68 @@
+"""What the demo's language model is asked: short questions that want short answers."""
+
+from __future__ import annotations
+
+PAIRS = [
+    ("facts", "What is the capital of Italy? Answer in one sentence."),
+    ("explain", "Explain in two sentences why the sky looks blue."),
+    ("write", "Write a two-line poem about rain."),
+    ("arithmetic", "What is 12 plus 7? Give only the number."),
+    ("rewrite", "Make this sentence more polite: Send me the report now."),
+    ("advice", "Give me one tip for falling asleep faster."),
+    ("facts", "Which planet is closest to the sun?"),
+    ("explain", "What does a compass do? Answer in one sentence."),
+    ("write", "Write a slogan for a small bakery."),
+    ("arithmetic", "A book costs 8 pounds. What do three of them cost?"),
+    ("rewrite", "Rewrite in the past tense: She walks to school and meets her friend."),
+    ("lists", "Name three fruits that are red."),
+    ("advice", "How can I keep a house plant alive? Two sentences."),
+    ("facts", "How many legs does a spider have?"),
+    ("explain", "Why do leaves fall in autumn? Keep it short."),
+    ("write", "Write the first sentence of a story about a lighthouse."),
+    ("arithmetic", "What is half of 50?"),
+    ("rewrite", "Shorten this: In spite of the fact that it was raining, we went out for a walk."),
+    ("lists", "List four things to pack for a day at the beach."),
+    ("advice", "I am nervous before an exam. What should I do? One sentence."),
+    ("facts", "Who wrote the play Romeo and Juliet?"),
+    ("explain", "Explain to a child what a bridge is for."),
+    ("write", "Write a short birthday message to a colleague."),
+    (
+        "arithmetic",
+        "If a train leaves at 3 o'clock and travels for two hours, when does it arrive?",
+    ),
+    ("rewrite", "Turn this into a question: The shop opens at nine."),
+    ("lists", "Name two animals that can fly and two that cannot."),
+    ("advice", "Suggest a simple dinner with eggs and tomatoes."),
+    ("facts", "What is water made of?"),
+    ("explain", "What is the difference between a lake and a river?"),
+    ("write", "Describe the smell of fresh bread in one sentence."),
+]
+"""(category, prompt): each gets two answers to compare."""
+
+HELD_OUT = [
+    ("facts", "What is the capital of Spain? Answer in one sentence."),
+    ("facts", "How many days are there in a week?"),
+    ("facts", "Which animal gives us wool?"),
+    ("facts", "What is the largest ocean on Earth?"),
+    ("explain", "Explain in two sentences why we have day and night."),
+    ("explain", "What does an umbrella do? Answer in one sentence."),
+    ("explain", "Why does ice float on water? Keep it short."),
+    ("explain", "Explain to a child what a library is for."),
+    ("write", "Write a two-line poem about the moon."),
+    ("write", "Write a slogan for a bicycle shop."),
+    ("write", "Write the first sentence of a story about an old clock."),
+    ("write", "Write a short thank-you note to a neighbour."),
+    ("arithmetic", "What is 9 plus 6? Give only the number."),
+    ("arithmetic", "A ticket costs 5 pounds. What do four of them cost?"),
+    ("arithmetic", "What is a quarter of 40?"),
+    ("rewrite", "Make this sentence more polite: Give me a glass of water."),
+    ("rewrite", "Rewrite in the past tense: He opens the door and calls the dog."),
+    ("rewrite", "Shorten this: At this point in time we do not have any bread left."),
+    ("rewrite", "Turn this into a question: The bus stops here."),
+    ("lists", "Name three vegetables that are green."),
+    ("lists", "List four things that belong in a first-aid kit."),
+    ("advice", "Give me one tip for waking up early."),
+    ("advice", "How can I remember people's names? Two sentences."),
+    ("advice", "Suggest a simple breakfast with oats."),
+]
+"""(category, prompt): kept for evaluation, so no dataset version ever holds one of them."""
