@@ -51,13 +51,15 @@ def run(work: Callable[[RunDir, Stop], None], argv: list[str] | None = None) -> 
     if len(arguments) != 1 or not (Path(arguments[0]) / "run.json").exists():
         sys.exit("usage: python -m <engine> RUN_DIR   (a folder with run.json)")
     rundir = RunDir(Path(arguments[0]).resolve())
+    stop = Stop(rundir)
+    signal.signal(signal.SIGTERM, stop._on_signal)
     with (rundir.path / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit("another process works on this run directory")
         _sign(lock)
-        sys.exit(_guarded(work, rundir))
+        sys.exit(_guarded(work, rundir, stop))
 
 
 def _sign(lock: IO[str]) -> None:
@@ -68,9 +70,7 @@ def _sign(lock: IO[str]) -> None:
     lock.flush()
 
 
-def _guarded(work: Callable[[RunDir, Stop], None], rundir: RunDir) -> int:
-    stop = Stop(rundir)
-    signal.signal(signal.SIGTERM, stop._on_signal)
+def _guarded(work: Callable[[RunDir, Stop], None], rundir: RunDir, stop: Stop) -> int:
     ended = threading.Event()
     beat = threading.Thread(target=_beat, args=(rundir, ended), daemon=True)
     beat.start()

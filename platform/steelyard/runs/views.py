@@ -95,9 +95,7 @@ def _charts(run: Run) -> list[dict[str, Any]]:
         {
             "title": panel.title,
             "names": ",".join(panel.names),
-            "series": [
-                {"name": name.replace("_", " "), "points": found[name]} for name in panel.names
-            ],
+            "series": [(name.replace("_", " "), found[name]) for name in panel.names],
         }
         for panel in panels(list(found))
     ]
