@@ -178,6 +178,9 @@ class Assignment(models.Model):
     def shown(self) -> tuple[Output, Output]:
         """The outputs in the order of the screen."""
         a, b = self.pair.output_a, self.pair.output_b
+        for output in (a, b):
+            if output.asset:
+                output.asset.project = self.project  # its URL names the project
         return (b, a) if self.swapped else (a, b)
 
 

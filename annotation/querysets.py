@@ -124,6 +124,28 @@ class JudgmentQuerySet(models.QuerySet):
     def by_judges(self) -> Self:
         return self.filter(annotator__kind="judge")
 
+    def chosen(
+        self,
+        *,
+        by: str = "",
+        annotator: Annotator | None = None,
+        model: ModelVersion | None = None,
+        category: str = "",
+        outcome: str = "",
+        run: int | None = None,
+        pair: int | None = None,
+    ) -> Self:
+        """Current ones that meet all that is said; by is people or judges."""
+        rows = self.current()
+        if by:
+            rows = rows.by_people() if by == "people" else rows.by_judges()
+        if model:
+            rows = rows.of_model(model)
+        if category:
+            rows = rows.filter(pair__prompt__category=category)
+        exact = {"annotator": annotator, "outcome": outcome, "run": run, "pair": pair}
+        return rows.filter(**{name: value for name, value in exact.items() if value})
+
     def of_model(self, model: ModelVersion) -> Self:
         """Judgments on pairs with an output of that model on either side."""
         return self.filter(Q(pair__output_a__model=model) | Q(pair__output_b__model=model))

@@ -97,13 +97,16 @@ def next_pair(*, annotator: Annotator) -> Assignment | None:
 
 def _held(annotator: Annotator) -> Assignment | None:
     """Their live lease; one on a pair that an import has completed meanwhile is no use."""
-    return (
+    lease = (
         Assignment.objects.live()
         .filter(annotator=annotator, pair__judged__lt=F("pair__wanted"))
         .with_content()
         .order_by("-leased_at")
         .first()
     )
+    if lease:
+        lease.project = annotator.project
+    return lease
 
 
 def record_shown(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tuple[Judgment, bool]:
@@ -188,6 +191,12 @@ def checked(verdict: Verdict, project: Project) -> tuple[str, int]:
     elif strength:
         raise UserError(f"outcome {outcome} has no strength; leave it 0.", field="strength")
     scheme = project.scheme
+    for name, value in verdict.aspects.items():
+        if name not in scheme["aspects"]:
+            known = ", ".join(scheme["aspects"]) or "none"
+            raise UserError(f"There is no aspect “{name}”; there are {known}.", field="aspects")
+        if not -MAX_STRENGTH <= value <= MAX_STRENGTH:
+            raise UserError(f"{name} is {value}; it must be from -3 to 3.", field="aspects")
     for name in ("tie", "both_bad"):
         if outcome == name and not scheme[name]:
             raise UserError(f"This project does not use “{outcome}”.", field="outcome")

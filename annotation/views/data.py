@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
@@ -147,12 +146,4 @@ def _pairs(project: Project, chosen: PairFilter) -> PairQuerySet:
 
 
 def _judgments(project: Project, chosen: JudgmentFilter) -> JudgmentQuerySet:
-    rows, said = Judgment.objects.current().filter(project=project), chosen.chosen
-    if "by" in said:
-        rows = rows.by_people() if said["by"] == "people" else rows.by_judges()
-    if "model" in said:
-        rows = rows.of_model(said["model"])
-    if "category" in said:
-        rows = rows.filter(pair__prompt__category=said["category"])
-    exact = {name: said[name] for name in ("annotator", "outcome", "run") if name in said}
-    return rows.filter(Q(**exact))
+    return Judgment.objects.filter(project=project).chosen(**chosen.chosen)

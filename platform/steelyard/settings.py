@@ -223,6 +223,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "MessageRoleEnum": "annotation.serializers.messages.ROLES",
+        "RoleEnum": "steelyard.projects.models.Role",
+        "RunStateEnum": "steelyard.runs.models.RunState",
+        "EvaluationStateEnum": "evaluation.models.Evaluation.State",
+    },
 }
 
 LOGGING = {

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation.recipe import Recipe
+from annotation.serializers.versions import PreviewSerializer, PublishRequest, RecipeSerializer
+from annotation.services.versions import preview, publish_version
+from steelyard.projects.policy import get_project
+from steelyard.registry.serializers import DatasetVersionSerializer
+
+
+class Preview(APIView):
+    """What a recipe would freeze at this moment."""
+
+    @extend_schema(parameters=[RecipeSerializer], responses=PreviewSerializer)
+    def get(self, request: Request, project: str) -> Response:
+        found = get_project(request.user, project)
+        query = RecipeSerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        seen = preview(project=found, recipe=Recipe.from_dict(query.validated_data))
+        names = ("category", "train", "test")
+        body = {
+            "counts": seen.counts,
+            "categories": [dict(zip(names, row, strict=True)) for row in seen.categories],
+            "passed_over": seen.passed_over,
+            "problem": seen.problem.as_dict() if seen.problem else None,
+        }
+        return Response(PreviewSerializer(body).data)
+
+
+class Publish(APIView):
+    """Freeze the votes under a recipe as the next version of a dataset."""
+
+    @extend_schema(request=PublishRequest, responses={201: DatasetVersionSerializer})
+    def post(self, request: Request, project: str) -> Response:
+        """409 where the same votes and recipe have made a version already."""
+        found = get_project(request.user, project)
+        body = PublishRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        said = body.validated_data
+        version = publish_version(
+            project=found,
+            dataset_name=said["dataset"],
+            recipe=Recipe.from_dict(said["recipe"]),
+            note=said["note"],
+            by=request.user,
+        )
+        return Response(DatasetVersionSerializer(version).data, status=201)

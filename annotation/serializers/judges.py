@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from annotation.models import Annotator
+from annotation.services.judging import DEFAULT_CRITERIA, MAX_NEW_TOKENS, WHICH
+
+
+class AnnotatorSerializer(serializers.ModelSerializer):
+    model = serializers.CharField(source="model.name", allow_null=True, default=None)
+
+    class Meta:
+        model = Annotator
+        fields = [
+            "id",
+            "kind",
+            "name",
+            "model",
+            "criteria",
+            "sampling",
+            "template_version",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+
+class AgreementSerializer(serializers.Serializer):
+    equal = serializers.IntegerField()
+    n = serializers.IntegerField()
+    share = serializers.FloatField(allow_null=True)
+
+
+class JudgeReportSerializer(serializers.Serializer):
+    """A judge, and how far it agrees with people and with itself."""
+
+    judge = AnnotatorSerializer()
+    votes = serializers.IntegerField()
+    unreadable = serializers.IntegerField(help_text="Answers without a verdict, kept as skips.")
+    with_people = AgreementSerializer(
+        help_text="Over people's votes on pairs that it has judged: the same outcome."
+    )
+    between_orders = AgreementSerializer(help_text="Over pairs asked in both orders.")
+
+
+class JudgeRequest(serializers.Serializer):
+    """What ``POST judges`` takes."""
+
+    name = serializers.CharField(max_length=150)
+    model = serializers.CharField(help_text="Name of a language model or endpoint.")
+    criteria = serializers.CharField(default=DEFAULT_CRITERIA, max_length=10_000)
+    temperature = serializers.FloatField(default=0.0, min_value=0, max_value=2)
+    max_new_tokens = serializers.IntegerField(default=256, min_value=1, max_value=MAX_NEW_TOKENS)
+
+
+class JudgeRunRequest(serializers.Serializer):
+    """Which pairs a judge is to be shown."""
+
+    which = serializers.ChoiceField(choices=list(WHICH.items()), default="unjudged")
+    category = serializers.CharField(allow_blank=True, default="")
+    limit = serializers.IntegerField(default=0, min_value=0, help_text="0 for all.")

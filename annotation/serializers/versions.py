@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, Recipe, help_texts
+from steelyard.registry.services import NAME_LIMIT
+
+_HELP = help_texts()
+_DEFAULT = Recipe()
+
+
+class RecipeSerializer(serializers.Serializer):
+    """How votes become the rows of a version; what is left out has its default."""
+
+    annotators = serializers.ChoiceField(
+        choices=list(ANNOTATORS.items()),
+        default=_DEFAULT.annotators,
+        help_text=_HELP["annotators"],
+    )
+    exclude = serializers.ListField(
+        child=serializers.CharField(), default=list, help_text=_HELP["exclude"]
+    )
+    categories = serializers.ListField(
+        child=serializers.CharField(allow_blank=True),
+        default=list,
+        help_text=_HELP["categories"],
+    )
+    min_votes = serializers.IntegerField(
+        default=_DEFAULT.min_votes, min_value=1, max_value=1000, help_text=_HELP["min_votes"]
+    )
+    aggregation = serializers.ChoiceField(
+        choices=list(AGGREGATIONS.items()),
+        default=_DEFAULT.aggregation,
+        help_text=_HELP["aggregation"],
+    )
+    min_agreement = serializers.FloatField(
+        default=_DEFAULT.min_agreement,
+        min_value=0,
+        max_value=1,
+        help_text=_HELP["min_agreement"],
+    )
+    ties = serializers.ChoiceField(
+        choices=list(TIES.items()), default=_DEFAULT.ties, help_text=_HELP["ties"]
+    )
+    test_fraction = serializers.FloatField(
+        default=_DEFAULT.test_fraction,
+        min_value=0,
+        max_value=0.9,
+        help_text=_HELP["test_fraction"],
+    )
+    seed = serializers.IntegerField(
+        default=_DEFAULT.seed, min_value=0, max_value=2**31 - 1, help_text=_HELP["seed"]
+    )
+
+
+class PublishRequest(serializers.Serializer):
+    """What ``POST versions/publish`` takes."""
+
+    dataset = serializers.CharField(
+        max_length=NAME_LIMIT, help_text="A name that is there already gets its next version."
+    )
+    recipe = serializers.DictField(
+        default=dict, help_text="As ``versions/preview`` takes it; an unknown key is refused."
+    )
+    note = serializers.CharField(max_length=300, allow_blank=True, default="")
+
+
+class CategoryCountSerializer(serializers.Serializer):
+    category = serializers.CharField()
+    train = serializers.IntegerField()
+    test = serializers.IntegerField()
+
+
+class ProblemSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    field = serializers.CharField(allow_null=True)
+
+
+class PreviewSerializer(serializers.Serializer):
+    """What a recipe would freeze at this moment."""
+
+    counts = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="rows, train, test, ties, prompts, votes, annotators, and dropped_<reason>",
+    )
+    categories = CategoryCountSerializer(many=True)
+    passed_over = serializers.DictField(
+        child=serializers.IntegerField(), help_text="unlabelled, held_out, other_category"
+    )
+    problem = ProblemSerializer(
+        allow_null=True, help_text="Why this cannot be published; null where it can."
+    )

@@ -1,0 +1,54 @@
+"""A real browser before a server of the test's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+# The browser's loop runs in this thread, where Django would otherwise refuse to touch a database.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "These tests need Debian's Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(chromium: Browser, live_server: Any) -> Iterator[Callable[..., BrowserContext]]:
+    """A browser of somebody signed in; a script error or an htmx error fails the test."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def enter(user: Any, **options: Any) -> BrowserContext:
+        client = Client()
+        client.force_login(user)
+        context = chromium.new_context(
+            base_url=live_server.url, **{"viewport": {"width": 1280, "height": 800}, **options}
+        )
+        name = django_settings.SESSION_COOKIE_NAME
+        value = client.cookies[name].value
+        context.add_cookies([{"name": name, "value": value, "url": live_server.url}])
+        context.set_default_timeout(10_000)
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        contexts.append(context)
+        return context
+
+    yield enter
+    for context in contexts:
+        context.close()
+    assert not errors, "\n".join(errors)
