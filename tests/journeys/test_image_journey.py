@@ -1,0 +1,59 @@
+"""From nothing to a leaderboard row on the image project: whoever labels likes more ink."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.journeys import steps
+
+pytestmark = [pytest.mark.journey, pytest.mark.slow]
+PROJECT, BASE, NEW = "demo-image", "digit-unet", "more ink"
+_MEAN = """async image => {
+  await image.decode();
+  const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 4) sum += data[i] + data[i + 1] + data[i + 2];
+  return sum / data.length;
+}"""
+
+
+def brightness(side: Locator) -> float:
+    return float(side.locator("img").evaluate(_MEAN))
+
+
+def likes_ink(page: Page) -> str:
+    """Digits are judged by their ink, which is bright; photographs are left to others."""
+    if "digit" not in page.locator(".prompt").inner_text().lower():
+        return "s"
+    return steps.prefer(brightness)(page)
+
+
+def test_image_from_a_labelled_pair_to_a_leaderboard_row(sign_in: Callable[[str], Page]) -> None:
+    annotator, researcher = sign_in("annotator"), sign_in("researcher")
+    steps.wait_for_pairs(annotator, PROJECT, 50)
+    pressed = steps.label(annotator, PROJECT, likes_ink, 16)
+    assert {"2", "6"} <= set(pressed), f"all on one side: {pressed}"
+    steps.freeze(researcher, PROJECT, "ink", category="digit", test_fraction="0.2")
+    run = steps.train(
+        researcher, PROJECT, NEW, base=BASE, max_steps="16", batch_size="8", checkpoint_every="8"
+    )
+    steps.wait_for_run(researcher, run)
+    expect(researcher.locator("#curves")).to_contain_text(re.compile("error", re.IGNORECASE))
+    evaluation = steps.evaluate(
+        researcher, PROJECT, "more ink or not", new=NEW, base=BASE, limit="6"
+    )
+    waiting = re.search(r"(\d+) waits? for votes", researcher.locator("#standing").inner_text())
+    assert waiting
+    steps.label(annotator, PROJECT, likes_ink, int(waiting[1]))
+    researcher.goto(evaluation)
+    expect(researcher.locator(".win-rate")).to_contain_text(re.compile(r"\d+\.\d %"))
+    researcher.goto(f"/p/{PROJECT}/leaderboard/")
+    expect(researcher.locator("main")).to_contain_text(NEW)
+    expect(researcher.locator("main")).to_contain_text(BASE)

@@ -1,0 +1,148 @@
+"""From nothing to a leaderboard row on the text project, as three people would walk it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.journeys import steps
+from tests.journeys.conftest import Site
+from tests.journeys.waiting import eventually
+
+pytestmark = [pytest.mark.journey, pytest.mark.slow]
+PROJECT = "demo-text"
+BASE = "SmolLM2-135M-Instruct"
+shorter = steps.prefer(lambda side: -len(side.locator(".answer-body").inner_text()))
+
+
+def test_text_from_a_labelled_pair_to_a_leaderboard_row(
+    site: Site, sign_in: Callable[[str], Page]
+) -> None:
+    annotator, researcher = sign_in("annotator"), sign_in("researcher")
+    steps.wait_for_pairs(annotator, PROJECT, 12)
+    label_with_reasons(annotator)
+    an_annotator_sees_only_labelling(annotator)
+    a_judge_votes_too(researcher)
+    version = freeze_and_download(researcher)
+    run = train_through_a_kill(site, researcher)
+    every_number_leads_back(researcher, run, version)
+    evaluation = evaluate_blind(researcher, annotator)
+    read_the_leaderboard(researcher, evaluation)
+
+
+def label_with_reasons(page: Page) -> None:
+    page.goto(f"/p/{PROJECT}/label/")
+    page.keyboard.press("r")
+    page.keyboard.type("It answers and stops.")
+    page.keyboard.press("Escape")
+    steps.label(page, PROJECT, shorter, 12)
+
+
+def an_annotator_sees_only_labelling(page: Page) -> None:
+    for place in ("", "pairs/", "judgments/", "versions/", "models/", "runs/", "leaderboard/"):
+        assert page.request.get(f"/p/{PROJECT}/{place}").status == 404, place
+
+
+def a_judge_votes_too(page: Page) -> None:
+    page.goto(f"/p/{PROJECT}/judges/new/")
+    page.get_by_label("Name").fill("small judge")
+    page.get_by_label("Model").select_option(label=BASE)
+    page.get_by_label("Longest answer").fill("24")
+    page.get_by_role("button", name="Make the judge").click()
+    page.goto(f"/p/{PROJECT}/judges/")
+    page.get_by_role("row", name=re.compile("small judge")).get_by_text("Ask it").click()
+    page.get_by_label(re.compile("only pairs that people have judged")).check()
+    page.get_by_label("At most").fill("3")
+    page.get_by_role("button", name="Start judging").click()
+    page.wait_for_url(re.compile(r"/runs/\d+/"))
+    steps.wait_for_run(page, page.url)
+    page.goto(f"/p/{PROJECT}/judgments/?by=judges")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    expect(page.locator("tbody")).to_contain_text("small judge")
+
+
+def freeze_and_download(page: Page) -> str:
+    url = steps.freeze(page, PROJECT, "short answers", test_fraction="0.2")
+    pk = re.search(r"/versions/(\d+)/", url)
+    assert pk
+    lines = page.request.get(f"/p/{PROJECT}/versions/{pk[1]}/rows.jsonl").text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    votes = [vote for row in rows for vote in row["votes"]]
+    assert rows
+    assert {vote["annotator"] for vote in votes} == {"annotator"}, "a judge's vote was mixed in"
+    assert any("It answers and stops." in str(row["rationales"]) for row in rows)
+    for row in rows:
+        assert len(row["chosen"]) <= len(row["rejected"])
+    assert page.request.get(f"/p/{PROJECT}/versions/{pk[1]}/rows.parquet").body()[:4] == b"PAR1"
+    return url
+
+
+def train_through_a_kill(site: Site, page: Page) -> str:
+    """The trainer is killed after its first checkpoint; the run ends well all the same."""
+    url = steps.train(
+        page,
+        PROJECT,
+        "shorter",
+        base=BASE,
+        max_steps="6",
+        batch_size="2",
+        max_length="192",
+        checkpoint_every="2",
+        learning_rate="1e-4",
+    )
+    checkpoint = eventually(
+        lambda: next(iter(site.data.glob("runs/*/checkpoints/step-*")), None),
+        steps.RUN_SECONDS,
+        "a checkpoint",
+    )
+    pid, _ = (checkpoint.parents[1] / "pid").read_text().split()
+    os.kill(int(pid), signal.SIGKILL)
+    steps.wait_for_run(page, url)
+    expect(page.locator("#log")).to_contain_text("goes on from the last checkpoint")
+    expect(page.locator("#curves")).to_contain_text(re.compile("loss", re.IGNORECASE))
+    return url
+
+
+def every_number_leads_back(page: Page, run: str, version: str) -> None:
+    page.goto(run)
+    page.get_by_role("link", name="shorter", exact=True).click()
+    page.wait_for_url(re.compile(r"/models/\d+/"))
+    page.get_by_role("link", name="short answers v1").first.click()
+    expect(page).to_have_url(version)
+    page.locator('a[href*="/pairs/"]').first.click()
+    expect(page.locator("main")).to_contain_text("annotator")
+
+
+def evaluate_blind(researcher: Page, annotator: Page) -> str:
+    url = steps.evaluate(
+        researcher,
+        PROJECT,
+        "shorter or not",
+        new="shorter",
+        base=BASE,
+        limit="6",
+        max_new_tokens="24",
+    )
+    researcher.goto(url)
+    waiting = re.search(r"(\d+) waits? for votes", researcher.locator("#standing").inner_text())
+    assert waiting, researcher.locator("#standing").inner_text()
+    annotator.goto(f"/p/{PROJECT}/label/")
+    for name in ("shorter", BASE):
+        assert name not in annotator.content(), "a model's name reached the annotator"
+    steps.label(annotator, PROJECT, shorter, int(waiting[1]))
+    return url
+
+
+def read_the_leaderboard(page: Page, evaluation: str) -> None:
+    page.goto(evaluation)
+    expect(page.locator(".win-rate")).to_contain_text("shorter")
+    expect(page.locator(".win-rate")).to_contain_text(re.compile(r"\d+\.\d %|no interval"))
+    page.goto(f"/p/{PROJECT}/leaderboard/")
+    expect(page.locator("main")).to_contain_text("shorter")
+    expect(page.locator("main")).to_contain_text(BASE)
