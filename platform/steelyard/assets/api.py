@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
@@ -11,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from steelyard.accounts.people import user_of
 from steelyard.assets.models import Asset
 from steelyard.assets.serializers import AssetSerializer, AssetUpload
 from steelyard.assets.services import store_upload
@@ -26,7 +29,7 @@ class AssetList(ListAPIView):
     queryset = Asset.objects.none()
 
     def get_queryset(self) -> QuerySet[Asset]:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         return Asset.objects.filter(project=project).select_related("project")
 
     @extend_schema(request=AssetUpload, responses={201: AssetSerializer})
@@ -36,7 +39,7 @@ class AssetList(ListAPIView):
         It is kept without metadata (EXIF, text, encoder settings), so that nobody who compares
         it learns what made it; `sha256` is that of the kept file.
         """
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = AssetUpload(data=request.data)
         body.is_valid(raise_exception=True)
         asset = store_upload(project=found, data=body.validated_data["file"])
@@ -49,7 +52,7 @@ class AssetDetail(APIView):
     @extend_schema(responses=AssetSerializer)
     def get(self, request: Request, project: str, sha256: str) -> Response:
         rows = Asset.objects.select_related("project")
-        asset = get_visible(rows, request.user, project__slug=project, sha256=sha256)
+        asset = get_visible(rows, user_of(request), project__slug=project, sha256=sha256)
         return Response(AssetSerializer(asset).data)
 
 
@@ -57,10 +60,12 @@ class AnyType(BaseRenderer):
     """Lets a caller ask for any type: the file's own is sent."""
 
     media_type = "*/*"
-    format = None
+    format = "bytes"
     charset = None
 
-    def render(self, data, accepted_media_type=None, renderer_context=None):  # type: ignore[no-untyped-def]
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> Any:
         """Only errors pass here; they are JSON as everywhere."""
         return JSONRenderer().render(data)
 
@@ -72,5 +77,5 @@ class AssetBytes(APIView):
 
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, project: str, sha256: str) -> HttpResponseBase:
-        asset = get_visible(Asset, request.user, ANY_ROLE, project__slug=project, sha256=sha256)
+        asset = get_visible(Asset, user_of(request), ANY_ROLE, project__slug=project, sha256=sha256)
         return serve(request._request, asset)

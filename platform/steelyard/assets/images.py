@@ -14,6 +14,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from typing import NoReturn
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -79,7 +80,7 @@ def _opened(data: bytes) -> ImageFile.ImageFile:
         _damaged()
 
 
-def _damaged() -> None:
+def _damaged() -> NoReturn:
     refuse(
         "This picture is cut off or damaged and cannot be decoded. Save it again from its source.",
         code="damaged_media",

@@ -8,13 +8,15 @@ a browser plays before it has the whole file.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import av
 from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
 from steelyard.assets.probing import Facts, check_size, refuse
 
@@ -43,9 +45,9 @@ def clean(source: Path, target: Path) -> str:
                     "it to H.264 (MP4) or VP9 (WebM).",
                     code="unplayable_video",
                 )
-            streams = [video, *_sound(given, form)]
+            sound = _sound(given, form)
             with av.open(str(target), "w", format=form, options=_options(form)) as made:
-                _copy(given, made, streams)
+                _copy(given, made, video, sound)
     except (FFmpegError, ValueError, EOFError):
         _damaged()
     return f"video/{form}"
@@ -60,7 +62,7 @@ def probe(path: Path, mime: str) -> Facts:
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
             stream = _video(container)
-            check_size(stream.codec_context.width, stream.codec_context.height)
+            check_size(stream.width, stream.height)
             frame = next(container.decode(stream), None)
             length = container.duration
             rate = stream.average_rate
@@ -80,17 +82,21 @@ def probe(path: Path, mime: str) -> Facts:
     )
 
 
-def _copy(given: InputContainer, made: OutputContainer, streams: list[Stream]) -> None:
+def _copy(
+    given: InputContainer, made: OutputContainer, video: VideoStream, sound: list[Stream]
+) -> None:
+    streams = [video, *sound]
     to = {s.index: made.add_stream_from_template(s, opaque=True) for s in streams}
     for stream in to.values():
         stream.metadata.clear()
-    video = streams[0]
     units = _NO_SEI.get(_codec(video))
     # the filter changes how units are marked, so it tells the new stream as well
     without_sei = BitStreamFilterContext(units, video, to[video.index]) if units else None
     for packet in given.demux(streams):
         if packet.dts is None:  # the mark at the end of a stream
             continue
+        if not packet.duration and packet.stream is video:
+            packet.duration = _frame_length(video)
         if packet.stream is video and without_sei is not None:
             for part in without_sei.filter(packet):
                 _put(made, part, to[video.index])
@@ -100,12 +106,19 @@ def _copy(given: InputContainer, made: OutputContainer, streams: list[Stream]) -
         _put(made, part, to[video.index])
 
 
+def _frame_length(video: VideoStream) -> int:
+    """In the stream's time base. A WebM may leave it out, and the last frame would last no time."""
+    if not video.average_rate or not video.time_base:
+        return 0
+    return round(1 / (video.average_rate * video.time_base))
+
+
 def _put(made: OutputContainer, packet: Packet, stream: Stream) -> None:
     packet.stream = stream
     made.mux(packet)
 
 
-def _video(container: InputContainer) -> Stream:
+def _video(container: InputContainer) -> VideoStream:
     # a cover picture is a stream of one frame and no video
     for stream in container.streams.video:
         if stream.codec_context is None:
@@ -113,13 +126,13 @@ def _video(container: InputContainer) -> Stream:
                 "We have no decoder for its video. Convert it to H.264 (MP4) or VP9 (WebM).",
                 code="unplayable_video",
             )
-        if not stream.disposition & av.stream.Disposition.attached_pic:
+        if not stream.disposition & Disposition.attached_pic:
             return stream
     refuse("There is no video in this file. Send an MP4 or WebM with one.", code="no_video")
 
 
 def _sound(container: InputContainer, form: str) -> list[Stream]:
-    sound = list(container.streams.audio)[:1]
+    sound: list[Stream] = [*container.streams.audio[:1]]
     for stream in sound:
         name = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
         if name not in _SOUND[form]:
@@ -142,7 +155,7 @@ def _options(form: str) -> dict[str, str]:
     return options | ({"movflags": "+faststart", "write_btrt": "0"} if form == "mp4" else {})
 
 
-def _damaged() -> None:
+def _damaged() -> NoReturn:
     refuse(
         "This video is cut off or damaged and cannot be decoded. Export it again from its source.",
         code="damaged_media",

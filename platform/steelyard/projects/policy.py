@@ -3,6 +3,7 @@ nobody's business."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -20,7 +21,7 @@ ADMINS = [Role.ADMIN]
 M = TypeVar("M", bound=Model)
 
 
-def get_project(user: User, slug: str, roles: list[str] = STAFF) -> Project:
+def get_project(user: User, slug: str, roles: Sequence[str] = STAFF) -> Project:
     """Load and authorise in one call.
 
     Raises:
@@ -33,7 +34,7 @@ def get_project(user: User, slug: str, roles: list[str] = STAFF) -> Project:
 
 
 def get_visible(
-    source: type[M] | QuerySet[M], user: User, roles: list[str] = STAFF, **lookup: Any
+    source: type[M] | QuerySet[M], user: User, roles: Sequence[str] = STAFF, **lookup: Any
 ) -> M:
     """Load one object of a project (it has a ``project`` field) and authorise in one call.
 

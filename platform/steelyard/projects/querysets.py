@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
@@ -17,7 +18,7 @@ class ProjectQuerySet(models.QuerySet):
             return self
         return self.filter(memberships__user=user)
 
-    def with_role(self, user: User, roles: list[str]) -> Self:
+    def with_role(self, user: User, roles: Sequence[str]) -> Self:
         """Projects in which the person has one of the roles; a site admin sees all."""
         if user.is_superuser:
             return self
