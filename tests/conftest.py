@@ -20,6 +20,8 @@ def _folders_of_its_own(settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     for name in ("RUNS", "VERSIONS", "MODELS", "BLOBS"):
         setattr(settings, f"{name}_DIR", tmp_path / name.lower())
+    # a real one takes most of a second for every person that a test makes
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
