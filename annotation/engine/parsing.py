@@ -31,7 +31,8 @@ _TIE = re.compile(
     r"\b(?:tie|tied|draw|equal|equally|same)\b|\bneither\b|\bboth\b.{0,20}\bgood", re.I
 )
 _BETTER = re.compile(
-    r"\b(?P<side>[AB])\b\s*(?:>+|(?:is|was|wins|beats)\b(?!\s+(?:not|worse|bad|wrong)))"
+    r"\b(?P<side>[AB])\b\s*(?:>+|wins\b|beats\b|(?:is|was)\s+(?:(?!not\b|as\b|no\b)\w+\s+){0,3}?"
+    r"(?:better|best|right|correct|stronger|superior|preferred|preferable|winner)\b)"
 )
 _WHO = re.compile(
     r"^\W*(?:the\s+)?(?:answer|response|assistant|option|output)?\W*(?P<side>[ab12])\b", re.I
@@ -101,10 +102,10 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 def _outcome(said: str) -> str | None:
     said = said.replace("_", " ").strip()
-    if _BOTH_BAD.search(said):
-        return "both_bad"
     if found := _BETTER.search(said):
         return found["side"].lower()
+    if _BOTH_BAD.search(said):
+        return "both_bad"
     if _TIE.search(said):
         return "tie"
     capitals = set(re.findall(r"\b[AB]\b", said))

@@ -53,6 +53,9 @@ def test_it_works() -> None:
         ("<think>Verdict: A? No.</think>B is right. Verdict: B", "b"),
         ("Is it A? No.</think>B is right. Verdict: B", "b"),
         ("Verdict: A is wrong, B is right", "b"),
+        ("Verdict: A is better, though neither is perfect", "a"),
+        ("Verdict: A is the better answer", "a"),
+        ("Verdict: A is as good as B: a tie", "tie"),
     ],
 )
 def test_forms_of_words(text: str, outcome: str) -> None:

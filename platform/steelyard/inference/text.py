@@ -69,7 +69,7 @@ def load_causal_lm(
     """
     _, tokenizer = load_tokenizer(source)
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=dtype,
             use_safetensors=True,
@@ -78,6 +78,7 @@ def load_causal_lm(
         )
     except LOAD_ERRORS as error:
         raise explain(error, source, "a language model") from error
+    model, found = loaded
     _check_complete(found, source)
     for folder in adapters:
         model = merge_adapter(model, Path(folder))
@@ -114,7 +115,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> lis
         UserError: the template refuses these messages, as some do a system message.
     """
     try:
-        return tokenizer.apply_chat_template(
+        ids: Any = tokenizer.apply_chat_template(
             [dict(message) for message in messages],
             add_generation_prompt=True,
             tokenize=True,
@@ -126,6 +127,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> lis
             "Many templates take no system message, or want user and assistant in turn.",
             code="bad_messages",
         ) from error
+    return ids
 
 
 def context_length(config: PreTrainedConfig) -> int | None:
@@ -277,8 +279,9 @@ def _generate_batch(
         rows[row, width - len(ids) :] = torch.tensor(ids)
         mask[row, width - len(ids) :] = 1
     ends = _end_ids(model, tokenizer)
+    writer: Any = model
     try:
-        made = model.generate(
+        made = writer.generate(
             input_ids=rows.to(model.device),
             attention_mask=mask.to(model.device),
             generation_config=_config(max_new_tokens, ends, int(tokenizer.pad_token_id)),
@@ -286,7 +289,7 @@ def _generate_batch(
             stopping_criteria=StoppingCriteriaList([Interruption(stop)] if stop else []),
         )
     except torch.OutOfMemoryError as error:
-        raise _out_of_memory(model.name_or_path, model.device) from error
+        raise _out_of_memory(str(model.name_or_path), model.device) from error
     answers = made[:, width:].tolist()
     return [_answer(tokenizer, ids, ends) for ids in answers]
 
@@ -310,7 +313,7 @@ def _config(max_new_tokens: int, ends: list[int], pad: int) -> GenerationConfig:
 def _answer(tokenizer: PreTrainedTokenizerBase, ids: list[int], ends: list[int]) -> Generated:
     end = next((place for place, token in enumerate(ids) if token in ends), None)
     tokens = ids if end is None else ids[:end]
-    text = tokenizer.decode(tokens, skip_special_tokens=True).strip()
+    text = str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()
     return Generated(text=text, tokens=tokens, finished=end is not None)
 
 

@@ -1,0 +1,233 @@
+"""Outputs of several models on the same prompts, by the real engine process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from steelyard.inference.text import generate, load_causal_lm
+from steelyard.lib.hashing import sha256_file, stable_int
+from steelyard.lib.rundir import RunDir
+from tests.chat_server import ChatServer
+from tests.engines import (
+    drive,
+    endpoint_spec,
+    lines,
+    make_rundir,
+    model_spec,
+    start,
+    wait_until,
+)
+from tests.tiny_pictures import make_tiny_class_unet
+
+ENGINE = "evaluation.engine"
+
+
+def _spec(models: list[dict[str, Any]], prompts: int = 6, **overrides: Any) -> dict[str, Any]:
+    spec = {
+        "kind": "generate",
+        "models": models,
+        "prompts": [
+            {
+                "key": f"key-{number}",
+                "messages": [
+                    {"role": "user", "content": f"Question {number}? " * (number % 5 + 1)}
+                ],
+            }
+            for number in range(prompts)
+        ],
+        "sampling": {"temperature": 1.0, "max_new_tokens": 12},
+        "samples": 1,
+        "seed": 3,
+    }
+    return {**spec, **overrides}
+
+
+def _made(rundir: RunDir) -> dict[tuple[str, str, int], dict[str, Any]]:
+    found = lines(rundir, "outputs.jsonl")
+    made = {(line["model"], line["prompt"], line["sample"]): line for line in found}
+    assert len(made) == len(found), "an output was made twice"
+    return made
+
+
+def _so_far(rundir: RunDir) -> int:
+    return len(rundir.read_lines("outputs.jsonl", 0)[0])
+
+
+def test_it_works(tiny_lm: Path, tmp_path: Path) -> None:
+    spec = _spec(
+        [
+            model_spec(tiny_lm, name="base"),
+            model_spec(tiny_lm, name="other", sampling={"temperature": 0.0}),
+        ]
+    )
+    rundir = make_rundir(tmp_path / "run", spec)
+    assert drive(ENGINE, rundir) == {"status": "succeeded", "counts": {"outputs": 12}}
+    made = _made(rundir)
+    assert set(made) == {(m, f"key-{n}", 0) for m in ("base", "other") for n in range(6)}
+
+    # what stands there can be made again by hand from the line alone
+    model, tokenizer = load_causal_lm(str(tiny_lm))
+    for prompt in spec["prompts"]:
+        line = made["base", prompt["key"], 0]
+        assert line["seed"] == stable_int(3, prompt["key"], 0) & 0x7FFF_FFFF
+        assert line["parameters"] == {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 12}
+        again = generate(
+            model, tokenizer, [prompt["messages"]], seeds=[line["seed"]], **line["parameters"]
+        )
+        assert line["text"] == again[0].text
+        # all models are given the same chances
+        assert made["other", prompt["key"], 0]["seed"] == line["seed"]
+    assert made["other", "key-0", 0]["parameters"]["temperature"] == 0.0
+    assert len({line["text"] for line in made.values()}) > 5
+    progress = rundir.read_progress()
+    assert progress is not None
+    assert (progress["done"], progress["total"]) == (12, 12)
+
+
+def test_samples_of_one_prompt_differ(tiny_lm: Path, tmp_path: Path) -> None:
+    rundir = make_rundir(tmp_path / "run", _spec([model_spec(tiny_lm)], prompts=1, samples=3))
+    drive(ENGINE, rundir)
+    made = _made(rundir)
+    assert sorted(sample for _, _, sample in made) == [0, 1, 2]
+    assert len({line["text"] for line in made.values()}) == 3
+
+
+def test_killed_half_way_it_makes_the_same_outputs_once_each(tiny_lm: Path, tmp_path: Path) -> None:
+    spec = _spec(
+        [model_spec(tiny_lm, name="base"), model_spec(tiny_lm, name="other")],
+        prompts=24,
+        sampling={"temperature": 1.0, "max_new_tokens": 32},
+    )
+    whole = make_rundir(tmp_path / "whole", spec)
+    drive(ENGINE, whole)
+
+    broken = make_rundir(tmp_path / "broken", spec)
+    process = start(ENGINE, broken)
+    wait_until(lambda: _so_far(broken) >= 8)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert _so_far(broken) < 48
+    with (broken.path / "outputs.jsonl").open("ab") as stream:
+        stream.write(
+            '{"prompt": "key-23", "model": "oth\N{LATIN SMALL LETTER E WITH ACUTE}'.encode()
+        )
+    drive(ENGINE, broken)
+    assert _made(broken) == _made(whole)
+
+
+def test_a_finished_run_started_again_loads_nothing(tiny_lm: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(tiny_lm, tmp_path / "model"))
+    rundir = make_rundir(tmp_path / "run", _spec([model_spec(source)]))
+    drive(ENGINE, rundir)
+    (rundir.path / "result.json").unlink()
+    shutil.rmtree(source)
+    assert drive(ENGINE, rundir)["status"] == "succeeded"
+    assert len(_made(rundir)) == 6
+
+
+def test_cancelled_it_ends_soon_and_keeps_what_it_made(tiny_lm: Path, tmp_path: Path) -> None:
+    spec = _spec([model_spec(tiny_lm)], prompts=2000)
+    rundir = make_rundir(tmp_path / "run", spec)
+    process = start(ENGINE, rundir)
+    wait_until(lambda: _so_far(rundir) >= 8)
+    rundir.request_cancel()
+    assert process.wait(30) == 0
+    assert rundir.result() == {"status": "cancelled"}
+    assert 8 <= len(_made(rundir)) < 2000
+
+
+def test_a_prompt_too_long_is_told_before_anything_is_made(tiny_lm: Path, tmp_path: Path) -> None:
+    spec = _spec([model_spec(tiny_lm)], prompts=3)
+    spec["prompts"][2]["messages"][0]["content"] = "The sea is wide. " * 400
+    rundir = make_rundir(tmp_path / "run", spec)
+    result = drive(ENGINE, rundir)
+    assert (result["status"], result["code"]) == ("failed", "prompt_too_long")
+    assert "The sea is wide." in result["message"]
+    assert not lines(rundir, "outputs.jsonl")
+
+
+def test_a_second_model_that_is_gone_is_told_before_the_first_works(
+    tiny_lm: Path, tmp_path: Path
+) -> None:
+    gone = model_spec(tmp_path / "gone", name="gone")
+    rundir = make_rundir(tmp_path / "run", _spec([model_spec(tiny_lm), gone]))
+    assert drive(ENGINE, rundir)["code"] == "unknown_model"
+    assert not lines(rundir, "outputs.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"family": "imported"}, "cannot_generate"),
+        ({"sampling": {"temperature": "warm"}}, "bad_sampling"),
+        ({"adapters": ["/nowhere"]}, "bad_adapter"),
+    ],
+)
+def test_a_model_that_cannot_be_used(
+    tiny_lm: Path, tmp_path: Path, change: dict[str, Any], code: str
+) -> None:
+    rundir = make_rundir(tmp_path / "run", _spec([model_spec(tiny_lm, **change)]))
+    assert drive(ENGINE, rundir)["code"] == code
+
+
+def test_an_endpoint_is_asked_with_the_seed_and_the_sampling(tmp_path: Path) -> None:
+    def reply(body: dict[str, Any], number: int) -> str:
+        time.sleep(0.05)
+        return f"You asked: {body['messages'][0]['content']}"
+
+    with ChatServer(reply) as server:
+        rundir = make_rundir(tmp_path / "run", _spec([endpoint_spec(server.url)], prompts=10))
+        drive(ENGINE, rundir)
+        assert 2 <= server.most_at_once <= 4
+    made = _made(rundir)
+    assert made["far", "key-0", 0]["text"] == "You asked: Question 0?"
+    assert {body["seed"] for body in server.asked} == {line["seed"] for line in made.values()}
+    assert all(body["max_tokens"] == 12 for body in server.asked)
+
+
+def test_a_dead_endpoint_is_told_before_the_other_models_work(
+    tiny_lm: Path, tmp_path: Path
+) -> None:
+    models = [model_spec(tiny_lm), endpoint_spec("http://127.0.0.1:9/v1")]
+    rundir = make_rundir(tmp_path / "run", _spec(models))
+    result = drive(ENGINE, rundir)
+    assert result["code"] == "endpoint_unreachable"
+    assert not lines(rundir, "outputs.jsonl")
+
+
+def test_pictures_lie_under_media_by_their_content(tmp_path: Path) -> None:
+    unet = make_tiny_class_unet(tmp_path / "unet")
+    models = [model_spec(unet, name="painter", modality="image", family="class_unet")]
+    spec = _spec(models, sampling={"steps": 2})
+    for number, prompt in enumerate(spec["prompts"]):
+        prompt["messages"][0]["content"] = "A cat." if number % 2 else "A dog."
+    rundir = make_rundir(tmp_path / "run", spec)
+    assert drive(ENGINE, rundir)["status"] == "succeeded"
+    made = _made(rundir)
+    assert len(made) == 6
+    for line in made.values():
+        path = rundir.path / line["media"]
+        assert path.name == f"{sha256_file(path)}.png"
+        assert path.parent == rundir.media
+        assert Image.open(path).size[0] > 0
+        assert line["parameters"]["steps"] == 2
+        assert "text" not in line
+    assert len({line["media"] for line in made.values()}) == 6
+
+
+def test_the_folder_is_all_it_needs(tiny_lm: Path, tmp_path: Path) -> None:
+    """A run directory moved elsewhere goes on there."""
+    rundir = make_rundir(tmp_path / "run", _spec([model_spec(tiny_lm)]))
+    moved = RunDir(tmp_path / "elsewhere")
+    shutil.move(rundir.path, moved.path)
+    assert drive(ENGINE, moved)["status"] == "succeeded"
+    assert len(_made(moved)) == 6
+    assert json.loads((moved.path / "run.json").read_text())["kind"] == "generate"
