@@ -57,6 +57,15 @@ document.addEventListener("click", (event) => {
   if (menu && !menu.contains(event.target)) menu.open = false;
 });
 
+// What cannot be taken back asks once: <button data-ask="Revoke the token x?">.
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.ask;
+  if (question && !window.confirm(question)) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+}, { capture: true });
+
 addDismiss();
 refreshTimes();
 setInterval(refreshTimes, 20_000);
