@@ -51,9 +51,9 @@ def curves(run: Run, *, after: int | None = None) -> dict[str, list[Point]]:
     for order in ("value", "-value") if width > 1 else ("step",):
         found = points.annotate(bucket=(F("step") - ends["first"]) / width)
         found = found.order_by("name", "bucket", order).distinct("name", "bucket")
-        rows.update(found.values_list("name", "step", "value"))
+        rows.update(found.values_list("name", "step", "value", "bucket"))
     made: dict[str, list[Point]] = {}
-    for name, step, value in sorted(rows, key=lambda row: row[:2]):
+    for name, step, value, _ in sorted(rows, key=lambda row: row[:2]):
         made.setdefault(name, []).append((step, value))
     return made
 

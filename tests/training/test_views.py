@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from tests.factories import make_project, make_user
+from training.models import TrainingJob
+from training.services import start_training
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def url(project: Any) -> str:
+    return reverse("training:training-new", args=[project.slug])
+
+
+@pytest.fixture
+def job(project: Any, make_version: Any, base: Any, owner: Any) -> TrainingJob:
+    return start_training(
+        project=project,
+        version=make_version(),
+        base=base,
+        recipe="dpo",
+        config={"beta": 0.37},
+        model_name="better",
+        by=owner,
+    )
+
+
+def filled(page: Any, **changes: Any) -> dict[str, Any]:
+    """What a browser sends when the form is left as it is but for the changes."""
+    form = page.context["form"]
+    sent = {name: form[name].value() for name in form.fields}
+    return {k: v for k, v in {**sent, **changes}.items() if v is not None and v is not False}
+
+
+def test_the_form_starts_a_run_and_leads_to_its_page(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    version = make_version()
+    client = as_user(owner)
+    page = client.get(url)
+    answer = client.post(url, filled(page, beta="0.25", model_name="mine"))
+    job = TrainingJob.objects.get()
+    assert answer.url == job.run.get_absolute_url()
+    assert (job.version, job.base, job.model_name) == (version, base, "mine")
+    assert job.config["beta"] == 0.25
+
+
+def test_every_setting_of_the_recipe_has_a_field_with_its_help_text(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    from training.engine.config import TextDPOConfig, form_fields
+
+    page = as_user(owner).get(url)
+    fields = page.context["form"].fields
+    for setting in form_fields(TextDPOConfig):
+        assert setting.help in str(fields[setting.name].help_text)
+
+
+def test_the_url_chooses_version_and_base(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    first = make_version(name="First")
+    make_version(name="Second")
+    page = as_user(owner).get(url, {"version": first.pk, "base": base.pk})
+    form = page.context["form"]
+    assert form["version"].value() == first.pk
+    assert form["base"].value() == base.pk
+    assert form["model_name"].value() == "tiny-dpo-v1"
+    assert b"16 rows to train on, 4 to test" in page.content
+
+
+def test_a_run_is_cloned_with_its_settings(as_user: Any, owner: Any, url: str, job: Any) -> None:
+    form = as_user(owner).get(url, {"run": job.run_id}).context["form"]
+    assert form["beta"].value() == 0.37
+    assert form["version"].value() == job.version_id
+
+
+def test_errors_stand_beside_the_field_that_caused_them(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    make_version()
+    client = as_user(owner)
+    page = client.get(url)
+    answer = client.post(url, filled(page, model_name="tiny", label_smoothing="0.7"))
+    assert "label_smoothing" in answer.context["form"].errors
+    assert answer.context["form"].more_is_open
+    answer = client.post(url, filled(page, model_name="tiny"))
+    assert "already" in answer.context["form"].errors["model_name"][0]
+    assert not TrainingJob.objects.exists()
+
+
+def test_without_version_or_base_the_page_says_what_to_do_first(
+    as_user: Any, owner: Any, url: str
+) -> None:
+    page = as_user(owner).get(url).content.decode()
+    assert "Freeze a dataset version" in page
+    assert "Add a base model" in page
+
+
+def test_a_video_project_says_that_nothing_trains_it_yet(as_user: Any) -> None:
+    project = make_project(modality="video")
+    user = make_user(project=project, role="researcher")
+    page = as_user(user).get(reverse("training:training-new", args=[project.slug]))
+    assert b"No recipe trains video models yet" in page.content
+
+
+def test_fragments_for_the_version_and_the_run(
+    as_user: Any, owner: Any, project: Any, job: Any
+) -> None:
+    client = as_user(owner)
+    of_version = client.get(
+        reverse("training:jobs-for-version", args=[project.slug, job.version_id])
+    )
+    assert b"better" in of_version.content
+    of_run = client.get(reverse("training:job-of-run", args=[project.slug, job.run_id]))
+    assert b"0.37" in of_run.content
+    assert b"<html" not in of_run.content
+    assert f"?run={job.run_id}".encode() in of_run.content
+
+
+@pytest.mark.parametrize("name", ["training-new", "jobs-for-version", "job-of-run"])
+def test_only_the_projects_staff_sees_it(
+    as_user: Any, owner: Any, member: Any, stranger: Any, project: Any, job: Any, name: str
+) -> None:
+    of = {"training-new": [], "jobs-for-version": [job.version_id], "job-of-run": [job.run_id]}
+    url = reverse(f"training:{name}", args=[project.slug, *of[name]])
+    assert as_user(owner).get(url).status_code == 200
+    assert as_user(member).get(url).status_code == 404
+    assert as_user(stranger).get(url).status_code == 404
+
+
+@pytest.mark.parametrize("who", ["member", "stranger"])
+def test_nobody_else_starts_a_run(
+    request: pytest.FixtureRequest, as_user: Any, url: str, make_version: Any, base: Any, who: str
+) -> None:
+    version = make_version()
+    sent = {"version": version.pk, "base": base.pk, "model_name": "mine"}
+    assert as_user(request.getfixturevalue(who)).post(url, sent).status_code == 404
+    assert not TrainingJob.objects.exists()
