@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
 from training.models import TrainingJob
 from training.querysets import TrainingJobQuerySet
@@ -34,15 +35,17 @@ class TrainingJobList(ListAPIView):
     queryset = TrainingJob.objects.none()
 
     def get_queryset(self) -> TrainingJobQuerySet:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         return TrainingJob.objects.filter(project=project).with_parts()
 
     @extend_schema(request=TrainingJobRequest, responses={201: TrainingJobSerializer})
     def post(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = TrainingJobRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        job = start_training(project=found, by=request.user, **named(found, body.validated_data))
+        job = start_training(
+            project=found, by=user_of(request), **named(found, body.validated_data)
+        )
         return Response(TrainingJobSerializer(job).data, status=201)
 
 
@@ -52,5 +55,5 @@ class TrainingJobDetail(APIView):
     @extend_schema(responses=TrainingJobSerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
         rows = TrainingJob.objects.with_parts()
-        job = get_visible(rows, request.user, pk=pk, project__slug=project)
+        job = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         return Response(TrainingJobSerializer(job).data)

@@ -93,7 +93,7 @@ def _field(setting: FormField, default: Any) -> forms.Field:
     shown: dict[str, Any] = {
         "initial": default,
         "label": setting.name.replace("_", " ").capitalize().replace("Lora", "LoRA"),
-        "help_text": f"{setting.help} Usually {_word(setting.default)}.",
+        "help_text": f"{setting.help} Default: {_word(setting.default)}.",
     }
     if setting.choices:
         return forms.ChoiceField(choices=[(word, word) for word in setting.choices], **shown)

@@ -13,6 +13,7 @@ from steelyard.assets.services import blob_path
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
+from steelyard.registry.querysets import ModelVersionQuerySet
 from steelyard.registry.services import check_new_name, free_name
 from steelyard.registry.sources import check_source
 from steelyard.runs.services import start_run
@@ -68,7 +69,7 @@ def start_training(
     )
 
 
-def trainable_bases(project: Project) -> Any:
+def trainable_bases(project: Project) -> ModelVersionQuerySet:
     """The models of a project that a recipe of its modality can start from."""
     families = {family for known in RECIPES_OF[project.modality].values() for family in known}
     return ModelVersion.objects.filter(project=project, family__in=families)

@@ -9,7 +9,7 @@ from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
-from steelyard.registry.models import DatasetVersion, ModelVersion
+from steelyard.registry.models import DatasetVersion
 from training.engine.config import RECIPES, form_fields
 from training.forms import TrainingForm, recipe_of
 from training.models import TrainingJob
@@ -53,7 +53,11 @@ def job_of_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     rows = TrainingJob.objects.with_parts()
     job = get_visible(rows, user_of(request), run=pk, project__slug=project)
     defaults = {setting.name: setting.default for setting in form_fields(RECIPES[job.recipe])}
-    settings = [(name, value, value != defaults.get(name)) for name, value in job.config.items()]
+    settings = [
+        (name, job.config[name], job.config[name] != default)
+        for name, default in defaults.items()
+        if name in job.config
+    ]
     context = {"project": job.project, "job": job, "settings": settings}
     return render(request, "training/job.html#of-run", context)
 
@@ -66,7 +70,7 @@ def _initial(project: Project, request: HttpRequest) -> dict[str, Any]:
     if job:
         values = {**job.config, "version": job.version_id, "base": job.base_id}
     version = DatasetVersion.objects.filter(project=project, pk=_number(request, "version")).first()
-    base = ModelVersion.objects.filter(project=project, pk=_number(request, "base")).first()
+    base = trainable_bases(project).filter(pk=_number(request, "base")).first()
     if job is None:
         version = version or DatasetVersion.objects.filter(project=project).first()
         base = base or trainable_bases(project).order_by("created_at").first()
@@ -80,6 +84,7 @@ def _initial(project: Project, request: HttpRequest) -> dict[str, Any]:
     return values
 
 
-def _number(request: HttpRequest, name: str) -> int | None:
+def _number(request: HttpRequest, name: str) -> int:
+    """A primary key from the URL; 0, which no row has, where there is none."""
     value = request.GET.get(name, "")
-    return int(value) if value.isdecimal() and len(value) < 19 else None
+    return int(value) if value.isdecimal() and len(value) < 19 else 0

@@ -83,8 +83,8 @@ function open(panel, given) {
   box.className = "panel";
   box.dataset.names = names.join(",");
   box.innerHTML =
-    '<h3></h3><ul class="legend"></ul><div class="plot" role="img"></div><details><summary>Show data</summary><div class="table-scroll" tabindex="0"></div></details>';
-  box.querySelector("h3").textContent = panel.title;
+    '<h3><span></span> <small class="at muted"></small></h3><ul class="legend"></ul><div class="plot" role="img"></div><details><summary>Show data</summary><div class="table-scroll" tabindex="0"></div></details>';
+  box.querySelector("h3 span").textContent = panel.title;
   if (!box.isConnected) place.append(box);
   const chart = { panel, names, box, data: columns(names) };
   const plot = box.querySelector(".plot");
@@ -114,10 +114,8 @@ function legend(chart, index) {
     item.append(`${name.replaceAll("_", " ")} `, value);
     return item;
   });
-  const where = document.createElement("li");
-  where.className = "muted at";
-  where.textContent = `step ${data[0][at] ?? "–"}`;
-  box.querySelector(".legend").replaceChildren(...lines, where);
+  box.querySelector(".at").textContent = `step ${data[0][at] ?? "–"}`;
+  box.querySelector(".legend").replaceChildren(...lines);
   if (index == null) {
     const words = panel.names.map((name, i) => `${name.replaceAll("_", " ")} ${shown(newest(data[i + 1]))}`);
     box.querySelector(".plot").setAttribute("aria-label", `${panel.title} by step, now: ${words.join(", ")}`);

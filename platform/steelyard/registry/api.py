@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.registry.downloads import download
 from steelyard.registry.models import DatasetVersion, ModelVersion
@@ -32,7 +33,7 @@ class VersionList(ListAPIView):
     queryset = DatasetVersion.objects.none()
 
     def get_queryset(self) -> DatasetVersionQuerySet:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         return DatasetVersion.objects.filter(project=project).with_names()
 
 
@@ -85,15 +86,15 @@ class ModelList(ListAPIView):
     queryset = ModelVersion.objects.none()
 
     def get_queryset(self) -> ModelVersionQuerySet:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         return ModelVersion.objects.filter(project=project).with_origin()
 
     @extend_schema(request=ModelRequest, responses={201: ModelVersionSerializer})
     def post(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = ModelRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        model = add_model(project=found, by=request.user, **body.validated_data)
+        model = add_model(project=found, by=user_of(request), **body.validated_data)
         return Response(ModelVersionSerializer(model).data, status=201)
 
 
@@ -103,13 +104,13 @@ class ModelDetail(APIView):
     @extend_schema(responses=ModelVersionSerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
         rows = ModelVersion.objects.with_origin()
-        model = get_visible(rows, request.user, pk=pk, project__slug=project)
+        model = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         return Response(ModelVersionSerializer(model).data)
 
 
 def _version(request: Request, project: str, pk: int) -> DatasetVersion:
     rows = DatasetVersion.objects.with_names()
-    return get_visible(rows, request.user, pk=pk, project__slug=project)
+    return get_visible(rows, user_of(request), pk=pk, project__slug=project)
 
 
 def _number(request: Request, name: str, default: int) -> int:

@@ -7,7 +7,9 @@ from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 
 class DatasetVersionSerializer(serializers.ModelSerializer):
     dataset = serializers.CharField(source="dataset.name")
-    parent = serializers.IntegerField(source="parent_id", allow_null=True)
+    parent = serializers.IntegerField(  # type: ignore[assignment]
+        source="parent_id", allow_null=True
+    )
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="Rows and votes.")
     created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
 
@@ -80,7 +82,7 @@ class ModelRequest(serializers.Serializer):
 
     name = serializers.CharField(max_length=200)
     family = serializers.ChoiceField(choices=ModelFamily.choices)
-    source = serializers.CharField(
+    source = serializers.CharField(  # type: ignore[assignment]
         max_length=500,
         help_text="A hub name, a folder on the server (admins only), or an endpoint's base URL.",
     )

@@ -61,8 +61,10 @@ def recipe_in_words(recipe: dict[str, Any]) -> list[str]:
 
 def counts_in_words(counts: dict[str, int]) -> list[tuple[int, str]]:
     """(count, of what); what was left out only where something was."""
+    names = [name for name in _COUNTS if name in counts]
+    names += [name for name in counts if name not in _COUNTS]
     return [
-        (value, _COUNTS.get(name, name.replace("_", " ")))
-        for name, value in counts.items()
-        if value or not name.startswith("dropped_")
+        (counts[name], _COUNTS.get(name, name.replace("_", " ")))
+        for name in names
+        if counts[name] or not name.startswith("dropped_")
     ]

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.runs.models import MetricPoint, Run, RunState
 from steelyard.runs.querysets import RunQuerySet
@@ -38,7 +39,7 @@ class RunList(ListAPIView):
         return super().get(request, *args, **kwargs)
 
     def get_queryset(self) -> RunQuerySet:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         rows = Run.objects.filter(project=project).select_related("created_by")
         for name in ("kind", "state"):
             if value := self.request.query_params.get(name):
@@ -60,7 +61,7 @@ class RunCancel(APIView):
     @extend_schema(request=None, responses={202: RunSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:
         run = _run(request, project, pk)
-        cancel_run(run=run, by=request.user)
+        cancel_run(run=run, by=user_of(request))
         run.refresh_from_db()
         return Response(RunSerializer(run).data, status=202)
 
@@ -125,4 +126,4 @@ def _lines(run: Run) -> Iterator[str]:
 
 def _run(request: Request, project: str, pk: int) -> Run:
     rows = Run.objects.select_related("project", "created_by")
-    return get_visible(rows, request.user, pk=pk, project__slug=project)
+    return get_visible(rows, user_of(request), pk=pk, project__slug=project)

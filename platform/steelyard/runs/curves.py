@@ -47,7 +47,7 @@ def curves(run: Run, *, after: int | None = None) -> dict[str, list[Point]]:
     steps = ends["last"] - ends["first"] + 1
     # two real points a bucket, its lowest and its highest, so that no spike is lost
     width = -(-steps // (MAX_POINTS // 2)) if steps > MAX_POINTS else 1
-    rows = set()
+    rows: set[tuple[str, int, float | None, int]] = set()
     for order in ("value", "-value") if width > 1 else ("step",):
         found = points.annotate(bucket=(F("step") - ends["first"]) / width)
         found = found.order_by("name", "bucket", order).distinct("name", "bucket")

@@ -55,6 +55,7 @@ def run_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "run": run,
         "kind": KINDS.get(run.kind, run.kind),
         "charts": _charts(run),
+        "result": _result(run),
         **_log(run),
     }
     return render(request, "runs/run.html", context)
@@ -99,6 +100,15 @@ def _charts(run: Run) -> list[dict[str, Any]]:
         }
         for panel in panels(list(found))
     ]
+
+
+def _result(run: Run) -> list[tuple[str, Any]]:
+    """What the engine measured last, then what it counted; in words."""
+    said = run.result or {}
+    measured, counted = said.get("metrics") or {}, said.get("counts") or {}
+    names = [name for panel in panels(list(measured)) for name in panel.names]
+    rows = [(name, measured[name]) for name in names] + sorted(counted.items())
+    return [(name.replace("_", " "), value) for name, value in rows]
 
 
 def _log(run: Run) -> dict[str, Any]:
