@@ -59,7 +59,8 @@ function answered(event) {
 }
 
 function reason(response) {
-  if (response.raw.redirected || response.status === 401) return "you are signed out; sign in in another tab";
+  const away = response.raw.redirected || response.headers.has("HX-Redirect") || response.headers.has("HX-Refresh");
+  if (away || response.status === 401) return "you are signed out; sign in in another tab";
   if (response.status === 403) return "the server does not know this page any more; load it again";
   if (response.status === 404) return "this project is closed to you";
   return `the server has a problem (${response.status})`;

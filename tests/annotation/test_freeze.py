@@ -1,0 +1,151 @@
+"""Freezing in the browser and by the API: what is previewed is what is published."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import pytest
+from django.urls import reverse
+
+from annotation.models import Judgment
+from annotation.recipe import Recipe
+from annotation.services.versions import preview, publish_version
+from steelyard.registry.models import DatasetVersion
+from tests import factories
+
+RECIPE = {
+    "annotators": "people",
+    "ties": "drop",
+    "aggregation": "majority",
+    "min_votes": 1,
+    "min_agreement": 0,
+    "test_fraction": 0.1,
+    "seed": 0,
+}
+PUBLISH = {**RECIPE, "dataset_name": "first", "note": "the note"}
+HTMX = {"HX-Request": "true"}
+
+
+def url(project: Any) -> str:
+    return reverse("annotation:version-new", args=[project.slug])
+
+
+def fill(project: Any, *, order: int = 0) -> None:
+    """20 pairs with four votes each: the same ones, whatever the order in which they come."""
+    votes = [(number, voter) for number in range(20) for voter in ("a1", "a2", "b1", "tie1")]
+    random.Random(order).shuffle(votes)
+    people: dict[str, Any] = {}
+    for number, voter in votes:
+        prompt = factories.make_prompt(project, f"Question {number}", category=f"c{number % 3}")
+        pair = factories.make_pair(project, prompt=prompt, texts=(f"One {number}", f"Two {number}"))
+        if voter not in people:
+            people[voter] = factories.make_annotator(project, voter)
+        judgment = factories.make_judgment(pair, voter[:-1], annotator=people[voter])
+        Judgment.objects.filter(pk=judgment.pk).update(
+            uuid=uuid5(NAMESPACE_URL, f"{pair.key}/{voter}")
+        )
+
+
+def test_it_works(project: Any, owner: Any, as_user: Any) -> None:
+    fill(project)
+    factories.make_pair(project)
+    client = as_user(owner)
+    page = client.get(url(project)).content.decode()
+    assert re.search(r"<strong>20</strong>\s*rows", page)
+    assert "1 pairs without a vote that counts" in page
+    assert "Share of prompts, 0 to 0.9" in page  # the recipe's own help text
+
+    answer = client.post(url(project), PUBLISH)
+    version = DatasetVersion.objects.get()
+    assert answer["Location"] == version.get_absolute_url()
+    assert version.note == "the note"
+    assert version.created_by == owner
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"ties": "keep"},
+        {"ties": "random", "seed": 3},
+        {"min_agreement": 0.6},
+        {"min_votes": 4},
+        {"categories": ["c1"]},
+        {"exclude": ["a1"]},
+        {"aggregation": "dawid_skene"},
+        {"test_fraction": 0.5},
+    ],
+)
+def test_the_preview_is_what_is_published(project: Any, change: dict[str, Any]) -> None:
+    fill(project)
+    factories.make_judgment(factories.make_pair(project), "both_bad")
+    recipe = Recipe.from_dict(change)
+    seen = preview(project=project, recipe=recipe)
+    if seen.problem:
+        return
+    version = publish_version(project=project, dataset_name="d", recipe=recipe, by=None)
+    assert version.counts == seen.counts
+    assert sum(train + test for _, train, test in seen.categories) == version.counts["rows"]
+
+
+def test_htmx_is_answered_with_the_counts_alone(project: Any, owner: Any, as_user: Any) -> None:
+    fill(project)
+    query = {**RECIPE, "categories": ["c1"]}
+    page = as_user(owner).get(url(project), query, headers=HTMX).content.decode()
+    assert "<html" not in page
+    assert re.search(r"<strong>7</strong>\s*rows", page)
+    assert "13 pairs of other categories" in page
+
+
+def test_without_scripts_a_button_counts_again(project: Any, owner: Any, as_user: Any) -> None:
+    fill(project)
+    said = {**RECIPE, "categories": ["c1"], "preview": "1"}
+    page = as_user(owner).post(url(project), said).content.decode()
+    assert re.search(r"<strong>7</strong>\s*rows", page)
+    assert re.search(r'value="c1"[^>]* checked', page)
+    assert "This field is required" not in page
+    assert not DatasetVersion.objects.exists()
+
+
+def test_what_cannot_be_published_says_why_before_and_after(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    client = as_user(owner)
+    assert "No pair has a vote by people" in client.get(url(project)).content.decode()
+    answer = client.post(url(project), PUBLISH)
+    assert answer.status_code == 200
+    assert "No pair has a vote by people" in answer.content.decode()
+    factories.make_judgment(factories.make_pair(project), "tie")
+    page = client.get(url(project), {**RECIPE, "ties": "keep"}).content.decode()
+    assert "rows are ties" in page
+
+
+def test_the_same_again_is_refused_and_a_wrong_value_marked(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    fill(project)
+    client = as_user(owner)
+    client.post(url(project), PUBLISH)
+    assert "This equals first v1" in client.post(url(project), PUBLISH).content.decode()
+    page = client.post(url(project), {**PUBLISH, "test_fraction": 2}).content.decode()
+    assert "less than or equal to 0.9" in page
+    assert "when the fields marked in red are right" in page
+    assert DatasetVersion.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_the_order_of_insertion_does_not_change_the_digest() -> None:
+    digests = set()
+    for order in (1, 2):
+        project = factories.make_project()
+        fill(project, order=order)
+        recipe = Recipe(ties="random")
+        version = publish_version(project=project, dataset_name="d", recipe=recipe, by=None)
+        digests.add(version.digest)
+        # the other project is to hold the same votes, and a UUID is there once
+        DatasetVersion.objects.all().delete()
+        Judgment.objects.all().delete()
+    assert len(digests) == 1
