@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 
 from steelyard.accounts import services
 from steelyard.accounts.models import ApiToken
+from steelyard.accounts.people import user_of
 from steelyard.accounts.serializers import NewTokenSerializer, TokenSerializer
 
 
@@ -19,13 +20,13 @@ class TokenList(ListAPIView):
     queryset = ApiToken.objects.none()
 
     def get_queryset(self) -> QuerySet[ApiToken]:
-        return ApiToken.objects.filter(user=self.request.user)
+        return ApiToken.objects.filter(user=user_of(self.request))
 
     @extend_schema(request=TokenSerializer, responses={201: NewTokenSerializer})
     def post(self, request: Request) -> Response:
         body = TokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        token, key = services.create_token(user=request.user, **body.validated_data)
+        token, key = services.create_token(user=user_of(request), **body.validated_data)
         token.key = key  # type: ignore[attr-defined]
         return Response(NewTokenSerializer(token).data, status=201)
 
@@ -36,5 +37,5 @@ class TokenDetail(APIView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Revoke it, also the one that this call is made with."""
-        services.revoke_token(user=request.user, pk=pk)
+        services.revoke_token(user=user_of(request), pk=pk)
         return Response(status=204)

@@ -38,6 +38,13 @@ class OwnPasswordForm(PasswordChangeForm):
 
     field_order = ["old_password", "new_password1", "new_password2"]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
+        self.fields["new_password1"].help_text = "At least 8 characters, and no common password."
+        self.fields["new_password2"].label = "New password again"
+        self.fields["new_password2"].help_text = ""
+
 
 class TokenForm(forms.ModelForm):
     class Meta:

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from steelyard.accounts.people import user_of
 from steelyard.projects import services
 from steelyard.projects.models import Membership, Project
 from steelyard.projects.policy import ADMINS, ANY_ROLE, STAFF, get_project, get_visible
@@ -27,10 +28,11 @@ class Me(APIView):
 
     @extend_schema(responses=MeSerializer)
     def get(self, request: Request) -> Response:
-        rows = request.user.memberships.select_related("project").order_by("project__slug")
+        user = user_of(request)
+        rows = user.memberships.select_related("project").order_by("project__slug")
         body = {
-            "username": request.user.username,
-            "is_superuser": request.user.is_superuser,
+            "username": user.username,
+            "is_superuser": user.is_superuser,
             "memberships": list(rows),
         }
         return Response(MeSerializer(body).data)
@@ -43,16 +45,16 @@ class ProjectList(ListAPIView):
     queryset = Project.objects.none()
 
     def get_queryset(self) -> ProjectQuerySet:
-        return Project.objects.visible_to(self.request.user)
+        return Project.objects.visible_to(user_of(self.request))
 
     @extend_schema(request=ProjectRequest, responses={201: ProjectSerializer})
     def post(self, request: Request) -> Response:
         """Make a project; for site admins."""
-        if not request.user.is_superuser:
+        if not user_of(request).is_superuser:
             raise PermissionDenied("Only a site admin makes projects.")
         body = ProjectRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        project = services.create_project(by=request.user, **body.validated_data)
+        project = services.create_project(by=user_of(request), **body.validated_data)
         return Response(ProjectSerializer(project).data, status=201)
 
 
@@ -61,20 +63,20 @@ class ProjectDetail(APIView):
 
     @extend_schema(responses=ProjectSerializer)
     def get(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project, ANY_ROLE)
+        found = get_project(user_of(request), project, ANY_ROLE)
         return Response(ProjectSerializer(found).data)
 
     @extend_schema(request=ProjectSettings, responses=ProjectSerializer)
     def patch(self, request: Request, project: str) -> Response:
         """Change settings; for the project's admins. A part of ``label_scheme`` that is left out
         stays as it is."""
-        found = get_project(request.user, project, ADMINS)
+        found = get_project(user_of(request), project, ADMINS)
         body = ProjectSettings(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         values = dict(body.validated_data)
         if "label_scheme" in values:
             values["label_scheme"] = {**found.label_scheme, **values["label_scheme"]}
-        services.update_project(project=found, by=request.user, **values)
+        services.update_project(project=found, by=user_of(request), **values)
         return Response(ProjectSerializer(found).data)
 
 
@@ -85,16 +87,16 @@ class MemberList(ListAPIView):
     queryset = Membership.objects.none()
 
     def get_queryset(self) -> QuerySet[Membership]:
-        project = get_project(self.request.user, self.kwargs["project"], STAFF)
+        project = get_project(user_of(self.request), self.kwargs["project"], STAFF)
         return project.memberships.select_related("user")
 
     @extend_schema(request=MemberRequest, responses={201: MembershipSerializer})
     def post(self, request: Request, project: str) -> Response:
         """Add somebody who has an account; for admins."""
-        found = get_project(request.user, project, ADMINS)
+        found = get_project(user_of(request), project, ADMINS)
         body = MemberRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        member = services.add_member(project=found, by=request.user, **body.validated_data)
+        member = services.add_member(project=found, by=user_of(request), **body.validated_data)
         return Response(MembershipSerializer(member).data, status=201)
 
 
@@ -106,15 +108,15 @@ class MemberDetail(APIView):
         member = _member(request, project, pk)
         body = MembershipSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        services.set_role(membership=member, by=request.user, role=body.validated_data["role"])
+        services.set_role(membership=member, by=user_of(request), role=body.validated_data["role"])
         return Response(MembershipSerializer(member).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, project: str, pk: int) -> Response:
-        services.remove_member(membership=_member(request, project, pk), by=request.user)
+        services.remove_member(membership=_member(request, project, pk), by=user_of(request))
         return Response(status=204)
 
 
 def _member(request: Request, project: str, pk: int) -> Membership:
     rows = Membership.objects.select_related("user", "project")
-    return get_visible(rows, request.user, ADMINS, pk=pk, project__slug=project)
+    return get_visible(rows, user_of(request), ADMINS, pk=pk, project__slug=project)

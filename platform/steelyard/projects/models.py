@@ -5,6 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+# by name, because the models of a project are `Project.models` and hide the module there
+from django.db.models import PROTECT, ForeignKey, JSONField
+
 from steelyard.projects.querysets import ProjectQuerySet
 
 
@@ -27,7 +30,7 @@ class Project(models.Model):
     name = models.CharField(max_length=200)
     modality = models.CharField(max_length=10, choices=Modality.choices)
     guidelines = models.TextField(blank=True, help_text="Markdown, shown beside every pair.")
-    label_scheme = models.JSONField(
+    label_scheme = JSONField(
         default=dict,
         blank=True,
         help_text="tie, both_bad, rationale_required, tags, aspects; what is absent has a default.",
@@ -38,8 +41,8 @@ class Project(models.Model):
     lease_seconds = models.PositiveIntegerField(
         default=600, help_text="How long a pair is kept for the annotator who was given it."
     )
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    created_by = ForeignKey(
+        settings.AUTH_USER_MODEL, PROTECT, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -14,8 +14,9 @@ from steelyard.web.templatetags.steelyard import nav_url
 register = template.Library()
 
 # Label, the page it leads to, and how the names of the pages begin that lie under it.
-LABELLING = [("Label", "annotation:label", ("annotation:label",))]
-SECTIONS = [
+Section = tuple[str, str, tuple[str, ...]]
+LABELLING: list[Section] = [("Label", "annotation:label", ("annotation:label",))]
+SECTIONS: list[Section] = [
     ("Overview", "projects:project-detail", ("projects:project-detail",)),
     *LABELLING,
     (
@@ -30,8 +31,12 @@ SECTIONS = [
     ("Evaluations", "evaluation:evaluation-list", ("evaluation:evaluation",)),
     ("Leaderboard", "evaluation:leaderboard", ("evaluation:leaderboard",)),
 ]
-SETTINGS = ("Settings", "projects:project-settings", ("projects:project-s", "projects:member"))
-DATA = [
+SETTINGS: Section = (
+    "Settings",
+    "projects:project-settings",
+    ("projects:project-s", "projects:member"),
+)
+DATA: list[Section] = [
     ("Pairs", "annotation:pair-list", ("annotation:pair",)),
     ("Prompts", "annotation:prompt-list", ("annotation:prompt",)),
     ("Judgments", "annotation:judgment-list", ("annotation:judgment",)),
@@ -76,9 +81,7 @@ def navigation(context: template.Context) -> Navigation | None:
     )
 
 
-def _links(
-    project: Project, sections: list[tuple[str, str, tuple[str, ...]]], page: str
-) -> list[Link]:
+def _links(project: Project, sections: list[Section], page: str) -> list[Link]:
     """Links to those sections that exist."""
     links = [
         Link(label, nav_url(name, project.slug), page.startswith(under))

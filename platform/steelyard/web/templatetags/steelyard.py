@@ -52,7 +52,8 @@ def duration(value: float | timedelta | None) -> str:
         return _DASH
     if 0 < seconds < 10:
         return f"{seconds:.1f} s".replace(".0 s", " s")
-    left, parts = round(max(seconds, 0)), []
+    left = round(max(seconds, 0))
+    parts: list[str] = []
     for unit, size in _UNITS:
         if left >= size or parts:
             parts.append(f"{left // size} {unit}")
