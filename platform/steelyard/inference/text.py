@@ -314,6 +314,8 @@ def _answer(tokenizer: PreTrainedTokenizerBase, ids: list[int], ends: list[int])
     end = next((place for place, token in enumerate(ids) if token in ends), None)
     tokens = ids if end is None else ids[:end]
     text = str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+    # a model may write a NUL, which PostgreSQL's text cannot hold
+    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     return Generated(text=text, tokens=tokens, finished=end is not None)
 
 
