@@ -81,7 +81,8 @@ class ClassUnetFamily:
         return to_tensor(fit_square(picture, size, self.model.channels))
 
     def load_denoiser(self, dtype: torch.dtype) -> tuple[Any, Any]:
-        return self.model.unet.to(dtype=dtype), self.model.scheduler
+        unet = self.model.unet
+        return unet if unet.dtype == dtype else unet.to(dtype), self.model.scheduler
 
     def predict(
         self, unet: Any, noisy: torch.Tensor, times: torch.Tensor, prompts: torch.Tensor

@@ -112,12 +112,13 @@ def load_class_unet(source: str) -> ClassUnet:
         UserError: ``unknown_model`` or ``not_a_model``.
     """
     folder = Path(source).expanduser()
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"There is no class-conditional UNet in {source}: no config.json there. Give a folder "
-            "with config.json, safetensors weights, scheduler/ and labels.json.",
-            code="unknown_model",
-        )
+    for name in ("config.json", "scheduler/scheduler_config.json"):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"There is no class-conditional UNet in {source}: it has no {name}. Give a folder "
+                "with config.json, safetensors weights, scheduler/ and labels.json.",
+                code="unknown_model",
+            )
     labels = Labels.read(folder / "labels.json")
     try:
         unet = UNet2DConditionModel.from_pretrained(

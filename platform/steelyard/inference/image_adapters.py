@@ -6,14 +6,19 @@ adapter's settings (rank, scale, targets) in the file's metadata.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
+from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from steelyard.inference.sources import LOAD_ERRORS
 from steelyard.lib.errors import UserError
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -49,16 +54,20 @@ def add_adapter(
 
 
 def save_adapter(unet: UNet2DConditionModel, folder: Path) -> Path:
-    """Write the adapter made by :func:`add_adapter`; the path of its weights file."""
+    """Write the adapter made by :func:`add_adapter`; the path of its weights file.
+
+    Equal adapters make equal bytes: metadata of more than one entry is written in any order, so
+    there is one entry, and diffusers' own writer is not used.
+    """
     layers = get_peft_model_state_dict(unet, adapter_name="new")
-    settings = unet.peft_config["new"].to_dict()
-    settings["target_modules"] = sorted(settings["target_modules"])
-    StableDiffusionPipeline.save_lora_weights(
-        folder,
-        unet_lora_layers={name: tensor.contiguous().cpu() for name, tensor in layers.items()},
-        unet_lora_adapter_metadata=settings,
-        weight_name=WEIGHTS,
-    )
+    tensors = {f"unet.{name}": tensor.contiguous().cpu() for name, tensor in layers.items()}
+    settings = {
+        f"unet.{name}": sorted(value) if isinstance(value, set) else value
+        for name, value in unet.peft_config["new"].to_dict().items()
+    }
+    metadata = {LORA_ADAPTER_METADATA_KEY: json.dumps(settings, sort_keys=True)}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / WEIGHTS, metadata=metadata)
     return folder / WEIGHTS
 
 
@@ -76,13 +85,26 @@ def merge_adapters(unet: UNet2DConditionModel, folders: Sequence[str]) -> None:
                 code="no_adapter",
             )
         try:
+            _check_fits(unet, Path(folder) / WEIGHTS)
             unet.load_lora_adapter(
                 folder, prefix="unet", weight_name=WEIGHTS, local_files_only=True
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except LOAD_ERRORS as error:
             raise UserError(
-                f"The adapter in {folder} does not fit its model: {error}", code="bad_adapter"
+                f"The adapter in {folder} does not fit the model it is to lie on: "
+                f"{' '.join(str(error).split())[:300]}. Use the model it was trained on.",
+                code="bad_adapter",
             ) from error
         with torch.no_grad():
             unet.fuse_lora()
         unet.unload_lora()
+
+
+def _check_fits(unet: UNet2DConditionModel, path: Path) -> None:
+    """diffusers only warns where an adapter's layer has no counterpart."""
+    layers = {f"unet.{name}" for name, _ in unet.named_modules()}
+    with safe_open(path, framework="pt") as weights:
+        names = weights.keys()
+        for key in names:
+            if key.split(".lora_")[0] not in layers:
+                raise ValueError(f"the model has no layer for {key}")

@@ -102,12 +102,12 @@ class ClassUnetPainter:
     ) -> list[Image.Image]:
         chosen = Sampling.of(self.DEFAULT, self.sampling, sampling)
         classes = [self.model.labels.class_of(prompt) for prompt in prompts]
-        noise = torch.stack([self._noise(seed) for seed in seeds]) if classes else None
+        wanted = list(zip(classes, seeds, strict=True))
         pictures: list[Image.Image] = []
-        for start in range(0, len(classes), self.BATCH):
-            assert noise is not None
-            part = slice(start, start + self.BATCH)
-            pixels = self._denoise(noise[part], torch.tensor(classes[part]), chosen)
+        for start in range(0, len(wanted), self.BATCH):
+            some = wanted[start : start + self.BATCH]
+            noise = torch.stack([self._noise(seed) for _, seed in some])
+            pixels = self._denoise(noise, torch.tensor([number for number, _ in some]), chosen)
             pictures += [to_picture(p, self.model.labels.enlarge) for p in pixels]
         return pictures
 

@@ -1,0 +1,326 @@
+"""Diffusion-DPO from a run directory to an adapter that painters and pipelines read."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
+
+from steelyard.inference.image_adapters import WEIGHTS
+from steelyard.inference.images import load_painter
+from steelyard.lib.errors import UserError
+from steelyard.lib.hashing import sha256_file
+from steelyard.lib.records import read_parquet, write_parquet
+from steelyard.lib.rundir import RunDir
+from tests.tiny_pictures import (
+    make_picture_run,
+    make_record,
+    make_tiny_class_unet,
+    make_tiny_stable_diffusion,
+    metrics_of,
+    write_picture_run,
+)
+from training.engine import diffusion
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+SMALL = {"batch_size": 3, "lora_rank": 2, "lora_alpha": 2, "learning_rate": 1e-2, "max_steps": 4}
+
+
+@pytest.fixture(scope="module")
+def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = make_tiny_class_unet(tmp_path_factory.mktemp("class-unet") / "m")
+    return {"family": "class_unet", "source": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = make_tiny_stable_diffusion(tmp_path_factory.mktemp("sd") / "m")
+    return {"family": "stable_diffusion", "source": str(folder)}
+
+
+def trained(folder: Path, base: dict[str, Any], **settings: Any) -> RunDir:
+    rundir = make_picture_run(folder, base, **{**SMALL, **settings})
+    diffusion.train(rundir, False)  # type: ignore[arg-type]
+    return rundir
+
+
+def weights(rundir: RunDir) -> dict[str, torch.Tensor]:
+    return load_file(rundir.model / WEIGHTS)
+
+
+def losses(rundir: RunDir) -> list[float]:
+    return [values["loss"] for _, values in sorted(metrics_of(rundir).items()) if "loss" in values]
+
+
+def refused(rundir: RunDir) -> UserError:
+    with pytest.raises(UserError) as error:
+        diffusion.train(rundir, False)  # type: ignore[arg-type]
+    assert not rundir.model.exists()
+    return error.value
+
+
+def test_it_works(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    rundir = trained(tmp_path / "run", tiny_unet, test=3, max_steps=12, eval_every=5)
+    result = rundir.result()
+    assert result is not None
+    assert (result["status"], result["form"]) == ("succeeded", "adapter")
+    assert result["digest"] == sha256_file(rundir.model / WEIGHTS)
+    assert result["counts"]["train"] == 6
+    assert result["metrics"]["reward_accuracy"] == 1
+    found = metrics_of(rundir)
+    assert set(found[1]) == {
+        *("loss", "reward_margin", "reward_accuracy", "reward_chosen", "reward_rejected"),
+        *("error_chosen", "error_rejected", "learning_rate", "grad_norm"),
+    }
+    assert [step for step, values in sorted(found.items()) if "test_loss" in values] == [
+        0,
+        5,
+        10,
+        12,
+    ]
+    assert found[12]["test_loss"] < found[0]["test_loss"]
+    assert found[12]["test_reward_accuracy"] > 0.5
+
+
+def test_before_the_first_step_the_model_is_its_reference(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    found = metrics_of(trained(tmp_path / "run", tiny_unet, test=2, max_steps=1))
+    assert found[1]["loss"] == pytest.approx(math.log(2), abs=1e-7)
+    assert found[1]["reward_margin"] == 0
+    assert found[0]["test_loss"] == pytest.approx(math.log(2), abs=1e-7)
+    assert found[0]["test_reward_accuracy"] == 0.5
+
+
+def test_the_same_run_makes_the_same_weights(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    first = trained(tmp_path / "one", tiny_unet)
+    second = trained(tmp_path / "two", tiny_unet)
+    assert first.result() == second.result()
+    other = trained(tmp_path / "three", tiny_unet, seed=1)
+    assert first.result() != other.result()
+
+
+def test_a_step_cut_into_passes_is_the_same_step(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", tiny_unet, batch_size=6)
+    parts = trained(tmp_path / "parts", tiny_unet, batch_size=2, accumulation=3)
+    assert losses(parts) == pytest.approx(losses(whole), rel=1e-3)
+
+
+def test_prepared_references_are_the_live_ones(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    """As long as no draw comes twice (2 steps go through the 6 pairs once)."""
+    live = trained(tmp_path / "live", tiny_unet)
+    prepared = trained(tmp_path / "prepared", tiny_unet, reference_draws=2)
+    assert losses(prepared) == pytest.approx(losses(live), rel=1e-3)
+    once = trained(tmp_path / "once", tiny_unet, reference_draws=1)
+    assert losses(once)[:2] == pytest.approx(losses(live)[:2], rel=1e-3)
+    assert losses(once)[2:] != pytest.approx(losses(live)[2:], rel=1e-3)
+
+
+class After:
+    """A stop that turns true at the n-th look."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def __bool__(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.parametrize("more", [{}, {"reference_draws": 2, "random_flip": True}])
+def test_stopped_anywhere_it_goes_on_to_the_same_weights(
+    tiny_unet: dict[str, Any], tmp_path: Path, more: dict[str, Any]
+) -> None:
+    whole = trained(tmp_path / "whole", tiny_unet, test=2, accumulation=2, **more)
+    rundir = make_picture_run(
+        tmp_path / "run", tiny_unet, test=2, accumulation=2, **{**SMALL, **more}
+    )
+    starts = 0
+    while rundir.result() is None:
+        diffusion.train(rundir, After(9))  # type: ignore[arg-type]
+        starts += 1
+    assert starts > 2
+    assert rundir.result() == whole.result()
+    assert losses(rundir) == losses(whole)
+
+
+def test_killed_it_goes_on_to_the_same_weights(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    limits = {**SMALL, "max_steps": 30, "checkpoint_every": 3}
+    rundir = make_picture_run(tmp_path / "run", tiny_unet, **limits)
+    command = [sys.executable, "-m", "training.engine", str(rundir.path)]
+    process = subprocess.Popen(command)
+    while not list(rundir.checkpoints.glob("step-*")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert rundir.result() is None
+    subprocess.run(command, check=True)
+    whole = trained(tmp_path / "whole", tiny_unet, **limits)
+    assert rundir.result() == whole.result()
+    assert losses(rundir) == losses(whole)
+
+
+def test_a_model_that_predicts_v_starts_and_learns_alike(tmp_path: Path) -> None:
+    source = make_tiny_class_unet(tmp_path / "v", prediction="v_prediction")
+    base = {"family": "class_unet", "source": str(source)}
+    found = metrics_of(trained(tmp_path / "run", base, max_steps=12))
+    assert found[1]["loss"] == pytest.approx(math.log(2), abs=1e-7)
+    assert found[12]["reward_accuracy"] == 1
+
+
+def test_another_prediction_is_refused(tmp_path: Path) -> None:
+    source = make_tiny_class_unet(tmp_path / "x", prediction="sample")
+    base = {"family": "class_unet", "source": str(source)}
+    error = refused(make_picture_run(tmp_path / "run", base, **SMALL))
+    assert error.code == "bad_prediction_type"
+
+
+def test_a_row_without_weight_does_not_count(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    """With a whole epoch a step, a row of weight 0 that says the opposite changes nothing."""
+    plain = make_picture_run(tmp_path / "plain", tiny_unet, train=2, **{**SMALL, "batch_size": 9})
+    diffusion.train(plain, False)  # type: ignore[arg-type]
+    rows = read_parquet(plain.data / "v.parquet")
+    wrong = [make_record(9, rows[0].rejected_media, rows[0].chosen_media, weight=0.0)]
+    both = write_picture_run(
+        tmp_path / "both", tiny_unet, rows + wrong, **{**SMALL, "batch_size": 9}
+    )
+    (both.path / "media").rmdir()
+    (both.path / "media").symlink_to(plain.media)
+    diffusion.train(both, False)  # type: ignore[arg-type]
+    assert losses(both) == pytest.approx(losses(plain), rel=1e-3)
+
+
+def test_training_goes_on_from_a_trained_model(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    """The second run's reference is the first run's result, and a painter wants both."""
+    first = trained(tmp_path / "one", tiny_unet, max_steps=8)
+    base = {**tiny_unet, "adapters": [str(first.model)]}
+    second = trained(tmp_path / "two", base, max_steps=8)
+    assert losses(second)[0] == pytest.approx(math.log(2), abs=1e-6)
+    assert metrics_of(second)[1]["error_chosen"] < metrics_of(first)[1]["error_chosen"]
+    asked: dict[str, Any] = {"prompts": ["a cat"], "seeds": [1], "sampling": {"steps": 3}}
+    adapters = [[], [str(first.model)], [str(first.model), str(second.model)]]
+    painted = [load_painter({**tiny_unet, "adapters": a}).paint(**asked)[0] for a in adapters]
+    assert len({np.asarray(picture).tobytes() for picture in painted}) == 3
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_stable_diffusion_trains_and_its_pipeline_reads_the_adapter(
+    tiny_sd: dict[str, Any], tmp_path: Path, checkpointing: bool
+) -> None:
+    rundir = trained(
+        tmp_path / "run",
+        tiny_sd,
+        mode="RGB",
+        test=1,
+        max_steps=2,
+        random_flip=True,
+        lora_alpha=6,
+        gradient_checkpointing=checkpointing,
+        lora_targets="to_q,to_k,to_v,to_out.0",
+    )
+    assert losses(rundir)[0] == pytest.approx(math.log(2), abs=1e-7)
+    assert any(t.abs().sum() > 0 for name, t in weights(rundir).items() if "lora_B" in name)
+    painted = load_painter({**tiny_sd, "adapters": [str(rundir.model)]}).paint(
+        ["a cat"], seeds=[3], sampling={"steps": 2}
+    )
+    pipe = StableDiffusionPipeline.from_pretrained(tiny_sd["source"], safety_checker=None)
+    chance = {"num_inference_steps": 2, "output_type": "np"}
+    before = pipe("a cat", generator=torch.Generator().manual_seed(3), **chance).images[0]
+    pipe.load_lora_weights(str(rundir.model))
+    after = pipe("a cat", generator=torch.Generator().manual_seed(3), **chance).images[0]
+    # alpha / rank is 3 here: a reader that lost it would paint another picture
+    assert np.abs(np.asarray(painted[0]) / 255 - after).max() < 0.01
+    assert np.abs(before - after).max() > 1e-5
+
+
+def test_checkpointing_changes_memory_alone(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    plain = trained(tmp_path / "plain", tiny_unet)
+    spared = trained(tmp_path / "spared", tiny_unet, gradient_checkpointing=True)
+    assert losses(spared) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_weights_in_bfloat16_train_an_adapter_in_float32(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    rundir = trained(tmp_path / "run", tiny_unet, dtype="bfloat16")
+    assert losses(rundir)[0] == pytest.approx(math.log(2), abs=1e-7)
+    assert {tensor.dtype for tensor in weights(rundir).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "word"),
+    [
+        ({"lora_targets": "nothing_such"}, "no_such_layer", "to_q"),
+        ({"resolution": 16}, "bad_resolution", "8"),
+        ({"learning_rate": 1e30, "max_grad_norm": 0.0}, "nan_loss", "learning_rate"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(
+    tiny_unet: dict[str, Any], tmp_path: Path, change: dict[str, Any], code: str, word: str
+) -> None:
+    error = refused(make_picture_run(tmp_path / "run", tiny_unet, **{**SMALL, **change}))
+    assert error.code == code
+    assert word in error.message
+
+
+@pytest.mark.parametrize(
+    ("base", "code"),
+    [
+        ({"family": "causal_lm"}, "cannot_train"),
+        ({"source": "/nowhere/at/all"}, "unknown_model"),
+        ({"family": "stable_diffusion", "source": "/nowhere/at/all"}, "unknown_model"),
+        ({"adapters": ["/nowhere"]}, "no_adapter"),
+    ],
+)
+def test_a_base_that_cannot_be_trained_is_refused(
+    tiny_unet: dict[str, Any], tmp_path: Path, base: dict[str, Any], code: str
+) -> None:
+    error = refused(make_picture_run(tmp_path / "run", {**tiny_unet, **base}, **SMALL))
+    assert error.code == code
+
+
+def test_a_prompt_without_meaning_is_refused_before_pictures_are_read(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    rundir = write_picture_run(
+        tmp_path / "run", tiny_unet, [make_record(0, "x", "y", prompt="A horse.")], **SMALL
+    )
+    assert refused(rundir).code == "unknown_label"
+
+
+def test_a_picture_that_cannot_be_read_is_named(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    rundir = make_picture_run(tmp_path / "run", tiny_unet, **SMALL)
+    spoilt = sorted(rundir.media.iterdir())[2]
+    spoilt.write_bytes(spoilt.read_bytes()[:300])
+    error = refused(rundir)
+    assert error.code == "bad_picture"
+    assert spoilt.name in error.message
+
+
+def test_a_version_without_winners_is_refused(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    rundir = make_picture_run(tmp_path / "run", tiny_unet, **SMALL)
+    rows = [
+        type(r)(**{**r.as_dict(), "outcome": "tie"})
+        for r in read_parquet(rundir.data / "v.parquet")
+    ]
+    write_parquet(rows, rundir.data / "v.parquet")
+    assert refused(rundir).code == "one_class"
+    write_parquet([], rundir.data / "v.parquet")
+    assert refused(rundir).code == "empty_version"
+
+
+def test_text_rows_are_refused(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    record = make_record(0, "x", "y", modality="text")
+    assert (
+        refused(write_picture_run(tmp_path / "run", tiny_unet, [record])).code == "wrong_modality"
+    )
