@@ -119,6 +119,13 @@ def test_ties_alone_left_are_refused(tokenizer: Any) -> None:
     assert caught.value.code == "one_class"
 
 
+def test_a_prompt_of_nothing_is_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    empty = make_record(2, prompt=[{"role": "user", "content": ""}])
+    with pytest.raises(UserError, match="prompt of row 2 is empty"):
+        encode([make_record(1), empty], tokenizer)
+
+
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_a_weight_that_is_none_is_refused(tokenizer: Any, weight: float) -> None:
     with pytest.raises(UserError, match="Row 2 has the weight"):

@@ -16,6 +16,7 @@ from training.engine.loop import (
     learning_rate_at,
     rows_of_step,
     seed_step,
+    steps_in,
     steps_in_epoch,
 )
 
@@ -30,6 +31,10 @@ def test_every_epoch_takes_every_row_once(rows: int, per_step: int) -> None:
             for row in rows_of_step(step, rows=rows, per_step=per_step, seed=4)
         ]
         assert Counter(taken) == Counter(range(rows))
+
+
+def test_a_started_step_counts() -> None:
+    assert [steps_in(epochs, 10, 3) for epochs in (0.1, 0.5, 1, 2)] == [1, 2, 4, 8]
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:

@@ -163,7 +163,7 @@ def encode_records(
     too_long = []
     for number, record in zip(count(1), records, strict=False):
         _check_weight(number, record)
-        prompt = encode_prompt(tokenizer, record.prompt)
+        prompt = _prompt(number, record, tokenizer)
         room = max_length - len(prompt)
         if room <= 0:
             too_long.append(f"row {number} {shown(record.prompt)} ({len(prompt)} tokens)")
@@ -266,6 +266,18 @@ def describe(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: i
 def _decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
     text = str(tokenizer.decode(ids, skip_special_tokens=False))
     return repr(text if len(text) <= 600 else f"{text[:300]} … {text[-300:]}")
+
+
+def _prompt(number: int, record: PreferenceRecord, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    ids = encode_prompt(tokenizer, record.prompt)
+    if not ids:
+        # the first token of an answer is predicted at the last one of the prompt
+        raise UserError(
+            f"The prompt of row {number} is empty, and the model's chat template adds nothing to "
+            "it. Leave that row out, or use a model with another template.",
+            code="empty_prompt",
+        )
+    return ids
 
 
 def _check_weight(number: int, record: PreferenceRecord) -> None:

@@ -63,6 +63,11 @@ def steps_in_epoch(rows: int, per_step: int) -> int:
     return math.ceil(rows / per_step)
 
 
+def steps_in(epochs: float, rows: int, per_step: int) -> int:
+    """Steps of a whole run; a started step counts."""
+    return math.ceil(epochs * steps_in_epoch(rows, per_step))
+
+
 def rows_of_step(step: int, *, rows: int, per_step: int, seed: int) -> list[int]:
     """Which rows step number ``step`` (from 0) trains on.
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ from training.engine.loop import (
     learning_rate_at,
     rows_of_step,
     seed_step,
-    steps_in_epoch,
+    steps_in,
 )
 from training.engine.losses import LogProbs, pair_losses, reward_metrics
 from training.engine.reference import reference_log_probs
@@ -118,6 +117,7 @@ def _train(rundir: RunDir, stop: Stop) -> None:
             code="wrong_family",
             field="base",
         )
+    rundir.progress(0, 0, "steps", "Loading the model")
     records = read_records(rundir, spec["dataset"], modality="text")
     model, tokenizer = load_causal_lm(
         base["source"],
@@ -132,7 +132,8 @@ def _train(rundir: RunDir, stop: Stop) -> None:
     )
     for line in describe(dataset, tokenizer, longest):
         rundir.event(line)
-    total = steps_of(config, dataset.trained)
+    per_step = config.batch_size * config.accumulation
+    total = config.max_steps or steps_in(config.epochs, dataset.trained, per_step)
     reference = reference_log_probs(
         rundir,
         dataset.pairs,
@@ -165,12 +166,6 @@ def _train(rundir: RunDir, stop: Stop) -> None:
     _tell_plan(work, start, device)
     if _steps(work, start) and _test(work, total):
         _finish(work, tokenizer)
-
-
-def steps_of(config: TextDPOConfig, rows: int) -> int:
-    """Optimiser steps of the whole run; the last one of an epoch may hold fewer rows."""
-    per_epoch = steps_in_epoch(rows, config.batch_size * config.accumulation)
-    return config.max_steps or ceil(config.epochs * per_epoch)
 
 
 def summed_log_probs(
@@ -295,6 +290,7 @@ def _test(work: Work, step: int) -> bool:
         loss += float(_losses(work, lp, tie, some).sum()) / len(rows)
         seen.append(lp)
         ties.append(tie)
+    check_finite(step, work.config, test_loss=loss)
     together = LogProbs(*(torch.cat(values) for values in zip(*seen, strict=True)))
     values = reward_metrics(together, torch.cat(ties), beta=work.config.beta)
     kept = {f"test_{n}": values[n] for n in ("reward_accuracy", "reward_margin") if n in values}
