@@ -52,7 +52,8 @@ def finish(run: Run, result: dict[str, Any]) -> None:
             job.result = _register(job, folder, result)
             job.save(update_fields=["result"])
     # nothing resumes from here any more
-    shutil.rmtree(run.dir.checkpoints, ignore_errors=True)
+    for folder in (run.dir.checkpoints, run.dir.path / "cache"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _job(run: Run) -> TrainingJob:

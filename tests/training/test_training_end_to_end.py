@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from steelyard.assets.services import store_upload
+from steelyard.inference.images import load_painter
 from steelyard.inference.text import load_causal_lm
+from steelyard.lib.records import PreferenceRecord
+from steelyard.registry.services import commit_version, register_model
+from steelyard.runs import launchers, supervisor
+from tests.factories import make_project
+from tests.tiny_pictures import make_tiny_class_unet
+from training import runner
 from training.services import start_training
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -79,8 +91,6 @@ def test_training_all_weights_gives_a_model_that_stands_by_itself(
 def test_a_name_that_was_taken_meanwhile_does_not_cost_the_model(
     project: Any, make_version: Any, base: Any, short: dict[str, Any], settle: Any
 ) -> None:
-    from steelyard.registry.services import register_model
-
     job = start(project, make_version, base, short)
     register_model(project=project, name="better", modality="text", family="imported")
     settle(job.run)
@@ -91,10 +101,104 @@ def test_a_name_that_was_taken_meanwhile_does_not_cost_the_model(
 def test_taking_the_result_in_twice_makes_one_model(
     project: Any, make_version: Any, base: Any, short: dict[str, Any], settle: Any
 ) -> None:
-    from training import runner
-
     job = start(project, make_version, base, short)
     run = settle(job.run)
     runner.finish(run, run.result)
     job.refresh_from_db()
     assert project.models.filter(made_by=run).count() == 1
+
+
+def test_a_trainer_killed_half_way_makes_the_very_same_model(
+    project: Any, make_version: Any, base: Any, short: dict[str, Any], settle: Any
+) -> None:
+    config = {**short, "max_steps": 12, "checkpoint_every": 2}
+    job = start(project, make_version, base, config)
+    whole = settle(job.run)
+    again = start_training(
+        project=project,
+        version=job.version,
+        base=base,
+        recipe="dpo",
+        config=config,
+        model_name="again",
+        by=None,
+    ).run
+    end = time.monotonic() + 120
+    while ((again.dir.read_progress() or {}).get("done") or 0) < 5:
+        assert time.monotonic() < end
+        supervisor.reconcile()
+        time.sleep(0.01)
+    process = launchers.find(again.dir)
+    assert process is not None
+    process.signal(signal.SIGKILL)
+    again = settle(again)
+    assert (again.state, again.attempt) == ("succeeded", 2), again.error
+    assert again.result["digest"] == whole.result["digest"]
+    curves = [
+        dict(run.points.filter(name="loss").values_list("step", "value")) for run in (whole, again)
+    ]
+    assert curves[0] == curves[1]
+
+
+def test_an_image_model_is_trained_from_pairs_of_pictures(settle: Any, tmp_path: Path) -> None:
+    project = make_project(modality="image")
+    base = register_model(
+        project=project,
+        name="digits",
+        modality="image",
+        family="class_unet",
+        source=str(make_tiny_class_unet(tmp_path / "unet")),
+    )
+    counts = {"rows": 8, "train": 7, "test": 1, "ties": 0, "votes": 8}
+    version = commit_version(
+        project=project,
+        dataset_name="Pictures",
+        records=[_picture_pair(project, number) for number in range(8)],
+        recipe={},
+        counts=counts,
+    )
+    job = start_training(
+        project=project,
+        version=version,
+        base=base,
+        recipe="diffusion_dpo",
+        config={"max_steps": 3, "batch_size": 4, "lora_rank": 2},
+        model_name="better digits",
+        by=None,
+    )
+    run = settle(job.run)
+    assert run.state == "succeeded", run.error
+    job.refresh_from_db()
+    assert job.result.family == "class_unet"
+    assert run.points.filter(name="loss").count() == 3
+    assert not (run.dir.path / "cache").exists()
+    [picture] = load_painter(job.result.as_spec(), "cpu").paint(["cat"], seeds=[1], sampling={})
+    assert picture.size[0] > 0
+
+
+def _picture_pair(project: Any, number: int) -> PreferenceRecord:
+    shades = [store_upload(project=project, data=_png(number * 20 + more)) for more in (0, 7)]
+    return PreferenceRecord(
+        pair=f"{number:064x}",
+        prompt_key=f"{number:064x}",
+        category="",
+        modality="image",
+        prompt=[{"role": "user", "content": ["cat", "dog"][number % 2]}],
+        chosen="",
+        rejected="",
+        chosen_media=shades[0].sha256,
+        rejected_media=shades[1].sha256,
+        chosen_model="one",
+        rejected_model="other",
+        outcome="win",
+        chosen_side="a",
+        strength=1.0,
+        agreement=1.0,
+        split="test" if number == 7 else "train",
+    )
+
+
+def _png(shade: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (8, 8), shade).save(stream, "PNG")
+    return stream.getvalue()
