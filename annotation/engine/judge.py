@@ -1,7 +1,8 @@
 """One pair, asked in both orders, and what the two answers come to.
 
 A judge that prefers whatever stands first says so by contradicting itself when the answers change
-places; such a pair is a tie, and both answers are kept.
+places; such a pair is a tie, and both answers are kept. (A judge whose verdict is measured can do
+better: see :mod:`annotation.engine.local`.)
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
 Small models seldom keep to a form, so their verdict is not read but measured: after the reason that
 the model wrote, how probable are "A", "B", "tie" and "both bad" as the next words? A verdict always
 comes of it.
+
+Where the two orders contradict each other, measuring can do what reading cannot: a liking for what
+stands first weighs on both orders alike, in favour of the one answer and then of the other, and
+falls out of the average. A 135-million-parameter model says "A" to nearly everything, and yet is
+surer of it when A is right.
 """
 
 from __future__ import annotations
@@ -26,9 +31,35 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
 
 WORDS = {"a": " A", "b": " B", "tie": " tie", "both_bad": " both bad"}
+MARGIN = 0.01
+"""A smaller difference between the averages is none: the pair is a tie."""
 _ROOM = 24
 """Tokens kept free for the cue and the longest option."""
 _OWN_VERDICT = re.compile(r"\W*\bverdict\b\W*(?:is\b)?\s*[:=].*", re.IGNORECASE | re.DOTALL)
+
+
+def settle(line: dict[str, Any], orders: Sequence[Order]) -> dict[str, Any]:
+    """Decide a contradiction by the average of the orders' probabilities.
+
+    Args:
+        line: what :func:`~annotation.engine.judge.combine` made of the orders.
+        orders: each with its probabilities.
+    """
+    if len({order.outcome for order in orders}) == 1:
+        return line
+    mean = {
+        outcome: sum((order.probabilities or {})[outcome] for order in orders) / len(orders)
+        for outcome in WORDS
+    }
+    best, second = sorted(WORDS, key=lambda outcome: -mean[outcome])[:2]
+    outcome = best if mean[best] - mean[second] >= MARGIN else "tie"
+    said = ", ".join(f"{o.replace('_', ' ')} {mean[o]:.1%}" for o in WORDS)
+    decided = {
+        "outcome": outcome,
+        "rationale": f"{line['rationale']}\n\nAveraged over both orders: {said}.",
+    }
+    kept = {key: value for key, value in line.items() if key != "strength"}
+    return kept | decided | ({"strength": 0} if outcome == "tie" else {})
 
 
 class LocalJudge:
@@ -62,7 +93,7 @@ class LocalJudge:
         ]
         for place, pair in enumerate(fitting):
             both = orders[place * len(ORDERS) : (place + 1) * len(ORDERS)]
-            lines[pair["pair"]] = combine(pair["pair"], both)
+            lines[pair["pair"]] = settle(combine(pair["pair"], both), both)
         return [lines[pair["pair"]] for pair in pairs]
 
     def _check(self, pair: Mapping[str, Any]) -> None:

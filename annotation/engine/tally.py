@@ -73,9 +73,9 @@ class Tally:
             )
         counts = self.counts
         self.rundir.event(
-            f"{counts['judged']} pairs judged, of these {counts['contradictory']} ties because the "
-            f"judge contradicted itself; {counts['invalid']} answers unreadable, "
-            f"{counts['failed']} unanswered"
+            f"{counts['judged']} pairs judged; on {counts['contradictory']} of them the judge "
+            f"contradicted itself when the answers changed places. {counts['invalid']} could not "
+            f"be judged, {counts['failed']} were not answered"
         )
         self.rundir.finish(status="succeeded", counts=counts)
 

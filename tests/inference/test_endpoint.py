@@ -157,3 +157,8 @@ def test_waiting_ends_when_the_run_is_stopped(server: ChatServer) -> None:
     with pytest.raises(UserError):
         Endpoint(server.url, "m").chat(QUESTION, temperature=0, max_new_tokens=9, stop=lambda: True)
     assert time.monotonic() - start < 5
+
+
+def test_what_a_database_refuses_is_left_out(server: ChatServer) -> None:
+    server.reply = lambda body, number: " a\x00b\ud83dc "
+    assert _ask(server.url) == "ab?c"

@@ -34,7 +34,7 @@ def _adapter(model: Any, folder: Path, seed: int) -> Any:
     torch.manual_seed(seed)
     config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     wrapped = get_peft_model(model, config)
-    wrapped.save_pretrained(folder)
+    wrapped.save_pretrained(str(folder))
     return wrapped.merge_and_unload()
 
 

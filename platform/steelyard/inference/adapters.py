@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from peft import LoraConfig, PeftConfig, get_peft_model, set_peft_model_state_dict
 from safetensors import SafetensorError
@@ -33,8 +34,8 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
             code="bad_adapter",
         ) from error
     try:
-        wrapped = get_peft_model(model, config)
-        result = set_peft_model_state_dict(wrapped, weights)
+        wrapped: Any = get_peft_model(model, config)
+        result: Any = set_peft_model_state_dict(wrapped, weights)
     except (ValueError, RuntimeError, KeyError) as error:
         raise _does_not_fit(folder, model, str(error)) from error
     missing = [name for name in result.missing_keys if "lora_" in name]

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import httpx
 
+from steelyard.inference.clean import storable
 from steelyard.lib.errors import UserError
 
 ATTEMPTS = 6
@@ -194,7 +195,7 @@ class Endpoint:
                 "/v1.",
                 code="endpoint_garbled",
             ) from error
-        return str(text).strip()
+        return storable(str(text))
 
 
 def _retry_after(answer: httpx.Response) -> float | None:

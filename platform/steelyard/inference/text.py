@@ -27,6 +27,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from steelyard.inference.adapters import merge_adapter
+from steelyard.inference.clean import storable
 from steelyard.inference.sampling import Draw, Interruption
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.lib.errors import UserError
@@ -313,7 +314,7 @@ def _config(max_new_tokens: int, ends: list[int], pad: int) -> GenerationConfig:
 def _answer(tokenizer: PreTrainedTokenizerBase, ids: list[int], ends: list[int]) -> Generated:
     end = next((place for place, token in enumerate(ids) if token in ends), None)
     tokens = ids if end is None else ids[:end]
-    text = str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+    text = storable(str(tokenizer.decode(tokens, skip_special_tokens=True)))
     # a model may write a NUL, which PostgreSQL's text cannot hold
     text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     return Generated(text=text, tokens=tokens, finished=end is not None)
