@@ -15,7 +15,7 @@ from annotation.models import Output, Pair, Prompt
 from annotation.services.importing import add_output, add_pair
 from annotation.services.judging import start_judging
 from evaluation.models import Comparison, Evaluation
-from evaluation.services import chosen_prompts
+from evaluation.prompts import chosen_prompts
 from steelyard.assets.services import store_upload
 from steelyard.lib.errors import UserError
 from steelyard.registry.models import ModelVersion

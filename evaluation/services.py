@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db import transaction
 
-from annotation.models import Annotator, Prompt
+from annotation.models import Annotator
 from evaluation.models import Evaluation
+from evaluation.prompts import chosen_prompts
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
@@ -23,20 +24,6 @@ TEXT_SAMPLING = {
 }
 """Least and greatest value, and whether it is a whole number."""
 IMAGE_SAMPLING = {"steps": (1, 1000, True), "guidance": (0.0, 30.0, False)}
-
-
-def chosen_prompts(project: Project, prompt_set: dict[str, Any]) -> list[Prompt]:
-    """The prompts that a prompt set names, in a stable order.
-
-    Args:
-        prompt_set: ``category`` ("" for all) and ``limit`` (0 for all); only prompts that were
-            set aside (``held_out``) are taken, so that no trained-on prompt can be among them.
-    """
-    prompts = Prompt.objects.filter(project=project, held_out=True).order_by("key")
-    if category := prompt_set.get("category"):
-        prompts = prompts.filter(category=category)
-    limit = int(prompt_set.get("limit") or 0)
-    return list(prompts[:limit] if limit else prompts)
 
 
 @transaction.atomic
