@@ -1,0 +1,107 @@
+"""What may be asked of an evaluation, and what is refused before any model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from evaluation.models import Evaluation
+from evaluation.services import chosen_prompts
+from steelyard.lib.errors import UserError
+from steelyard.runs.models import Run
+from tests.factories import make_annotator, make_model, make_project
+
+pytestmark = pytest.mark.django_db
+Start = Callable[..., Any]
+
+
+def test_it_works(start: Start, models: list[Any], owner: Any) -> None:
+    evaluation = start()
+    assert evaluation.state == "generating"
+    assert evaluation.generation.kind == "generate"
+    assert evaluation.is_working
+    assert list(evaluation.candidates.all()) == [models[1]]
+    assert evaluation.created_by == owner
+    assert evaluation.sampling == {"max_new_tokens": 80, "temperature": 0.7, "top_p": 0.95}
+
+
+def test_only_held_out_prompts_are_chosen(project: Any, prompts: list[Any]) -> None:
+    assert {p.pk for p in chosen_prompts(project, {})} == {p.pk for p in prompts}
+    odd = chosen_prompts(project, {"category": "odd"})
+    assert {p.text for p in odd} == {"Held-out 0?", "Held-out 2?"}
+    assert chosen_prompts(project, {"limit": 3}) == chosen_prompts(project, {})[:3]
+
+
+def test_a_judge_may_compare(start: Start, judge: Any) -> None:
+    assert start(method="judge", judge=judge).judge == judge
+
+
+def refused(start: Start, **values: Any) -> UserError:
+    with pytest.raises(UserError) as caught:
+        start(**values)
+    assert not Evaluation.objects.exists()
+    assert not Run.objects.exists()
+    return caught.value
+
+
+def test_no_candidate(start: Start) -> None:
+    assert refused(start, candidates=[]).field == "candidates"
+
+
+def test_a_model_against_itself(start: Start, models: list[Any]) -> None:
+    assert "itself" in refused(start, candidates=[models[0]]).message
+
+
+def test_a_model_known_by_imported_outputs_only(start: Start, project: Any) -> None:
+    problem = refused(start, candidates=[make_model(project, "imported")])
+    assert problem.code == "cannot_generate"
+    assert "imported" in problem.message
+
+
+def test_another_projects_model(start: Start) -> None:
+    elsewhere = make_model(make_project(), "theirs", family="endpoint", source="http://x/v1")
+    assert "another project" in refused(start, candidates=[elsewhere]).message
+
+
+def test_no_held_out_prompts_in_the_category(start: Start) -> None:
+    problem = refused(start, category="poems")
+    assert problem.code == "no_prompts"
+    assert "“poems”" in problem.message
+
+
+def test_a_judge_is_missing(start: Start) -> None:
+    assert refused(start, method="judge").field == "judge"
+
+
+def test_a_judge_whose_votes_came_from_a_file(start: Start, project: Any) -> None:
+    imported = make_annotator(project, "gpt-4", kind="judge")
+    assert refused(start, method="judge", judge=imported).code == "not_a_judge"
+
+
+def test_a_person_is_no_judge(start: Start, project: Any) -> None:
+    person = make_annotator(project, "ann")
+    assert refused(start, method="judge", judge=person).code == "not_a_judge"
+
+
+def test_an_unknown_method(start: Start) -> None:
+    assert refused(start, method="dice").field == "method"
+
+
+@pytest.mark.parametrize(
+    ("sampling", "field"),
+    [
+        ({"temprature": 1}, "sampling"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": 3}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"max_new_tokens": 10.5}, "max_new_tokens"),
+        ({"top_p": True}, "top_p"),
+        ({"steps": 5}, "sampling"),
+    ],
+)
+def test_sampling_out_of_bounds(start: Start, sampling: dict[str, Any], field: str) -> None:
+    problem = refused(start, sampling=sampling)
+    assert (problem.code, problem.field) == ("bad_sampling", field)
