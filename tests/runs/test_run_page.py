@@ -1,0 +1,98 @@
+"""The page of a run in a real browser, open while the run goes on."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings as django_settings
+from django.test import Client
+from playwright.sync_api import Page, expect, sync_playwright
+
+from steelyard.runs import supervisor
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+
+
+@pytest.fixture
+def look(live_server: Any, owner: Any) -> Iterator[Callable[..., Future[Any]]]:
+    """Look at a page as the owner, in a thread of its own: this one drives the run meanwhile."""
+    client = Client()
+    client.force_login(owner)
+    name = django_settings.SESSION_COOKIE_NAME
+    cookie = {"name": name, "value": client.cookies[name].value, "url": live_server.url}
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert chromium, "These tests need Debian's Chromium: apt-get install chromium"
+
+    def visit(path: str, watch: Callable[[Page], Any]) -> Any:
+        errors: list[str] = []
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            context = browser.new_context(base_url=live_server.url)
+            context.add_cookies([cookie])  # type: ignore[list-item]
+            context.on("weberror", lambda error: errors.append(str(error.error)))
+            page = context.new_page()
+            page.goto(path)
+            seen = watch(page)
+            browser.close()
+        assert not errors, errors
+        return seen
+
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda path, watch: pool.submit(visit, path, watch)
+
+
+def step_of(page: Page) -> int:
+    return int(page.locator(".panel .at").first.inner_text().removeprefix("step "))
+
+
+def test_curves_grow_while_it_runs_and_the_page_is_still_when_it_has_ended(
+    counting: Any, until: Any, settle: Any, look: Any
+) -> None:
+    run = counting(steps=150, pause=0.1)
+    until(lambda: ((run.dir.read_progress() or {}).get("done") or 0) >= 3)
+
+    def watch(page: Page) -> dict[str, Any]:
+        expect(page.locator(".panel .at").first).to_contain_text("step", timeout=20_000)
+        before = step_of(page)
+        expect(page.locator(".panel .at").first).not_to_have_text(f"step {before}", timeout=20_000)
+        grown = step_of(page) > before
+        page.locator(".panel summary").first.click()
+        expect(page.locator(".panel tbody tr").first).to_be_visible()
+        expect(page.locator(".run-state.succeeded")).to_be_visible(timeout=90_000)
+        expect(page.locator(".panel .at").first).to_have_text("step 150", timeout=20_000)
+        found = Axe().run(page)
+        polling = page.locator("[hx-trigger^=every]").count()
+        return {"grown": grown, "polling": polling, "faults": found.generate_report()}
+
+    watching = look(run.get_absolute_url(), watch)
+    assert settle(run).state == "succeeded"
+    seen = watching.result(timeout=120)
+    assert seen["grown"]
+    assert seen["polling"] == 0
+    assert "Found 0 accessibility violations" in seen["faults"], seen["faults"]
+
+
+def test_a_run_is_cancelled_from_its_page_after_a_question(
+    counting: Any, until: Any, settle: Any, look: Any
+) -> None:
+    run = counting(steps=10_000)
+    until(lambda: ((run.dir.read_progress() or {}).get("done") or 0) >= 3)
+
+    def watch(page: Page) -> None:
+        page.get_by_text("Cancel…").click()
+        page.get_by_role("button", name="Yes, cancel this run").click()
+        expect(page.locator(".run-state.cancelled")).to_be_visible(timeout=60_000)
+
+    watching = look(run.get_absolute_url(), watch)
+    while not watching.done():
+        supervisor.reconcile()
+        time.sleep(0.05)
+    watching.result()
+    assert settle(run).state == "cancelled"
