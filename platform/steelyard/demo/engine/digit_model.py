@@ -27,7 +27,9 @@ WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 LABELS = Labels([[str(i), word] for i, word in enumerate(WORDS)], empty=10, enlarge=8)
 NAME, EARLY = "digit-unet", "digit-unet-early"
 STEPS = 260
-EARLY_STEPS = 80
+QUICK_STEPS = 20
+"""For a demo with a limit: digits that nobody can read, in a few seconds."""
+EARLY_SHARE = 0.3
 BATCH = 64
 LEARNING_RATE = 3e-3
 HIDDEN_LABELS = 0.1
@@ -73,9 +75,14 @@ def load_digits() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train_step(
-    unet: UNet2DConditionModel, optimizer: torch.optim.Optimizer, *, seed: int, step: int
+    unet: UNet2DConditionModel,
+    optimizer: torch.optim.Optimizer,
+    *,
+    seed: int,
+    step: int,
+    steps: int,
 ) -> float:
-    """One step; everything random in it comes from (seed, step). Returns the squared error."""
+    """One step of ``steps``; all chance in it comes from (seed, step). The squared error."""
     images, digits = load_digits()
     chance = torch.Generator().manual_seed(stable_int(seed, "digit-step", step))
     rows = torch.randint(len(images), (BATCH,), generator=chance)
@@ -87,7 +94,7 @@ def train_step(
     output = unet(noisy, times, encoder_hidden_states=None, class_labels=classes).sample
     loss = (output - noise).square().mean()
     for group in optimizer.param_groups:
-        group["lr"] = LEARNING_RATE * min(1, (step + 1) / 10) * (1 - step / STEPS)
+        group["lr"] = LEARNING_RATE * min(1, (step + 1) / 10) * (1 - step / steps)
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
@@ -95,13 +102,14 @@ def train_step(
     return float(loss.detach())
 
 
-def teach(rundir: RunDir, stop: Stop, folders: dict[str, Path], *, seed: int) -> bool:
+def teach(rundir: RunDir, stop: Stop, folders: dict[str, Path], *, seed: int, steps: int) -> bool:
     """Leave both models in their folders, or go on from the newest checkpoint toward that.
 
     Models that are there already are kept as they are.
 
     Args:
         folders: NAME and EARLY to where each is to be.
+        steps: in all; EARLY is the model after EARLY_SHARE of them.
 
     Returns:
         False where ``stop`` came first.
@@ -112,14 +120,14 @@ def teach(rundir: RunDir, stop: Stop, folders: dict[str, Path], *, seed: int) ->
     optimizer = torch.optim.AdamW(unet.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     parameters = trainable(unet)
     first, _ = resume(rundir, parameters=parameters, optimizer=optimizer)
-    for step in range(first, STEPS):
+    for step in range(first, steps):
         if stop:
             save_checkpoint(rundir, step=step, parameters=parameters, optimizer=optimizer)
             return False
-        loss = train_step(unet, optimizer, seed=seed, step=step)
+        loss = train_step(unet, optimizer, seed=seed, step=step, steps=steps)
         rundir.metric(step + 1, loss=loss)
-        rundir.progress(step + 1, STEPS, "steps", "Teaching a small model to paint digits")
-        if step + 1 == EARLY_STEPS:
+        rundir.progress(step + 1, steps, "steps", "Teaching a small model to paint digits")
+        if step + 1 == int(EARLY_SHARE * steps):
             _save(unet, folders[EARLY])
         if (step + 1) % CHECKPOINT_EVERY == 0:
             save_checkpoint(rundir, step=step + 1, parameters=parameters, optimizer=optimizer)

@@ -4,6 +4,8 @@ Two models come of one training: ``digit-unet`` and, as it was a third of the wa
 ``digit-unet-early``, whose digits are often hard to read. Half of the pairs set one against the
 other, half are two tries of the better one.
 
+A limit makes all of it quick, the training too: few pairs, of digits that nobody can read.
+
 Pictures are kept as people see them: 16 x 16 pixels, each drawn 8 x 8 large. Training takes them
 back to 16 x 16 exactly (steelyard.inference.pixels).
 """
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from steelyard.demo.engine.digit_model import EARLY, NAME, WORDS, teach
+from steelyard.demo.engine.digit_model import EARLY, NAME, QUICK_STEPS, STEPS, WORDS, teach
 from steelyard.demo.engine.lines import (
     MODELS,
     OUTPUTS,
@@ -65,14 +67,18 @@ def make_digits(rundir: RunDir, stop: Stop) -> None:
     """Teach the model or find it in ``models_dir``; write ``models.jsonl`` and
     ``outputs.jsonl``, with pictures under ``media/``."""
     spec = rundir.spec()
-    folders = {name: Path(spec["models_dir"]) / name for name in (NAME, EARLY)}
-    if not teach(rundir, stop, folders, seed=SEED):
+    limit = spec.get("limit")
+    steps = STEPS if limit is None else QUICK_STEPS
+    # A hurried model has folders of its own, so that no whole demo finds it in place of a good one.
+    ending = "" if limit is None else f"-{steps}"
+    folders = {name: Path(spec["models_dir"]) / f"{name}{ending}" for name in (NAME, EARLY)}
+    if not teach(rundir, stop, folders, seed=SEED, steps=steps):
         return
     known = {line["name"] for line in written(rundir, MODELS)}
     for name, folder in folders.items():
         if name not in known:
             append(rundir, MODELS, _model_line(name, folder))
-    if _paint_all(rundir, stop, folders, prompts(spec.get("limit"))):
+    if _paint_all(rundir, stop, folders, prompts(limit)):
         rundir.finish(status="succeeded", counts=_counts(rundir))
 
 
