@@ -148,10 +148,10 @@ def _paint(
 ) -> Iterator[dict[str, Any]]:
     import torch
 
-    from steelyard.inference.images import load_painter
+    from steelyard.inference.images import Sampling, load_painter
 
-    own = {**sampling, **model.get("sampling", {})}
-    painter = load_painter(model, "cuda" if torch.cuda.is_available() else "cpu")
+    painter: Any = load_painter(model, "cuda" if torch.cuda.is_available() else "cpu")
+    own = Sampling.of(painter.DEFAULT, sampling, model.get("sampling", {}))._asdict()
     for some in _chunks(tasks, PICTURES_AT_A_TIME):
         if stop:
             return
