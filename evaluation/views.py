@@ -24,6 +24,7 @@ _COLUMNS = ("rank_lo", "rank_hi", "model", "rating", "lo", "hi", "win_rate", "vo
 def evaluation_list(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
     rows = Evaluation.objects.filter(project=found).with_progress().with_parts()
+    rows = rows.order_by("-created_at", "-pk")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "evaluation/evaluations.html", {"project": found, "page": page})
 

@@ -1,0 +1,161 @@
+"""The whole road with real engine processes: models answer, people and judges compare, a rate
+stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from annotation.models import Judgment, Pair
+from annotation.services.judging import create_judge
+from annotation.services.labelling import Verdict, annotator_for, next_pair, record_judgment
+from evaluation.services import start_evaluation
+from evaluation.standings import standings, win_rates
+from tests.chat_server import ChatServer
+from tests.factories import make_model, make_project, make_prompt, make_user
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+SAMPLING = {"max_new_tokens": 6, "temperature": 1.0}
+
+
+@pytest.fixture
+def lab() -> tuple[Any, Any]:
+    """A project with three held-out prompts, and its owner."""
+    project = make_project()
+    for number in range(3):
+        make_prompt(project, f"What is {number} + {number}?", held_out=True)
+    return project, make_user(project=project, role="admin")
+
+
+def local(project: Any, name: str, folder: Path) -> Any:
+    return make_model(project, name, family="causal_lm", source=str(folder))
+
+
+def test_two_small_models_judged_by_a_third(
+    lab: tuple[Any, Any], tiny_lm: Path, another_tiny_lm: Path, settle: Callable[..., Any]
+) -> None:
+    project, owner = lab
+    base, new = local(project, "base", tiny_lm), local(project, "new", another_tiny_lm)
+    judge = create_judge(
+        project=project,
+        name="judge",
+        model=base,
+        criteria="Be right.",
+        sampling={"max_new_tokens": 8},
+    )
+    evaluation = start_evaluation(
+        project=project,
+        name="By a judge",
+        baseline=base,
+        candidates=[new],
+        method="judge",
+        judge=judge,
+        sampling=SAMPLING,
+        by=owner,
+    )
+    assert settle(evaluation.generation).state == "succeeded", evaluation.generation.error
+    evaluation.refresh_from_db()
+    assert evaluation.state == "comparing"
+    assert settle(evaluation.judging).state == "succeeded"
+    assert evaluation.comparisons.count() == 3
+    assert not Pair.objects.open().exists()
+    verdicts = Judgment.objects.filter(run=evaluation.judging)
+    assert verdicts.count() == 3
+    (row,) = win_rates(evaluation)
+    assert row.judge == judge
+    assert row.judged == verdicts.decisive().count()
+    assert 0 <= row.rate.lo <= row.rate.rate <= row.rate.hi <= 1
+
+
+def test_two_small_models_compared_by_people(
+    lab: tuple[Any, Any], tiny_lm: Path, another_tiny_lm: Path, settle: Callable[..., Any]
+) -> None:
+    project, owner = lab
+    evaluation = start_evaluation(
+        project=project,
+        name="By people",
+        baseline=local(project, "base", tiny_lm),
+        candidates=[local(project, "new", another_tiny_lm)],
+        method="people",
+        sampling=SAMPLING,
+        by=owner,
+    )
+    assert settle(evaluation.generation).state == "succeeded"
+    annotator = annotator_for(user=make_user(project=project), project=project)
+    sides = {c.pair_id: c.candidate_side for c in evaluation.comparisons.all()}
+    for _ in range(3):
+        lease = next_pair(annotator=annotator)
+        assert lease is not None
+        said = Verdict(uuid=uuid4(), outcome=sides[lease.pair_id])
+        record_judgment(annotator=annotator, pair=lease.pair, verdict=said)
+    assert next_pair(annotator=annotator) is None
+    (row,) = win_rates(evaluation)
+    assert (row.rate.rate, row.rate.wins, row.waiting, row.source) == (1.0, 3, 0, "people")
+    board = standings(project, source="people")
+    assert board.ranked == []
+    assert {model.name for model, _ in board.unrated} == {"base", "new"}
+
+
+def test_models_and_a_judge_behind_endpoints(
+    lab: tuple[Any, Any], settle: Callable[..., Any]
+) -> None:
+    """The better model answers with the sum; the judge knows a sum when it sees one."""
+
+    def reply(body: dict[str, Any], number: int) -> str:
+        asked = body["messages"][-1]["content"]
+        if body["model"] == "judge":
+            good, bad = asked.rindex("the sum is"), asked.rindex("no idea")
+            return f"Verdict: {'A' if good < bad else 'B'} (strength 2)"
+        return "the sum is there" if body["model"] == "good" else f"no idea about {asked}"
+
+    project, owner = lab
+    with ChatServer(reply) as server:
+        base, new, critic = (
+            make_model(
+                project, name, family="endpoint", source=server.url, options={"model": model}
+            )
+            for name, model in (("base", "bad"), ("new", "good"), ("critic", "judge"))
+        )
+        judge = create_judge(project=project, name="judge", model=critic, criteria="Be right.")
+        evaluation = start_evaluation(
+            project=project,
+            name="By HTTP",
+            baseline=base,
+            candidates=[new],
+            method="judge",
+            judge=judge,
+            sampling=SAMPLING,
+            by=owner,
+        )
+        assert settle(evaluation.generation).state == "succeeded"
+        evaluation.refresh_from_db()
+        assert settle(evaluation.judging).state == "succeeded"
+    (row,) = win_rates(evaluation)
+    assert (row.rate.rate, row.rate.wins, row.judged) == (1.0, 3, 3)
+
+
+def test_a_dead_endpoint_fails_the_evaluation_and_says_where(
+    lab: tuple[Any, Any], tiny_lm: Path, settle: Callable[..., Any]
+) -> None:
+    project, owner = lab
+    dead = make_model(
+        project, "dead", family="endpoint", source="http://127.0.0.1:9/v1", options={"model": "x"}
+    )
+    evaluation = start_evaluation(
+        project=project,
+        name="Doomed",
+        baseline=local(project, "base", tiny_lm),
+        candidates=[dead],
+        method="people",
+        sampling=SAMPLING,
+        by=owner,
+    )
+    assert settle(evaluation.generation).state == "failed"
+    evaluation.refresh_from_db()
+    assert evaluation.state == "failed"
+    assert "127.0.0.1:9" in evaluation.error
+    assert not Pair.objects.exists()
