@@ -80,4 +80,4 @@ class PublishForm(RecipeForm):
             Dataset.objects.filter(project=project).values_list("name", flat=True)
         )
         self.fields["dataset_name"].initial = (self.dataset_names or ["preferences"])[0]
-        self.recipe_fields = [self[name] for name in help_texts() if name in self.fields]
+        self.recipe_fields = [self[name] for name in self.fields if name in help_texts()]

@@ -39,14 +39,35 @@ class Verdict:
     duration_ms: int | None = None
 
 
-@transaction.atomic
 def annotator_for(*, user: User, project: Project) -> Annotator:
-    """The person's row in a project, made at their first visit."""
-    annotator, _ = Annotator.objects.get_or_create(
-        project=project,
-        user=user,
-        defaults={"kind": Annotator.Kind.PERSON, "name": user.username},
-    )
+    """The person's row in a project, made at their first visit.
+
+    Raises:
+        UserError: votes were imported under the person's user name; nobody may add to them.
+    """
+    annotator = Annotator.objects.filter(project=project, user=user).first()
+    if annotator is None:
+        annotator = _join(user, project)
+    annotator.project = project
+    return annotator
+
+
+def _join(user: User, project: Project) -> Annotator:
+    """A second request at once finds the row of the first."""
+    try:
+        annotator, _ = Annotator.objects.get_or_create(
+            project=project,
+            user=user,
+            defaults={"kind": Annotator.Kind.PERSON, "name": user.username},
+        )
+    except IntegrityError:
+        raise UserError(
+            f"An annotator of this project is called “{user.username}” already: votes were "
+            "imported or a judge was made under that name. Ask an admin to give you another "
+            "user name.",
+            code="name_taken",
+            status=409,
+        ) from None
     return annotator
 
 
@@ -151,18 +172,14 @@ def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tu
             annotator has judged the pair already, or others have completed it meanwhile.
     """
     outcome, strength = checked(verdict, annotator.project)
-    if known := _replayed(annotator, pair, verdict, outcome):
-        return known, False
     try:
         with transaction.atomic():
             return _store(annotator, pair, verdict, outcome, strength)
     except IntegrityError:
-        # a second copy of the same request was quicker
+        # a second copy of the same request, or another with its UUID, was quicker
         if known := _replayed(annotator, pair, verdict, outcome):
             return known, False
-        raise UserError(
-            "You have judged this pair already.", code="already_judged", status=409
-        ) from None
+        raise _already_judged() from None
 
 
 def checked(verdict: Verdict, project: Project) -> tuple[str, int]:
@@ -232,14 +249,12 @@ def _store(
     The pair's row is locked first, so that counting and the check against its overlap are one.
     """
     locked = Pair.objects.select_for_update().get(pk=pair.pk, project=annotator.project_id)
-    # a second copy of the same request may have been quicker to the lock
     if known := _replayed(annotator, pair, verdict, outcome):
         return known, False
-    if Judgment.objects.current().filter(pair=locked, annotator=annotator).exists():
-        raise UserError("You have judged this pair already.", code="already_judged", status=409)
     lease = Assignment.objects.filter(pair=locked, annotator=annotator).first()
     if lease is None:
-        raise _no_lease()
+        judged = Judgment.objects.current().filter(pair=locked, annotator=annotator).exists()
+        raise _already_judged() if judged else _no_lease()
     if outcome != Outcome.SKIP:
         _count(locked, lease, annotator)
     judgment = Judgment.objects.create(
@@ -258,6 +273,10 @@ def _store(
     )
     lease.delete()
     return judgment, True
+
+
+def _already_judged() -> UserError:
+    return UserError("You have judged this pair already.", code="already_judged", status=409)
 
 
 def _no_lease() -> UserError:

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.cache import never_cache
 
 from annotation import sides
@@ -28,7 +29,7 @@ def label(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user, project, ANY_ROLE)
     annotator = annotator_for(user=user, project=found)
     context = _card(annotator, progress_of(annotator))
-    context["is_staff"] = role_in(user, found) in STAFF
+    context["is_staff"] = SimpleLazyObject(lambda: role_in(user, found) in STAFF)
     return render(request, "annotation/label.html", context)
 
 
@@ -51,7 +52,8 @@ def label_submit(request: HttpRequest, project: str) -> HttpResponse:
         messages.add_message(request, level, problem or "Saved.")
         return redirect("annotation:label", project)
     context = _card(annotator, _progress(annotator, request, became), form=form, became=became)
-    context |= {"problem": problem, "is_staff": role_in(user, annotator.project) in STAFF}
+    context["problem"] = problem
+    context["is_staff"] = SimpleLazyObject(lambda: role_in(user, annotator.project) in STAFF)
     part = "#card" if request.htmx else ""  # type: ignore[attr-defined]
     status = {"saved": 200, "refused": 422, "passed": 409}[became]
     response = render(request, f"annotation/label.html{part}", context, status=status)

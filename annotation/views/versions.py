@@ -16,9 +16,9 @@ from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project
 
 PASSED_OVER = {
-    "unlabelled": "pairs without a vote that counts",
-    "held_out": "pairs on held-out prompts",
-    "other_category": "pairs of other categories",
+    "unlabelled": "without a vote that counts",
+    "held_out": "on held-out prompts",
+    "other_category": "of other categories",
 }
 
 

@@ -15,7 +15,13 @@ from django.utils import timezone
 
 from annotation import sides
 from annotation.models import Annotator, Assignment, Judgment, Pair
-from annotation.services.labelling import Verdict, next_pair, progress_of, record_judgment
+from annotation.services.labelling import (
+    Verdict,
+    annotator_for,
+    next_pair,
+    progress_of,
+    record_judgment,
+)
 from steelyard.lib.errors import UserError
 from tests import factories
 
@@ -242,3 +248,18 @@ def test_a_verdict_that_contradicts_itself_is_refused(
     with pytest.raises(UserError) as refused:
         record_judgment(annotator=annotator, pair=pair, verdict=Verdict(uuid=uuid4(), **said))
     assert refused.value.field == field
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_persons_first_two_requests_at_once_make_one_annotator() -> None:
+    project = factories.make_project()
+    user = factories.make_user(project=project)
+    made = at_once(*[lambda: annotator_for(user=user, project=project)] * 4)
+    assert len({annotator.pk for annotator in made}) == 1
+
+
+def test_nobody_adds_to_votes_imported_under_their_name(project: Any) -> None:
+    factories.make_annotator(project, "ann")
+    user = factories.make_user("ann", project=project)
+    with pytest.raises(UserError, match="imported"):
+        annotator_for(user=user, project=project)
