@@ -17,6 +17,7 @@ from annotation.serializers.judges import (
 )
 from annotation.serializers.names import model_named
 from annotation.services.judging import create_judge, pairs_for, start_judging
+from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.runs.serializers import RunSerializer
 
@@ -28,7 +29,7 @@ class AnnotatorList(ListAPIView):
     queryset = Annotator.objects.none()
 
     def get_queryset(self) -> QuerySet[Annotator]:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         return Annotator.objects.filter(project=project).select_related("model")
 
 
@@ -37,12 +38,12 @@ class JudgeList(APIView):
 
     @extend_schema(responses=JudgeReportSerializer(many=True))
     def get(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         return Response(JudgeReportSerializer(judge_reports(found), many=True).data)
 
     @extend_schema(request=JudgeRequest, responses={201: AnnotatorSerializer})
     def post(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = JudgeRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = body.validated_data
@@ -64,9 +65,9 @@ class JudgeRuns(APIView):
         """Start a run in which the judge compares pairs, each in both orders. Its verdicts come in
         as judgments while it goes on."""
         rows = Annotator.objects.filter(kind=Annotator.Kind.JUDGE)
-        judge = get_visible(rows, request.user, pk=pk, project__slug=project)
+        judge = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         body = JudgeRunRequest(data=request.data)
         body.is_valid(raise_exception=True)
         pairs = pairs_for(judge=judge, **body.validated_data)
-        run = start_judging(judge=judge, pairs=pairs, by=request.user)
+        run = start_judging(judge=judge, pairs=pairs, by=user_of(request))
         return Response(RunSerializer(run).data, status=201)

@@ -28,6 +28,7 @@ from annotation.services.labelling import (
     progress_of,
     record_judgment,
 )
+from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ANY_ROLE, get_project
@@ -43,8 +44,8 @@ class Next(APIView):
         204 where nothing is left for you. Hand the verdict in with `POST judgments` before
         `expires_at`; later it is still taken if nobody else has completed the pair.
         """
-        found = get_project(request.user, project, ANY_ROLE)
-        lease = next_pair(annotator=annotator_for(user=request.user, project=found))
+        found = get_project(user_of(request), project, ANY_ROLE)
+        lease = next_pair(annotator=annotator_for(user=user_of(request), project=found))
         return Response(LeaseSerializer(lease).data) if lease else Response(status=204)
 
 
@@ -53,8 +54,8 @@ class Progress(APIView):
 
     @extend_schema(responses=ProgressSerializer)
     def get(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project, ANY_ROLE)
-        return Response(progress_of(annotator_for(user=request.user, project=found)))
+        found = get_project(user_of(request), project, ANY_ROLE)
+        return Response(progress_of(annotator_for(user=user_of(request), project=found)))
 
 
 class JudgmentList(ListAPIView):
@@ -64,7 +65,7 @@ class JudgmentList(ListAPIView):
     queryset = Judgment.objects.none()
 
     def get_queryset(self) -> JudgmentQuerySet:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         query = JudgmentQuery(data=self.request.query_params)
         query.is_valid(raise_exception=True)
         rows = Judgment.objects.filter(project=project)
@@ -83,12 +84,12 @@ class JudgmentList(ListAPIView):
         201 where it is new, 200 where the same UUID had brought it before, 409 where it is no
         longer wanted: the pair is judged already, was never yours, or others completed it.
         """
-        found = get_project(request.user, project, ANY_ROLE)
+        found = get_project(user_of(request), project, ANY_ROLE)
         body = JudgmentRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = dict(body.validated_data)
         judgment, created = record_judgment(
-            annotator=annotator_for(user=request.user, project=found),
+            annotator=annotator_for(user=user_of(request), project=found),
             pair=_pair(found, said.pop("pair")),
             verdict=Verdict(**said),
         )

@@ -30,6 +30,7 @@ from annotation.serializers.material import (
 from annotation.serializers.names import model_named
 from annotation.services.files import MAX_BYTES, import_file
 from annotation.services.material import create_output, create_pair, create_prompt
+from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
 
 
@@ -40,7 +41,7 @@ class PromptList(ListAPIView):
     queryset = Prompt.objects.none()
 
     def get_queryset(self) -> PromptQuerySet:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         query = PromptQuery(data=self.request.query_params)
         query.is_valid(raise_exception=True)
         said = {key: value for key, value in query.validated_data.items() if value is not None}
@@ -53,7 +54,7 @@ class PromptList(ListAPIView):
     @extend_schema(request=PromptRequest, responses={200: PromptSerializer, 201: PromptSerializer})
     def post(self, request: Request, project: str) -> Response:
         """Add a prompt: 201 where it is new, 200 where it was there, known by its messages."""
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = PromptRequest(data=request.data)
         body.is_valid(raise_exception=True)
         prompt, created = create_prompt(project=found, **body.validated_data)
@@ -67,7 +68,7 @@ class OutputList(ListAPIView):
     queryset = Output.objects.none()
 
     def get_queryset(self) -> QuerySet[Output]:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         query = OutputQuery(data=self.request.query_params)
         query.is_valid(raise_exception=True)
         said = dict(query.validated_data)
@@ -82,13 +83,13 @@ class OutputList(ListAPIView):
     @extend_schema(request=OutputRequest, responses={200: OutputSerializer, 201: OutputSerializer})
     def post(self, request: Request, project: str) -> Response:
         """Add an answer to a prompt: 201 where it is new, 200 where it was there."""
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = OutputRequest(data=request.data)
         body.is_valid(raise_exception=True)
         rows = Prompt.objects.filter(project=found).select_related("project")
-        prompt = get_visible(rows, request.user, pk=body.validated_data["prompt"])
+        prompt = get_visible(rows, user_of(request), pk=body.validated_data["prompt"])
         output, created = create_output(
-            prompt=prompt, answer=answer_of(body.validated_data), by=request.user
+            prompt=prompt, answer=answer_of(body.validated_data), by=user_of(request)
         )
         return Response(OutputSerializer(output).data, status=201 if created else 200)
 
@@ -100,7 +101,7 @@ class PairList(ListAPIView):
     queryset = Pair.objects.none()
 
     def get_queryset(self) -> PairQuerySet:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         query = PairQuery(data=self.request.query_params)
         query.is_valid(raise_exception=True)
         said = query.validated_data
@@ -123,12 +124,12 @@ class PairList(ListAPIView):
         201 where the pair is new, 200 where it was there. For images and videos upload the files
         with `POST assets` first.
         """
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = PairRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = dict(body.validated_data)
         answers = answer_of(said.pop("first")), answer_of(said.pop("second"))
-        pair, created = create_pair(project=found, answers=answers, by=request.user, **said)
+        pair, created = create_pair(project=found, answers=answers, by=user_of(request), **said)
         pair = Pair.objects.with_content().get(pk=pair.pk)
         return Response(PairSerializer(pair).data, status=201 if created else 200)
 
@@ -145,10 +146,10 @@ class Import(APIView):
 
         A wrong line is named with what would be right, and nothing is stored.
         """
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = ImportRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = body.validated_data
         data = said["file"].read(MAX_BYTES + 1) if "file" in said else said["text"].encode()
-        done = import_file(project=found, kind=said["kind"], data=data, by=request.user)
+        done = import_file(project=found, kind=said["kind"], data=data, by=user_of(request))
         return Response(ImportedSerializer(done).data)

@@ -8,6 +8,7 @@ from rest_framework.views import APIView
 from annotation.recipe import Recipe
 from annotation.serializers.versions import PreviewSerializer, PublishRequest, RecipeSerializer
 from annotation.services.versions import preview, publish_version
+from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project
 from steelyard.registry.serializers import DatasetVersionSerializer
 
@@ -17,7 +18,7 @@ class Preview(APIView):
 
     @extend_schema(parameters=[RecipeSerializer], responses=PreviewSerializer)
     def get(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         query = RecipeSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         seen = preview(project=found, recipe=Recipe.from_dict(query.validated_data))
@@ -37,7 +38,7 @@ class Publish(APIView):
     @extend_schema(request=PublishRequest, responses={201: DatasetVersionSerializer})
     def post(self, request: Request, project: str) -> Response:
         """409 where the same votes and recipe have made a version already."""
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = PublishRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = body.validated_data
@@ -46,6 +47,6 @@ class Publish(APIView):
             dataset_name=said["dataset"],
             recipe=Recipe.from_dict(said["recipe"]),
             note=said["note"],
-            by=request.user,
+            by=user_of(request),
         )
         return Response(DatasetVersionSerializer(version).data, status=201)

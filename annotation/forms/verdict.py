@@ -87,7 +87,8 @@ def measured(text: str) -> dict[str, Any]:
     if values.get("device") in {"touch", "pointer"}:
         seen["device"] = values["device"]
     for side in ("a", "b"):
-        part = values.get(side) if isinstance(values.get(side), dict) else {}
+        given = values.get(side)
+        part = given if isinstance(given, dict) else {}
         limits = {"ms": _DAY_MS, "watched": 1}
         if known := {k: part[k] for k, top in limits.items() if _within(part.get(k), top)}:
             seen[side] = known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import fsum
@@ -149,7 +149,7 @@ def _select(project: Project, recipe: Recipe) -> _Selection:
     return selection
 
 
-def _pairs(project: Project) -> Iterator[dict[str, Any]]:
+def _pairs(project: Project) -> Iterator[Any]:
     """Every pair's identity, ordered by key."""
     same_file = Q(output_a__asset=F("output_b__asset")) | Q(
         output_a__asset=None, output_b__asset=None
@@ -345,6 +345,6 @@ def _aspects(judgments: list[Judgment]) -> dict[str, float]:
     return {name: _mean(values) for name, values in sorted(strengths.items())}
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: Sequence[float]) -> float:
     """Rounded, so that the last bit of a sum never decides a digest."""
     return round(fsum(values) / len(values), 6)
