@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
+from playwright.sync_api import Browser, sync_playwright
 
 from tests import factories
 from tests.tiny_models import make_tiny_lm
+
+# The browser's loop runs in this thread, where Django would otherwise refuse to touch a database.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +74,23 @@ def as_user() -> Callable[[Any], Client]:
         return client
 
     return sign_in
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Where Debian's Chromium is; a journey without one fails, for nobody would notice a skip."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "The journeys need Debian's Chromium: apt-get install chromium"
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium(chromium_path: str) -> Iterator[Browser]:
+    """One browser for all tests of a session: a thread can have only one driver."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

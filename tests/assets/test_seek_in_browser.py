@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from steelyard.assets.services import store_upload
 from tests.assets.media import video
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 JUMP = """
 async (place) => {
     const video = document.createElement("video");
@@ -36,7 +34,11 @@ async (place) => {
 @pytest.mark.journey
 @pytest.mark.django_db(transaction=True)
 def test_it_jumps(
-    live_server: Any, as_user: Callable[[Any], Client], project: Any, member: Any
+    live_server: Any,
+    chromium: Browser,
+    as_user: Callable[[Any], Client],
+    project: Any,
+    member: Any,
 ) -> None:
     files = [("mp4", "libx264"), ("webm", "libvpx-vp9")]
     assets = [
@@ -44,17 +46,12 @@ def test_it_jumps(
         for form, codec in files
     ]
     session = as_user(member).cookies["sessionid"].value
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "This test needs Debian's Chromium: apt-get install chromium"
 
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
-        context = browser.new_context(base_url=live_server.url)
+    with chromium.new_context(base_url=live_server.url) as context:
         context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
         page = context.new_page()
         page.goto("/static/css/app.css")
         found = [page.evaluate(JUMP, asset.url) for asset in assets]
-        browser.close()
 
     for time, duration, width, height in found:
         assert time == pytest.approx(6, abs=0.1)

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from steelyard.servers.paths import ROOT, socket_dir
 from steelyard.servers.postgres import Postgres
@@ -25,15 +25,6 @@ from steelyard.servers.valkey import Valkey
 
 PASSWORD = "weigh both sides"
 START_SECONDS = 180
-BROWSER_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @dataclass(frozen=True)
@@ -87,24 +78,14 @@ def site() -> Iterator[Site]:
         shutil.rmtree(socket_dir(data), ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "The journeys need Debian's Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def sign_in(site: Site, browser: Browser) -> Iterator[Callable[[str], Page]]:
+def sign_in(site: Site, chromium: Browser) -> Iterator[Callable[[str], Page]]:
     """A page of somebody signed in, in a browser of their own; a script error fails the test."""
     contexts: list[Any] = []
     errors: list[str] = []
 
     def enter(name: str) -> Page:
-        context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
+        context = chromium.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
         contexts.append(context)
         context.set_default_timeout(20_000)
         page = context.new_page()

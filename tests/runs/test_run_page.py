@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,25 +14,23 @@ from django.test import Client
 from playwright.sync_api import Page, expect, sync_playwright
 
 from steelyard.runs import supervisor
+from tests.conftest import CHROMIUM_FLAGS
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 
 
 @pytest.fixture
-def look(live_server: Any, owner: Any) -> Iterator[Callable[..., Future[Any]]]:
+def look(live_server: Any, chromium_path: str, owner: Any) -> Iterator[Callable[..., Future[Any]]]:
     """Look at a page as the owner, in a thread of its own: this one drives the run meanwhile."""
     client = Client()
     client.force_login(owner)
     name = django_settings.SESSION_COOKIE_NAME
     cookie = {"name": name, "value": client.cookies[name].value, "url": live_server.url}
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "These tests need Debian's Chromium: apt-get install chromium"
 
     def visit(path: str, watch: Callable[[Page], Any]) -> Any:
         errors: list[str] = []
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
             context = browser.new_context(base_url=live_server.url)
             context.add_cookies([cookie])  # type: ignore[list-item]
             context.on("weberror", lambda error: errors.append(str(error.error)))
