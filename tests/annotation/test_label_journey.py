@@ -76,6 +76,7 @@ def test_it_works_by_keyboard_alone(browse: Any, project: Any, member: Any) -> N
     for _ in range(3):
         factories.make_pair(project)
     page = open_page(browse, member, project)
+    page.wait_for_load_state("networkidle")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
 
