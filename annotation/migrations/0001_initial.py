@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
                 ('origin', models.CharField(choices=[('import', 'Imported'), ('evaluation', 'Evaluation')], default='import', max_length=12)),
                 ('priority', models.SmallIntegerField(default=0, help_text='Higher is labelled first.')),
                 ('wanted', models.PositiveSmallIntegerField(default=1, help_text="How many people's judgments it is to get.")),
-                ('judged', models.PositiveSmallIntegerField(default=0, help_text="How many people's current judgments it has, skips included.")),
+                ('judged', models.PositiveSmallIntegerField(default=0, help_text='How many people have judged it; a skip leaves it to others.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('output_a', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.output')),
                 ('output_b', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.output')),
