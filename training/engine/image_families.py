@@ -7,6 +7,7 @@ loaded. A new family is a class here and a row in FAMILIES.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -49,7 +50,7 @@ def open_family(spec: dict[str, Any], device: torch.device) -> Family:
     Raises:
         UserError: ``cannot_train``: no family of that name is trained here; and what loading says.
     """
-    family = spec.get("family")
+    family = spec["family"]
     if family not in FAMILIES:
         raise UserError(
             f"The base model {spec.get('name', '')} is of family {family}. Diffusion-DPO trains: "
@@ -137,4 +138,7 @@ class StableDiffusionFamily:
         return made.sample.float()
 
 
-FAMILIES = {"class_unet": ClassUnetFamily, "stable_diffusion": StableDiffusionFamily}
+FAMILIES: dict[str, Callable[[str, torch.device], Family]] = {
+    "class_unet": ClassUnetFamily,
+    "stable_diffusion": StableDiffusionFamily,
+}

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffusers import DDPMScheduler, SchedulerMixin, UNet2DConditionModel
+from diffusers import DDPMScheduler, UNet2DConditionModel
 
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.lib.errors import UserError
@@ -91,8 +91,10 @@ class Labels:
 class ClassUnet:
     """What the folder holds, loaded."""
 
-    unet: UNet2DConditionModel
-    scheduler: DDPMScheduler
+    unet: Any
+    """UNet2DConditionModel; the library's own types say nothing to a type checker."""
+    scheduler: Any
+    """DDPMScheduler."""
     labels: Labels
 
     @property
@@ -139,9 +141,7 @@ def load_class_unet(source: str) -> ClassUnet:
     return ClassUnet(unet.eval(), scheduler, labels)
 
 
-def save_class_unet(
-    folder: Path, *, unet: UNet2DConditionModel, scheduler: SchedulerMixin, labels: Labels
-) -> None:
+def save_class_unet(folder: Path, *, unet: Any, scheduler: Any, labels: Labels) -> None:
     """Write the folder whole or not at all; an older one there is kept."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
@@ -24,9 +24,7 @@ from steelyard.lib.errors import UserError
 WEIGHTS = "pytorch_lora_weights.safetensors"
 
 
-def add_adapter(
-    unet: UNet2DConditionModel, *, rank: int, alpha: int, targets: Sequence[str]
-) -> None:
+def add_adapter(unet: Any, *, rank: int, alpha: int, targets: Sequence[str]) -> None:
     """Freeze the UNet and put a new adapter on it that changes nothing yet, in float32.
 
     Draws the adapter's start from torch's generator: seed it before.
@@ -53,7 +51,7 @@ def add_adapter(
             parameter.data = parameter.data.float()
 
 
-def save_adapter(unet: UNet2DConditionModel, folder: Path) -> Path:
+def save_adapter(unet: Any, folder: Path) -> Path:
     """Write the adapter made by :func:`add_adapter`; the path of its weights file.
 
     Equal adapters make equal bytes: metadata of more than one entry is written in any order, so
@@ -71,7 +69,7 @@ def save_adapter(unet: UNet2DConditionModel, folder: Path) -> Path:
     return folder / WEIGHTS
 
 
-def merge_adapters(unet: UNet2DConditionModel, folders: Sequence[str]) -> None:
+def merge_adapters(unet: Any, folders: Sequence[str]) -> None:
     """Add adapters to the weights for good, the oldest first; what is left is a plain UNet.
 
     Raises:
@@ -100,7 +98,7 @@ def merge_adapters(unet: UNet2DConditionModel, folders: Sequence[str]) -> None:
         unet.unload_lora()
 
 
-def _check_fits(unet: UNet2DConditionModel, path: Path) -> None:
+def _check_fits(unet: Any, path: Path) -> None:
     """diffusers only warns where an adapter's layer has no counterpart."""
     layers = {f"unet.{name}" for name, _ in unet.named_modules()}
     with safe_open(path, framework="pt") as weights:

@@ -9,11 +9,11 @@ being filled up, because a sum's last bits depend on the shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler
 from PIL import Image
 
 from steelyard.inference.class_unet import ClassUnet, load_class_unet
@@ -64,8 +64,11 @@ def load_painter(spec: dict[str, Any], device: str = "cpu") -> Painter:
     Raises:
         UserError: ``cannot_paint``: its family makes no pictures; and what loading raises.
     """
-    loaders = {"class_unet": ClassUnetPainter, "stable_diffusion": StableDiffusionPainter}
-    family = spec.get("family")
+    loaders: dict[str, Callable[[dict[str, Any], str], Painter]] = {
+        "class_unet": ClassUnetPainter,
+        "stable_diffusion": StableDiffusionPainter,
+    }
+    family = spec["family"]
     if family not in loaders:
         raise UserError(
             f"The model {spec.get('name', '')} is of family {family}, which paints nothing. "
@@ -149,7 +152,7 @@ class StableDiffusionPainter:
     def __init__(self, spec: dict[str, Any], device: str = "cpu") -> None:
         dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
         self.sampling = spec.get("sampling") or {}
-        self.pipeline: StableDiffusionPipeline = load_pipeline(spec["source"], dtype=dtype)
+        self.pipeline = load_pipeline(spec["source"], dtype=dtype)
         merge_adapters(self.pipeline.unet, spec.get("adapters", ()))
         self.pipeline.to(device).set_progress_bar_config(disable=True)
 

@@ -47,8 +47,8 @@ def fit_square(image: Image.Image, size: int, channels: int) -> Image.Image:
     if short > size and short % size == 0:
         image = image.reduce(short // size)
     elif short != size:
-        scaled = (max(size, round(side * size / short)) for side in image.size)
-        image = image.resize(tuple(scaled), Image.Resampling.BICUBIC)
+        width, height = (max(size, round(side * size / short)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (image.width - size) // 2, (image.height - size) // 2
     return image.crop((left, top, left + size, top + size))
 

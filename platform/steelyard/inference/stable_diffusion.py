@@ -53,7 +53,7 @@ def latent_size(source: str) -> int:
     return int(size if isinstance(size, int) else size[0])
 
 
-def load_unet(source: str, *, dtype: torch.dtype) -> tuple[UNet2DConditionModel, DDPMScheduler]:
+def load_unet(source: str, *, dtype: torch.dtype) -> tuple[Any, Any]:
     """The denoiser in eval mode, and the noise schedule that it was trained with.
 
     Raises:

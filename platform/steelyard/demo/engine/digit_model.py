@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ HIDDEN_LABELS = 0.1
 CHECKPOINT_EVERY = 20
 
 
-def make_scheduler() -> DDIMScheduler:
+def make_scheduler() -> Any:
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_schedule="linear",
@@ -45,7 +46,7 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
-def make_unet(seed: int) -> UNet2DConditionModel:
+def make_unet(seed: int) -> Any:
     torch.manual_seed(stable_int(seed, "digit-unet"))
     return UNet2DConditionModel(
         sample_size=SIZE,
@@ -75,7 +76,7 @@ def load_digits() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train_step(
-    unet: UNet2DConditionModel,
+    unet: Any,
     optimizer: torch.optim.Optimizer,
     *,
     seed: int,
@@ -135,5 +136,5 @@ def teach(rundir: RunDir, stop: Stop, folders: dict[str, Path], *, seed: int, st
     return True
 
 
-def _save(unet: UNet2DConditionModel, folder: Path) -> None:
+def _save(unet: Any, folder: Path) -> None:
     save_class_unet(folder, unet=unet, scheduler=make_scheduler(), labels=LABELS)
