@@ -18,9 +18,8 @@ def wait_for_pairs(page: Page, project: str, wanted: int) -> None:
     """Until the demo that builds itself in the background has that many to label."""
 
     def enough() -> bool:
-        page.goto(f"/p/{project}/label/")
-        left = page.locator("#card").get_attribute("data-left") or "0"
-        return int(left) >= wanted
+        said = page.request.get(f"/api/v1/projects/{project}/progress")
+        return said.ok and said.json()["left"] >= wanted
 
     eventually(enough, BUILD_SECONDS, f"{wanted} pairs in {project}")
 
