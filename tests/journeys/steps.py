@@ -100,8 +100,12 @@ def wait_for_run(page: Page, url: str) -> None:
     expect(page.locator("#state")).to_contain_text("Succeeded")
 
 
-def evaluate(page: Page, project: str, name: str, *, new: str, base: str, **fields: str) -> str:
-    """Start an evaluation by people and return its address once its comparisons are there."""
+def evaluate(page: Page, project: str, name: str, *, new: str, base: str, **fields: str) -> int:
+    """Start an evaluation by people; its page is open once its comparisons are there.
+
+    Returns:
+        how many of them are in the labelling queue.
+    """
     page.goto(f"/p/{project}/evaluations/new/")
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("checkbox", name=new, exact=True).check()
@@ -111,6 +115,8 @@ def evaluate(page: Page, project: str, name: str, *, new: str, base: str, **fiel
         page.locator(f'[name="{field}"]').fill(value)
     page.get_by_role("button", name="Start the evaluation").click()
     page.wait_for_url(re.compile(r"/evaluations/\d+/"))
-    standing = page.locator("#standing")
-    expect(standing).to_contain_text("comparisons", timeout=RUN_SECONDS * 1000)
-    return page.url
+    queue = page.get_by_text("first in the labelling queue")
+    expect(queue).to_be_visible(timeout=RUN_SECONDS * 1000)
+    found = re.search(r"(\d+) of them first", queue.inner_text())
+    assert found, queue.inner_text()
+    return int(found[1])

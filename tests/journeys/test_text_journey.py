@@ -32,8 +32,8 @@ def test_text_from_a_labelled_pair_to_a_leaderboard_row(
     version = freeze_and_download(researcher)
     run = train_through_a_kill(site, researcher)
     every_number_leads_back(researcher, run, version)
-    evaluation = evaluate_blind(researcher, annotator)
-    read_the_leaderboard(researcher, evaluation)
+    evaluate_blind(researcher, annotator)
+    read_the_leaderboard(researcher)
 
 
 def label_with_reasons(page: Page) -> None:
@@ -119,8 +119,8 @@ def every_number_leads_back(page: Page, run: str, version: str) -> None:
     expect(page.locator("main")).to_contain_text("annotator")
 
 
-def evaluate_blind(researcher: Page, annotator: Page) -> str:
-    url = steps.evaluate(
+def evaluate_blind(researcher: Page, annotator: Page) -> None:
+    waiting = steps.evaluate(
         researcher,
         PROJECT,
         "shorter or not",
@@ -129,20 +129,18 @@ def evaluate_blind(researcher: Page, annotator: Page) -> str:
         limit="6",
         max_new_tokens="24",
     )
-    researcher.goto(url)
-    waiting = re.search(r"(\d+) waits? for votes", researcher.locator("#standing").inner_text())
-    assert waiting, researcher.locator("#standing").inner_text()
     annotator.goto(f"/p/{PROJECT}/label/")
     for name in ("shorter", BASE):
         assert name not in annotator.content(), "a model's name reached the annotator"
-    steps.label(annotator, PROJECT, shorter, int(waiting[1]))
-    return url
+    steps.label(annotator, PROJECT, shorter, waiting)
+    researcher.reload()
+    expect(researcher.locator(".win-rate")).to_contain_text("shorter")
+    expect(researcher.locator(".win-rate")).to_contain_text(re.compile(r"\d+\.\d %|no interval"))
 
 
-def read_the_leaderboard(page: Page, evaluation: str) -> None:
-    page.goto(evaluation)
-    expect(page.locator(".win-rate")).to_contain_text("shorter")
-    expect(page.locator(".win-rate")).to_contain_text(re.compile(r"\d+\.\d %|no interval"))
+def read_the_leaderboard(page: Page) -> None:
     page.goto(f"/p/{PROJECT}/leaderboard/")
     expect(page.locator("main")).to_contain_text("shorter")
     expect(page.locator("main")).to_contain_text(BASE)
+    page.locator(f'main a[href*="/p/{PROJECT}/judgments/"]').first.click()
+    expect(page.locator("tbody tr").first).to_contain_text("annotator")
