@@ -35,7 +35,7 @@ from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import RunDir
 
 SEED = 0
-SAMPLING = {"steps": 12, "guidance": 3.0}
+SAMPLING = {"steps": 12, "guidance": 2.0}
 ASK = [
     "A handwritten {}.",
     "The digit {}, written by hand.",
