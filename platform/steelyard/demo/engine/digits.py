@@ -58,7 +58,8 @@ class Ask(NamedTuple):
         """Which model paints each side, and with which seed."""
         seeds = [stable_int(SEED, "paint", self.text, side) % 2**31 for side in "ab"]
         models = [NAME, NAME]
-        if self.number % 2:
+        # Half of the prompts, and over two forms every digit.
+        if (self.number + self.number // len(WORDS)) % 2:
             models[stable_int(SEED, "early", self.text) % 2] = EARLY
         return list(zip(models, seeds, strict=True))
 
