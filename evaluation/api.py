@@ -19,6 +19,7 @@ from evaluation.serializers import (
 )
 from evaluation.services import start_evaluation
 from evaluation.standings import SOURCES, standings, win_rates
+from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
 
@@ -30,7 +31,7 @@ class EvaluationList(ListAPIView):
     queryset = Evaluation.objects.none()
 
     def get_queryset(self) -> EvaluationQuerySet:
-        project = get_project(self.request.user, self.kwargs["project"])
+        project = get_project(user_of(self.request), self.kwargs["project"])
         return (
             Evaluation.objects.filter(project=project)
             .select_related("baseline", "judge")
@@ -39,14 +40,14 @@ class EvaluationList(ListAPIView):
 
     @extend_schema(request=EvaluationRequest, responses={201: EvaluationSerializer})
     def post(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         body = EvaluationRequest(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
         data["baseline"] = models_named(found, [data["baseline"]], field="baseline")[0]
         data["candidates"] = models_named(found, data["candidates"], field="candidates")
         data["judge"] = _judge_named(found, data.get("judge", ""))
-        evaluation = start_evaluation(project=found, by=request.user, **data)
+        evaluation = start_evaluation(project=found, by=user_of(request), **data)
         return Response(EvaluationSerializer(evaluation).data, status=201)
 
 
@@ -56,7 +57,7 @@ class EvaluationDetail(APIView):
     @extend_schema(responses=EvaluationDetailSerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
         rows = Evaluation.objects.select_related("baseline", "judge")
-        evaluation = get_visible(rows, request.user, pk=pk, project__slug=project)
+        evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         evaluation.win_rates = win_rates(evaluation)  # type: ignore[attr-defined]
         return Response(EvaluationDetailSerializer(evaluation).data)
 
@@ -73,7 +74,7 @@ class Leaderboard(APIView):
         responses=LeaderboardSerializer,
     )
     def get(self, request: Request, project: str) -> Response:
-        found = get_project(request.user, project)
+        found = get_project(user_of(request), project)
         by = request.query_params.get(
             "by", "judges" if request.query_params.get("judge") else "people"
         )
@@ -89,8 +90,12 @@ class Leaderboard(APIView):
             "votes": board.votes,
             "prompts": board.prompts,
             "annotators": board.annotators,
-            "standings": board.ranked,
-            "unrated": [{"model": m.name, "reason": reason} for m, reason in board.unrated],
+            "standings": [
+                {"group": number, "model": standing.model, "row": standing.row}
+                for number, group in enumerate(board.groups, 1)
+                for standing in group
+            ],
+            "unrated": board.unrated,
         }
         return Response(LeaderboardSerializer(body).data)
 

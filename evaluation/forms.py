@@ -95,7 +95,7 @@ class LeaderboardFilter(forms.Form):
     category = forms.ChoiceField(required=False)
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="filter-%s", **kwargs)
+        super().__init__(*args, **{"auto_id": "filter-%s", **kwargs})
         voted = Exists(Judgment.objects.decisive().filter(annotator=OuterRef("pk")))
         asked = Exists(Pair.objects.filter(prompt=OuterRef("pk")))
         prompts = Prompt.objects.filter(asked, project=project)

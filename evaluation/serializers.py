@@ -33,7 +33,7 @@ class WinRateSerializer(serializers.Serializer):
     """One candidate against the baseline by people or by judges."""
 
     candidate = serializers.CharField(source="candidate.name")
-    source = serializers.CharField(help_text="people or judges")
+    source = serializers.CharField(help_text="people or judges")  # type: ignore[assignment]
     judge = serializers.CharField(source="judge.name", default=None, allow_null=True)
     win_rate = serializers.FloatField(
         source="rate.rate", help_text="0 to 1, ties as half, every prompt alike"
@@ -58,7 +58,7 @@ class WinRateSerializer(serializers.Serializer):
 
 class EvaluationSerializer(serializers.ModelSerializer):
     baseline = serializers.CharField(source="baseline.name")
-    candidates = serializers.SlugRelatedField("name", many=True, read_only=True)
+    candidates: serializers.Field = serializers.SlugRelatedField("name", many=True, read_only=True)
     judge = serializers.CharField(source="judge.name", allow_null=True, default=None)
     generation = serializers.IntegerField(source="generation_id", allow_null=True)
     judging = serializers.IntegerField(source="judging_id", allow_null=True)
@@ -95,6 +95,9 @@ class EvaluationDetailSerializer(EvaluationSerializer):
 class StandingSerializer(serializers.Serializer):
     """One row of a leaderboard."""
 
+    group = serializers.IntegerField(
+        help_text="Ratings and ranks of two groups cannot be compared; 1 is the largest."
+    )
     model = serializers.CharField(source="model.name")
     rank_lo = serializers.IntegerField(source="row.rank_lo")
     rank_hi = serializers.IntegerField(source="row.rank_hi")
@@ -106,8 +109,12 @@ class StandingSerializer(serializers.Serializer):
 
 
 class UnratedSerializer(serializers.Serializer):
-    model = serializers.CharField()
-    reason = serializers.CharField()
+    """A model for which no finite rating exists."""
+
+    model = serializers.CharField(source="model.name")
+    reason = serializers.CharField(source="row.reason")
+    win_rate = serializers.FloatField(source="row.win_rate", allow_null=True)
+    votes = serializers.IntegerField(source="row.votes")
 
 
 class LeaderboardSerializer(serializers.Serializer):

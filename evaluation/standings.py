@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db.models import Case, Count, FloatField, Sum, Value, When
+import numpy as np
+from django.db.models import Case, FloatField, Value, When
 
 from annotation.models import Annotator, Judgment
 from evaluation.engine import ratings, winrate
 from evaluation.models import Comparison, Evaluation
+from evaluation.numbers import read_numbers
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 
@@ -42,10 +44,6 @@ class WinRateRow:
         return "judges" if self.judge else "people"
 
     @property
-    def voter(self) -> str:
-        return f"the judge {self.judge}" if self.judge else "people"
-
-    @property
     def waiting(self) -> int:
         """Comparisons without a vote that are no tie already."""
         return self.comparisons - self.judged - self.identical
@@ -60,13 +58,26 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class NotRated:
+    """A model for which no finite rating exists."""
+
+    model: ModelVersion
+    row: ratings.Unrated
+
+
+@dataclass(frozen=True)
 class Standings:
-    ranked: list[Standing]
-    unrated: list[tuple[ModelVersion, str]]
-    """Models for which no finite rating exists, and why."""
+    groups: list[list[Standing]]
+    """The largest first. Ratings and ranks hold within a group and cannot be compared between
+    two."""
+    unrated: list[NotRated]
     votes: int
     prompts: int
     annotators: int
+
+    @property
+    def rated(self) -> int:
+        return sum(len(group) for group in self.groups)
 
 
 def by_source(votes: JudgmentQuerySet, source: str) -> JudgmentQuerySet:
@@ -145,8 +156,6 @@ def standings(
 ) -> Standings:
     """Bradley–Terry over all current decisive votes between different models of a project.
 
-    The database counts the votes by prompt and pair of models; the ratings need no more.
-
     Args:
         source: a key of :data:`SOURCES`.
         judge: the votes of this one alone, not those of all judges.
@@ -156,35 +165,41 @@ def standings(
         votes = votes.filter(pair__prompt__category=category)
     if judge is not None:
         votes = votes.filter(annotator=judge)
-    cells = _counted(votes)
-    if not cells:
+    cast = _cast(votes)
+    left, right = cast["a"], cast["b"]
+    if not left.size:
         return Standings([], [], 0, 0, 0)
-    prompt, left, right, score, number = zip(*cells, strict=True)
-    models = ModelVersion.objects.select_related("project").in_bulk({*left, *right})
-    keys = sorted(models, key=lambda pk: models[pk].name)
-    place = {pk: index for index, pk in enumerate(keys)}
+    found = ModelVersion.objects.select_related("project").in_bulk(
+        np.unique(np.concatenate([left, right])).tolist()
+    )
+    # in the order of their names, so that equal ratings stand in it
+    models = sorted(found.values(), key=lambda model: model.name)
+    pks = np.array([model.pk for model in models])
+    order = np.argsort(pks)
     board = ratings.leaderboard(
-        prompt=prompt,
-        i=[place[pk] for pk in left],
-        j=[place[pk] for pk in right],
-        y=score,
-        models=len(keys),
-        votes=number,
+        prompt=cast["prompt"],
+        i=order[np.searchsorted(pks, left, sorter=order)],
+        j=order[np.searchsorted(pks, right, sorter=order)],
+        y=cast["score"],
+        models=len(models),
     )
     return Standings(
-        ranked=[Standing(models[keys[row.model]], row) for row in board.rows],
-        unrated=[(models[keys[index]], reason) for index, reason in board.unrated],
-        votes=sum(number),
-        prompts=len(set(prompt)),
-        annotators=votes.aggregate(n=Count("annotator", distinct=True))["n"],
+        groups=[[Standing(models[row.model], row) for row in group] for group in board.groups],
+        unrated=[NotRated(models[row.model], row) for row in board.unrated],
+        votes=left.size,
+        prompts=np.unique(cast["prompt"]).size,
+        annotators=np.unique(cast["annotator"]).size,
     )
 
 
-def _counted(votes: JudgmentQuerySet) -> list[tuple[Any, ...]]:
-    """Prompt, model a, model b, sum of a's scores, number of votes."""
+def _cast(votes: JudgmentQuerySet) -> dict[str, np.ndarray]:
+    """Each vote's prompt, model a, model b, score of a and annotator."""
     worth = [When(outcome=outcome, then=Value(score)) for outcome, score in _SCORE_OF_A.items()]
-    return list(
-        votes.order_by()
-        .values_list("pair__prompt_id", "pair__output_a__model_id", "pair__output_b__model_id")
-        .annotate(score=Sum(Case(*worth, output_field=FloatField())), number=Count("pk"))
+    rows = votes.order_by().values_list(
+        "pair__prompt_id",
+        "pair__output_a__model_id",
+        "pair__output_b__model_id",
+        Case(*worth, output_field=FloatField()),
+        "annotator_id",
     )
+    return read_numbers(rows, prompt="i8", a="i8", b="i8", score="f8", annotator="i8")

@@ -18,7 +18,18 @@ from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
 
 PER_PAGE = 25
-_COLUMNS = ("rank_lo", "rank_hi", "model", "rating", "lo", "hi", "win_rate", "votes", "not_rated")
+_COLUMNS = (
+    "group",
+    "rank_lo",
+    "rank_hi",
+    "model",
+    "rating",
+    "lo",
+    "hi",
+    "win_rate",
+    "votes",
+    "why_not_rated",
+)
 
 
 def evaluation_list(request: HttpRequest, project: str) -> HttpResponse:
@@ -81,15 +92,20 @@ def leaderboard(request: HttpRequest, project: str) -> HttpResponse | StreamingH
 
 
 def _csv(project: Project, board: Standings) -> StreamingHttpResponse:
-    rated: list[tuple[object, ...]] = [
-        (r.rank_lo, r.rank_hi, s.model.name, r.rating, r.lo, r.hi, r.win_rate, r.votes, "")
-        for s in board.ranked
-        for r in [s.row]
-    ]
-    unrated = [("", "", m.name, "", "", "", "", "", reason) for m, reason in board.unrated]
+    rows: list[tuple[object, ...]] = []
+    for number, group in enumerate(board.groups, 1):
+        for standing in group:
+            r = standing.row
+            ranks = (number, r.rank_lo, r.rank_hi)
+            rows.append(
+                (*ranks, standing.model.name, r.rating, r.lo, r.hi, r.win_rate, r.votes, "")
+            )
+    for left in board.unrated:
+        u = left.row
+        rows.append(("", "", "", left.model.name, "", "", "", u.win_rate, u.votes, u.reason))
     name = f'attachment; filename="{project.slug}-leaderboard.csv"'
     return StreamingHttpResponse(
-        csv_lines(_COLUMNS, [*rated, *unrated]),
+        csv_lines(_COLUMNS, rows),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": name},
     )

@@ -32,11 +32,10 @@ class Cells:
         _, prompt = np.unique(self.prompt[mask], return_inverse=True)
         return Cells(prompt, self.i[mask], self.j[mask], self.score[mask], self.votes[mask])
 
-    def among(self, keep: np.ndarray) -> Cells:
-        """The cells between two models of a mask, with prompts and models numbered anew."""
-        cells = self.where(keep[self.i] & keep[self.j])
-        number = np.cumsum(keep) - 1
-        return replace(cells, i=number[cells.i], j=number[cells.j])
+    def among(self, group: np.ndarray) -> Cells:
+        """The cells between two models of a group (sorted), prompts and models numbered anew."""
+        cells = self.where(np.isin(self.i, group) & np.isin(self.j, group))
+        return replace(cells, i=np.searchsorted(group, cells.i), j=np.searchsorted(group, cells.j))
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def fit(cells: Cells, models: int) -> Fit:
     """Maximum likelihood and sandwich covariance.
 
     Every model must be reachable from every other along scores above zero
-    (:func:`~evaluation.engine.connectivity.rateable`), or there is no maximum.
+    (:func:`~evaluation.engine.connectivity.groups`), or there is no maximum.
     """
     theta, inverse = _newton(score_table(cells, models))
     expected = _expected(theta[cells.i] - theta[cells.j])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.engine.bradley_terry import Fit, count, degrees, fit, score_table
-from evaluation.engine.connectivity import rateable
+from evaluation.engine.connectivity import groups, reason_alone
 from evaluation.engine.quantiles import t_quantile
 from evaluation.engine.ranks import above
 
@@ -34,11 +34,22 @@ class LeaderboardRow:
 
 
 @dataclass(frozen=True)
+class Unrated:
+    """A model for which no finite rating exists."""
+
+    model: int
+    reason: str
+    win_rate: float | None
+    """None without votes."""
+    votes: int
+
+
+@dataclass(frozen=True)
 class Board:
-    rows: list[LeaderboardRow]
-    """Best first."""
-    unrated: list[tuple[int, str]]
-    """Models for which no finite rating exists, and why."""
+    groups: list[list[LeaderboardRow]]
+    """The largest group of models first, in each the best first. Ratings and ranks of two groups
+    cannot be compared: no votes, or wins of one over the other only, lie between them."""
+    unrated: list[Unrated]
 
 
 def leaderboard(
@@ -63,11 +74,12 @@ def leaderboard(
     """
     cells = count(prompt, i, j, y, models, votes)
     scored = score_table(cells, models)
-    keep, unrated = rateable(scored)
-    if not keep.any():
-        return Board([], unrated)
-    fitted = fit(cells.among(keep), int(keep.sum()))
-    return Board(_rows(np.flatnonzero(keep), fitted, scored), unrated)
+    together = groups(scored)
+    rated = set(np.concatenate(together).tolist()) if together else set()
+    return Board(
+        [_rows(group, fit(cells.among(group), group.size), scored) for group in together],
+        [_unrated(model, scored) for model in range(models) if model not in rated],
+    )
 
 
 def _rows(kept: np.ndarray, fitted: Fit, scored: np.ndarray) -> list[LeaderboardRow]:
@@ -94,3 +106,10 @@ def _rows(kept: np.ndarray, fitted: Fit, scored: np.ndarray) -> list[Leaderboard
             )
         )
     return rows
+
+
+def _unrated(model: int, scored: np.ndarray) -> Unrated:
+    won, lost = float(scored[model].sum()), float(scored[:, model].sum())
+    votes = won + lost
+    rate = won / votes if votes else None
+    return Unrated(model, reason_alone(won, lost), rate, round(votes))

@@ -114,8 +114,8 @@ def test_from_the_files_to_a_version_and_a_leaderboard(
 
     board = timed("leaderboard", standings, project=project, source="people")
     assert (board.votes, board.prompts, board.annotators) == (VOTES, PROMPTS, WORKERS)
-    assert len(board.ranked) == MODELS
-    assert all(standing.row.lo < standing.row.rating for standing in board.ranked)
+    assert board.rated == MODELS
+    assert all(standing.row.lo < standing.row.rating for standing in board.groups[0])
     agrees(board, evalicas_ratings(llmfao_folder, votes_of(llmfao_folder, CROWD)))
     for name, file in JUDGES.items():
         judge = Annotator.objects.get(project=project, name=name)
@@ -125,7 +125,8 @@ def test_from_the_files_to_a_version_and_a_leaderboard(
 
 
 def agrees(board: Standings, theirs: dict[str, float]) -> None:
-    ours = {standing.model.name: standing.row.rating for standing in board.ranked}
+    (group,) = board.groups
+    ours = {standing.model.name: standing.row.rating for standing in group}
     assert board.unrated == []
     assert ours.keys() == theirs.keys()
     assert max(abs(ours[name] - theirs[name]) for name in ours) < 1e-6

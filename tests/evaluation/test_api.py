@@ -115,6 +115,7 @@ def test_the_leaderboard(api: APIClient, root: str, project: Any) -> None:
         1,
     )
     assert {row["model"] for row in board["standings"]} == {"alpha", "beta"}
+    assert {row["group"] for row in board["standings"]} == {1}
     assert api.get(f"{root}/leaderboard", {"by": "judges"}).json()["votes"] == 12
     one = api.get(f"{root}/leaderboard", {"judge": "r1"}).json()
     assert (one["by"], one["judge"], one["votes"]) == ("judges", "r1", 6)

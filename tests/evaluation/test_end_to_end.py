@@ -96,8 +96,11 @@ def test_two_small_models_compared_by_people(
     (row,) = win_rates(evaluation)
     assert (row.rate.rate, row.rate.wins, row.waiting, row.source) == (1.0, 3, 0, "people")
     board = standings(project, source="people")
-    assert board.ranked == []
-    assert {model.name for model, _ in board.unrated} == {"base", "new"}
+    assert board.groups == []
+    assert {left.model.name: left.row.win_rate for left in board.unrated} == {
+        "base": 0.0,
+        "new": 1.0,
+    }
 
 
 def test_models_and_a_judge_behind_endpoints(

@@ -11,7 +11,7 @@ import pytest
 from evaluation.engine.bradley_terry import Fit, count, degrees, fit
 from evaluation.engine.quantiles import t_quantile
 from evaluation.engine.ranks import above
-from evaluation.engine.ratings import ELO, Board, leaderboard
+from evaluation.engine.ratings import ELO, Board, LeaderboardRow, Unrated, leaderboard
 
 WINS = [[0, 30, 45, 20], [20, 0, 35, 25], [10, 15, 0, 18], [8, 9, 12, 0]]
 TIES = [[0, 10, 5, 4], [10, 0, 8, 6], [5, 8, 0, 7], [4, 6, 7, 0]]
@@ -39,8 +39,18 @@ def random_battles(seed: int, models: int, battles: int, prompts: int) -> Battle
     return rng.integers(0, prompts, battles), i, j, y
 
 
+def rows_of(board: Board) -> list[LeaderboardRow]:
+    """Of a board on which all rated models stand together."""
+    (group,) = board.groups
+    return group
+
+
+def reasons_of(board: Board) -> dict[int, str]:
+    return {left.model: left.reason for left in board.unrated}
+
+
 def ratings_of(board: Board) -> dict[int, float]:
-    return {row.model: row.rating for row in board.rows}
+    return {row.model: row.rating for row in rows_of(board)}
 
 
 def by_evalica(i: Sequence[int], j: Sequence[int], y: Sequence[float]) -> dict[int, float]:
@@ -60,13 +70,18 @@ def by_evalica(i: Sequence[int], j: Sequence[int], y: Sequence[float]) -> dict[i
 
 def test_golden_ratings() -> None:
     board = leaderboard(*golden(), models=4)
-    assert [row.model for row in board.rows] == [0, 1, 2, 3]
-    assert [row.rating for row in board.rows] == pytest.approx(
+    assert [row.model for row in rows_of(board)] == [0, 1, 2, 3]
+    assert [row.rating for row in rows_of(board)] == pytest.approx(
         [1113.364, 1053.165, 923.759, 909.712], abs=5e-4
     )
-    assert [(row.rank_lo, row.rank_hi) for row in board.rows] == [(1, 2), (1, 2), (3, 4), (3, 4)]
-    assert board.rows[0].votes == 95 + 38 + 19
-    assert board.rows[0].win_rate == pytest.approx((95 + 19 / 2) / (95 + 38 + 19))
+    assert [(row.rank_lo, row.rank_hi) for row in rows_of(board)] == [
+        (1, 2),
+        (1, 2),
+        (3, 4),
+        (3, 4),
+    ]
+    assert rows_of(board)[0].votes == 95 + 38 + 19
+    assert rows_of(board)[0].win_rate == pytest.approx((95 + 19 / 2) / (95 + 38 + 19))
     assert board.unrated == []
 
 
@@ -145,10 +160,10 @@ def test_intervals_cover_the_truth_with_few_uneven_prompts_and_a_rare_model() ->
         taste = rng.normal(0, 0.5, (prompts, models))
         y = rng.random(i.size) < 1 / (1 + np.exp(taste[prompt, j] - taste[prompt, i]))
         board = leaderboard(prompt, i, j, y.astype(float), models)
-        if len(board.rows) < models:
+        if board.unrated or len(board.groups) > 1:
             continue
-        hit.append(np.array([row.lo <= 1000 <= row.hi for row in board.rows]))  # type: ignore[operator]
-        false += any(row.rank_lo > 1 for row in board.rows)
+        hit.append(np.array([row.lo <= 1000 <= row.hi for row in rows_of(board)]))  # type: ignore[operator]
+        false += any(row.rank_lo > 1 for row in rows_of(board))
     assert len(hit) > 200
     assert np.mean(hit) >= 0.93
     # all six are equal: a rank above 1 is a false claim, and 5 % of boards may have one
@@ -163,7 +178,7 @@ def test_a_new_model_among_many_battles_keeps_its_coverage() -> None:
         j = np.append(1 + (i[:20_000] + rng.integers(0, 4, 20_000)) % 5, rng.integers(1, 6, 60))
         y = (rng.random(i.size) < 0.5).astype(float)
         board = leaderboard(np.arange(i.size), i, j, y, 6)
-        new = next(row for row in board.rows if row.model == 0)
+        new = next(row for row in rows_of(board) if row.model == 0)
         hit.append(new.lo <= 1000 <= new.hi)  # type: ignore[operator]
     assert np.mean(hit) >= 0.92
 
@@ -207,66 +222,80 @@ def test_more_of_the_same_prompts_is_not_more_sure() -> None:
 
 def test_a_model_that_only_won_is_unrated_and_the_others_are_not() -> None:
     board = leaderboard([1, 2, 3, 4, 5], [0, 0, 1, 2, 1], [1, 2, 2, 1, 2], [1, 1, 1, 1, 0.5], 4)
-    assert {row.model for row in board.rows} == {1, 2}
-    reasons = dict(board.unrated)
+    assert {row.model for row in rows_of(board)} == {1, 2}
+    reasons = reasons_of(board)
     assert "won all of its 2 votes" in reasons[0]
     assert reasons[3] == "no votes"
 
 
 def test_a_model_that_only_lost_is_unrated() -> None:
     board = leaderboard([1, 2, 3], [0, 1, 0], [1, 0, 2], [1, 1, 1], 3)
-    assert {row.model for row in board.rows} == {0, 1}
-    assert "lost its only vote" in dict(board.unrated)[2]
+    assert {row.model for row in rows_of(board)} == {0, 1}
+    assert "lost its only vote" in reasons_of(board)[2]
 
 
-def test_two_groups_that_never_met_are_not_put_on_one_scale() -> None:
-    battles = [(0, 1, 1.0), (0, 1, 0.0), (1, 2, 0.5), (3, 4, 1.0), (3, 4, 0.0)]
+def test_two_groups_that_never_met_are_rated_apart() -> None:
+    battles = [(0, 1, 1.0), (0, 1, 0.0), (1, 2, 0.5), (3, 4, 1.0), (3, 4, 1.0), (3, 4, 0.0)]
     i, j, y = zip(*battles, strict=True)
-    board = leaderboard(range(5), i, j, y, 5)
-    assert {row.model for row in board.rows} == {0, 1, 2}
-    assert all("no chain of votes" in reason for _, reason in board.unrated)
+    board = leaderboard(range(6), i, j, y, 5)
+    assert [{row.model for row in group} for group in board.groups] == [{0, 1, 2}, {3, 4}]
+    assert board.unrated == []
+    first, second = board.groups[1]
+    assert (first.model, second.model) == (3, 4)
+    assert first.rating - second.rating == pytest.approx(ELO * np.log(2))
+    assert (first.rating + second.rating) / 2 == pytest.approx(1000)
 
 
-def test_a_group_that_only_beat_the_rated_ones_is_told_so() -> None:
+def test_a_group_that_only_beat_another_is_rated_apart_too() -> None:
     battles = [(0, 1, 0.5), (1, 2, 0.5), (3, 4, 0.5), (3, 0, 1.0)]
     i, j, y = zip(*battles, strict=True)
     board = leaderboard(range(4), i, j, y, 5)
-    assert {row.model for row in board.rows} == {0, 1, 2}
-    assert all("only won" in reason for _, reason in board.unrated)
+    assert [{row.model for row in group} for group in board.groups] == [{0, 1, 2}, {3, 4}]
+    # a win over the other group counts among its votes
+    assert {row.model: row.votes for row in board.groups[1]} == {3: 2, 4: 1}
+
+
+def test_one_between_two_that_it_cannot_be_tied_to() -> None:
+    board = leaderboard([1, 2], [0, 1], [1, 2], [1, 1], 3)
+    assert board.groups == []
+    assert "nobody whom it beat" in reasons_of(board)[1]
 
 
 def test_nothing_but_clean_wins_rates_nobody() -> None:
     board = leaderboard([1, 2], [0, 0], [1, 1], [1, 1], 2)
-    assert board.rows == []
-    assert len(board.unrated) == 2
+    assert board.groups == []
+    assert [(left.model, left.win_rate, left.votes) for left in board.unrated] == [
+        (0, 1.0, 2),
+        (1, 0.0, 2),
+    ]
 
 
 def test_no_votes_at_all() -> None:
     assert leaderboard([], [], [], [], 0) == Board([], [])
-    assert leaderboard([], [], [], [], 2).unrated == [(0, "no votes"), (1, "no votes")]
+    assert leaderboard([], [], [], [], 1).unrated == [Unrated(0, "no votes", None, 0)]
 
 
 def test_a_model_on_one_prompt_has_a_rating_and_no_interval() -> None:
     prompt, i, j, y = random_battles(10, 4, 400, 20)
     prompt, i, j = np.append(prompt, [0, 0]), np.append(i, [4, 4]), np.append(j, [0, 1])
     board = leaderboard(prompt, i, j, np.append(y, [1.0, 0.0]), 5)
-    lonely = next(row for row in board.rows if row.model == 4)
+    lonely = next(row for row in rows_of(board) if row.model == 4)
     assert (lonely.lo, lonely.hi) == (None, None)
     assert (lonely.rank_lo, lonely.rank_hi) == (1, 5)
-    assert all(row.lo is not None for row in board.rows if row.model != 4)
+    assert all(row.lo is not None for row in rows_of(board) if row.model != 4)
 
 
 def test_ties_alone_are_not_taken_for_certainty() -> None:
     board = leaderboard(range(10), [0] * 10, [1] * 10, [0.5] * 10, 2)
-    assert [row.rating for row in board.rows] == pytest.approx([1000, 1000])
-    assert board.rows[0].hi - board.rows[0].lo > 50  # type: ignore[operator]
-    assert all((row.rank_lo, row.rank_hi) == (1, 2) for row in board.rows)
+    assert [row.rating for row in rows_of(board)] == pytest.approx([1000, 1000])
+    assert rows_of(board)[0].hi - rows_of(board)[0].lo > 50  # type: ignore[operator]
+    assert all((row.rank_lo, row.rank_hi) == (1, 2) for row in rows_of(board))
 
 
 def test_a_lopsided_table_converges() -> None:
     i, j, y = [0] * 10_001, [1] * 10_001, [1.0] * 10_000 + [0.0]
     board = leaderboard(range(10_001), i, j, y, 2)
-    gap = board.rows[0].rating - board.rows[1].rating
+    gap = rows_of(board)[0].rating - rows_of(board)[1].rating
     assert gap == pytest.approx(ELO * np.log(10_000), abs=1e-6)
 
 
@@ -277,7 +306,7 @@ def test_far_apart_models_are_separated_and_equal_ones_are_not() -> None:
     theta = np.array([1.0, 0.0, 0.0, -1.0])
     y = (rng.random(4000) < 1 / (1 + np.exp(theta[j] - theta[i]))).astype(float)
     board = leaderboard(rng.integers(0, 500, 4000), i, j, y, 4)
-    ranges = {row.model: (row.rank_lo, row.rank_hi) for row in board.rows}
+    ranges = {row.model: (row.rank_lo, row.rank_hi) for row in rows_of(board)}
     assert ranges == {0: (1, 1), 1: (2, 3), 2: (2, 3), 3: (4, 4)}
 
 
