@@ -45,7 +45,7 @@ def label_with_reasons(page: Page) -> None:
 
 
 def an_annotator_sees_only_labelling(page: Page) -> None:
-    for place in ("", "pairs/", "judgments/", "versions/", "models/", "runs/", "leaderboard/"):
+    for place in ("pairs/", "judgments/", "versions/", "models/", "runs/", "leaderboard/"):
         assert page.request.get(f"/p/{PROJECT}/{place}").status == 404, place
 
 
