@@ -29,11 +29,10 @@ FILES = {
 }
 
 
-def main() -> int:
+def main() -> None:
     npm = shutil.which("npm")
     if npm is None:
-        print("npm is not installed; it comes with Node 18 or newer.", file=sys.stderr)
-        return 1
+        sys.exit("npm is not installed; it comes with Node 18 or newer.")
     with tempfile.TemporaryDirectory() as folder:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(ROOT / name, folder)
@@ -43,7 +42,6 @@ def main() -> int:
         packages = [copy_package(Path(folder), name) for name in sorted(FILES)]
     text = json.dumps({"packages": packages}, indent=2, ensure_ascii=False)
     (TARGET / "manifest.json").write_text(text + "\n")
-    return 0
 
 
 def copy_package(folder: Path, name: str) -> dict[str, object]:
@@ -67,4 +65,4 @@ def copy_package(folder: Path, name: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
