@@ -26,7 +26,7 @@ def test_text_from_a_labelled_pair_to_a_leaderboard_row(
 ) -> None:
     annotator, researcher = sign_in("annotator"), sign_in("researcher")
     steps.wait_for_pairs(annotator, PROJECT, 12)
-    label_with_reasons(annotator)
+    steps.label(annotator, PROJECT, shorter_and_why, 12)
     an_annotator_sees_only_labelling(annotator)
     a_judge_votes_too(researcher)
     version = freeze_and_download(researcher)
@@ -36,12 +36,11 @@ def test_text_from_a_labelled_pair_to_a_leaderboard_row(
     read_the_leaderboard(researcher)
 
 
-def label_with_reasons(page: Page) -> None:
-    page.goto(f"/p/{PROJECT}/label/")
+def shorter_and_why(page: Page) -> str:
     page.keyboard.press("r")
     page.keyboard.type("It answers and stops.")
     page.keyboard.press("Escape")
-    steps.label(page, PROJECT, shorter, 12)
+    return shorter(page)
 
 
 def an_annotator_sees_only_labelling(page: Page) -> None:
