@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--beta", type=float, default=2000)
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
     given = parser.parse_args()
     folders = {name: given.folder / "models" / name for name in (NAME, EARLY)}
     teaching = RunDir(given.folder / "teaching")

@@ -164,10 +164,10 @@ class DiffusionDPOConfig(Recipe):
     beta: float = 2000.0
     """How strongly the model is held near the one it starts from. It multiplies squared errors
     averaged over all elements, so it is in the thousands: 2000 to 5000 is usual."""
-    learning_rate: float = 2e-4
-    """The peak learning rate. An adapter on a small model: 1e-4 to 3e-4. Stable Diffusion: 1e-5.
-    With too much of it guidance turns what was learnt into its opposite: if reward_chosen falls
-    far below zero, lower it. It goes with 1 / beta."""
+    learning_rate: float = 1e-4
+    """The peak learning rate. An adapter on a small model: 1e-4. Stable Diffusion: 1e-5. With
+    too much of it pictures get worse, and guidance can turn what was learnt into its opposite: if
+    reward_chosen falls far below zero, lower it. It goes with 1 / beta."""
     max_steps: int = 100
     """How many optimiser steps to train."""
     batch_size: int = 32
