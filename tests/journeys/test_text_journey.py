@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -95,17 +96,22 @@ def train_through_a_kill(site: Site, page: Page) -> str:
         checkpoint_every="2",
         learning_rate="1e-4",
     )
-    checkpoint = eventually(
-        lambda: next(iter(site.data.glob("runs/*/checkpoints/step-*")), None),
-        steps.RUN_SECONDS,
-        "a checkpoint",
-    )
-    pid, _ = (checkpoint.parents[1] / "pid").read_text().split()
+    rundir = eventually(lambda: checkpointed(site.data / "runs"), steps.RUN_SECONDS, "a checkpoint")
+    pid, _ = (rundir / "pid").read_text().split()
     os.kill(int(pid), signal.SIGKILL)
     steps.wait_for_run(page, url)
     expect(page.locator("#log")).to_contain_text("goes on from the last checkpoint")
     expect(page.locator("#curves")).to_contain_text(re.compile("loss", re.IGNORECASE))
     return url
+
+
+def checkpointed(runs: Path) -> Path | None:
+    """The training run's folder, once it has something to go on from."""
+    for spec in runs.glob("*/run.json"):
+        is_training = json.loads(spec.read_text())["kind"] == "train"
+        if is_training and list(spec.parent.glob("checkpoints/step-*")):
+            return spec.parent
+    return None
 
 
 def every_number_leads_back(page: Page, run: str, version: str) -> None:
