@@ -120,7 +120,8 @@ def every_number_leads_back(page: Page, run: str, version: str) -> None:
     page.wait_for_url(re.compile(r"/models/\d+/"))
     page.get_by_role("link", name="short answers v1").first.click()
     expect(page).to_have_url(version)
-    page.locator('a[href*="/pairs/"]').first.click()
+    page.locator('main a[href*="/pairs/?key="]').first.click()
+    page.locator('main tbody a[href*="/pairs/"]').first.click()
     expect(page.locator("main")).to_contain_text("annotator")
 
 
