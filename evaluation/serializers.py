@@ -5,9 +5,10 @@ from rest_framework import serializers
 from evaluation.models import Evaluation
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
+from steelyard.web.api import StrictSerializer
 
 
-class EvaluationRequest(serializers.Serializer):
+class EvaluationRequest(StrictSerializer):
     """What ``POST evaluations`` takes."""
 
     name = serializers.CharField(max_length=200)

@@ -6,12 +6,13 @@ from rest_framework import serializers
 
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
+from steelyard.web.api import StrictSerializer
 from training.engine.config import RECIPES, form_fields
 from training.models import TrainingJob
 from training.services import RECIPES_OF, summary_of
 
 
-class TrainingJobRequest(serializers.Serializer):
+class TrainingJobRequest(StrictSerializer):
     """What ``POST training-jobs`` takes."""
 
     version = serializers.IntegerField(help_text="Id of a dataset version of the project.")

@@ -3,9 +3,10 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from steelyard.accounts.models import ApiToken
+from steelyard.web.api import StrictSerializer
 
 
-class TokenSerializer(serializers.ModelSerializer):
+class TokenSerializer(StrictSerializer, serializers.ModelSerializer):
     """A token as its owner sees it again: without the key."""
 
     class Meta:

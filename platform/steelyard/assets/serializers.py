@@ -3,9 +3,10 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from steelyard.assets.models import Asset
+from steelyard.web.api import StrictSerializer
 
 
-class AssetUpload(serializers.Serializer):
+class AssetUpload(StrictSerializer):
     """What ``POST assets`` takes, as multipart/form-data."""
 
     file = serializers.FileField(help_text="PNG, JPEG, WebP, MP4 or WebM; told by its bytes.")

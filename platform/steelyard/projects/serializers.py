@@ -6,9 +6,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from steelyard.projects.models import Membership, Modality, Project, Role
+from steelyard.web.api import StrictSerializer
 
 
-class LabelSchemeSerializer(serializers.Serializer):
+class LabelSchemeSerializer(StrictSerializer):
     """What annotators may answer; what is left out has a default."""
 
     tie = serializers.BooleanField(required=False)
@@ -40,7 +41,7 @@ class ProjectSerializer(serializers.ModelSerializer):
         return project.scheme
 
 
-class ProjectSettings(serializers.Serializer):
+class ProjectSettings(StrictSerializer):
     """What ``PATCH`` takes: any of these."""
 
     name = serializers.CharField(max_length=200, required=False)
@@ -60,7 +61,7 @@ class ProjectRequest(ProjectSettings):
     )
 
 
-class MembershipSerializer(serializers.ModelSerializer):
+class MembershipSerializer(StrictSerializer, serializers.ModelSerializer):
     username = serializers.CharField(source="user.username", read_only=True)
 
     class Meta:
@@ -69,7 +70,7 @@ class MembershipSerializer(serializers.ModelSerializer):
         read_only_fields = ["id", "username"]
 
 
-class MemberRequest(serializers.Serializer):
+class MemberRequest(StrictSerializer):
     """What ``POST members`` takes."""
 
     username = serializers.CharField(max_length=150)

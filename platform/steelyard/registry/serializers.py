@@ -3,6 +3,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
+from steelyard.web.api import StrictSerializer
 
 
 class DatasetVersionSerializer(serializers.ModelSerializer):
@@ -77,7 +78,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class ModelRequest(serializers.Serializer):
+class ModelRequest(StrictSerializer):
     """What ``POST models`` takes."""
 
     name = serializers.CharField(max_length=200)

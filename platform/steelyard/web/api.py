@@ -1,9 +1,11 @@
-"""What every API answer has in common: the shape of its errors."""
+"""What every API question and answer has in common: strict requests, the shape of errors."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
@@ -30,3 +32,36 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
         }
     response.data = body
     return response
+
+
+class StrictSerializer(serializers.Serializer):
+    """A request whose unknown keys are errors: a misspelt setting must not pass in silence.
+
+    Query parameters that belong to the page rather than to the serializer go into ``also_known``.
+    """
+
+    also_known: ClassVar[frozenset[str]] = frozenset({"csrfmiddlewaretoken"})
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = self._unknown(data) if isinstance(data, Mapping) else {}
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if unknown and isinstance(error.detail, dict):
+                raise serializers.ValidationError({**error.detail, **unknown}) from error
+            raise
+        if unknown:
+            raise serializers.ValidationError(unknown)
+        return value
+
+    def _unknown(self, data: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Key to complaint; an HTML form writes a nested field as ``outer.inner``."""
+        known = [name for name, field in self.fields.items() if not field.read_only]
+        wrong = (
+            key
+            for key in data
+            if key not in self.also_known and str(key).split(".")[0].split("[")[0] not in known
+        )
+        return {
+            key: [f"There is no field '{key}'; the fields are {', '.join(known)}."] for key in wrong
+        }
