@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from django.db import connection, transaction
-from django.db.models import Count, F, IntegerField, OuterRef, Subquery
+from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Greatest
 
 from annotation.formats.records import ImportedPrompt, ImportedRecord, ImportedVote
@@ -416,30 +416,60 @@ def _judgment(row: _Row, vote: ImportedVote, pair: Pair, annotator: Annotator) -
 
 
 def _annotators(project: Project, rows: list[_Row]) -> dict[str, Annotator]:
-    votes = {vote.annotator: (row, vote) for row in rows for vote in row.record.votes}
-    Annotator.objects.bulk_create(
-        [Annotator(project=project, name=name, kind=votes[name][1].kind) for name in sorted(votes)],
-        ignore_conflicts=True,
-    )
-    found = {a.name: a for a in Annotator.objects.filter(project=project, name__in=list(votes))}
+    """The annotators of the votes by name, those that are new made.
+
+    A name that is here from an earlier file stays usable, whoever has joined since.
+    """
+    votes = {vote.annotator: vote for row in rows for vote in row.record.votes}
+    found = _annotators_by_name(project, votes)
+    signing_in = _usernames(project, set(votes) - set(found))
+    for row in rows:
+        for vote in row.record.votes:
+            if vote.annotator in signing_in:
+                raise _somebodys_own(row.record.place, vote.annotator)
+    new = [
+        Annotator(project=project, name=name, kind=votes[name].kind)
+        for name in sorted(set(votes) - set(found))
+    ]
+    Annotator.objects.bulk_create(new, ignore_conflicts=True)
+    found = _annotators_by_name(project, votes)
     for row in rows:
         for vote in row.record.votes:
             _check_annotator(row.record.place, vote, found[vote.annotator])
     return found
 
 
+def _annotators_by_name(project: Project, names: Iterable[str]) -> dict[str, Annotator]:
+    return {a.name: a for a in Annotator.objects.filter(project=project, name__in=list(names))}
+
+
+def _usernames(project: Project, names: set[str]) -> set[str]:
+    """Those of the names under which somebody signs in who may label here."""
+    may_label = Q(memberships__project=project) | Q(is_superuser=True)
+    people = User.objects.filter(may_label, username__in=names)
+    return set(people.values_list("username", flat=True))
+
+
 def _check_annotator(place: str, vote: ImportedVote, annotator: Annotator) -> None:
+    if annotator.user_id or annotator.model_id:
+        raise _somebodys_own(place, annotator.name)
     if annotator.kind != vote.kind:
         raise UserError(
-            f"{place}: {annotator.name} is a {annotator.get_kind_display()} in this "
+            f"{place}: “{annotator.name}” is the name of {_A_KIND[annotator.kind]} in this "
             f"project, and the vote says {vote.kind}; give it another name.",
             code="annotator_kind",
             field="file",
         )
-    if annotator.user_id or annotator.model_id:
-        raise UserError(
-            f"{place}: {annotator.name} judges in this project already; votes in that "
-            "name cannot be brought in from a file. Give the annotator another name.",
-            code="annotator_taken",
-            field="file",
-        )
+
+
+_A_KIND: dict[str, str] = {Annotator.Kind.PERSON: "a person", Annotator.Kind.JUDGE: "an AI judge"}
+
+
+def _somebodys_own(place: str, name: str) -> UserError:
+    return UserError(
+        f"{place}: the name “{name}” belongs to somebody who judges in this project here; votes "
+        "in that name cannot be brought in from a file. Give the annotator another name, such as "
+        f"“{name}, from a file”.",
+        code="annotator_taken",
+        field="file",
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 
 MAX_STRENGTH = 3
+_NAME_LENGTH = 150
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Verdict:
 def annotator_for(*, user: User, project: Project) -> Annotator:
     """The person's row in a project, made at their first visit.
 
-    Raises:
-        UserError: votes were imported under the person's user name; nobody may add to them.
+    It has the person's user name, or where votes were imported or a judge was made under that
+    name, one with a number behind it: nobody adds to another's votes.
     """
     annotator = Annotator.objects.filter(project=project, user=user).first()
     if annotator is None:
@@ -54,21 +56,21 @@ def annotator_for(*, user: User, project: Project) -> Annotator:
 
 def _join(user: User, project: Project) -> Annotator:
     """A second request at once finds the row of the first."""
-    try:
-        annotator, _ = Annotator.objects.get_or_create(
-            project=project,
-            user=user,
-            defaults={"kind": Annotator.Kind.PERSON, "name": user.username},
-        )
-    except IntegrityError:
-        raise UserError(
-            f"An annotator of this project is called “{user.username}” already: votes were "
-            "imported or a judge was made under that name. Ask an admin to give you another "
-            "user name.",
-            code="name_taken",
-            status=409,
-        ) from None
-    return annotator
+    for number in count(1):
+        tail = f" ({number})" if number > 1 else ""
+        name = user.username[: _NAME_LENGTH - len(tail)] + tail
+        if number > 1 and Annotator.objects.filter(project=project, name=name).exists():
+            continue
+        try:
+            annotator, _ = Annotator.objects.get_or_create(
+                project=project,
+                user=user,
+                defaults={"kind": Annotator.Kind.PERSON, "name": name},
+            )
+        except IntegrityError:
+            continue  # the name is taken
+        return annotator
+    raise AssertionError("there is always a next number")
 
 
 @transaction.atomic

@@ -31,6 +31,46 @@ def test_a_pasted_pair_is_imported(project: Any, owner: Any, as_user: Any) -> No
     assert Pair.objects.count() == 2
 
 
+@pytest.mark.parametrize("who", ["member", "admin of the site"])
+@pytest.mark.parametrize("kind", ["person", "judge"])
+def test_nobody_who_may_label_here_is_voted_for_by_a_file(
+    project: Any, owner: Any, as_user: Any, who: str, kind: str
+) -> None:
+    if who == "member":
+        user = factories.make_user("ann", project=project)
+    else:
+        user = factories.make_user("ann", superuser=True)
+    said = {
+        "kind": "pairs",
+        "text": line() + "\n" + line(outcome="a", annotator="ann", kind=kind),
+    }
+    page = as_user(owner).post(url("import", project), said).content.decode()
+    assert "Line 2: the name “ann” belongs to somebody who judges in this project here" in page
+    assert "Give the annotator another name, such as “ann, from a file”." in page
+    assert not Pair.objects.exists()
+    assert as_user(user).get(url("label", project)).status_code == 200
+
+
+def test_votes_in_the_name_of_a_stranger_who_joins_later_lock_nobody_out(
+    project: Any, owner: Any, stranger: Any, as_user: Any
+) -> None:
+    said = {"kind": "pairs", "text": line(outcome="a", annotator=stranger.username)}
+    as_user(owner).post(url("import", project), said)
+    factories.make_pair(project)
+    project.memberships.create(user=stranger, role="annotator")
+    assert "Pair 1 of 1" in as_user(stranger).get(url("label", project)).content.decode()
+    again = as_user(owner).post(url("import", project), said, follow=True)
+    assert "0 judgments" in again.content.decode()
+    assert Judgment.objects.count() == 1
+
+
+def test_a_name_is_a_persons_or_a_judges(project: Any, owner: Any, as_user: Any) -> None:
+    factories.make_annotator(project, "robot", kind="judge")
+    said = {"kind": "pairs", "text": line(outcome="a", annotator="robot")}
+    page = as_user(owner).post(url("import", project), said).content.decode()
+    assert "“robot” is the name of an AI judge in this project" in page
+
+
 def test_an_uploaded_file_of_held_out_prompts_is_imported(
     project: Any, owner: Any, as_user: Any
 ) -> None:
