@@ -58,6 +58,9 @@ def label_submit(request: HttpRequest, project: str) -> HttpResponse:
     status = {"saved": 200, "refused": 422, "passed": 409}[became]
     response = render(request, f"annotation/label.html{part}", context, status=status)
     response["Steelyard-Label"] = became
+    if became == "passed":
+        # an error that is a card: without this the page would show it as a failure
+        response["HX-Retarget"] = "#card"
     return response
 
 

@@ -211,6 +211,34 @@ def test_a_verdict_kept_for_another_pair_goes_by_itself(
     assert Judgment.objects.get().pair == pair
 
 
+def test_a_pair_judged_in_another_tab_is_passed_over_with_a_word(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(3):
+        factories.make_pair(project)
+    page = open_page(browse, member, project)
+    other = page.context.new_page()
+    other.goto(f"/p/{project.slug}/label/")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Pair 2 of 3")).to_be_focused()
+
+    other.keyboard.press("7")
+    other.keyboard.press("Enter")
+    expect(other.get_by_text("You have judged that pair already")).to_be_visible()
+    expect(other.get_by_role("heading", name="Pair 2 of 3")).to_be_focused()
+    expect(other.get_by_text("That did not work")).to_have_count(0)
+    assert other.evaluate("Object.keys(localStorage).filter(k => k.includes('verdict'))") == []
+    judgment = Judgment.objects.get()
+    assert (judgment.outcome, abs(judgment.strength)) == (canonical(judgment, "a"), 3)
+
+    other.keyboard.press("4")
+    other.keyboard.press("Enter")
+    expect(other.get_by_role("heading", name="Pair 3 of 3")).to_be_focused()
+    expect(other.get_by_text("You have judged that pair already")).to_have_count(0)
+    assert Judgment.objects.count() == 2
+
+
 def test_signed_out_meanwhile_the_verdict_is_kept(browse: Any, project: Any, member: Any) -> None:
     factories.make_pair(project)
     page = open_page(browse, member, project)
