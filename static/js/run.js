@@ -3,6 +3,7 @@
 
 const EVERY = 2000;
 const SERIES = ["--side-a", "--side-b"];
+const AXIS_FONT = "12px system-ui, sans-serif";
 const TABLE_ROWS = 200;
 const MAX_POINTS = 3000;
 
@@ -44,8 +45,37 @@ function columns(names) {
   return [steps, ...names.map((name) => steps.map((step) => known.get(name)?.get(step)))];
 }
 
+// the colour is told by the name, whatever arrives first; charts.py goes by the same rule
+function second(name) {
+  return name.startsWith("test") || name.endsWith("rejected") ? 1 : 0;
+}
+
+function inOrder(names) {
+  return [...names].sort((a, b) => second(a) - second(b) || (a < b ? -1 : 1));
+}
+
+function colours(names) {
+  const chosen = new Map();
+  for (const name of inOrder(names)) {
+    let one = second(name);
+    while ([...chosen.values()].includes(one) && chosen.size < SERIES.length) one = (one + 1) % SERIES.length;
+    chosen.set(name, one);
+  }
+  return chosen;
+}
+
+// as wide as the longest label wants
+function room(plot, labels, index, cycle) {
+  const { font, ticks, gap, _size } = plot.axes[index];
+  if (cycle > 1) return _size; // it has been measured; a second look would never end
+  plot.ctx.font = font[0];
+  const widths = (labels ?? []).map((label) => plot.ctx.measureText(label).width / devicePixelRatio);
+  return Math.ceil(Math.max(0, ...widths) + ticks.size + gap + 2);
+}
+
 function axis(side) {
   return {
+    font: AXIS_FONT,
     stroke: () => colour("--ink-2"),
     grid: { stroke: () => colour("--line"), width: 1 },
     ticks: { stroke: () => colour("--line-strong"), width: 1 },
@@ -54,9 +84,10 @@ function axis(side) {
 }
 
 function options(panel, width) {
-  const series = panel.names.map((name, i) => ({
+  const chosen = colours(panel.names);
+  const series = panel.names.map((name) => ({
     label: name,
-    stroke: () => colour(SERIES[i % SERIES.length]),
+    stroke: () => colour(SERIES[chosen.get(name)]),
     width: 1.75,
     dash: name.startsWith("test_") ? [6, 4] : undefined,
     points: { show: name.startsWith("test_") ? true : undefined },
@@ -67,19 +98,23 @@ function options(panel, width) {
     legend: { show: false },
     cursor: { y: false, drag: { x: true, y: false } },
     scales: { x: { time: false } },
-    axes: [axis({ size: 34 }), axis({ size: 58, values: (_, ticks) => ticks.map(tick) })],
+    axes: [axis({ size: 34 }), axis({ size: room, values: (_, ticks) => ticks.map(tick) })],
     series: [{}, ...series],
     hooks: { setCursor: [(plot) => legend(charts.get(panel.title), plot.cursor.idx)] },
   };
 }
 
 function tick(value) {
-  return value === null ? "" : String(Number(value.toPrecision(6)));
+  if (value === null) return "";
+  const size = Math.abs(value);
+  if (size === 0 || (size >= 1e-3 && size < 1e6)) return String(Number(value.toPrecision(6)));
+  const [digits, power] = value.toExponential(3).split("e");
+  return `${Number(digits)}e${Number(power)}`;
 }
 
 function open(panel, given) {
   const names = [...panel.names];
-  const box = given ?? place.querySelector(`.panel[data-names="${names.join(",")}"]`) ?? document.createElement("div");
+  const box = given ?? drawnByServer(names) ?? document.createElement("div");
   box.className = "panel";
   box.dataset.names = names.join(",");
   box.innerHTML =
@@ -96,6 +131,11 @@ function open(panel, given) {
   return chart;
 }
 
+// its panel may know fewer names than have come since
+function drawnByServer(names) {
+  return [...place.querySelectorAll(".panel")].find((box) => box.dataset.names.split(",").some((name) => names.includes(name)));
+}
+
 function close(chart) {
   chart.resized.disconnect();
   chart.plot.destroy();
@@ -106,9 +146,10 @@ function legend(chart, index) {
   if (!chart) return;
   const { data, panel, box } = chart;
   const at = index ?? data[0].length - 1;
+  const chosen = colours(panel.names);
   const lines = panel.names.map((name, i) => {
     const item = document.createElement("li");
-    item.className = `series-${i % SERIES.length}`;
+    item.className = `series-${chosen.get(name)}`;
     const value = document.createElement("strong");
     value.textContent = shown(index == null ? newest(data[i + 1]) : data[i + 1][at]);
     item.append(`${name.replaceAll("_", " ")} `, value);
@@ -169,8 +210,9 @@ function merge(found) {
   // a later look may know only some of a panel's names
   for (const panel of found) {
     const drawn = panels.find((one) => one.title === panel.title);
-    if (!drawn) panels.push(panel);
-    else drawn.names.push(...panel.names.filter((name) => !drawn.names.includes(name)));
+    const names = inOrder(new Set([...(drawn?.names ?? []), ...panel.names]));
+    if (drawn) drawn.names = names;
+    else panels.push({ ...panel, names });
   }
 }
 

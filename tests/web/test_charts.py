@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from django.template import Context, Template
 
-from steelyard.web.templatetags.charts import MOST_POINTS, nice_ticks, short, thin
+from steelyard.web.templatetags.charts import MOST_POINTS, colours, nice_ticks, short, thin
 
 NASTY = '<script>alert("x")</script>&"\''
 
@@ -203,7 +203,51 @@ def test_ticks_are_round_even_and_span_the_numbers(lo: float, hi: float) -> None
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.1 + 0.2, "0.3"), (1234.5, "1234"), (3e-5, "3e-05"), (None, "–"), (math.nan, "–")],
+    [
+        (0.1 + 0.2, "0.3"),
+        (1234.5, "1234"),
+        (3e-5, "3e-5"),
+        (-0.0025, "-0.0025"),
+        (-2.5e-4, "-2.5e-4"),
+        (1.5e6, "1.5e6"),
+        (0.0, "0"),
+        (None, "–"),
+        (math.nan, "–"),
+    ],
 )
 def test_numbers_on_axes_are_short(value: float | None, text: str) -> None:
     assert short(value) == text
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(0, -0.0025), (1, 0.0005)],
+        [(0, -1.25e-5), (1, 2e-6)],
+        [(0, -987654.0), (1, 123456.0)],
+        [(0, 0.0), (1, 1.0)],
+    ],
+)
+def test_no_label_of_the_axis_begins_left_of_its_chart(points: Any) -> None:
+    svg = svg_of(render("{% line_chart s 'Loss' 'step' '' %}", s={"loss": points}))
+    gutter = float(re.findall(r"--gutter: (\d+)px", svg.attrib["style"])[0])
+    labels = [t for t in svg.iter("text") if t.get("text-anchor") == "end" and "dy" in t.attrib]
+    assert len(labels) > 2
+    for label in labels:
+        # no digit of the 12 px letters is wider than 7.2 px
+        assert gutter + float(label.attrib["x"]) - 7.2 * len(label.text or "") >= 0, label.text
+    assert gutter < 90
+
+
+def test_a_line_keeps_its_colour_whatever_order_it_comes_in() -> None:
+    for names in (["loss", "test loss"], ["reward chosen", "reward rejected"]):
+        assert colours(names) == colours(names[::-1]) == {names[0]: 0, names[1]: 1}
+    assert colours(["test loss"]) == {"test loss": 1}
+    assert sorted(colours(list("fedcba")).values()) == [0, 1, 2, 3, 4, 5]
+    assert len(colours([f"line {n}" for n in range(9)])) == 9
+    html = render(
+        "{% line_chart s 'Loss' 'step' '' %}",
+        s=[("test loss", [(0, 1.0), (1, 2.0)]), ("loss", [(0, 1.0), (1, 3.0)])],
+    )
+    assert '<li class="series-1">test loss' in html
+    assert '<li class="series-0">loss' in html

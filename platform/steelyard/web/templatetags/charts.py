@@ -21,6 +21,9 @@ _serial = count(1)
 ROW = 26
 MARGIN = 40
 LINE_HEIGHT = 220
+DIGIT_WIDTH = 7.5
+"""pixels that no character of an axis is wider than, at 12 px"""
+TICK_GAP = 6
 MOST_POINTS = 400
 COLOURS = 6
 
@@ -86,10 +89,16 @@ def nice_ticks(lo: float, hi: float, wanted: int = 5) -> list[float]:
 
 
 def short(value: float | None) -> str:
-    """A number for an axis or a table: at most four significant digits, no noise of floats."""
+    """A number for an axis or a table: at most four significant digits, no noise of floats.
+
+    ``run.js`` writes its axes by the same rule.
+    """
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    digits, power = f"{value:.3e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
 
 
 @register.inclusion_tag("components/charts/rating.html")
@@ -172,10 +181,9 @@ def line_chart(series: Any, title: str, x_label: str, y_label: str) -> dict[str,
         return {"lines": [], "title": title}
     x_ticks = nice_ticks(min(x for x, _ in finite), max(x for x, _ in finite), wanted=4)
     y_ticks = nice_ticks(min(y for _, y in finite), max(y for _, y in finite), wanted=4)
-    lines = [
-        _line(name, index % COLOURS, thin(points), x_ticks, y_ticks)
-        for index, (name, points) in enumerate(named)
-    ]
+    colour = colours([name for name, _ in named])
+    lines = [_line(name, colour[name], thin(points), x_ticks, y_ticks) for name, points in named]
+    y_labels = [Tick((1 - _share(t, y_ticks)) * LINE_HEIGHT, short(t)) for t in y_ticks]
     return {
         "id": f"chart-{next(_serial)}",
         "title": title,
@@ -183,11 +191,30 @@ def line_chart(series: Any, title: str, x_label: str, y_label: str) -> dict[str,
         "y_label": y_label,
         "lines": lines,
         "x_ticks": [Tick(_share(t, x_ticks) * 100, short(t)) for t in x_ticks],
-        "y_ticks": [Tick((1 - _share(t, y_ticks)) * LINE_HEIGHT, short(t)) for t in y_ticks],
+        "y_ticks": y_labels,
+        "gap": TICK_GAP,
+        "gutter": math.ceil(max(len(t.label) for t in y_labels) * DIGIT_WIDTH) + TICK_GAP,
         "plot_height": LINE_HEIGHT,
         "n": max(len(points) for _, points in named),
         "table": _table(named),
     }
+
+
+def colours(names: Sequence[str]) -> dict[str, int]:
+    """A colour for each line, told by its name alone, so that it is the same in whatever order
+    lines arrive: what is measured on test data or rejected has the second, its partner the first,
+    and of two that would have the same, the later by name the next free one. ``run.js`` goes by
+    the same rule."""
+    chosen: dict[str, int] = {}
+    for name in sorted(names, key=lambda name: (_second(name), name)):
+        taken = set(chosen.values())
+        ring = [(n + _second(name)) % COLOURS for n in range(COLOURS)]
+        chosen[name] = next((n for n in ring if n not in taken), len(chosen) % COLOURS)
+    return chosen
+
+
+def _second(name: str) -> bool:
+    return name.startswith("test") or name.endswith("rejected")
 
 
 def thin(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
