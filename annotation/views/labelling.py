@@ -17,7 +17,12 @@ from annotation.models import Annotator, Pair
 from annotation.services.labelling import annotator_for, next_pair, progress_of, record_shown
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
 from steelyard.projects.policy import ANY_ROLE, STAFF, get_project, role_in
+from steelyard.runs.models import Run
+
+MAKE_PAIRS = ("demo", "generate")
+"""Kinds of runs that bring pairs in when they get on."""
 
 RECOUNT_EVERY = 20
 """Verdicts between two counts of what is left; between them the page counts by itself."""
@@ -30,7 +35,8 @@ def label(request: HttpRequest, project: str) -> HttpResponse:
     annotator = annotator_for(user=user, project=found)
     context = _card(annotator, progress_of(annotator))
     context["is_staff"] = SimpleLazyObject(lambda: role_in(user, found) in STAFF)
-    return render(request, "annotation/label.html", context)
+    part = "#card" if request.htmx else ""  # type: ignore[attr-defined]
+    return render(request, f"annotation/label.html{part}", context)
 
 
 @never_cache
@@ -131,6 +137,7 @@ def _card(
         "became": became,
         "lease": lease,
         "pair": lease.pair if lease else None,
+        "making": None if lease else _making(project),
         "shown": list(zip("AB", lease.shown, strict=True)) if lease else [],
         "uuid": said.get("uuid") or uuid.uuid4(),
         "form": form,
@@ -143,3 +150,9 @@ def _card(
             for n, name in enumerate(project.scheme["aspects"])
         ],
     }
+
+
+def _making(project: Project) -> Run | None:
+    """The run that makes pairs at this moment, the oldest of several."""
+    runs = Run.objects.filter(project=project, kind__in=MAKE_PAIRS)
+    return runs.active().order_by("pk").first()

@@ -120,11 +120,12 @@ async function sendAlone(uuid, fields) {
   }
 }
 
-function swapped() {
+function swapped(afterVerdict) {
   const card = document.getElementById("card");
   begin();
-  focusTitle(card.firstElementChild);
-  status.pace(Number(card.dataset.left));
+  // a page that waits for pairs looks again and again: only a pair is worth moving the focus for
+  if (afterVerdict || form()) focusTitle(card.firstElementChild);
+  if (afterVerdict) status.pace(Number(card.dataset.left));
 }
 
 function showKeys() {
@@ -138,7 +139,8 @@ document.addEventListener("htmx:error", (event) => {
   if (event.target === form()) later(navigator.onLine ? "the server cannot be reached" : "no connection");
 });
 document.addEventListener("htmx:after:swap", (event) => {
-  if (event.target.id === "card" || event.target.closest?.("#card")) swapped();
+  if (event.target.id !== "card" && !event.target.closest?.("#card")) return;
+  swapped(event.detail.ctx.request.method === "POST");
 });
 addEventListener("online", () => attempts && again());
 document.addEventListener("click", (event) => {

@@ -239,6 +239,25 @@ def test_a_pair_judged_in_another_tab_is_passed_over_with_a_word(
     assert Judgment.objects.count() == 2
 
 
+def test_a_page_without_pairs_shows_the_first_that_is_made(
+    browse: Any, project: Any, member: Any
+) -> None:
+    run = project.runs.create(kind="demo", title="Making pairs")
+    page = open_page(browse, member, project)
+    expect(page.get_by_text("Pairs are being made in the background")).to_be_visible()
+    expect(page.get_by_role("link", name="Making pairs")).to_have_count(0)
+    pair = factories.make_pair(project)
+    expect(page.get_by_role("heading", name="Pair 1 of 1")).to_be_focused()
+    expect(page.get_by_role("region", name="Prompt")).to_contain_text(pair.prompt.text)
+
+    run.state = "succeeded"
+    run.save()
+    page.keyboard.press("4")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Nothing left to label")).to_be_focused()
+    expect(page.get_by_text("no other wants a verdict of yours")).to_be_visible()
+
+
 def test_signed_out_meanwhile_the_verdict_is_kept(browse: Any, project: Any, member: Any) -> None:
     factories.make_pair(project)
     page = open_page(browse, member, project)

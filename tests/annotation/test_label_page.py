@@ -212,3 +212,38 @@ def test_the_address_of_the_form_leads_back_to_the_page(
     """Where a sign-in sends somebody whose session had ended."""
     answer = as_user(member).get(submit_url(project))
     assert (answer.status_code, answer["Location"]) == (302, page_url(project))
+
+
+@pytest.mark.parametrize("kind", ["demo", "generate"])
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_an_empty_page_says_that_pairs_are_being_made(
+    project: Any, member: Any, owner: Any, as_user: Any, kind: str, state: str
+) -> None:
+    run = project.runs.create(kind=kind, title="Two models answer", state=state)
+    page = as_user(member).get(page_url(project)).content.decode()
+    assert "Pairs are being made in the background" in page
+    assert "Nothing left" not in page
+    assert 'hx-trigger="every 5s"' in page
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
+    assert run.get_absolute_url() not in page
+    assert run.get_absolute_url() in as_user(owner).get(page_url(project)).content.decode()
+
+
+@pytest.mark.parametrize(("kind", "state"), [("demo", "failed"), ("train", "running")])
+def test_an_empty_page_waits_for_no_other_run(
+    project: Any, member: Any, as_user: Any, kind: str, state: str
+) -> None:
+    project.runs.create(kind=kind, title="Something else", state=state)
+    page = as_user(member).get(page_url(project)).content.decode()
+    assert "Nothing left to label" in page
+    assert "every 5s" not in page
+
+
+def test_a_page_with_a_pair_does_not_look_again(
+    project: Any, member: Any, pair: Any, as_user: Any
+) -> None:
+    project.runs.create(kind="demo", title="More", state="running")
+    page = as_user(member).get(page_url(project)).content.decode()
+    assert pair.prompt.text in page
+    assert "every 5s" not in page
+    assert "refresh" not in page
