@@ -72,8 +72,12 @@ class Standings:
     two."""
     unrated: list[NotRated]
     votes: int
+    """Those that the ratings are made of, between two models of one group; so for the prompts and
+    the annotators."""
     prompts: int
     annotators: int
+    others: int
+    """Votes that no rating takes in: with a model that has none, or between two groups."""
 
     @property
     def rated(self) -> int:
@@ -156,6 +160,9 @@ def standings(
 ) -> Standings:
     """Bradley–Terry over all current decisive votes between different models of a project.
 
+    Only votes count. Two identical outputs have none, since an evaluation puts them to nobody:
+    what :func:`win_rates` takes for a tie is not in here.
+
     Args:
         source: a key of :data:`SOURCES`.
         judge: the votes of this one alone, not those of all judges.
@@ -168,7 +175,7 @@ def standings(
     cast = _cast(votes)
     left, right = cast["a"], cast["b"]
     if not left.size:
-        return Standings([], [], 0, 0, 0)
+        return Standings([], [], 0, 0, 0, 0)
     found = ModelVersion.objects.select_related("project").in_bulk(
         np.unique(np.concatenate([left, right])).tolist()
     )
@@ -176,20 +183,29 @@ def standings(
     models = sorted(found.values(), key=lambda model: model.name)
     pks = np.array([model.pk for model in models])
     order = np.argsort(pks)
+    i = order[np.searchsorted(pks, left, sorter=order)]
+    j = order[np.searchsorted(pks, right, sorter=order)]
     board = ratings.leaderboard(
-        prompt=cast["prompt"],
-        i=order[np.searchsorted(pks, left, sorter=order)],
-        j=order[np.searchsorted(pks, right, sorter=order)],
-        y=cast["score"],
-        models=len(models),
+        prompt=cast["prompt"], i=i, j=j, y=cast["score"], models=len(models)
     )
+    group = _group_of(board, len(models))
+    used = (group[i] == group[j]) & (group[i] >= 0)
     return Standings(
         groups=[[Standing(models[row.model], row) for row in group] for group in board.groups],
         unrated=[NotRated(models[row.model], row) for row in board.unrated],
-        votes=left.size,
-        prompts=np.unique(cast["prompt"]).size,
-        annotators=np.unique(cast["annotator"]).size,
+        votes=int(used.sum()),
+        prompts=np.unique(cast["prompt"][used]).size,
+        annotators=np.unique(cast["annotator"][used]).size,
+        others=int((~used).sum()),
     )
+
+
+def _group_of(board: ratings.Board, models: int) -> np.ndarray:
+    """The number of each model's group; -1 where it has none."""
+    found = np.full(models, -1)
+    for number, group in enumerate(board.groups):
+        found[[row.model for row in group]] = number
+    return found
 
 
 def _cast(votes: JudgmentQuerySet) -> dict[str, np.ndarray]:

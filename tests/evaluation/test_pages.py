@@ -228,12 +228,36 @@ def test_an_empty_leaderboard_says_what_to_do(project: Any, owner: Any, as_user:
 
 def test_the_leaderboard_of_people(project: Any, owner: Any, as_user: Any, votes: None) -> None:
     page = page_of(as_user(owner), "leaderboard", project)
-    assert "2 models rated from 31 votes of 1 person on 31 prompts" in page
+    assert (
+        "2 models rated from 30 votes of 1 person on 30 prompts; 1 more vote lies outside" in page
+    )
+    assert "an evaluation counts them as ties" in page
     assert page.index(">alpha</a>") < page.index(">beta</a>")
     model = make_model(project, "alpha")
     judgments = reverse("annotation:judgment-list", args=[project.slug])
     assert f'href="{judgments}?by=people&amp;model={model.pk}"' in page
     assert "it lost its only vote" in page
+
+
+def test_votes_of_models_that_only_lost_are_said_to_rate_nobody(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    make_judgment(make_pair(project, models=("alpha", "beta")), "a")
+    page = page_of(as_user(owner), "leaderboard", project)
+    assert "No model can be rated yet from 1 vote." in page
+    assert "Not rated yet" in page
+    assert "No votes of people" not in page
+
+
+def test_identical_outputs_are_ties_in_an_evaluation_and_have_no_place_on_the_leaderboard(
+    project: Any, owner: Any, as_user: Any, start: Start, answered: Start
+) -> None:
+    evaluation = answered(start(), lambda m, p: "same")
+    client = as_user(owner)
+    page = page_of(client, "evaluation-detail", project, evaluation.pk)
+    assert "4 of two identical outputs count as ties here" in page
+    assert "not in the leaderboard" in page
+    assert "No votes of people" in page_of(client, "leaderboard", project)
 
 
 def test_each_figure_opens_as_many_votes_as_it_says(
