@@ -13,6 +13,10 @@ from annotation.formats.jsonl import lines
 from annotation.formats.records import ImportedPrompt
 
 KEYS = ("prompt", "category", "reference_answer")
+EXAMPLE = """\
+{"prompt": "Why is the sea salty?", "category": "science"}
+{"prompt": "What is 9 times 6?", "category": "sums", "reference_answer": "54"}
+"""
 
 
 def read(data: bytes) -> Iterator[ImportedPrompt]:

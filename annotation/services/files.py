@@ -12,6 +12,7 @@ KINDS = {
     "pairs": "Pairs to label, with or without votes",
     "held_out": "Held-out prompts, kept for evaluation",
 }
+EXAMPLES = {"pairs": pairs_jsonl.EXAMPLE, "held_out": prompts_jsonl.EXAMPLE}
 MAX_BYTES = 64 * 1024 * 1024
 
 

@@ -11,7 +11,7 @@ from annotation import tables
 from annotation.forms.material import ImportForm, JudgmentFilter, PairFilter, PromptFilter
 from annotation.models import Judgment, Pair, Prompt
 from annotation.querysets import JudgmentQuerySet, PairQuerySet, PromptQuerySet
-from annotation.services.files import import_file
+from annotation.services.files import EXAMPLES, import_file
 from annotation.services.importing import Imported
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
@@ -41,6 +41,7 @@ def import_page(request: HttpRequest, project: str) -> HttpResponse:
     context = {
         "project": found,
         "form": form,
+        "examples": EXAMPLES,
         "n_pairs": found.pairs.count(),
         "n_held_out": found.prompts.filter(held_out=True).count(),
     }
@@ -49,11 +50,15 @@ def import_page(request: HttpRequest, project: str) -> HttpResponse:
 
 def _imported(done: Imported, kind: str) -> str:
     if kind == "held_out":
-        return f"{done.records} prompts read, {done.prompts} of them new."
+        return f"{_count(done.records, 'prompt')} read, {done.prompts} of them new."
     return (
-        f"{done.records} lines read. New: {done.pairs} pairs, {done.prompts} prompts, "
-        f"{done.judgments} judgments."
+        f"{_count(done.records, 'line')} read. New: {_count(done.pairs, 'pair')}, "
+        f"{_count(done.prompts, 'prompt')}, {_count(done.judgments, 'judgment')}."
     )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def prompt_list(request: HttpRequest, project: str) -> HttpResponse:

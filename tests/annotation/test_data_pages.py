@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ def test_a_pasted_pair_is_imported(project: Any, owner: Any, as_user: Any) -> No
     vote = {"outcome": "a", "annotator": "ann"}
     said = {"kind": "pairs", "text": line(**vote) + "\n" + line(prompt="Who?")}
     answer = as_user(owner).post(url("import", project), said, follow=True)
-    assert "2 lines read. New: 2 pairs, 2 prompts, 1 judgments." in answer.content.decode()
+    assert "2 lines read. New: 2 pairs, 2 prompts, 1 judgment." in answer.content.decode()
     assert Pair.objects.count() == 2
 
 
@@ -69,6 +71,29 @@ def test_a_name_is_a_persons_or_a_judges(project: Any, owner: Any, as_user: Any)
     said = {"kind": "pairs", "text": line(outcome="a", annotator="robot")}
     page = as_user(owner).post(url("import", project), said).content.decode()
     assert "“robot” is the name of an AI judge in this project" in page
+
+
+def test_one_of_a_thing_is_not_called_many(project: Any, owner: Any, as_user: Any) -> None:
+    said = {"kind": "pairs", "text": line()}
+    page = as_user(owner).post(url("import", project), said, follow=True).content.decode()
+    assert "1 line read. New: 1 pair, 1 prompt, 0 judgments." in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("pairs", "2 lines read. New: 2 pairs, 2 prompts, 1 judgment."),
+        ("held_out", "2 prompts read, 2 of them new."),
+    ],
+)
+def test_the_example_on_the_page_can_be_pasted(
+    project: Any, owner: Any, as_user: Any, kind: str, words: str
+) -> None:
+    page = as_user(owner).get(url("import", project)).content.decode()
+    shown = re.search(rf'id="example-{kind}"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    assert shown
+    said = {"kind": kind, "text": html.unescape(shown[1])}
+    assert words in as_user(owner).post(url("import", project), said, follow=True).content.decode()
 
 
 def test_an_uploaded_file_of_held_out_prompts_is_imported(
