@@ -115,6 +115,24 @@ def test_it_works_by_keyboard_alone(browse: Any, project: Any, member: Any) -> N
     assert list(outcomes)[1:] == ["tie", "skip"]
 
 
+def test_a_choice_keeps_its_words_in_their_place(browse: Any, project: Any, member: Any) -> None:
+    factories.make_pair(project)
+    page = open_page(browse, member, project)
+    where = """labels => labels.map(label => {
+        const range = document.createRange();
+        range.selectNodeContents(label.querySelector("span").firstChild);
+        return [range, label].flatMap(thing => {
+            const box = thing.getBoundingClientRect();
+            return [box.x, box.y, box.width, box.height];
+        });
+    })"""
+    choices = page.locator(".choice")
+    before = choices.evaluate_all(where)
+    for radio in page.get_by_role("radio").all():
+        radio.check()
+        assert choices.evaluate_all(where) == before
+
+
 def test_enter_without_a_verdict_sends_nothing(browse: Any, project: Any, member: Any) -> None:
     factories.make_pair(project)
     page = open_page(browse, member, project)

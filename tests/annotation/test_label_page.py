@@ -214,6 +214,18 @@ def test_the_address_of_the_form_leads_back_to_the_page(
     assert (answer.status_code, answer["Location"]) == (302, page_url(project))
 
 
+@pytest.mark.parametrize(
+    ("modality", "thing"), [("text", "answer"), ("image", "picture"), ("video", "clip")]
+)
+def test_it_asks_for_what_it_shows(
+    project: Any, member: Any, pair: Any, as_user: Any, modality: str, thing: str
+) -> None:
+    project.modality = modality
+    project.save()
+    page = as_user(member).get(page_url(project)).content.decode()
+    assert f"Pair 1 of 1: which {thing} is better?" in page
+
+
 @pytest.mark.parametrize("kind", ["demo", "generate"])
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_an_empty_page_says_that_pairs_are_being_made(
