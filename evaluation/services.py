@@ -119,7 +119,7 @@ def _check_method(project: Project, method: str, judge: Annotator | None) -> Non
         return
     if judge is None or judge.project_id != project.pk:
         raise UserError(
-            "Choose the judge that is to compare, or make one under Judges first.", field="judge"
+            "Choose the judge that is to compare, or make one under AI judges first.", field="judge"
         )
     if judge.kind != Annotator.Kind.JUDGE or judge.model_id is None:
         raise UserError(
