@@ -6,9 +6,16 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from steelyard.accounts.models import AuditEvent
-from steelyard.accounts.services import FAILURES_ALLOWED
+from steelyard.accounts.services import (
+    FAILURES_ALLOWED,
+    FAILURES_OF_ADDRESS,
+    FAILURES_OF_NAME,
+    FAILURES_WINDOW,
+    record,
+)
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +75,43 @@ def test_guessing_from_one_address_does_not_lock_the_person_out_at_another() -> 
     for _ in range(FAILURES_ALLOWED):
         attempt(Client(REMOTE_ADDR="192.0.2.1"), "ada", "guess")
     assert attempt(Client(REMOTE_ADDR="192.0.2.2"), "ada", "correct horse").status_code == 302
+
+
+def failed(name: str, address: str, times: int) -> None:
+    for _ in range(times):
+        record(by=None, action="sign-in-failed", target=name, address=address)
+
+
+def signs_in(name: str, address: str) -> bool:
+    return attempt(Client(REMOTE_ADDR=address), name, "correct horse").status_code == 302
+
+
+def test_one_address_that_tries_many_names_is_stopped_for_every_name() -> None:
+    factories.make_user("ada")
+    for number in range(FAILURES_OF_ADDRESS):
+        failed(f"name-{number}", "192.0.2.1", 1)
+    assert not signs_in("ada", "192.0.2.1")
+    assert signs_in("ada", "192.0.2.2")
+
+
+def test_one_address_however_long_it_tries_keeps_nobody_out_elsewhere() -> None:
+    factories.make_user("ada")
+    for _ in range(FAILURES_OF_ADDRESS + 5):
+        attempt(Client(REMOTE_ADDR="192.0.2.1"), "ada", "guess")
+    assert AuditEvent.objects.filter(action="sign-in-failed").count() == FAILURES_ALLOWED
+    assert signs_in("ada", "192.0.2.2")
+
+
+def test_many_addresses_that_try_one_name_are_stopped_in_the_end_and_for_a_while() -> None:
+    factories.make_user("ada")
+    factories.make_user("grace")
+    for number in range(FAILURES_OF_NAME // FAILURES_ALLOWED):
+        failed("ada", f"198.51.100.{number}", FAILURES_ALLOWED)
+    assert not signs_in("ada", "192.0.2.2")
+    assert signs_in("grace", "192.0.2.2")
+    events = AuditEvent.objects.filter(action="sign-in-failed")
+    events.update(created_at=timezone.now() - FAILURES_WINDOW)
+    assert signs_in("ada", "192.0.2.2")
 
 
 @pytest.mark.parametrize(

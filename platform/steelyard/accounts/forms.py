@@ -12,7 +12,7 @@ from steelyard.lib.errors import UserError
 
 
 class SignInForm(AuthenticationForm):
-    """Name and password. Guessing is slowed down by name and address."""
+    """Name and password. Guessing is slowed down by name and address, together and apart."""
 
     error_messages = {
         "invalid_login": "Name or password is wrong. Both tell upper from lower case.",

@@ -16,8 +16,14 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex
 
 KEY_PREFIX = "sy_"
-FAILURES_ALLOWED = 10
 FAILURES_WINDOW = timedelta(minutes=15)
+FAILURES_ALLOWED = 10
+"""Wrong passwords for one name from one address."""
+FAILURES_OF_ADDRESS = 50
+"""From one address for any names: high enough for an office behind one address."""
+FAILURES_OF_NAME = 500
+"""For one name from anywhere. High, because whoever reaches it keeps the person out: it takes fifty
+addresses at least, and leaves no hope of guessing a password that is not a common one."""
 
 
 def record(*, by: User | None, action: str, target: str, **data: Any) -> AuditEvent:
@@ -26,25 +32,23 @@ def record(*, by: User | None, action: str, target: str, **data: Any) -> AuditEv
 
 
 def refuse_guessing(*, username: str, address: str) -> None:
-    """Let one address guess the password of one person a few times and no more.
+    """Let one address guess the password of one person a few times and no more, those of several
+    people a few more times, and a name be guessed by many addresses for so long.
 
     Raises:
-        UserError: ``too_many_attempts`` after ``FAILURES_ALLOWED`` in ``FAILURES_WINDOW``.
+        UserError: ``too_many_attempts`` after one of the numbers above in ``FAILURES_WINDOW``.
     """
-    since = timezone.now() - FAILURES_WINDOW
     failures = AuditEvent.objects.filter(
-        action="sign-in-failed",
-        target=username[:200],
-        data__address=address,
-        created_at__gt=since,
+        action="sign-in-failed", created_at__gt=timezone.now() - FAILURES_WINDOW
     )
-    if failures.count() >= FAILURES_ALLOWED:
-        raise UserError(
-            f"Too many wrong passwords for this name. Wait "
-            f"{FAILURES_WINDOW.seconds // 60} minutes, or ask a site admin for a new password.",
-            code="too_many_attempts",
-            status=429,
-        )
+    of_name = failures.filter(target=username[:200])
+    of_address = failures.filter(data__address=address)
+    if of_name.filter(data__address=address).count() >= FAILURES_ALLOWED:
+        raise _too_many("for this name from your address")
+    if of_address.count() >= FAILURES_OF_ADDRESS:
+        raise _too_many("from your address")
+    if of_name.count() >= FAILURES_OF_NAME:
+        raise _too_many("for this name")
 
 
 @transaction.atomic
@@ -141,6 +145,15 @@ def set_active(*, by: User, user: User, active: bool) -> None:
 
 def _one_time_password() -> str:
     return secrets.token_urlsafe(12)
+
+
+def _too_many(what: str) -> UserError:
+    minutes = FAILURES_WINDOW.seconds // 60
+    return UserError(
+        f"Too many wrong passwords {what}. Wait {minutes} minutes and try again.",
+        code="too_many_attempts",
+        status=429,
+    )
 
 
 def _taken(username: str) -> UserError:
