@@ -205,7 +205,9 @@ class Progress:
                 )
             )
         elif time.monotonic() - self.told > 10:
-            unpacked = len(list(VENV.glob("lib/*/site-packages/*.dist-info")))
+            # pip itself lies there too, and is none of those asked for
+            there = len(list(VENV.glob("lib/*/site-packages/*.dist-info")))
+            unpacked = min(there, self.total)
             done = f"unpacked {unpacked}" if self.unpacking else f"found {self.asked}"
             self._say(f"{done} of {self.total}")
 

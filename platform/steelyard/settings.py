@@ -163,7 +163,9 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [p for p in [ROOT / "static"] if p.is_dir()]
-STATIC_ROOT = DATA_DIR / "static"
+# WhiteNoise serves by finders what lies in static/; nothing is collected, so there is no root,
+# and a folder that is named here and not there is complained of at each start.
+STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024

@@ -140,3 +140,15 @@ def test_why_pip_failed_is_told_in_our_words(bootstrap: ModuleType, output: str,
     problem = bootstrap.failure("pip", output)
     assert told in str(problem)
     assert "run the same command again" in str(problem)
+
+
+def test_no_more_is_unpacked_than_there_is(
+    bootstrap: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("pip", "one", "two"):
+        (bootstrap.VENV / f"lib/python3/site-packages/{name}-1.dist-info").mkdir(parents=True)
+    progress = bootstrap.Progress(2)
+    progress.tell("Installing collected packages: one, two")
+    progress.told -= 60
+    progress.tell("")
+    assert "unpacked 2 of 2" in said(capsys)
