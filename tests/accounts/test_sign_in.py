@@ -102,6 +102,28 @@ def test_one_address_however_long_it_tries_keeps_nobody_out_elsewhere() -> None:
     assert signs_in("ada", "192.0.2.2")
 
 
+def behind_a_proxy(visitor: str, proxy: str = "127.0.0.1") -> Client:
+    return Client(REMOTE_ADDR=proxy, headers={"X-Forwarded-For": visitor})
+
+
+def test_visitors_of_a_proxy_on_this_machine_are_told_apart_by_what_it_adds() -> None:
+    factories.make_user("ada")
+    for number in range(FAILURES_ALLOWED):
+        # the visitor may have written the first part
+        attempt(behind_a_proxy(f"203.0.113.{number}, 192.0.2.1"), "ada", "guess")
+    assert attempt(behind_a_proxy("192.0.2.1"), "ada", "correct horse").status_code == 422
+    assert attempt(behind_a_proxy("192.0.2.2"), "ada", "correct horse").status_code == 302
+
+
+@pytest.mark.parametrize("proxy", ["192.0.2.7", "127.0.0.1"])
+def test_an_address_that_is_made_up_does_not_help(proxy: str) -> None:
+    factories.make_user("ada")
+    for number in range(FAILURES_ALLOWED):
+        said = f"nonsense-{number}" if proxy == "127.0.0.1" else f"203.0.113.{number}"
+        attempt(behind_a_proxy(said, proxy), "ada", "guess")
+    assert not signs_in("ada", proxy)
+
+
 def test_many_addresses_that_try_one_name_are_stopped_in_the_end_and_for_a_while() -> None:
     factories.make_user("ada")
     factories.make_user("grace")

@@ -7,7 +7,7 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
 
 from steelyard.accounts.models import ApiToken
-from steelyard.accounts.services import record, refuse_guessing
+from steelyard.accounts.services import address_of, record, refuse_guessing
 from steelyard.lib.errors import UserError
 
 
@@ -21,7 +21,7 @@ class SignInForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         username = self.cleaned_data.get("username", "")
-        address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
+        address = address_of(self.request) if self.request else ""
         try:
             refuse_guessing(username=username, address=address)
         except UserError as error:

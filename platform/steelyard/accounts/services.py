@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
 
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.http import HttpRequest
 from django.utils import timezone
 
 from steelyard.accounts.models import ApiToken, AuditEvent, User
@@ -29,6 +31,18 @@ addresses at least, and leaves no hope of guessing a password that is not a comm
 def record(*, by: User | None, action: str, target: str, **data: Any) -> AuditEvent:
     """One line of the audit log. ``by`` is None where nobody has signed in yet."""
     return AuditEvent.objects.create(actor=by, action=action, target=target[:200], data=data)
+
+
+def address_of(request: HttpRequest) -> str:
+    """Where a request comes from. A proxy on this machine is believed when it says for whom it
+    asks, so that all its visitors are not one; what anybody else says of that is worth nothing."""
+    peer = request.META.get("REMOTE_ADDR", "")
+    said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    try:
+        from_here = not peer or ip_address(peer).is_loopback
+        return str(ip_address(said)) if from_here and said else peer
+    except ValueError:
+        return peer
 
 
 def refuse_guessing(*, username: str, address: str) -> None:
