@@ -2,9 +2,11 @@
 
 from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView
 
 from steelyard import overview
+from steelyard.web.api import no_such_route
 
 api = [
     path("", include("steelyard.accounts.api_urls")),
@@ -30,4 +32,5 @@ urlpatterns = [
     path("p/<slug:project>/", include("evaluation.urls")),
     path("api/v1/", include((api, "api"))),
     path("api/v1/schema/", login_not_required(SpectacularAPIView.as_view()), name="api-schema"),
+    path("api/<path:path>", csrf_exempt(login_not_required(no_such_route))),
 ]

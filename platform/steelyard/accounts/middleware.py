@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
@@ -20,6 +20,16 @@ class OwnPasswordMiddleware:
         user = request.user
         if isinstance(user, User) and user.must_change_password:
             open_to_them = {reverse("accounts:account"), reverse("accounts:sign-out")}
+            if request.path.startswith("/api/"):
+                return JsonResponse(
+                    {
+                        "code": "password_change_required",
+                        "message": "Choose your own password first, on your account page "
+                        f"({reverse('accounts:account')}).",
+                        "field": None,
+                    },
+                    status=403,
+                )
             if request.path not in open_to_them:
                 return redirect("accounts:account")
         return self.get_response(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.http import HttpRequest, JsonResponse
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
@@ -32,6 +33,12 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
         }
     response.data = body
     return response
+
+
+def no_such_route(request: HttpRequest, path: str) -> JsonResponse:
+    """What stands at every address under /api/ that is no route."""
+    message = f"There is no route {request.path}; /api/v1/schema/ lists all there are."
+    return JsonResponse({"code": "not_found", "message": message, "field": None}, status=404)
 
 
 class StrictSerializer(serializers.Serializer):
