@@ -74,6 +74,19 @@ def test_a_killed_engine_goes_on_from_its_checkpoint_to_the_same_result(
     assert "goes on from the last checkpoint" in str(run.dir.last_events(50))
 
 
+def test_an_engine_killed_before_its_first_checkpoint_begins_again_and_says_so(
+    counting: Any, settle: Any, until: Any
+) -> None:
+    run = counting(steps=12, pause=0.05, checkpoint_every=100)
+    until(lambda: is_at(run, 3))
+    os.kill(process_of(run).pid, signal.SIGKILL)
+    run = settle(run)
+    assert run.result["sum"] == the_sum(12)
+    told = str(run.dir.last_events(50))
+    assert "start 2 begins again" in told
+    assert "last checkpoint" not in told
+
+
 def test_reconciling_many_times_at_once_does_nothing_twice(counting: Any) -> None:
     run = counting(steps=20, pause=0.02)
 

@@ -33,6 +33,8 @@ MAX_FRUITLESS = 3
 SILENT_SECONDS = 600
 GRACE_SECONDS = 30
 _LOCK = 0x5EE1_0001
+_TOLD = {"metrics.jsonl", "events.jsonl"}
+"""What every run writes; other .jsonl files are work that is done, and not done twice."""
 
 
 def reconcile() -> None:
@@ -257,11 +259,18 @@ def _revive(run: Run) -> None:
         return
     if run.attempt:
         run.dir.event(
-            f"the process ended without a result; start {run.attempt + 1} goes on from the last "
-            "checkpoint",
+            f"the process ended without a result; start {run.attempt + 1} {_from_where(run)}",
             "warning",
         )
     _launch(run)
+
+
+def _from_where(run: Run) -> str:
+    if any(run.dir.checkpoints.glob("[!.]*")):
+        return "goes on from the last checkpoint"
+    if any(path.name not in _TOLD for path in run.dir.path.glob("*.jsonl")):
+        return "goes on after what is written"
+    return "begins again: there is no checkpoint yet"
 
 
 def _silence(run: Run, process: launchers.Process) -> float:
