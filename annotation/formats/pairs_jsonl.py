@@ -19,8 +19,8 @@ from annotation.formats.records import ImportedRecord, ImportedVote
 KEYS = ("prompt", "a", "b", "model_a", "model_b", "category")
 VOTE_KEYS = ("outcome", "annotator", "kind", "strength", "rationale", "tags")
 EXAMPLE = """\
-{"prompt": "Why is the sky blue?", "a": "Air scatters blue light most.", "b": "It mirrors the sea.", "model_a": \
-"small", "model_b": "large", "category": "science"}
+{"prompt": "Why is the sky blue?", "a": "Air scatters blue light most.", "b": "It is the sea.", \
+"model_a": "small", "model_b": "large", "category": "science"}
 {"prompt": "What is 7 times 8?", "a": "54", "b": "56", "model_a": "small", "model_b": "large", \
 "outcome": "b", "annotator": "worker 17"}
 """

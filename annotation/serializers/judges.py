@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from annotation.models import Annotator
 from annotation.services.judging import DEFAULT_CRITERIA, MAX_NEW_TOKENS, WHICH
+from steelyard.web.api import StrictSerializer
 
 
 class AnnotatorSerializer(serializers.ModelSerializer):
@@ -42,7 +43,7 @@ class JudgeReportSerializer(serializers.Serializer):
     between_orders = AgreementSerializer(help_text="Over pairs asked in both orders.")
 
 
-class JudgeRequest(serializers.Serializer):
+class JudgeRequest(StrictSerializer):
     """What ``POST judges`` takes."""
 
     name = serializers.CharField(max_length=150)
@@ -52,7 +53,7 @@ class JudgeRequest(serializers.Serializer):
     max_new_tokens = serializers.IntegerField(default=256, min_value=1, max_value=MAX_NEW_TOKENS)
 
 
-class JudgeRunRequest(serializers.Serializer):
+class JudgeRunRequest(StrictSerializer):
     """Which pairs a judge is to be shown."""
 
     which = serializers.ChoiceField(choices=list(WHICH.items()), default="unjudged")

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from annotation.models import Assignment, Judgment, Outcome
 from annotation.serializers.messages import MessageSerializer
+from steelyard.web.api import StrictSerializer
 
 
 class MediaSerializer(serializers.Serializer):
@@ -67,14 +68,14 @@ class LeaseSerializer(serializers.Serializer):
         return ShownOutputSerializer(shown, many=True).data
 
 
-class SeenSerializer(serializers.Serializer):
+class SeenSerializer(StrictSerializer):
     ms = serializers.IntegerField(min_value=0, required=False, help_text="Time in view.")
     watched = serializers.FloatField(
         min_value=0, max_value=1, required=False, help_text="Share of a video that was played."
     )
 
 
-class ExposureSerializer(serializers.Serializer):
+class ExposureSerializer(StrictSerializer):
     """What the annotator saw, if the client measures it."""
 
     visible_ms = serializers.IntegerField(min_value=0, required=False)
@@ -83,7 +84,7 @@ class ExposureSerializer(serializers.Serializer):
     b = SeenSerializer(required=False)
 
 
-class JudgmentRequest(serializers.Serializer):
+class JudgmentRequest(StrictSerializer):
     """What ``POST judgments`` takes. Sides are those that ``next`` names, whatever the order in
     which the outputs were shown."""
 

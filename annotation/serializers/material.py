@@ -8,6 +8,7 @@ from annotation.models import Output, Pair, Prompt
 from annotation.serializers.messages import MessageSerializer, messages
 from annotation.services.files import KINDS
 from annotation.services.material import Answer
+from steelyard.web.api import StrictSerializer
 
 
 class PromptSerializer(serializers.ModelSerializer):
@@ -27,7 +28,7 @@ class PromptSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class PromptRequest(serializers.Serializer):
+class PromptRequest(StrictSerializer):
     """What ``POST prompts`` takes."""
 
     messages = messages(help_text="Ends with a user's message.")
@@ -57,7 +58,7 @@ class OutputSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class AnswerRequest(serializers.Serializer):
+class AnswerRequest(StrictSerializer):
     """One answer and what made it."""
 
     model = serializers.CharField(
@@ -114,7 +115,7 @@ class PairSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class PairRequest(serializers.Serializer):
+class PairRequest(StrictSerializer):
     """What ``POST pairs`` takes: a prompt and two answers. Which of them becomes side a, their
     content decides; read it in the answer."""
 
@@ -144,7 +145,7 @@ class PairQuery(serializers.Serializer):
     origin = serializers.ChoiceField(choices=Pair.Origin.choices, required=False)
 
 
-class ImportRequest(serializers.Serializer):
+class ImportRequest(StrictSerializer):
     """What ``POST import`` takes: a file (multipart) or its lines as text (JSON)."""
 
     kind = serializers.ChoiceField(choices=list(KINDS.items()))

@@ -4,10 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
+from steelyard.web.api import StrictSerializer
+
 ROLES = ["system", "user", "assistant"]
 
 
-class MessageSerializer(serializers.Serializer):
+class MessageSerializer(StrictSerializer):
     """One chat message."""
 
     role = serializers.ChoiceField(choices=ROLES)

@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, Recipe, help_texts
 from steelyard.registry.services import NAME_LIMIT
+from steelyard.web.api import StrictSerializer
 
 _HELP = help_texts()
 _DEFAULT = Recipe()
@@ -53,7 +54,7 @@ class RecipeSerializer(serializers.Serializer):
     )
 
 
-class PublishRequest(serializers.Serializer):
+class PublishRequest(StrictSerializer):
     """What ``POST versions/publish`` takes."""
 
     dataset = serializers.CharField(

@@ -135,6 +135,35 @@ def test_a_wrong_judgment_is_refused_at_its_field(
     assert not Judgment.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "wrong"),
+    [
+        ("judgments", {"uuid": str(uuid4()), "pair": 1, "outcome": "a"}, "foo"),
+        ("judgments", {"uuid": str(uuid4()), "pair": 1, "outcome": "a"}, "exposure.foo"),
+        ("prompts", {"messages": messages()}, "foo"),
+        ("outputs", {"prompt": 1, "model": "m"}, "foo"),
+        ("pairs", {"messages": messages(), "first": {}, "second": {"model": "m"}}, "foo"),
+        ("pairs", {"messages": messages(), "first": {}, "second": {"model": "m"}}, "first.foo"),
+        ("import", {"kind": "pairs", "text": '{"prompt": "Why?", "a": "1", "b": "2"}'}, "foo"),
+        ("judges", {"name": "Robot", "model": "m"}, "foo"),
+        ("judges/{judge}/runs", {}, "foo"),
+        ("versions/publish", {"dataset": "d"}, "foo"),
+    ],
+)
+def test_a_field_that_nobody_reads_is_refused_by_its_name(
+    project: Any, staff: Api, path: str, body: dict[str, Any], wrong: str
+) -> None:
+    judge = factories.make_annotator(project, "robot", kind="judge")
+    outer, _, inner = wrong.partition(".")
+    said = {**body, outer: {**body.get(outer, {}), inner: 1} if inner else 1}
+    answer = staff.post(path.format(judge=judge.pk), said)
+    assert answer.status_code == 400
+    fields = answer.json()["fields"]
+    complaint = fields[outer][inner] if inner else fields[outer]
+    assert f"There is no field '{inner or outer}'; the fields are" in complaint[0]
+    assert not Pair.objects.exists()
+
+
 def test_a_verdict_on_a_pair_never_given_or_of_another_project_is_refused(
     project: Any, annotator: Api
 ) -> None:
@@ -202,7 +231,14 @@ def test_prompts_outputs_and_pairs_are_known_by_content(project: Any, staff: Api
 
 @pytest.mark.parametrize(
     "wrong",
-    [[], messages(" "), [{"role": "assistant", "content": "x"}], [{"role": "robot"}], "Why?"],
+    [
+        [],
+        messages(" "),
+        [{"role": "assistant", "content": "x"}],
+        [{"role": "robot"}],
+        [{"role": "user", "content": "Why?", "name": "x"}],
+        "Why?",
+    ],
 )
 def test_messages_must_end_with_a_question(project: Any, staff: Api, wrong: Any) -> None:
     answer = staff.post("prompts", {"messages": wrong})
