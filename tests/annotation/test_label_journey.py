@@ -265,7 +265,7 @@ def test_a_page_without_pairs_shows_the_first_that_is_made(
     expect(page.get_by_text("Pairs are being made in the background")).to_be_visible()
     expect(page.get_by_role("link", name="Making pairs")).to_have_count(0)
     pair = factories.make_pair(project)
-    expect(page.get_by_role("heading", name="Pair 1 of 1")).to_be_focused()
+    expect(page.get_by_role("heading", name="Pair 1 of 1")).to_be_focused(timeout=20_000)
     expect(page.get_by_role("region", name="Prompt")).to_contain_text(pair.prompt.text)
 
     run.state = "succeeded"
@@ -386,3 +386,15 @@ def test_on_a_phone_the_letters_turn_to_the_other_answer(
     page.locator(".side-tabs").get_by_text("B", exact=True).tap()
     expect(second).to_be_in_viewport(ratio=0.9)
     expect(page.locator(".side-tabs .second")).to_have_attribute("data-on", "")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_import_pages_examples_are_scrolled_not_broken(
+    browse: Any, project: Any, owner: Any, width: int
+) -> None:
+    page = browse(owner, viewport={"width": width, "height": 740}).new_page()
+    page.goto(f"/p/{project.slug}/import/")
+    example = page.get_by_role("region", name="Example of pairs")
+    assert example.evaluate("pre => pre.scrollWidth > pre.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert_accessible(page)
