@@ -100,10 +100,11 @@ def _field(setting: FormField, default: Any) -> forms.Field:
     if setting.type is bool:
         return forms.BooleanField(required=False, **shown)
     if setting.type is int:
-        return forms.IntegerField(min_value=0, **shown)
+        return forms.IntegerField(min_value=setting.min, max_value=setting.max, **shown)
     if setting.type is float:
-        widget = forms.NumberInput(attrs={"step": "any", "min": "0"})
-        return forms.FloatField(widget=widget, **shown)
+        widget = forms.NumberInput(attrs={"step": "any"})
+        limits = {"min_value": setting.min, "max_value": setting.max}
+        return forms.FloatField(widget=widget, **limits, **shown)
     return forms.CharField(**shown)
 
 

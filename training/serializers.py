@@ -57,6 +57,8 @@ class SettingSerializer(serializers.Serializer):
     choices = serializers.ListField(
         child=serializers.CharField(), help_text="The allowed words; empty where any value goes."
     )
+    min = serializers.FloatField(allow_null=True, help_text="The least number allowed.")
+    max = serializers.FloatField(allow_null=True, help_text="The greatest number allowed.")
 
 
 class RecipeSerializer(serializers.Serializer):

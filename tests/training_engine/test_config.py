@@ -8,10 +8,12 @@ import pytest
 
 from steelyard.lib.errors import UserError
 from training.engine.config import (
+    CORES,
     RECIPES,
     DiffusionDPOConfig,
     TextDPOConfig,
     config_of,
+    config_of_run,
     form_fields,
     names_in,
 )
@@ -71,6 +73,20 @@ def test_numbers_are_taken_as_json_writes_them() -> None:
         ({"lora_alpha": 0}, "lora_alpha"),
         ({"warmup_ratio": 1.1}, "warmup_ratio"),
         ({"checkpoint_every": 0}, "checkpoint_every"),
+        ({"threads": 99_999}, "threads"),
+        ({"batch_size": 4097}, "batch_size"),
+        ({"accumulation": 4097}, "accumulation"),
+        ({"lora_rank": 1025}, "lora_rank"),
+        ({"lora_alpha": 65_537}, "lora_alpha"),
+        ({"epochs": 1001}, "epochs"),
+        ({"max_steps": 10_000_001}, "max_steps"),
+        ({"max_length": 2**20 + 1}, "max_length"),
+        ({"beta": 1e-7}, "beta"),
+        ({"beta": 1e7}, "beta"),
+        ({"learning_rate": 1e9}, "learning_rate"),
+        ({"weight_decay": 2}, "weight_decay"),
+        ({"seed": 2**31}, "seed"),
+        ({"checkpoint_every": 10**9}, "checkpoint_every"),
         ({"drop_too_long": 1}, "drop_too_long"),
         ({"betta": 0.1}, "betta"),
     ],
@@ -88,12 +104,29 @@ def test_wrong_settings_are_refused_by_name(values: dict[str, Any], field: str) 
         ({"lora_rank": 0}, "lora_rank"),
         ({"max_steps": 0}, "max_steps"),
         ({"proportion_empty_prompts": 1.5}, "proportion_empty_prompts"),
+        ({"resolution": 4097}, "resolution"),
+        ({"reference_draws": 1001}, "reference_draws"),
     ],
 )
 def test_wrong_settings_for_pictures_too(values: dict[str, Any], field: str) -> None:
     with pytest.raises(UserError) as caught:
         DiffusionDPOConfig.from_dict(values)
     assert caught.value.field == field
+
+
+def test_a_refused_number_is_told_its_limits() -> None:
+    with pytest.raises(UserError, match="batch_size must be from 1 to 4,096; it is 5000"):
+        TextDPOConfig.from_dict({"batch_size": 5000})
+
+
+def test_a_run_from_a_machine_with_more_cores_goes_on_with_those_there_are() -> None:
+    told: list[str] = []
+    spec = {"recipe": "dpo", "config": {"threads": CORES + 1}}
+    config = config_of_run(spec, lambda text, level: told.append(f"{level}: {text}"))
+    assert config.as_dict()["threads"] == CORES
+    assert told == [
+        f"warning: threads is {CORES + 1}, but this machine has {CORES} cores: {CORES} used."
+    ]
 
 
 def test_steps_can_replace_epochs() -> None:

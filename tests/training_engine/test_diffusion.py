@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from steelyard.inference.image_adapters import WEIGHTS
 from steelyard.inference.images import load_painter
@@ -261,7 +262,7 @@ def test_weights_in_bfloat16_train_an_adapter_in_float32(
     [
         ({"lora_targets": "nothing_such"}, "no_such_layer", "to_q"),
         ({"resolution": 16}, "bad_resolution", "8"),
-        ({"learning_rate": 1e30, "max_grad_norm": 0.0}, "nan_loss", "learning_rate"),
+        ({"learning_rate": 1e9}, "bad_setting", "from 0 to 1"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(
@@ -270,6 +271,21 @@ def test_settings_that_cannot_work_are_refused(
     error = refused(make_picture_run(tmp_path / "run", tiny_unet, **{**SMALL, **change}))
     assert error.code == code
     assert word in error.message
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_advice(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_unet["source"], broken)
+    file = next(broken.rglob("*.safetensors"))
+    tensors = load_file(file)
+    tensors["conv_out.bias"] = torch.full_like(tensors["conv_out.bias"], math.nan)
+    save_file(tensors, file)
+    base = {**tiny_unet, "source": str(broken)}
+    error = refused(make_picture_run(tmp_path / "run", base, **SMALL))
+    assert error.code == "nan_loss"
+    assert "Lower learning_rate" in error.message
 
 
 @pytest.mark.parametrize(

@@ -257,12 +257,13 @@ def test_weights_that_are_no_numbers_are_told_before_training(
 
 
 def test_a_loss_that_blows_up_fails_the_run_with_advice(make_run: Make) -> None:
-    rundir = make_run(learning_rate=1e30, max_steps=5, warmup_ratio=0.0, checkpoint_every=1)
+    records = [make_record(1), make_record(2, weight=3e37)]
+    rundir = make_run("steep", records, loss_type="ipo", beta=0.01, max_steps=5)
     assert run_engine(rundir) == 0
     result = rundir.result()
     assert result is not None
     assert (result["status"], result["code"]) == ("failed", "nan_loss")
-    assert "at step 2" in result["message"]
+    assert "loss became inf at step 1" in result["message"]
     assert "Lower learning_rate" in result["message"]
     assert not rundir.model.exists()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from steelyard.lib import engine
 from steelyard.lib.rundir import RunDir
-from training.engine.config import config_of
+from training.engine.config import config_of_run
 
 
 def text_dpo(rundir: RunDir, stop: engine.Stop) -> None:
@@ -28,7 +28,7 @@ TRAIN = {"dpo": text_dpo, "diffusion_dpo": diffusion_dpo}
 def train(rundir: RunDir, stop: engine.Stop) -> None:
     spec = rundir.spec()
     # an unknown recipe or setting is refused here, before a library is loaded for seconds
-    config_of(spec["recipe"], spec["config"])
+    config_of_run(spec)
     TRAIN[spec["recipe"]](rundir, stop)
 
 

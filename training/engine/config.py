@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import os
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 from steelyard.lib.errors import UserError
 
@@ -27,10 +29,48 @@ class FormField(NamedTuple):
     help: str
     choices: tuple[str, ...]
     """The allowed words, empty where anything of the type goes."""
+    min: float | None
+    """The least and the greatest number allowed; None for what is no number."""
+    max: float | None
+
+
+CORES = os.cpu_count() or 1
+MOST_STEPS = 10_000_000
+LIMITS: dict[str, tuple[float, float]] = {
+    "beta": (1e-6, 1e6),
+    "label_smoothing": (0, 0.5),
+    "tie_share": (0, 1),
+    "learning_rate": (0, 1),
+    "epochs": (0, 1000),
+    "max_steps": (0, MOST_STEPS),
+    "batch_size": (1, 4096),
+    "accumulation": (1, 4096),
+    "max_length": (8, 2**20),
+    "lora_rank": (0, 1024),
+    "lora_alpha": (0, 65_536),
+    "lora_dropout": (0, 1),
+    "proportion_empty_prompts": (0, 1),
+    "resolution": (0, 4096),
+    "reference_draws": (0, 1000),
+    "warmup_ratio": (0, 1),
+    "max_grad_norm": (0, 1e6),
+    "weight_decay": (0, 1),
+    "seed": (0, 2**31 - 1),
+    "threads": (0, CORES),
+    "eval_every": (0, MOST_STEPS),
+    "checkpoint_every": (1, MOST_STEPS),
+}
+"""From where to where a number may go, both ends allowed unless a recipe's own check says more.
+
+What lies beyond is a slip of the hand, and would take the machine down or burn hours for nothing.
+"""
 
 
 class Recipe:
     """What all recipe configs can do; they are made by :meth:`from_dict` and never changed."""
+
+    at_least: ClassVar[dict[str, float]] = {}
+    """Where a recipe asks for more than the lower end in LIMITS."""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -62,8 +102,11 @@ class Recipe:
             value = getattr(self, field.name)
             if field.type is float:
                 self._require(math.isfinite(value), field.name, "must be a finite number")
-            if field.type in (int, float):
-                self._require(value >= 0, field.name, "must not be negative")
+            if field.min is not None and field.max is not None:
+                words = f"must be from {_plain(field.min)} to {_plain(field.max)}"
+                if field.name == "threads":
+                    words += ", the cores of this machine"
+                self._require(field.min <= value <= field.max, field.name, words)
 
 
 @dataclass(frozen=True)
@@ -89,7 +132,8 @@ class TextDPOConfig(Recipe):
     """How often two equally good answers are called a tie, above 0 and below 1: the width of the
     tie in rao_kupper and davidson."""
     learning_rate: float = 5e-5
-    """The peak learning rate. LoRA: 1e-5 to 1e-4. All weights (lora_rank 0): 5e-7 to 5e-6."""
+    """The peak learning rate. LoRA: 1e-5 to 1e-4. All weights (lora_rank 0): 5e-7 to 5e-6.
+    AdamW moves every weight by about this much a step, so it is never above 1."""
     epochs: float = 1.0
     """How many times the training pairs are gone through."""
     max_steps: int = 0
@@ -131,7 +175,7 @@ class TextDPOConfig(Recipe):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to run; auto takes a GPU if there is one."""
     threads: int = 0
-    """CPU threads to use; 0 leaves it to the machine's setting."""
+    """CPU threads to use, at most the machine's cores; 0 leaves it to the machine's setting."""
     gradient_checkpointing: bool = False
     """Save memory by computing the forward pass twice; about 30 % slower."""
     eval_every: int = 0
@@ -141,7 +185,6 @@ class TextDPOConfig(Recipe):
 
     def __post_init__(self) -> None:
         self._check_numbers()
-        self._require(self.beta > 0, "beta", "must be above 0")
         self._require(self.label_smoothing < 0.5, "label_smoothing", "must be below 0.5")
         self._require(
             self.label_smoothing == 0 or self.loss_type in ("sigmoid", "robust"),
@@ -150,7 +193,6 @@ class TextDPOConfig(Recipe):
         )
         self._require(0 < self.tie_share < 1, "tie_share", "must be above 0 and below 1")
         _check_optimiser(self)
-        self._require(self.max_length >= 8, "max_length", "must be at least 8 tokens")
         self._require(
             self.epochs > 0 or self.max_steps > 0, "epochs", "must be above 0 without max_steps"
         )
@@ -161,13 +203,16 @@ class TextDPOConfig(Recipe):
 class DiffusionDPOConfig(Recipe):
     """Diffusion-DPO of an image model (Wallace et al. 2023), errors averaged over elements."""
 
+    at_least = {"lora_rank": 1, "max_steps": 1}
+
     beta: float = 2000.0
     """How strongly the model is held near the one it starts from. It multiplies squared errors
     averaged over all elements, so it is in the thousands: 2000 to 5000 is usual."""
     learning_rate: float = 1e-4
     """The peak learning rate. An adapter on a small model: 1e-4. Stable Diffusion: 1e-5. With
     too much of it pictures get worse, and guidance can turn what was learnt into its opposite: if
-    reward_chosen falls far below zero, lower it. It goes with 1 / beta."""
+    reward_chosen falls far below zero, lower it. It goes with 1 / beta. AdamW moves every weight
+    by about this much a step, so it is never above 1."""
     max_steps: int = 100
     """How many optimiser steps to train."""
     batch_size: int = 32
@@ -208,7 +253,7 @@ class DiffusionDPOConfig(Recipe):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to run; auto takes a GPU if there is one."""
     threads: int = 0
-    """CPU threads to use; 0 leaves it to the machine's setting."""
+    """CPU threads to use, at most the machine's cores; 0 leaves it to the machine's setting."""
     gradient_checkpointing: bool = False
     """Save memory by computing the forward pass twice; about 30 % slower."""
     eval_every: int = 0
@@ -218,12 +263,6 @@ class DiffusionDPOConfig(Recipe):
 
     def __post_init__(self) -> None:
         self._check_numbers()
-        self._require(self.beta > 0, "beta", "must be above 0")
-        self._require(self.lora_rank >= 1, "lora_rank", "must be at least 1")
-        self._require(self.max_steps >= 1, "max_steps", "must be at least 1")
-        self._require(
-            self.proportion_empty_prompts <= 1, "proportion_empty_prompts", "must be 0 to 1"
-        )
         _check_optimiser(self)
 
 
@@ -243,6 +282,26 @@ def config_of(recipe: str, values: dict[str, Any]) -> Recipe:
             field="recipe",
         )
     return RECIPES[recipe].from_dict(values)
+
+
+def config_of_run(spec: dict[str, Any], tell: Callable[[str, str], None] | None = None) -> Recipe:
+    """The checked config of a run.json, which may come from a machine with more cores.
+
+    Args:
+        tell: hears of what was changed, as (text, level).
+
+    Raises:
+        UserError: as :func:`config_of`.
+    """
+    values = dict(spec["config"])
+    asked = values.get("threads", 0)
+    if isinstance(asked, int) and asked > CORES:
+        values["threads"] = CORES
+        if tell:
+            tell(
+                f"threads is {asked}, but this machine has {CORES} cores: {CORES} used.", "warning"
+            )
+    return config_of(spec["recipe"], values)
 
 
 def names_in(text: str) -> list[str]:
@@ -267,7 +326,10 @@ def _read_fields(cls: type[Recipe]) -> tuple[FormField, ...]:
         hint = hints[field.name]
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         kind = str if choices else hint
-        made.append(FormField(field.name, kind, field.default, help_texts[field.name], choices))
+        low, high = LIMITS[field.name] if kind in (int, float) else (None, None)
+        low = cls.at_least.get(field.name, low)
+        text = help_texts[field.name]
+        made.append(FormField(field.name, kind, field.default, text, choices, low, high))
     return tuple(made)
 
 
@@ -284,13 +346,13 @@ def field_help(cls: type[Recipe]) -> dict[str, str]:
 
 def _check_optimiser(config: TextDPOConfig | DiffusionDPOConfig) -> None:
     config._require(config.learning_rate > 0, "learning_rate", "must be above 0")
-    config._require(config.batch_size >= 1, "batch_size", "must be at least 1 pair")
-    config._require(config.accumulation >= 1, "accumulation", "must be at least 1")
-    config._require(config.warmup_ratio <= 1, "warmup_ratio", "must be 0 to 1")
-    config._require(config.checkpoint_every >= 1, "checkpoint_every", "must be at least 1 step")
     if config.lora_rank:
         config._require(config.lora_alpha >= 1, "lora_alpha", "must be at least 1")
         config._require(bool(names_in(config.lora_targets)), "lora_targets", "names no layer")
+
+
+def _plain(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 def _typed(value: Any, field: FormField) -> Any:

@@ -22,7 +22,7 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
 from training.engine.checkpoints import keep_model, resume, save_checkpoint, trainable
-from training.engine.config import DiffusionDPOConfig, config_of
+from training.engine.config import DiffusionDPOConfig, config_of_run
 from training.engine.data import read_records
 from training.engine.diffusion_data import (
     TEST_DRAWS,
@@ -112,7 +112,7 @@ def train(rundir: RunDir, stop: Stop) -> None:
 
 def _train(rundir: RunDir, stop: Stop) -> None:
     spec = rundir.spec()
-    config, base = config_of("diffusion_dpo", spec["config"]), spec["base"]
+    config, base = config_of_run(spec, rundir.event), spec["base"]
     assert isinstance(config, DiffusionDPOConfig)
     device, dtype = choose_machine(config)
     dataset = choose_pairs(read_records(rundir, spec["dataset"], modality="image"))

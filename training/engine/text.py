@@ -29,7 +29,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
 from training.engine.adapter import learning, prepare
 from training.engine.checkpoints import keep_model, resume, save_checkpoint, trainable
-from training.engine.config import TextDPOConfig, config_of
+from training.engine.config import TextDPOConfig, config_of_run
 from training.engine.data import (
     Batch,
     Dataset,
@@ -107,7 +107,7 @@ def train(rundir: RunDir, stop: Stop) -> None:
 
 def _train(rundir: RunDir, stop: Stop) -> None:
     spec = rundir.spec()
-    config, base = config_of("dpo", spec["config"]), spec["base"]
+    config, base = config_of_run(spec, rundir.event), spec["base"]
     assert isinstance(config, TextDPOConfig)
     device, dtype = choose_machine(config)
     if base["family"] != "causal_lm":
