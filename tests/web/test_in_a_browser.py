@@ -11,6 +11,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from steelyard.accounts import services
+from steelyard.runs.services import start_run
 from tests import factories
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
@@ -24,6 +25,7 @@ PAGES = [
     "projects:project-detail",
     "projects:project-settings",
     "projects:member-list",
+    "runs:run-list",
     "evaluation:leaderboard",
 ]
 
@@ -172,3 +174,43 @@ def test_signing_in_and_out_by_hand(visit: Visit, somebody: Any) -> None:
     page.get_by_text("root", exact=True).click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_the_menu_keeps_its_word_whole_beside_a_longer_name(
+    visit: Visit, somebody: Any, project: Any
+) -> None:
+    for name in ("researcher", "a-name-that-is-far-longer-than-a-telephone-is-wide@example.org"):
+        somebody.username = name
+        somebody.save()
+        page = visit(path_of("runs:run-list", project), somebody, width=360)
+        menu, account = page.locator(".site-nav > summary"), page.locator(".account-menu > summary")
+        for summary in (menu, account):
+            box = summary.bounding_box()
+            assert box is not None
+            assert box["height"] < 40
+            assert box["x"] + box["width"] <= 360
+        word = page.locator(".account-menu summary span")
+        cut = word.evaluate("word => word.scrollWidth > word.clientWidth")
+        assert cut == (name != "researcher")
+
+
+@pytest.mark.parametrize("name", ["runs:run-list", "evaluation:leaderboard"])
+def test_a_wide_table_is_moved_by_keys_and_what_matters_most_stands_in_front(
+    visit: Visit, somebody: Any, project: Any, name: str
+) -> None:
+    start_run(project=project, kind="train", title="Train with DPO", spec={}, by=somebody)
+    page = visit(path_of(name, project), somebody, width=360)
+    table = page.locator(".table-scroll[role=region]").last
+    if name == "runs:run-list":
+        state, region = page.locator(".run-state").bounding_box(), table.bounding_box()
+        assert state is not None
+        assert region is not None
+        assert state["x"] + state["width"] <= region["x"] + region["width"]
+    table.focus()
+    expect(table).to_be_focused()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    last = table.locator("thead th").last
+    page.wait_for_function(
+        "cell => cell.getBoundingClientRect().right <= innerWidth", arg=last.element_handle()
+    )
