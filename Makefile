@@ -2,6 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A command line that has servers of its own, fresh and gone afterwards.
 WITH_SERVERS := $(BIN)/python -m steelyard.servers.test_env
+# The journeys share one site and so one process; the rest goes to whoever is free.
+PARALLEL := -n 2 --dist loadgroup
 CHECKS := format lint imports types migrations templates layout
 
 .PHONY: help up test check bench fmt vendor dev $(CHECKS:%=check-%)
@@ -17,7 +19,7 @@ dev:
 	@$(PYTHON) scripts/bootstrap.py --dev
 
 test: dev ## all tests, on a real PostgreSQL and broker; ARGS="tests/runs -q" for some
-	$(WITH_SERVERS) $(BIN)/python -m pytest $(ARGS)
+	$(WITH_SERVERS) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: $(CHECKS:%=check-%) ## format, lint, types, import contracts, migrations, templates, layout
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys import steps
 
-pytestmark = [pytest.mark.journey, pytest.mark.slow]
+pytestmark = [pytest.mark.journey, pytest.mark.slow, pytest.mark.xdist_group("site")]
 PROJECT, BASE, NEW = "demo-image", "digit-unet", "more ink"
 _MEAN = """async image => {
   await image.decode();

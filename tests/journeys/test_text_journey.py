@@ -16,7 +16,7 @@ from tests.journeys import steps
 from tests.journeys.conftest import Site
 from tests.journeys.waiting import eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.slow]
+pytestmark = [pytest.mark.journey, pytest.mark.slow, pytest.mark.xdist_group("site")]
 PROJECT = "demo-text"
 BASE = "SmolLM2-135M-Instruct"
 shorter = steps.prefer(lambda side: -len(side.locator(".answer-body").inner_text()))
@@ -94,7 +94,7 @@ def train_through_a_kill(site: Site, page: Page) -> str:
         batch_size="2",
         max_length="192",
         checkpoint_every="2",
-        learning_rate="1e-4",
+        learning_rate="1e-3",
     )
     rundir = eventually(lambda: checkpointed(site.data / "runs"), steps.RUN_SECONDS, "a checkpoint")
     pid, _ = (rundir / "pid").read_text().split()
