@@ -12,4 +12,4 @@ def test_the_start_has_nothing_to_complain_of_and_files_are_served() -> None:
         get_wsgi_application()
     response = Client().get("/static/css/app.css")
     assert response.status_code == 200
-    assert b"--paper" in b"".join(response)  # type: ignore[arg-type]
+    assert b"--paper" in b"".join(response)
