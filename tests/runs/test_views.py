@@ -61,6 +61,16 @@ def test_an_ended_run_is_still_and_tells_the_page_to_load_anew(
     assert fragment["HX-Refresh"] == "true"
 
 
+def test_a_warning_of_the_result_stands_beside_the_state(
+    as_user: Any, owner: Any, run: Run
+) -> None:
+    Run.objects.update(state="succeeded", result={"warning": "The test loss ended at 3.48."})
+    page = as_user(owner).get(page_of(run)).content.decode()
+    state = page[page.index('id="state"') : page.index('id="curves"')]
+    assert "Succeeded" in state
+    assert "The test loss ended at 3.48." in state
+
+
 def test_curves_stand_on_the_page_before_a_script_runs(as_user: Any, owner: Any, run: Run) -> None:
     add_points(run, "loss", [0.7, None, 0.5])
     add_points(run, "test_loss", [0.69])

@@ -18,6 +18,7 @@ from training.engine.loop import (
     seed_step,
     steps_in,
     steps_in_epoch,
+    worse_than_before,
 )
 
 
@@ -92,3 +93,15 @@ def test_bad_numbers_stop_the_run(value: float) -> None:
     with pytest.raises(UserError, match=f"grad norm became {value} at step 3") as caught:
         check_finite(3, TextDPOConfig(), loss=0.5, grad_norm=value)
     assert caught.value.code == "nan_loss"
+
+
+def test_a_loss_is_called_worse_where_it_ends_clearly_above_its_start() -> None:
+    config, start = TextDPOConfig(), {"loss": 0.693, "test_loss": 0.693}
+    tested = {"loss": 0.2, "test_loss": 3.48}
+    assert "test loss ended at 3.48, above the 0.693" in worse_than_before(
+        start, tested, [0.2], config
+    )
+    assert worse_than_before(start, {"loss": 0.2, "test_loss": 0.72}, [9.0], config) == ""
+    assert "The loss ended at 1.5" in worse_than_before(start, {"loss": 1.0}, [1.0, 2.0], config)
+    assert worse_than_before(start, {"loss": 0.5}, [0.5], config) == ""
+    assert worse_than_before({}, {}, [], config) == ""

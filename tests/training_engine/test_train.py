@@ -50,6 +50,7 @@ def test_it_works(make_run: Make, tiny_lm: Path) -> None:
     assert (result["status"], result["form"]) == ("succeeded", "adapter")
     assert result["counts"]["train"] == 10
     assert result["counts"]["steps"] == 20
+    assert "warning" not in result
     assert result["digest"] == sha256_file(rundir.model / "adapter_model.safetensors")
     adapter = json.loads((rundir.model / "adapter_config.json").read_text())
     assert adapter["base_model_name_or_path"] == str(tiny_lm)
@@ -146,6 +147,35 @@ def test_ties_draw_answers_together_and_are_told(make_run: Make) -> None:
     # an even win costs ln 4 and an even tie ln 2; a step holds two ties, or the win and a tie
     first = metrics_of(rundir)["loss"][1]
     assert first in (pytest.approx(LN2, abs=1e-4), pytest.approx(1.5 * LN2, abs=1e-4))
+
+
+def test_a_run_that_made_the_model_worse_ends_with_a_warning(make_run: Make) -> None:
+    records = [make_record(n) for n in (1, 2, 3, 5)]
+    wild = {"learning_rate": 1.0, "lora_alpha": 4096, "warmup_ratio": 0.0, "max_steps": 3}
+    rundir = make_run("wild", records, **wild, scheduler="constant", max_grad_norm=0.0)
+    warning = go(rundir)["warning"]
+    assert warning.startswith("The test loss ended at")
+    assert "above the 0.693" in warning
+    assert "Lower learning_rate (now 1)" in warning
+    assert warning in events_of(rundir)
+
+
+def test_a_layer_that_is_not_there_is_told_before_the_reference(make_run: Make) -> None:
+    rundir = make_run(lora_targets="nothing_such")
+    assert refused(rundir).code == "unknown_layer"
+    assert not list(rundir.path.rglob("*reference*"))
+
+
+def test_prompts_that_do_not_fit_are_told_before_the_weights_are_read(
+    make_run: Make, tmp_path: Path
+) -> None:
+    weightless = make_tiny_lm(tmp_path / "weightless")
+    next(weightless.glob("*.safetensors")).unlink()
+    rundir = make_run(max_length=8)
+    spec = rundir.spec()
+    spec["base"]["source"] = str(weightless)
+    rundir.create(spec)
+    assert refused(rundir).code == "prompt_too_long"
 
 
 @pytest.mark.parametrize("loss_type", ["ipo", "hinge", "robust"])

@@ -19,15 +19,12 @@ def prepare(model: PreTrainedModel, config: TextDPOConfig) -> PreTrainedModel:
     """Make trainable what is to be trained: a fresh adapter in float32, or all weights.
 
     The model stays in eval mode, so that no dropout of its own disturbs the comparison with the
-    reference; only the adapter's dropout is switched on, by :func:`learning`.
-
-    Raises:
-        UserError: lora_targets names a layer that the model does not have.
+    reference; only the adapter's dropout is switched on, by :func:`learning`. That the model has
+    the layers is for :func:`check_targets` to say, before anything takes time.
     """
     if config.lora_rank == 0:
         model.requires_grad_(True)
     else:
-        check_targets(model, config.lora_targets)
         every = config.lora_targets.strip() == "all-linear"
         adapter = LoraConfig(
             r=config.lora_rank,

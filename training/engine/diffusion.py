@@ -39,16 +39,18 @@ from training.engine.diffusion_losses import PairErrors, diffusion_dpo, means, m
 from training.engine.diffusion_model import DiffusionModel, open_model
 from training.engine.image_families import Family, open_family
 from training.engine.loop import (
+    LOOK_BACK,
     check_finite,
     choose_machine,
     clip_gradients,
     learning_rate_at,
     rows_of_step,
     steps_in_epoch,
+    worse_than_before,
 )
 
-LOOK_BACK = 20
-"""Over how many steps the last warning looks at the chosen pictures' reward."""
+KEPT = {"last", "first", "losses", "recent"}
+"""What of a :class:`Work` a checkpoint keeps beside the weights."""
 
 
 @dataclass
@@ -66,6 +68,10 @@ class Work:
     optimizer: torch.optim.Optimizer
     last: dict[str, float] = field(default_factory=dict)
     """The newest value of each metric."""
+    first: dict[str, float] = field(default_factory=dict)
+    """The first value of each metric."""
+    losses: list[float] = field(default_factory=list)
+    """Of the last LOOK_BACK steps."""
     recent: list[float] = field(default_factory=list)
     """The chosen pictures' reward in the last LOOK_BACK steps."""
     bank: list[Tensor] = field(default_factory=list)
@@ -80,6 +86,9 @@ class Work:
     def record(self, step: int, values: dict[str, float]) -> None:
         self.rundir.metric(step, **values)
         self.last |= values
+        self.first = {**values, **self.first}
+        if "loss" in values:
+            self.losses = [*self.losses, values["loss"]][-LOOK_BACK:]
 
     def save(self, step: int) -> None:
         save_checkpoint(
@@ -87,7 +96,7 @@ class Work:
             step=step,
             parameters=self.parameters,
             optimizer=self.optimizer,
-            state={"last": self.last, "recent": self.recent},
+            state={name: getattr(self, name) for name in KEPT},
         )
 
 
@@ -141,7 +150,8 @@ def _train(rundir: RunDir, stop: Stop) -> None:
         ),
     )
     start, state = resume(rundir, parameters=parameters, optimizer=work.optimizer)
-    work.last, work.recent = state.get("last", {}), state.get("recent", [])
+    for name in KEPT & state.keys():
+        setattr(work, name, state[name])
     _tell_plan(work, start)
     if _prepare_references(work) and _steps(work, start) and _test(work, config.max_steps):
         _finish(work)
@@ -310,13 +320,15 @@ def _tell_plan(work: Work, start: int) -> None:
 
 def _finish(work: Work) -> None:
     """Keep the adapter, then say so: result.json is the last thing written."""
-    if work.recent and sum(work.recent) < 0:
-        work.rundir.event(
+    warning = worse_than_before(work.first, work.last, work.losses, work.config)
+    if not warning and sum(work.recent) < 0:
+        warning = (
             "At the end the model fits the chosen pictures less well than before training, only "
             "the rejected ones lost more. Its pictures may have become worse: look at them, and "
-            "raise beta or lower learning_rate or max_steps if so.",
-            "warning",
+            "raise beta or lower learning_rate or max_steps if so."
         )
+    if warning:
+        work.rundir.event(warning, "warning")
     digest = keep_model(work.rundir, lambda folder: save_adapter(work.model.unet, folder))
     work.rundir.event(f"The adapter is kept; its weights have the SHA-256 {digest}.")
     trained = sum(parameter.numel() for parameter in work.parameters.values())
@@ -330,4 +342,5 @@ def _finish(work: Work) -> None:
             "steps": work.config.max_steps,
             "trained_parameters": trained,
         },
+        **({"warning": warning} if warning else {}),
     )

@@ -7,6 +7,7 @@ anywhere follows the curve of one that was never stopped.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -14,6 +15,11 @@ import torch
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int, stable_uniform
+
+LOOK_BACK = 20
+"""Over how many steps what is said at the end looks at noisy numbers."""
+CLEARLY = 0.1
+"""How much higher than at the start, as a share of that, a loss must end to be called worse."""
 
 
 class OptimiserSettings(Protocol):
@@ -121,3 +127,31 @@ def check_finite(step: int, config: OptimiserSettings, **values: float) -> None:
                 code="nan_loss",
                 field="learning_rate",
             )
+
+
+def worse_than_before(
+    first: dict[str, float],
+    last: dict[str, float],
+    losses: Sequence[float],
+    config: OptimiserSettings,
+) -> str:
+    """What to say of a run whose loss ended clearly above its start; empty where it did not.
+
+    Args:
+        first, last: the first and the newest value of each metric; the test loss counts where
+            there is one.
+        losses: the training losses of the last LOOK_BACK steps, whose mean counts where not.
+    """
+    if "test_loss" in last:
+        name, start, end = "test loss", first["test_loss"], last["test_loss"]
+    elif losses:
+        name, start, end = "loss", first["loss"], sum(losses) / len(losses)
+    else:
+        return ""
+    if end <= start + CLEARLY * abs(start):
+        return ""
+    return (
+        f"The {name} ended at {end:.3g}, above the {start:.3g} of the model it started from: "
+        "training made the model worse at these preferences, not better. Lower learning_rate (now "
+        f"{config.learning_rate:g}) by a factor of 3 to 10, or train for fewer steps."
+    )

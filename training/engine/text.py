@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from steelyard.inference.text import context_length, load_causal_lm
+from steelyard.inference.text import context_length, load_causal_lm, load_tokenizer
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
-from training.engine.adapter import learning, prepare
+from training.engine.adapter import check_targets, learning, prepare
 from training.engine.checkpoints import keep_model, resume, save_checkpoint, trainable
 from training.engine.config import TextDPOConfig, config_of_run
 from training.engine.data import (
@@ -41,6 +41,7 @@ from training.engine.data import (
     read_records,
 )
 from training.engine.loop import (
+    LOOK_BACK,
     check_finite,
     choose_machine,
     clip_gradients,
@@ -48,6 +49,7 @@ from training.engine.loop import (
     rows_of_step,
     seed_step,
     steps_in,
+    worse_than_before,
 )
 from training.engine.losses import LogProbs, pair_losses, reward_metrics
 from training.engine.reference import reference_log_probs
@@ -71,10 +73,17 @@ class Work:
     """Steps of the whole run."""
     last: dict[str, float] = field(default_factory=dict)
     """The newest value of each metric."""
+    first: dict[str, float] = field(default_factory=dict)
+    """The first value of each metric."""
+    losses: list[float] = field(default_factory=list)
+    """Of the last LOOK_BACK steps."""
 
     def record(self, step: int, values: dict[str, float]) -> None:
         self.rundir.metric(step, **values)
         self.last |= values
+        self.first = {**values, **self.first}
+        if "loss" in values:
+            self.losses = [*self.losses, values["loss"]][-LOOK_BACK:]
 
     def save(self, step: int) -> None:
         save_checkpoint(
@@ -82,7 +91,7 @@ class Work:
             step=step,
             parameters=self.parameters,
             optimizer=self.optimizer,
-            state={"last": self.last},
+            state={"last": self.last, "first": self.first, "losses": self.losses},
         )
 
 
@@ -119,19 +128,23 @@ def _train(rundir: RunDir, stop: Stop) -> None:
         )
     rundir.progress(0, 0, "steps", "Loading the model")
     records = read_records(rundir, spec["dataset"], modality="text")
-    model, tokenizer = load_causal_lm(
+    # the tokenizer alone first: whether prompts fit is known without minutes of loading weights
+    shape, tokenizer = load_tokenizer(base["source"])
+    longest = min(config.max_length, context_length(shape) or config.max_length)
+    dataset = encode_records(
+        records, tokenizer, max_length=longest, drop_too_long=config.drop_too_long
+    )
+    for line in describe(dataset, tokenizer, longest):
+        rundir.event(line)
+    model, _ = load_causal_lm(
         base["source"],
         adapters=base["adapters"],
         # what is trained is float32: with an adapter the weights below it may be coarser
         dtype=dtype if config.lora_rank else torch.float32,
         device=device,
     )
-    longest = min(config.max_length, context_length(model.config) or config.max_length)
-    dataset = encode_records(
-        records, tokenizer, max_length=longest, drop_too_long=config.drop_too_long
-    )
-    for line in describe(dataset, tokenizer, longest):
-        rundir.event(line)
+    if config.lora_rank:
+        check_targets(model, config.lora_targets)
     per_step = config.batch_size * config.accumulation
     total = config.max_steps or steps_in(config.epochs, dataset.trained, per_step)
     reference = reference_log_probs(
@@ -162,7 +175,8 @@ def _train(rundir: RunDir, stop: Stop) -> None:
         total=total,
     )
     start, state = resume(rundir, parameters=parameters, optimizer=work.optimizer)
-    work.last = state.get("last", {})
+    work.last, work.first = state.get("last", {}), state.get("first", {})
+    work.losses = state.get("losses", [])
     _tell_plan(work, start, device)
     if _steps(work, start) and _test(work, total):
         _finish(work, tokenizer)
@@ -338,10 +352,14 @@ def _finish(work: Work, tokenizer: PreTrainedTokenizerBase) -> None:
     digest = keep_model(work.rundir, write)
     work.rundir.event(f"The model is kept; its weights have the SHA-256 {digest}.")
     trained = sum(parameter.numel() for parameter in work.parameters.values())
+    warning = worse_than_before(work.first, work.last, work.losses, config)
+    if warning:
+        work.rundir.event(warning, "warning")
     work.rundir.finish(
         status="succeeded",
         form="adapter" if config.lora_rank else "full",
         digest=digest,
         metrics=work.last,
         counts={**work.dataset.counts, "steps": work.total, "trained_parameters": trained},
+        **({"warning": warning} if warning else {}),
     )
