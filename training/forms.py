@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from django import forms
 
+from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
-from training.engine.config import RECIPES, FormField, form_fields
-from training.services import RECIPES_OF, trainable_bases
+from training.engine.config import RECIPES, FormField, config_of, form_fields
+from training.services import RECIPES_OF, checked_name, offered_settings, trainable_bases
 
 MAIN = ("beta", "learning_rate", "epochs", "max_steps", "batch_size", "lora_rank")
 """Settings that stand first; the others are behind “More settings”."""
-WITHOUT_GPU: dict[str, dict[str, Any]] = {"dpo": {"batch_size": 2, "max_length": 512}}
-"""What is offered on a machine without a GPU, where an hour goes a shorter way."""
 
 
 class VersionField(forms.ModelChoiceField):
@@ -48,10 +46,28 @@ class TrainingForm(forms.Form):
         versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
         self.fields["version"].queryset = versions  # type: ignore[attr-defined]
         self.fields["base"].queryset = trainable_bases(project)  # type: ignore[attr-defined]
-        offered = {} if _has_gpu() else WITHOUT_GPU.get(recipe, {})
+        self.project = project
+        offered = offered_settings(recipe)
         for setting in form_fields(RECIPES[recipe]):
-            default = offered.get(setting.name, setting.default)
-            self.fields[setting.name] = _field(setting, default)
+            self.fields[setting.name] = _field(setting, offered[setting.name])
+
+    def clean_model_name(self) -> str:
+        """Told here and not by ``start_training`` alone, so that it stands beside other errors."""
+        try:
+            return checked_name(self.project, self.cleaned_data["model_name"])
+        except UserError as error:
+            raise forms.ValidationError(error.message, code=error.code) from error
+
+    def clean(self) -> dict[str, Any]:
+        """What the settings mean together."""
+        data = self.cleaned_data
+        names = [setting.name for setting in form_fields(RECIPES[self.recipe])]
+        if all(name in data for name in names):
+            try:
+                config_of(self.recipe, {name: data[name] for name in names})
+            except UserError as error:
+                self.add_error(error.field, error.message)
+        return data
 
     @property
     def about(self) -> list[forms.BoundField]:
@@ -93,27 +109,28 @@ def _field(setting: FormField, default: Any) -> forms.Field:
     shown: dict[str, Any] = {
         "initial": default,
         "label": setting.name.replace("_", " ").capitalize().replace("Lora", "LoRA"),
-        "help_text": f"{setting.help} Default: {_word(setting.default)}.",
+        "help_text": f"{setting.help} {_usual(setting, default)}",
     }
+    limits: dict[str, Any] = {"min_value": setting.min, "max_value": setting.max}
     if setting.choices:
         return forms.ChoiceField(choices=[(word, word) for word in setting.choices], **shown)
     if setting.type is bool:
         return forms.BooleanField(required=False, **shown)
     if setting.type is int:
-        return forms.IntegerField(min_value=setting.min, max_value=setting.max, **shown)
+        return forms.IntegerField(**limits, **shown)
     if setting.type is float:
         widget = forms.NumberInput(attrs={"step": "any"})
-        limits = {"min_value": setting.min, "max_value": setting.max}
         return forms.FloatField(widget=widget, **limits, **shown)
     return forms.CharField(**shown)
+
+
+def _usual(setting: FormField, offered: Any) -> str:
+    if offered == setting.default:
+        return f"Default: {_word(setting.default)}."
+    return f"Usually {_word(setting.default)}; {_word(offered)} is offered without a GPU."
 
 
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-def _has_gpu() -> bool:
-    """Without importing torch, which would cost a web process seconds and half a gigabyte."""
-    return Path("/dev/nvidia0").exists()

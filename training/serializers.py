@@ -9,7 +9,7 @@ from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.web.api import StrictSerializer
 from training.engine.config import RECIPES, form_fields
 from training.models import TrainingJob
-from training.services import RECIPES_OF, summary_of
+from training.services import RECIPES_OF, offered_settings, summary_of
 
 
 class TrainingJobRequest(StrictSerializer):
@@ -52,7 +52,10 @@ class SettingSerializer(serializers.Serializer):
 
     name = serializers.CharField()
     type = serializers.CharField(help_text="int, float, bool or str")
-    default = serializers.JSONField()
+    default = serializers.JSONField(help_text="What a job has that does not name it.")
+    offered = serializers.JSONField(
+        help_text="What this server's form is filled with: less than the default without a GPU."
+    )
     help = serializers.CharField()
     choices = serializers.ListField(
         child=serializers.CharField(), help_text="The allowed words; empty where any value goes."
@@ -79,7 +82,7 @@ def recipes_in_words() -> list[dict[str, Any]]:
             "summary": summary_of(name),
             "modality": str(modality),
             "families": [str(family) for family in families],
-            "settings": [{**s._asdict(), "type": s.type.__name__} for s in _settings(name)],
+            "settings": _settings(name),
         }
         for modality, recipes in RECIPES_OF.items()
         for name, families in recipes.items()
@@ -104,5 +107,9 @@ def named(project: Project, data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "version": version, "base": base}
 
 
-def _settings(name: str) -> Any:
-    return form_fields(RECIPES[name])
+def _settings(recipe: str) -> list[dict[str, Any]]:
+    offered = offered_settings(recipe)
+    return [
+        {**setting._asdict(), "type": setting.type.__name__, "offered": offered[setting.name]}
+        for setting in form_fields(RECIPES[recipe])
+    ]

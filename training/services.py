@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -17,7 +18,7 @@ from steelyard.registry.querysets import ModelVersionQuerySet
 from steelyard.registry.services import check_new_name, free_name
 from steelyard.registry.sources import check_source
 from steelyard.runs.services import start_run
-from training.engine.config import RECIPES, config_of
+from training.engine.config import RECIPES, config_of, form_fields
 from training.models import TrainingJob
 
 RECIPES_OF: dict[str, dict[str, tuple[str, ...]]] = {
@@ -26,6 +27,8 @@ RECIPES_OF: dict[str, dict[str, tuple[str, ...]]] = {
     Modality.VIDEO: {},
 }
 """Modality → recipe → the families of base models that it trains."""
+WITHOUT_GPU: dict[str, dict[str, Any]] = {"dpo": {"batch_size": 2, "max_length": 512}}
+"""What is offered on a machine without a GPU, where an hour goes a shorter way."""
 
 
 @transaction.atomic
@@ -55,7 +58,7 @@ def start_training(
     families = _families(project, recipe)
     checked = config_of(recipe, config).as_dict()
     _check_base(base, families)
-    name = _checked_name(project, model_name)
+    name = checked_name(project, model_name)
     _check_rows(version)
     run = start_run(project=project, kind="train", title=f"Train {name}", spec={}, by=by)
     return TrainingJob.objects.create(
@@ -121,7 +124,12 @@ def _check_base(base: ModelVersion, families: tuple[str, ...]) -> None:
         raise UserError(error.message, code=error.code, field="base") from error
 
 
-def _checked_name(project: Project, name: str) -> str:
+def checked_name(project: Project, name: str) -> str:
+    """A name that the model of a new job can have.
+
+    Raises:
+        UserError: it is taken, promised to a run, or none; ``field`` is model_name.
+    """
     try:
         name = check_new_name(project=project, name=name)
     except UserError as error:
@@ -191,6 +199,17 @@ def suggested_name(
     number = f"-v{version.number}" if version else ""
     recipe = next(iter(RECIPES_OF[project.modality]), "").replace("_", "-")
     return free_name(project=project, name=f"{base.name}-{recipe}{number}"[:180])
+
+
+def offered_settings(recipe: str) -> dict[str, Any]:
+    """What the form on this server is filled with: the defaults, less where there is no GPU."""
+    defaults = {setting.name: setting.default for setting in form_fields(RECIPES[recipe])}
+    return defaults if _has_gpu() else {**defaults, **WITHOUT_GPU.get(recipe, {})}
+
+
+def _has_gpu() -> bool:
+    """Without importing torch, which would cost a web process seconds and half a gigabyte."""
+    return Path("/dev/nvidia0").exists()
 
 
 def summary_of(recipe: str) -> str:

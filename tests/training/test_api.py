@@ -50,6 +50,9 @@ def test_recipes_tell_every_setting(as_user: Any, stranger: Any) -> None:
     assert set(found) == set(RECIPES)
     beta = next(s for s in found["dpo"]["settings"] if s["name"] == "beta")
     assert (beta["type"], beta["default"], beta["choices"]) == ("float", 0.1, [])
+    assert (beta["offered"], beta["min"], beta["max"]) == (0.1, 1e-6, 1e6)
+    batch = next(s for s in found["dpo"]["settings"] if s["name"] == "batch_size")
+    assert (batch["default"], batch["offered"] in (2, 4)) == (4, True)
     assert found["dpo"]["modality"] == "text"
 
 

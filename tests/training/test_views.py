@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +93,37 @@ def test_errors_stand_beside_the_field_that_caused_them(
     answer = client.post(url, filled(page, model_name="tiny"))
     assert "already" in answer.context["form"].errors["model_name"][0]
     assert not TrainingJob.objects.exists()
+
+
+def test_a_taken_name_and_wrong_settings_are_told_together(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    make_version()
+    client = as_user(owner)
+    sent = filled(client.get(url), model_name="tiny", loss_type="ipo", label_smoothing="0.1")
+    assert set(client.post(url, sent).context["form"].errors) == {"model_name", "label_smoothing"}
+    sent |= {"threads": "99999"}
+    answer = client.post(url, sent)
+    assert set(answer.context["form"].errors) == {"model_name", "threads"}
+
+
+def test_inputs_carry_the_limits_of_their_settings(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    fields = as_user(owner).get(url).context["form"].fields
+    assert fields["batch_size"].widget.attrs["max"] == 4096
+    assert fields["learning_rate"].widget.attrs["max"] == 1
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GPU")
+def test_what_is_offered_without_a_gpu_is_told_as_such(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    form = as_user(owner).get(url).context["form"]
+    assert form["batch_size"].value() == 2
+    help_text = str(form.fields["batch_size"].help_text)
+    assert "Usually 4; 2 is offered without a GPU." in help_text
+    assert "Default" not in help_text
 
 
 def test_without_version_or_base_the_page_says_what_to_do_first(
