@@ -39,10 +39,16 @@ class EvaluationForm(forms.Form):
         min_value=0, initial=0, required=False, label="At most", help_text="prompts; 0 for all"
     )
     max_new_tokens = forms.IntegerField(
-        min_value=1, max_value=4096, initial=80, help_text="Longest answer, in tokens."
+        min_value=1,
+        max_value=4096,
+        initial=80,
+        help_text="Longest answer, in tokens. A model that has its own sampling keeps it.",
     )
     temperature = forms.FloatField(
-        min_value=0, max_value=2, initial=0.7, help_text="0 always takes the likeliest token."
+        min_value=0,
+        max_value=2,
+        initial=0.7,
+        help_text="0 always takes the likeliest token. A model that has its own sampling keeps it.",
     )
     seed = forms.IntegerField(
         min_value=0,

@@ -16,6 +16,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.spreadsheet import csv_lines
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
+from steelyard.registry.models import ModelVersion
 
 PER_PAGE = 25
 _COLUMNS = (
@@ -73,11 +74,20 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "candidates": candidates,
         "chosen": chosen,
         "win_rates": win_rates(evaluation),
+        "samplings": samplings_of(evaluation, candidates),
         "page": Paginator(comparisons, PER_PAGE).get_page(request.GET.get("page")),
         "working": evaluation.is_working,
     }
     part = "#standing" if request.htmx else ""  # type: ignore[attr-defined]
     return render(request, f"evaluation/evaluation.html{part}", context)
+
+
+def samplings_of(
+    evaluation: Evaluation, candidates: list[ModelVersion]
+) -> list[tuple[ModelVersion, dict[str, Any]]]:
+    """How each model really answered: its own sampling goes before the evaluation's."""
+    models = [evaluation.baseline, *candidates]
+    return [(m, {**evaluation.sampling, **m.options.get("sampling", {})}) for m in models]
 
 
 def leaderboard(request: HttpRequest, project: str) -> HttpResponse | StreamingHttpResponse:

@@ -317,3 +317,16 @@ def test_the_table_leaves_as_csv(project: Any, owner: Any, as_user: Any, votes: 
     assert float(rows[0]["lo"]) < float(rows[0]["rating"]) < float(rows[0]["hi"])
     assert rows[2]["rating"] == ""
     assert "lost" in rows[2]["why_not_rated"]
+
+
+def test_the_page_says_how_each_model_really_answered(
+    project: Any, owner: Any, as_user: Any, start: Start, models: Any
+) -> None:
+    type(models[1]).objects.filter(pk=models[1].pk).update(
+        options={"sampling": {"temperature": 0.0}}
+    )
+    evaluation = start(sampling={"temperature": 0.9, "max_new_tokens": 20})
+    page = page_of(as_user(owner), "evaluation-detail", project, evaluation.pk)
+    setup = page[page.index("How it was set up") :]
+    assert "temperature 0.9" in setup[: setup.index(models[1].name)]
+    assert "temperature 0.0" in setup[setup.index(models[1].name) :]
