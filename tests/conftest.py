@@ -30,6 +30,11 @@ CHROMIUM_FLAGS = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The journeys first: they take longest, and the other process has the rest to do meanwhile."""
+    items.sort(key=lambda item: "journeys" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def _folders_of_its_own(settings: Any, tmp_path: Path) -> None:
     """No test sees the files of another."""
