@@ -12,6 +12,8 @@ from tests.journeys.waiting import eventually
 
 BUILD_SECONDS = 420
 RUN_SECONDS = 420
+HELD = 1
+"""The pair that an annotator was shown last comes before any that is more urgent."""
 
 
 def wait_for_pairs(page: Page, project: str, wanted: int) -> None:

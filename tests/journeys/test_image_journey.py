@@ -47,7 +47,7 @@ def test_image_from_a_labelled_pair_to_a_leaderboard_row(sign_in: Callable[[str]
     steps.wait_for_run(researcher, run)
     expect(researcher.locator("#curves")).to_contain_text(re.compile("error", re.IGNORECASE))
     waiting = steps.evaluate(researcher, PROJECT, "more ink or not", new=NEW, base=BASE, limit="6")
-    steps.label(annotator, PROJECT, likes_ink, waiting)
+    steps.label(annotator, PROJECT, likes_ink, waiting + steps.HELD)
     researcher.reload()
     expect(researcher.locator(".win-rate")).to_contain_text(re.compile(r"\d+\.\d %"))
     researcher.goto(f"/p/{PROJECT}/leaderboard/")

@@ -94,7 +94,7 @@ def train_through_a_kill(site: Site, page: Page) -> str:
         batch_size="2",
         max_length="192",
         checkpoint_every="2",
-        learning_rate="1e-3",
+        learning_rate="3e-3",
     )
     rundir = eventually(lambda: checkpointed(site.data / "runs"), steps.RUN_SECONDS, "a checkpoint")
     pid, _ = (rundir / "pid").read_text().split()
@@ -132,13 +132,13 @@ def evaluate_blind(researcher: Page, annotator: Page) -> None:
         "shorter or not",
         new="shorter",
         base=BASE,
-        limit="6",
+        limit="8",
         max_new_tokens="24",
     )
     annotator.goto(f"/p/{PROJECT}/label/")
     for name in ("shorter", BASE):
         assert name not in annotator.content(), "a model's name reached the annotator"
-    steps.label(annotator, PROJECT, shorter, waiting)
+    steps.label(annotator, PROJECT, shorter, waiting + steps.HELD)
     researcher.reload()
     expect(researcher.locator(".win-rate")).to_contain_text("shorter")
     expect(researcher.locator(".win-rate")).to_contain_text(re.compile(r"\d+\.\d %|no interval"))
