@@ -179,7 +179,7 @@ def test_a_verdict_on_a_pair_never_given_or_of_another_project_is_refused(
 def test_judgments_are_listed_and_filtered(project: Any, staff: Api) -> None:
     pair = factories.make_pair(project, models=("small", "large"))
     judge = factories.make_annotator(project, "robot", kind="judge")
-    factories.make_judgment(pair, "a", annotator=factories.make_annotator(project, "ann"))
+    factories.make_judgment(pair, "a", annotator=factories.make_annotator(project, "rater"))
     factories.make_judgment(pair, "b", annotator=judge)
     for query, n in (
         ({}, 2),

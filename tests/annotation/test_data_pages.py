@@ -26,7 +26,7 @@ def line(**values: Any) -> str:
 
 
 def test_a_pasted_pair_is_imported(project: Any, owner: Any, as_user: Any) -> None:
-    vote = {"outcome": "a", "annotator": "ann"}
+    vote = {"outcome": "a", "annotator": "rater"}
     said = {"kind": "pairs", "text": line(**vote) + "\n" + line(prompt="Who?")}
     answer = as_user(owner).post(url("import", project), said, follow=True)
     assert "2 lines read. New: 2 pairs, 2 prompts, 1 judgment." in answer.content.decode()
@@ -39,16 +39,16 @@ def test_nobody_who_may_label_here_is_voted_for_by_a_file(
     project: Any, owner: Any, as_user: Any, who: str, kind: str
 ) -> None:
     if who == "member":
-        user = factories.make_user("ann", project=project)
+        user = factories.make_user("rater", project=project)
     else:
-        user = factories.make_user("ann", superuser=True)
+        user = factories.make_user("rater", superuser=True)
     said = {
         "kind": "pairs",
-        "text": line() + "\n" + line(outcome="a", annotator="ann", kind=kind),
+        "text": line() + "\n" + line(outcome="a", annotator="rater", kind=kind),
     }
     page = as_user(owner).post(url("import", project), said).content.decode()
-    assert "Line 2: the name “ann” belongs to somebody who judges in this project here" in page
-    assert "Give the annotator another name, such as “ann, from a file”." in page
+    assert "Line 2: the name “rater” belongs to somebody who judges in this project here" in page
+    assert "Give the annotator another name, such as “rater, from a file”." in page
     assert not Pair.objects.exists()
     assert as_user(user).get(url("label", project)).status_code == 200
 
@@ -140,7 +140,7 @@ def voted(project: Any) -> dict[str, Any]:
     pair = factories.make_pair(project, prompt=prompt, models=("small", "large"))
     plain = factories.make_pair(project, models=("small", "other"))
     judge = factories.make_annotator(project, "robot", kind="judge")
-    person = factories.make_annotator(project, "ann")
+    person = factories.make_annotator(project, "rater")
     factories.make_judgment(pair, "a", annotator=person, rationale="=1+1", tags=["clear"])
     orders = [
         {"swapped": False, "raw": "A is it", "outcome": "b"},

@@ -259,11 +259,11 @@ def test_a_persons_first_two_requests_at_once_make_one_annotator() -> None:
 
 
 def test_nobody_adds_to_votes_imported_under_their_name(project: Any) -> None:
-    imported = factories.make_annotator(project, "ann")
-    factories.make_annotator(project, "ann (2)", kind="judge")
-    user = factories.make_user("ann", project=project)
+    imported = factories.make_annotator(project, "rater")
+    factories.make_annotator(project, "rater (2)", kind="judge")
+    user = factories.make_user("rater", project=project)
     annotator = annotator_for(user=user, project=project)
-    assert (annotator.name, annotator.user) == ("ann (3)", user)
+    assert (annotator.name, annotator.user) == ("rater (3)", user)
     assert annotator_for(user=user, project=project).pk == annotator.pk
     imported.refresh_from_db()
     assert imported.user is None

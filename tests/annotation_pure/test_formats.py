@@ -39,14 +39,20 @@ def test_a_pair_needs_three_keys_only() -> None:
 
 
 def test_a_pair_may_come_with_a_vote() -> None:
-    vote = {"outcome": "b", "annotator": "ann", "strength": 2, "rationale": "clear", "tags": ["x"]}
+    vote = {
+        "outcome": "b",
+        "annotator": "rater",
+        "strength": 2,
+        "rationale": "clear",
+        "tags": ["x"],
+    }
     assert read_one(**vote).votes == [
-        ImportedVote("ann", "person", "b", 2, rationale="clear", tags=["x"])
+        ImportedVote("rater", "person", "b", 2, rationale="clear", tags=["x"])
     ]
 
 
 def test_a_vote_without_strength_is_one_step() -> None:
-    assert read_one(outcome="a", annotator="ann").votes[0].strength == -1
+    assert read_one(outcome="a", annotator="rater").votes[0].strength == -1
 
 
 def test_a_conversation_is_kept_as_it_is() -> None:
@@ -76,13 +82,13 @@ def test_blank_lines_and_a_byte_order_mark_are_nothing() -> None:
         ({"a": "x\x00"}, "NUL"),
         ({"a": "No idea."}, "same text"),
         ({"answer": "x"}, "no key “answer”"),
-        ({"outcome": "left", "annotator": "ann"}, "one of a, b, tie"),
+        ({"outcome": "left", "annotator": "rater"}, "one of a, b, tie"),
         ({"outcome": "a"}, "“annotator”"),
-        ({"annotator": "ann"}, "no “outcome”"),
-        ({"outcome": "a", "annotator": "ann", "strength": 2}, "negative"),
-        ({"outcome": "tie", "annotator": "ann", "strength": 1}, "must be 0"),
-        ({"outcome": "a", "annotator": "ann", "strength": -4}, "-3 to 3"),
-        ({"outcome": "a", "annotator": "ann", "kind": "robot"}, "person or judge"),
+        ({"annotator": "rater"}, "no “outcome”"),
+        ({"outcome": "a", "annotator": "rater", "strength": 2}, "negative"),
+        ({"outcome": "tie", "annotator": "rater", "strength": 1}, "must be 0"),
+        ({"outcome": "a", "annotator": "rater", "strength": -4}, "-3 to 3"),
+        ({"outcome": "a", "annotator": "rater", "kind": "robot"}, "person or judge"),
         ({"outcome": "a", "annotator": "two\nlines"}, "one line"),
     ],
 )

@@ -182,7 +182,7 @@ def test_only_some_categories(project: Any) -> None:
 
 def test_an_excluded_annotator_does_not_count(project: Any) -> None:
     pair = make_pair(project)
-    make_judgment(pair, "a", annotator=make_annotator(project, "ann"))
+    make_judgment(pair, "a", annotator=make_annotator(project, "rater"))
     make_judgment(pair, "b", annotator=make_annotator(project, "bob"))
     (row,) = rows(freeze(project, exclude=("bob",)))
     assert (row.chosen_side, len(row.votes)) == ("a", 1)

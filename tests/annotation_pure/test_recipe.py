@@ -21,8 +21,8 @@ def test_what_is_not_said_has_its_default() -> None:
 
 
 def test_the_same_recipe_written_otherwise_is_the_same_bytes() -> None:
-    one = Recipe(exclude=("zoe", "ann", "ann"), test_fraction=0)
-    other = Recipe.from_dict({"exclude": ["ann", "zoe"], "test_fraction": 0.0})
+    one = Recipe(exclude=("scorer", "rater", "rater"), test_fraction=0)
+    other = Recipe.from_dict({"exclude": ["rater", "scorer"], "test_fraction": 0.0})
     assert one == other
     assert digest_of(one.as_dict()) == digest_of(other.as_dict())
 
@@ -48,7 +48,7 @@ def test_every_field_explains_itself() -> None:
         ({"test_fraction": "0.1"}, "test_fraction"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**31}, "seed"),
-        ({"exclude": "ann"}, "exclude"),
+        ({"exclude": "rater"}, "exclude"),
         ({"exclude": [1]}, "exclude"),
         ({"categories": None}, "categories"),
         ({"filter": "x"}, "recipe"),

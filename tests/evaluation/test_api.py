@@ -100,11 +100,11 @@ def test_win_rates_people_and_judges_apart(
 
 
 def test_the_leaderboard(api: APIClient, root: str, project: Any) -> None:
-    ann = make_annotator(project, "ann")
+    rater = make_annotator(project, "rater")
     robots = [make_annotator(project, name, kind="judge") for name in ("r1", "r2")]
     for number in range(6):
         pair = make_pair(project, models=("alpha", "beta"))
-        make_judgment(pair, "ab"[number % 2], annotator=ann)
+        make_judgment(pair, "ab"[number % 2], annotator=rater)
         for robot in robots:
             make_judgment(pair, "tie", annotator=robot)
     board = api.get(f"{root}/leaderboard").json()

@@ -143,14 +143,14 @@ def test_win_rates_intervals_and_the_way_to_the_votes(
 ) -> None:
     evaluation = answered(start())
     first, *_ = evaluation.comparisons.with_sides()
-    make_judgment(first.pair, first.candidate_side, annotator=make_annotator(project, "ann"))
+    make_judgment(first.pair, first.candidate_side, annotator=make_annotator(project, "rater"))
     page = page_of(as_user(owner), "evaluation-detail", project, evaluation.pk)
     assert "100.0 %" in page
     assert "no interval: all votes are on one prompt" in page
     assert "1 of 4" in page
     assert "Votes are still to come" in page
     assert reverse("annotation:pair-detail", args=[project.slug, first.pair_id]) in page
-    assert "ann: <strong>new model</strong>" in page
+    assert "rater: <strong>new model</strong>" in page
     for comparison in evaluation.comparisons.with_sides().exclude(pk=first.pk):
         make_judgment(comparison.pair, "tie")
     page = page_of(as_user(owner), "evaluation-detail", project, evaluation.pk)
@@ -206,7 +206,7 @@ def test_a_models_page_finds_its_evaluations(
 @pytest.fixture
 def votes(project: Any) -> None:
     """Two models that meet thirty times, and one that only loses."""
-    ann, robot = make_annotator(project, "ann"), make_annotator(project, "robot", kind="judge")
+    rater, robot = make_annotator(project, "rater"), make_annotator(project, "robot", kind="judge")
     for number in range(30):
         category = "even" if number % 2 else "odd"
         pair = make_pair(
@@ -214,11 +214,11 @@ def votes(project: Any) -> None:
         )
         alpha = "a" if pair.output_a.model.name == "alpha" else "b"
         beta = "b" if alpha == "a" else "a"
-        make_judgment(pair, alpha if number % 3 else beta, annotator=ann)
+        make_judgment(pair, alpha if number % 3 else beta, annotator=rater)
         make_judgment(pair, beta if number % 5 else "tie", annotator=robot)
     lost = make_pair(project, models=("alpha", "gamma"))
     won = "a" if lost.output_a.model.name == "alpha" else "b"
-    make_judgment(lost, won, annotator=ann)
+    make_judgment(lost, won, annotator=rater)
 
 
 def test_an_empty_leaderboard_says_what_to_do(project: Any, owner: Any, as_user: Any) -> None:

@@ -81,7 +81,7 @@ def test_a_judge_whose_votes_came_from_a_file(start: Start, project: Any) -> Non
 
 
 def test_a_person_is_no_judge(start: Start, project: Any) -> None:
-    person = make_annotator(project, "ann")
+    person = make_annotator(project, "rater")
     assert refused(start, method="judge", judge=person).code == "not_a_judge"
 
 

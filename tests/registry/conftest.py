@@ -29,7 +29,7 @@ def make_record(number: int, **overrides: Any) -> PreferenceRecord:
         "votes": [
             {
                 "judgment": f"{number:032x}",
-                "annotator": "ann",
+                "annotator": "rater",
                 "kind": "person",
                 "outcome": "a",
                 "strength": -1,
