@@ -2,8 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A command line that has servers of its own, fresh and gone afterwards.
 WITH_SERVERS := $(BIN)/python -m steelyard.servers.test_env
-# The journeys share one site and so one process; the rest goes to whoever is free.
-PARALLEL := -n 2 --dist loadgroup
+# Whole files go to whoever is free, in the order in which they were collected.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 CHECKS := format lint imports types migrations templates layout
 
 .PHONY: help up test check bench fmt vendor dev $(CHECKS:%=check-%)

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 
 from tests.journeys.waiting import eventually
 
-BUILD_SECONDS = 420
-RUN_SECONDS = 420
+BUILD_SECONDS = 900
+RUN_SECONDS = 900
 HELD = 1
 """The pair that an annotator was shown last comes before any that is more urgent."""
 

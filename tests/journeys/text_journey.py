@@ -9,22 +9,18 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys import steps
 from tests.journeys.conftest import Site
 from tests.journeys.waiting import eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.slow, pytest.mark.xdist_group("site")]
 PROJECT = "demo-text"
 BASE = "SmolLM2-135M-Instruct"
 shorter = steps.prefer(lambda side: -len(side.locator(".answer-body").inner_text()))
 
 
-def test_text_from_a_labelled_pair_to_a_leaderboard_row(
-    site: Site, sign_in: Callable[[str], Page]
-) -> None:
+def walk(site: Site, sign_in: Callable[[str], Page]) -> None:
     annotator, researcher = sign_in("annotator"), sign_in("researcher")
     steps.wait_for_pairs(annotator, PROJECT, 12)
     steps.label(annotator, PROJECT, shorter_and_why, 12)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys import steps
 
-pytestmark = [pytest.mark.journey, pytest.mark.slow, pytest.mark.xdist_group("site")]
 PROJECT, BASE, NEW = "demo-image", "digit-unet", "more ink"
 _MEAN = """async image => {
   await image.decode();
@@ -35,7 +33,7 @@ def likes_ink(page: Page) -> str:
     return steps.prefer(brightness)(page)
 
 
-def test_image_from_a_labelled_pair_to_a_leaderboard_row(sign_in: Callable[[str], Page]) -> None:
+def walk(sign_in: Callable[[str], Page]) -> None:
     annotator, researcher = sign_in("annotator"), sign_in("researcher")
     steps.wait_for_pairs(annotator, PROJECT, 50)
     pressed = steps.label(annotator, PROJECT, likes_ink, 16)
