@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests import factories
 from tests.tiny_models import make_tiny_lm
 
 # The browser's loop runs in this thread, where Django would otherwise refuse to touch a database.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+# A page may take its time while engines are at work on the same two cores.
+expect.set_options(timeout=20_000)
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
