@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 
 from annotation.models import Judgment
+from steelyard.lib.spreadsheet import csv_lines
 
 JUDGMENT_COLUMNS = (
     "uuid",
@@ -26,19 +26,9 @@ JUDGMENT_COLUMNS = (
 )
 
 
-class _Echo:
-    """Gives back what a csv writer writes."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
 def judgments_csv(judgments: Iterable[Judgment]) -> Iterator[str]:
     """Lines of CSV; outcome and strength are of the pair's own sides a and b."""
-    writer = csv.writer(_Echo())
-    yield writer.writerow(JUDGMENT_COLUMNS)
-    for judgment in judgments:
-        yield writer.writerow([_harmless(value) for value in _row(judgment)])
+    return csv_lines(JUDGMENT_COLUMNS, (_row(judgment) for judgment in judgments))
 
 
 def _row(judgment: Judgment) -> list[object]:
@@ -61,11 +51,3 @@ def _row(judgment: Judgment) -> list[object]:
         seconds,
         pair.pk,
     ]
-
-
-def _harmless(value: object) -> object:
-    """A spreadsheet takes a text that begins like a formula for one; an apostrophe says it is
-    text."""
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
-        return f"'{value}"
-    return value
