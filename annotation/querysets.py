@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from steelyard.registry.models import ModelVersion
 
 
+QUEUE_ORDERS = {
+    "in_order": ["id"],
+    "shuffled": ["key"],
+    "finish_first": ["-judged", "id"],
+    "spread": ["judged", "id"],
+}
+"""The orders in which a project may hand out pairs of the same priority."""
+
+
 def _counted(rows: models.QuerySet, by: str) -> Coalesce:
     """How many rows a correlated subquery has, 0 where it has none."""
     counts = rows.order_by().values(by).annotate(n=Count("pk")).values("n")
@@ -46,7 +55,7 @@ class _Contents(Func):
 class PairQuerySet(models.QuerySet):
     def open(self) -> Self:
         """Pairs that still want a person's judgment."""
-        return self.filter(judged__lt=F("wanted"))
+        return self.filter(judged__lt=F("wanted"), closed=False, is_training=False)
 
     def not_seen_by(self, annotator: Annotator) -> Self:
         """Without those that the annotator has judged or skipped."""

@@ -21,13 +21,8 @@ from annotation.serializers.labelling import (
     RecordedSerializer,
 )
 from annotation.serializers.names import annotator_named, model_named
-from annotation.services.labelling import (
-    Verdict,
-    annotator_for,
-    next_pair,
-    progress_of,
-    record_judgment,
-)
+from annotation.services.queue import annotator_for, next_pair, progress_of
+from annotation.services.verdicts import Verdict, record_judgment
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project

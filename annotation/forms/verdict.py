@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 
 from annotation import sides
-from annotation.services.labelling import Verdict
+from annotation.services.verdicts import Verdict
 from steelyard.projects.models import Project
 
 RATIONALE_LIMIT = 20_000

@@ -14,7 +14,8 @@ from django.views.decorators.cache import never_cache
 from annotation import sides
 from annotation.forms.verdict import ASPECT_STEPS, VerdictForm, choices_of
 from annotation.models import Annotator, Pair
-from annotation.services.labelling import annotator_for, next_pair, progress_of, record_shown
+from annotation.services.queue import annotator_for, next_pair, progress_of
+from annotation.services.verdicts import record_shown
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project

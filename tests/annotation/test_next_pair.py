@@ -15,13 +15,8 @@ from django.utils import timezone
 
 from annotation import sides
 from annotation.models import Annotator, Assignment, Judgment, Pair
-from annotation.services.labelling import (
-    Verdict,
-    annotator_for,
-    next_pair,
-    progress_of,
-    record_judgment,
-)
+from annotation.services.queue import annotator_for, next_pair, progress_of
+from annotation.services.verdicts import Verdict, record_judgment
 from steelyard.lib.errors import UserError
 from tests import factories
 

@@ -12,7 +12,8 @@ import pytest
 
 from annotation.models import Judgment, Pair
 from annotation.services.judging import create_judge
-from annotation.services.labelling import Verdict, annotator_for, next_pair, record_judgment
+from annotation.services.queue import annotator_for, next_pair
+from annotation.services.verdicts import Verdict, record_judgment
 from evaluation.services import start_evaluation
 from evaluation.standings import standings, win_rates
 from tests.chat_server import ChatServer

@@ -10,7 +10,8 @@ import pytest
 
 from annotation.models import Output, Pair
 from annotation.recipe import Recipe
-from annotation.services.labelling import Verdict, annotator_for, next_pair, record_judgment
+from annotation.services.queue import annotator_for, next_pair
+from annotation.services.verdicts import Verdict, record_judgment
 from annotation.services.versions import preview
 from evaluation import runner
 from evaluation.standings import win_rates

@@ -14,6 +14,12 @@ class User(AbstractUser):
     must_change_password = models.BooleanField(
         default=False, help_text="The password was given by a site admin and is for one sign-in."
     )
+    language = models.CharField(
+        max_length=10, blank=True, help_text="Of the pages; the browser's where empty."
+    )
+    preferences = models.JSONField(
+        default=dict, blank=True, help_text="What the person has set for pages: label_keys."
+    )
 
     class Meta:
         ordering = ["username"]

@@ -23,6 +23,13 @@ class Role(models.TextChoices):
     ADMIN = "admin", "Admin"
 
 
+class QueuePolicy(models.TextChoices):
+    IN_ORDER = "in_order", "In the order in which they came"
+    SHUFFLED = "shuffled", "Shuffled, the same shuffle for everybody"
+    FINISH_FIRST = "finish_first", "Begun pairs first, so that pairs are soon complete"
+    SPREAD = "spread", "Pairs with the fewest verdicts first"
+
+
 class Project(models.Model):
     """One labelling effort: modality, guidelines, label scheme, overlap, policy."""
 
@@ -33,13 +40,38 @@ class Project(models.Model):
     label_scheme = JSONField(
         default=dict,
         blank=True,
-        help_text="tie, both_bad, rationale_required, tags, aspects; what is absent has a default.",
+        help_text="What a verdict consists of; what is absent has a default (see scheme).",
     )
     overlap = models.PositiveSmallIntegerField(
         default=1, help_text="How many people judge each pair."
     )
     lease_seconds = models.PositiveIntegerField(
         default=600, help_text="How long a pair is kept for the annotator who was given it."
+    )
+    overlap_max = models.PositiveSmallIntegerField(
+        default=0,
+        help_text="Up to how many people judge a pair on which no verdict has a majority; 0 for "
+        "no more than the overlap.",
+    )
+    queue_policy = models.CharField(
+        max_length=20,
+        choices=QueuePolicy.choices,
+        default=QueuePolicy.IN_ORDER,
+        help_text="Which of the pairs of the same priority comes first.",
+    )
+    paused = models.BooleanField(default=False, help_text="Nobody is given a pair.")
+    person_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Most verdicts of one person in all."
+    )
+    day_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Most verdicts of one person in a day (UTC)."
+    )
+    training_pass = models.PositiveSmallIntegerField(
+        default=0,
+        help_text="Percent of right answers in the training round that opens the real work.",
+    )
+    break_minutes = models.PositiveSmallIntegerField(
+        default=50, help_text="After how long a break is offered; 0 for never."
     )
     created_by = ForeignKey(
         settings.AUTH_USER_MODEL, PROTECT, null=True, blank=True, related_name="+"
@@ -51,7 +83,12 @@ class Project(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.CheckConstraint(condition=models.Q(overlap__gte=1), name="project_overlap_min_1")
+            models.CheckConstraint(
+                condition=models.Q(overlap__gte=1), name="project_overlap_min_1"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(training_pass__lte=100), name="project_training_pass_percent"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -59,13 +96,28 @@ class Project(models.Model):
 
     @property
     def scheme(self) -> dict[str, Any]:
-        """The label scheme with its defaults filled in."""
+        """The label scheme with its defaults filled in.
+
+        task: pair or ranking. tie, both_bad: whether they can be chosen. steps: 3, 5 or 7, the
+        places of the scale with its middle. aspects: names of what is compared besides. tags:
+        reasons to pick from. rationale_required, rationale_min (characters). evidence: off,
+        optional or required. correction: whether a better answer may be written. segments: whether
+        parts of a video get verdicts of their own. skip_reasons, flag_reasons: what to pick from.
+        """
         defaults = {
+            "task": "pair",
             "tie": True,
             "both_bad": True,
+            "steps": 7,
             "rationale_required": False,
+            "rationale_min": 0,
+            "evidence": "optional",
+            "correction": False,
+            "segments": False,
             "tags": ["accurate", "clear", "helpful", "too long", "wrong", "unsafe"],
             "aspects": [],
+            "skip_reasons": ["cannot judge this", "not my language", "broken"],
+            "flag_reasons": ["harmful", "personal data", "makes no sense", "other"],
         }
         return {**defaults, **self.label_scheme}
 

@@ -1,0 +1,19 @@
+"""The nouns of labelling, a module for each group of them."""
+
+from annotation.models.labelling import Assignment, Flag, Judgment, TrainingAnswer
+from annotation.models.material import Output, Pair, Prompt
+from annotation.models.outcome import Outcome
+from annotation.models.people import Annotator, Group
+
+__all__ = [
+    "Annotator",
+    "Assignment",
+    "Flag",
+    "Group",
+    "Judgment",
+    "Outcome",
+    "Output",
+    "Pair",
+    "Prompt",
+    "TrainingAnswer",
+]

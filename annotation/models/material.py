@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from annotation.models.outcome import Outcome
+from annotation.querysets import QUEUE_ORDERS, PairQuerySet, PromptQuerySet
+
+
+class Prompt(models.Model):
+    """What was asked: chat messages, with a category and perhaps a reference answer."""
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="prompts")
+    messages = models.JSONField(help_text="[{role, content}]")
+    media = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="SHA-256 of the pictures and clips that the last user's message asks about.",
+    )
+    category = models.CharField(max_length=100, blank=True)
+    reference_answer = models.TextField(blank=True)
+    held_out = models.BooleanField(
+        default=False, help_text="Kept for evaluation: never in a dataset version."
+    )
+    key = models.CharField(max_length=64, help_text="SHA-256 of messages and media")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PromptQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="prompt_once")]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+    @property
+    def text(self) -> str:
+        """The last thing the user said."""
+        asked = [m["content"] for m in self.messages if m["role"] == "user"]
+        return asked[-1] if asked else ""
+
+
+class Output(models.Model):
+    """One answer to a prompt: text or a file, with the model version that made it."""
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="outputs")
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="outputs")
+    model = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="outputs")
+    author = models.ForeignKey(
+        "annotation.Annotator",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="written",
+        help_text="The annotator who wrote it as a better answer.",
+    )
+    text = models.TextField(blank=True)
+    asset = models.ForeignKey(
+        "assets.Asset", models.PROTECT, null=True, blank=True, related_name="outputs"
+    )
+    seed = models.BigIntegerField(null=True, blank=True)
+    parameters = models.JSONField(default=dict, blank=True)
+    key = models.CharField(
+        max_length=64, help_text="SHA-256 of model name, seed, parameters and content"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["prompt", "key"], name="output_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80] or str(self.asset)
+
+
+class Pair(models.Model):
+    """Two outputs of one prompt. Side a is the one with the smaller key, so that the same two
+    outputs are the same pair wherever they come from."""
+
+    class Origin(models.TextChoices):
+        IMPORT = "import", "Imported"
+        EVALUATION = "evaluation", "Evaluation"
+        CORRECTION = "correction", "Correction"
+        RANKING = "ranking", "Ranking"
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="pairs")
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="pairs")
+    output_a = models.ForeignKey(Output, models.PROTECT, related_name="+")
+    output_b = models.ForeignKey(Output, models.PROTECT, related_name="+")
+    key = models.CharField(max_length=64, help_text="SHA-256 of the prompt and both outputs")
+    origin = models.CharField(max_length=12, choices=Origin.choices, default=Origin.IMPORT)
+    priority = models.SmallIntegerField(default=0, help_text="Higher is labelled first.")
+    wanted = models.PositiveSmallIntegerField(
+        default=1, help_text="How many people's judgments it is to get."
+    )
+    judged = models.PositiveSmallIntegerField(
+        default=0, help_text="How many people have judged it; a skip leaves it to others."
+    )
+    closed = models.BooleanField(default=False, help_text="Taken out of the queue by the owner.")
+    group = models.ForeignKey(
+        "annotation.Group",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="pairs",
+        help_text="Only its members are given the pair.",
+    )
+    is_training = models.BooleanField(
+        default=False, help_text="Shown in the training round alone, never in the queue."
+    )
+    known_outcome = models.CharField(
+        max_length=10, blank=True, choices=Outcome.known(), help_text="The right answer, if known."
+    )
+    known_reason = models.TextField(blank=True, help_text="Why it is right; told in training.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PairQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "key"], name="pair_once"),
+            models.CheckConstraint(
+                condition=~Q(output_a=F("output_b")), name="pair_of_two_outputs"
+            ),
+            models.CheckConstraint(
+                condition=Q(judged__lte=F("wanted")), name="pair_within_overlap"
+            ),
+        ]
+        # read by PairQuerySet.next_for: the open pairs of a group, in each order that a project
+        # may choose; the key is a hash, so its order is a shuffled one
+        indexes = [
+            models.Index(
+                fields=["project", "group", "-priority", *order],
+                name=f"pair_open_{name}",
+                condition=Q(judged__lt=F("wanted"), closed=False, is_training=False),
+            )
+            for name, order in QUEUE_ORDERS.items()
+        ] + [
+            # read by the training round
+            models.Index(
+                fields=["project", "id"], name="pair_training", condition=Q(is_training=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"pair {self.pk}"

@@ -1,0 +1,6 @@
+// The tools of text answers.
+
+// Called for each card that comes up; returns what takes its listeners away again.
+export function attach(card) {
+  return () => {};
+}
