@@ -1,47 +1,28 @@
-"""Taking in verdicts: each is stored once, or refused with a reason."""
+"""Taking in verdicts: each is stored once, or refused with a reason.
+
+Whoever writes holds the pair's row lock first, then touches leases and judgments; the queue does
+the same, so nobody waits for anybody in a ring.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation import sides
+from annotation.evidence import turned_evidence, turned_segments
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
+from annotation.services.checking import Verdict, checked
+from annotation.services.corrections import keep_correction, withdraw_correction
 from steelyard.lib.errors import UserError
-from steelyard.projects.models import Project
 
-MAX_STRENGTH = 3
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What an annotator says of a pair, against item identity (a, b).
-
-    Exposure: ``visible_ms``, ``device`` (``touch`` or ``pointer``), and under ``a`` and ``b`` the
-    ``ms`` that the side could be seen and the share of a video ``watched``.
-    """
-
-    uuid: UUID
-    outcome: str
-    strength: int = 0
-    """-3 to 3; negative means a is better. 0 with outcome a or b is taken as 1 step."""
-    rationale: str = ""
-    tags: list[str] = field(default_factory=list)
-    aspects: dict[str, int] = field(default_factory=dict)
-    evidence: list[dict[str, Any]] = field(default_factory=list)
-    """What the rationale points at, each item bound to a side (see annotation.evidence)."""
-    segments: list[dict[str, Any]] = field(default_factory=list)
-    """``{start, end, outcome, strength}``: verdicts on parts of a video, in seconds."""
-    correction: str = ""
-    """A better answer, in the annotator's words."""
-    skip_reason: str = ""
-    exposure: dict[str, Any] = field(default_factory=dict)
-    duration_ms: int | None = None
+__all__ = ["Verdict", "amend_judgment", "amend_shown", "record_judgment", "record_shown"]
 
 
 def record_shown(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tuple[Judgment, bool]:
@@ -51,25 +32,8 @@ def record_shown(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tuple
     Raises:
         UserError: as there, and where the pair was never given to the annotator.
     """
-    swapped = _order_of(annotator, pair)
-    outcome, strength = sides.turned(verdict.outcome, verdict.strength, swapped)
-    canonical = replace(
-        verdict,
-        outcome=outcome,
-        strength=strength,
-        aspects=sides.turned_aspects(verdict.aspects, swapped),
-        exposure=sides.turned_exposure(verdict.exposure, swapped),
-    )
-    return record_judgment(annotator=annotator, pair=pair, verdict=canonical)
-
-
-def _order_of(annotator: Annotator, pair: Pair) -> bool:
-    """Whether they were shown b first, as their lease says, or the judgment that it became."""
-    said = {"pair": pair, "annotator": annotator}
-    for rows in (Assignment.objects.filter(**said), Judgment.objects.current().filter(**said)):
-        if row := rows.only("swapped").first():
-            return row.swapped
-    raise _no_lease()
+    turned = _turned(verdict, _order_of(annotator, pair))
+    return record_judgment(annotator=annotator, pair=pair, verdict=turned)
 
 
 def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tuple[Judgment, bool]:
@@ -82,70 +46,175 @@ def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tu
         the judgment, and whether it is new.
 
     Raises:
-        UserError: the verdict contradicts itself, the UUID was used for another one, the
-            annotator has judged the pair already, or others have completed it meanwhile.
+        UserError: the verdict contradicts itself or the label scheme, the UUID was used for
+            another one, the annotator has judged the pair already, or others have completed it
+            meanwhile.
     """
-    outcome, strength = checked(verdict, annotator.project)
+    said = checked(verdict, project=annotator.project, pair=pair)
     try:
         with transaction.atomic():
-            return _store(annotator, pair, verdict, outcome, strength)
+            if judgment := _store(annotator, pair, said):
+                return judgment, True
     except IntegrityError:
         # a second copy of the same request, or another with its UUID, was quicker
-        if known := _replayed(annotator, pair, verdict, outcome):
+        if known := _replayed(annotator, pair, said):
             return known, False
         raise _already_judged() from None
+    if known := _replayed(annotator, pair, said):
+        return known, False
+    judged = Judgment.objects.current().filter(pair=pair, annotator=annotator).exists()
+    raise _already_judged() if judged else _no_lease()
 
 
-def checked(verdict: Verdict, project: Project) -> tuple[str, int]:
-    """The outcome and the strength, if they agree with each other and with the label scheme.
+def amend_shown(
+    *, annotator: Annotator, judgment: Judgment, verdict: Verdict
+) -> tuple[Judgment, bool]:
+    """:func:`amend_judgment` for a verdict that speaks of the screen: the sides stand as they did
+    when the first verdict was given."""
+    turned = _turned(verdict, judgment.swapped)
+    return amend_judgment(annotator=annotator, judgment=judgment, verdict=turned)
+
+
+def amend_judgment(
+    *, annotator: Annotator, judgment: Judgment, verdict: Verdict
+) -> tuple[Judgment, bool]:
+    """Say something else of a pair that one has judged: a new judgment that supersedes the old.
+
+    No lease is needed. A verdict that becomes a skip gives its place on the pair back; a skip that
+    becomes a verdict takes a place, if one is free. The same UUID again is the same judgment.
+
+    Returns:
+        the judgment that now stands, and whether it is new.
 
     Raises:
-        UserError: naming the field and what would be right.
+        UserError: as for :func:`record_judgment`; ``not_current`` (409) where the judgment is not
+            the annotator's own, has been superseded already, or was made by a run.
     """
-    outcome, strength = verdict.outcome, verdict.strength
-    if outcome not in Outcome.values:
-        raise UserError(
-            f"outcome is {outcome!r}; it must be one of {', '.join(Outcome.values)}.",
-            field="outcome",
-        )
-    if not -MAX_STRENGTH <= strength <= MAX_STRENGTH:
-        raise UserError(f"strength is {strength}; it must be from -3 to 3.", field="strength")
-    if outcome in {Outcome.A, Outcome.B}:
-        sign = -1 if outcome == Outcome.A else 1
-        strength = strength or sign
-        if strength * sign < 0:
-            raise UserError(
-                f"outcome {outcome} does not go with strength {strength}: negative means that a "
-                "is better.",
-                field="strength",
-            )
-    elif strength:
-        raise UserError(f"outcome {outcome} has no strength; leave it 0.", field="strength")
-    scheme = project.scheme
-    for name, value in verdict.aspects.items():
-        if name not in scheme["aspects"]:
-            known = ", ".join(scheme["aspects"]) or "none"
-            raise UserError(f"There is no aspect “{name}”; there are {known}.", field="aspects")
-        if not -MAX_STRENGTH <= value <= MAX_STRENGTH:
-            raise UserError(f"{name} is {value}; it must be from -3 to 3.", field="aspects")
-    for name in ("tie", "both_bad"):
-        if outcome == name and not scheme[name]:
-            raise UserError(f"This project does not use “{outcome}”.", field="outcome")
-    if scheme["rationale_required"] and outcome != Outcome.SKIP and not verdict.rationale.strip():
-        raise UserError(
-            "Say why: this project asks for a rationale with every verdict.",
-            code="rationale_required",
-            field="rationale",
-        )
-    return outcome, strength
+    pair = judgment.pair
+    said = checked(verdict, project=annotator.project, pair=pair)
+    try:
+        with transaction.atomic():
+            if amended := _supersede(annotator, judgment, said):
+                return amended, True
+    except IntegrityError:
+        if known := _replayed(annotator, pair, said):
+            return known, False
+        raise
+    if known := _replayed(annotator, pair, said):
+        return known, False
+    raise UserError(
+        _(
+            "That is not your current verdict on this pair, so it cannot be changed. Open your "
+            "verdicts again."
+        ),
+        code="not_current",
+        status=409,
+    )
 
 
-def _replayed(annotator: Annotator, pair: Pair, verdict: Verdict, outcome: str) -> Judgment | None:
-    known = Judgment.objects.filter(uuid=verdict.uuid).select_related("pair").first()
+def _turned(verdict: Verdict, swapped: bool) -> Verdict:
+    """From places of the screen to the pair's own sides."""
+    if not swapped:
+        return verdict
+    outcome, strength = sides.turned(verdict.outcome, verdict.strength, swapped)
+    return replace(
+        verdict,
+        outcome=outcome,
+        strength=strength,
+        aspects=sides.turned_aspects(verdict.aspects, swapped),
+        evidence=turned_evidence(verdict.evidence, swapped),
+        segments=turned_segments(verdict.segments, swapped),
+        exposure=sides.turned_exposure(verdict.exposure, swapped),
+    )
+
+
+def _order_of(annotator: Annotator, pair: Pair) -> bool:
+    """Whether they were shown b first, as their lease says, or the judgment that it became."""
+    said = {"pair": pair, "annotator": annotator}
+    for rows in (Assignment.objects.filter(**said), Judgment.objects.current().filter(**said)):
+        if row := rows.only("swapped").first():
+            return row.swapped
+    raise _no_lease()
+
+
+def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
+    """Write the judgment, count it and give the lease back, all or nothing; None where there is
+    no lease to give back."""
+    lease = (
+        Assignment.objects.filter(pair=pair, annotator=annotator, project=annotator.project_id)
+        .select_related("pair")
+        .select_for_update(of=("pair",), no_key=True)
+        .first()
+    )
+    # whoever waited for the lock sees the pair anew, but the lease as it was before the wait
+    if lease is None or not Assignment.objects.filter(pk=lease.pk).delete()[0]:
+        return None
+    locked = lease.pair
+    if said.outcome != Outcome.SKIP:
+        if _free_places(locked, annotator, held=lease.expires_at > timezone.now()) <= 0:
+            raise _pair_taken()
+        _count(locked, 1)
+    judgment = Judgment.objects.create(
+        **_values(annotator, locked, said), uuid=said.uuid, swapped=lease.swapped
+    )
+    _widen(locked, annotator)
+    return judgment
+
+
+def _supersede(annotator: Annotator, judgment: Judgment, said: Verdict) -> Judgment | None:
+    """Write the new judgment and mend the count; None where the old one does not stand."""
+    pair = Pair.objects.select_for_update(no_key=True).get(pk=judgment.pair_id)
+    mine = Judgment.objects.current().filter(pk=judgment.pk, annotator=annotator, run=None)
+    if not mine.update(is_current=False):
+        return None
+    was, now = (outcome != Outcome.SKIP for outcome in (judgment.outcome, said.outcome))
+    if now and not was and (pair.closed or _free_places(pair, annotator, held=False) <= 0):
+        raise _pair_taken()
+    if was != now:
+        _count(pair, 1 if now else -1)
+    amended = Judgment.objects.create(
+        **_values(annotator, pair, said),
+        uuid=said.uuid,
+        swapped=judgment.swapped,
+        supersedes=judgment,
+    )
+    former = judgment.correction
+    if former and former.pk != amended.correction_id:
+        withdraw_correction(output=former)
+    _widen(pair, annotator)
+    return amended
+
+
+def _values(annotator: Annotator, pair: Pair, said: Verdict) -> dict[str, Any]:
+    """All of a judgment that its verdict decides."""
+    correction = None
+    if said.correction:
+        correction = keep_correction(annotator=annotator, pair=pair, text=said.correction)
+    return {
+        "project_id": annotator.project_id,
+        "pair": pair,
+        "annotator": annotator,
+        "outcome": said.outcome,
+        "strength": said.strength,
+        "aspects": said.aspects,
+        "rationale": said.rationale,
+        "tags": said.tags,
+        "evidence": said.evidence,
+        "segments": said.segments,
+        "correction": correction,
+        "skip_reason": said.skip_reason,
+        "exposure": said.exposure,
+        "duration_ms": said.duration_ms,
+    }
+
+
+def _replayed(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
+    """The judgment of that UUID, if it is there."""
+    known = Judgment.objects.filter(uuid=said.uuid).select_related("pair").first()
     if known is None:
         return None
-    same = (known.annotator_id, known.pair_id, known.outcome) == (annotator.pk, pair.pk, outcome)
-    if not same:
+    same = (known.annotator_id, known.pair_id, known.outcome)
+    if same != (annotator.pk, pair.pk, said.outcome):
         raise UserError(
             "This UUID belongs to another judgment; make a new one for each verdict.",
             code="uuid_taken",
@@ -155,62 +224,53 @@ def _replayed(annotator: Annotator, pair: Pair, verdict: Verdict, outcome: str) 
     return known
 
 
-def _store(
-    annotator: Annotator, pair: Pair, verdict: Verdict, outcome: str, strength: int
-) -> tuple[Judgment, bool]:
-    """Write the judgment, count it and give the lease back, all or nothing.
+def _free_places(pair: Pair, annotator: Annotator, *, held: bool) -> int:
+    """Judgments that the locked pair still wants of this annotator or of anybody.
 
-    The pair's row is locked first, so that counting and the check against its overlap are one.
+    Args:
+        held: whether the annotator's own live lease has kept a place; otherwise those that others
+            hold are not free.
     """
-    locked = Pair.objects.select_for_update().get(pk=pair.pk, project=annotator.project_id)
-    if known := _replayed(annotator, pair, verdict, outcome):
-        return known, False
-    lease = Assignment.objects.filter(pair=locked, annotator=annotator).first()
-    if lease is None:
-        judged = Judgment.objects.current().filter(pair=locked, annotator=annotator).exists()
-        raise _already_judged() if judged else _no_lease()
-    if outcome != Outcome.SKIP:
-        _count(locked, lease, annotator)
-    judgment = Judgment.objects.create(
-        uuid=verdict.uuid,
-        project_id=annotator.project_id,
-        pair=locked,
-        annotator=annotator,
-        outcome=outcome,
-        strength=strength,
-        aspects=verdict.aspects,
-        rationale=verdict.rationale,
-        tags=verdict.tags,
-        exposure=verdict.exposure,
-        duration_ms=verdict.duration_ms,
-        swapped=lease.swapped,
+    places = pair.wanted - pair.judged
+    if held or places <= 0:
+        return places
+    return places - Assignment.objects.live().filter(pair=pair).exclude(annotator=annotator).count()
+
+
+def _count(pair: Pair, change: int) -> None:
+    """On the row and on the object, whose lock the caller holds."""
+    Pair.objects.filter(pk=pair.pk).update(judged=F("judged") + change)
+    pair.judged += change
+
+
+def _widen(pair: Pair, annotator: Annotator) -> None:
+    """A complete pair on which no verdict has more than half of the people wants one judgment more,
+    up to the project's limit. The caller holds the pair's lock."""
+    if not pair.wanted <= pair.judged or pair.wanted >= annotator.project.overlap_max:
+        return
+    said = Counter(
+        Judgment.objects.decisive().by_people().filter(pair=pair).values_list("outcome", flat=True)
     )
-    lease.delete()
-    return judgment, True
+    if said and max(said.values()) * 2 <= said.total():
+        Pair.objects.filter(pk=pair.pk).update(wanted=F("wanted") + 1)
 
 
 def _already_judged() -> UserError:
-    return UserError("You have judged this pair already.", code="already_judged", status=409)
+    return UserError(_("You have judged this pair already."), code="already_judged", status=409)
 
 
 def _no_lease() -> UserError:
     return UserError(
-        "This pair was not given to you. Ask for the next one.", code="no_lease", status=409
+        _("This pair was not given to you. Ask for the next one."), code="no_lease", status=409
     )
 
 
-def _count(pair: Pair, lease: Assignment, annotator: Annotator) -> None:
-    """Take one of the pair's places. A live lease has kept one; a lease that ran out takes a free
-    place if there still is one."""
-    places = pair.wanted - pair.judged
-    if lease.expires_at <= timezone.now():
-        others = Assignment.objects.live().filter(pair=pair)
-        places -= others.exclude(annotator=annotator).count()
-    if places <= 0:
-        raise UserError(
-            "Your lease on this pair ran out and others have judged it meanwhile; your verdict is "
-            "not needed any more. Go on with the next pair.",
-            code="pair_taken",
-            status=409,
-        )
-    Pair.objects.filter(pk=pair.pk).update(judged=F("judged") + 1)
+def _pair_taken() -> UserError:
+    return UserError(
+        _(
+            "Others have judged this pair meanwhile; your verdict is not needed any more. "
+            "Go on with the next pair."
+        ),
+        code="pair_taken",
+        status=409,
+    )
