@@ -1,11 +1,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, Q, Subquery, TextField
+from django.db.models import (
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Func,
+    IntegerField,
+    OuterRef,
+    Q,
+    Subquery,
+    TextField,
+)
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -57,11 +69,34 @@ class PairQuerySet(models.QuerySet):
         """Pairs that still want a person's judgment."""
         return self.filter(judged__lt=F("wanted"), closed=False, is_training=False)
 
+    def training(self) -> Self:
+        """Pairs with a known answer that are shown before the real work, in their order."""
+        return self.filter(is_training=True).order_by("pk")
+
     def not_seen_by(self, annotator: Annotator) -> Self:
         """Without those that the annotator has judged or skipped."""
         judgments = apps.get_model("annotation", "Judgment").objects
         mine = judgments.filter(pair=OuterRef("pk"), annotator=annotator, is_current=True)
         return self.filter(~Exists(mine))
+
+    def not_written_by(self, annotator: Annotator) -> Self:
+        """Without those of which the annotator wrote one side."""
+        outputs = apps.get_model("annotation", "Output").objects
+        # two lists that PostgreSQL reads once, not a join for every pair it passes
+        own = outputs.filter(author=annotator).values("pk")
+        return self.exclude(output_a__in=own).exclude(output_b__in=own)
+
+    def in_groups(self, groups: Collection[int]) -> Self:
+        """Pairs that anybody may be given, and those of the groups."""
+        return (
+            self.filter(Q(group=None) | Q(group__in=groups)) if groups else self.filter(group=None)
+        )
+
+    def waiting_for(self, annotator: Annotator) -> Self:
+        """Open pairs that would suit the annotator, whether or not others hold them now. Groups
+        are not looked at."""
+        mine = self.open().filter(project=annotator.project_id)
+        return mine.not_seen_by(annotator).not_written_by(annotator)
 
     def with_leases(self, annotator: Annotator) -> Self:
         """Adds ``leases``: how many other people hold the pair at this moment.
@@ -72,16 +107,17 @@ class PairQuerySet(models.QuerySet):
         live = assignments.live().filter(pair=OuterRef("pk")).exclude(annotator=annotator)
         return self.annotate(leases=_counted(live, "pair"))
 
-    def next_for(self, annotator: Annotator) -> Self:
-        """Open pairs that this annotator may be given, in the order of the queue."""
-        return (
-            self.open()
-            .filter(project=annotator.project_id)
-            .not_seen_by(annotator)
-            .with_leases(annotator)
-            .filter(judged__lt=F("wanted") - F("leases"))
-            .order_by("-priority", "pk")
-        )
+    def free_for(self, annotator: Annotator) -> Self:
+        """Pairs with a place that neither a judgment nor another's live lease takes."""
+        return self.with_leases(annotator).filter(judged__lt=F("wanted") - F("leases"))
+
+    def in_queue_order(self, policy: str) -> Self:
+        """Higher priority first, then by a key of :data:`QUEUE_ORDERS`. For pairs of one group.
+
+        The group stands in front although it is the same for all: so PostgreSQL sees that an
+        index has this very order, which a ``group IS NULL`` does not tell it.
+        """
+        return self.order_by("group", "-priority", *QUEUE_ORDERS[policy])
 
     def complete(self) -> Self:
         """Pairs that have all the judgments by people that they want."""
@@ -96,6 +132,10 @@ class PairQuerySet(models.QuerySet):
         judgments = apps.get_model("annotation", "Judgment").objects
         votes = judgments.decisive().by_judges().filter(pair=OuterRef("pk"))
         return self.annotate(judges_votes=_counted(votes, "pair"))
+
+    def with_answers(self) -> Self:
+        """With all that an annotator is shown; which model made what is not among it."""
+        return self.select_related("prompt", "output_a__asset", "output_b__asset")
 
     def with_content(self) -> Self:
         """With all that a page shows of a pair."""
@@ -112,6 +152,16 @@ class AssignmentQuerySet(models.QuerySet):
     def live(self) -> Self:
         """Leases that have not run out."""
         return self.filter(expires_at__gt=timezone.now())
+
+    def useful(self) -> Self:
+        """Leases on pairs that still want a judgment; an import may have completed one, or the
+        owner have taken it out."""
+        return self.filter(pair__judged__lt=F("pair__wanted"), pair__closed=False)
+
+    def with_use(self) -> Self:
+        """Adds ``is_useful``: see :meth:`useful`."""
+        useful = Q(pair__judged__lt=F("pair__wanted"), pair__closed=False)
+        return self.annotate(is_useful=ExpressionWrapper(useful, models.BooleanField()))
 
     def with_content(self) -> Self:
         """With all that a page shows of the pair; which model made what is not among it."""

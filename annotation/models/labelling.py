@@ -123,6 +123,15 @@ class Judgment(models.Model):
                 name="judgment_strength_agrees",
             ),
         ]
+        indexes = [
+            # read by the queue: how many an annotator has judged, in all and today
+            models.Index(
+                fields=["annotator", "created_at"],
+                include=["outcome"],
+                name="judgment_of",
+                condition=Q(is_current=True),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.outcome} by {self.annotator}"

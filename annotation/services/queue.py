@@ -1,18 +1,35 @@
-"""Handing out pairs: who is given which one, and how far they are."""
+"""Handing out pairs: who is given which one, for how long, and how far they are."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from annotation import sides
-from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
+from annotation.models import Annotator, Assignment, Group, Judgment, Outcome, Output, Pair
+from annotation.querysets import QUEUE_ORDERS, PairQuerySet
+from annotation.recent import Recent
 from steelyard.accounts.models import User
 from steelyard.projects.models import Project
+
+MAX_HELD = 4
+"""Leases that one person may hold at a time: the pair on the screen and those fetched ahead."""
+
+COUNTED_EXACTLY = 2_000
+"""Up to so many open pairs of a project are counted whenever somebody asks; of more, what is left
+was counted within the last minute, and goes down with the asker's own work between."""
+
+SLOW_SEARCH_SECONDS = 0.004
+"""A search that took longer leaves a mark where it ended."""
 
 _NAME_LENGTH = 150
 
@@ -50,72 +67,307 @@ def _join(user: User, project: Project) -> Annotator:
 
 
 @transaction.atomic
-def next_pair(*, annotator: Annotator) -> Assignment | None:
-    """Lease the next pair to the annotator; their own live lease first, so that a page loaded
-    again shows the same pair in the same order.
+def next_pair(*, annotator: Annotator, holding: Collection[int] = ()) -> Assignment | None:
+    """Lease a pair to the annotator: the oldest live lease of their own on a pair that is not in
+    ``holding`` first, so that a page loaded again shows the same pair; else a new one.
 
-    Two annotators never hold more leases on a pair than it wants judgments: the pair's row is
-    locked while its lease is written, and rows that others have locked are passed over.
+    Pairs of the annotator's own groups come first, then those of no group; by priority, then as
+    the project's policy says. Never one that they have judged, skipped, or wrote a side of.
+
+    No pair ever has more judgments and live leases together than it wants judgments: its row is
+    locked while a lease is written or renewed, and rows that others have locked are passed over.
+    Of one person's requests at a time only one gets on, so that caps and MAX_HELD hold.
+
+    Args:
+        annotator: a person of a project; its ``project`` is read too.
+        holding: pairs that the page has already.
 
     Returns:
-        the assignment, or None where nothing is left for this annotator.
+        the lease with all that is shown of its pair; None where there is none to be had now,
+        for which :func:`why_nothing` tells the reason.
     """
-    until = timezone.now() + timedelta(seconds=annotator.project.lease_seconds)
-    if held := _held(annotator):
-        Assignment.objects.filter(pk=held.pk).update(expires_at=until)
-        held.expires_at = until
-        return held
-    while True:
-        pair = (
-            Pair.objects.next_for(annotator)
-            .select_for_update(skip_locked=True, of=("self",))
-            .first()
-        )
-        if pair is None:
-            return None
-        # The subquery ran before the lock was ours: look again, now that nobody else can lease.
-        if not Pair.objects.next_for(annotator).filter(pk=pair.pk).exists():
-            continue
-        # A lease of their own that ran out is taken up again.
-        Assignment.objects.bulk_create(
-            [
-                Assignment(
-                    project=annotator.project,
-                    pair=pair,
-                    annotator=annotator,
-                    swapped=sides.drawn(annotator.pk, pair.pk),
-                    expires_at=until,
-                )
-            ],
-            update_conflicts=True,
-            unique_fields=["pair", "annotator"],
-            update_fields=["expires_at"],
-        )
-        return _held(annotator)
+    if annotator.project.paused or annotator.paused:
+        return None
+    standing = _standing(annotator)
+    if standing.needs_training:
+        return None
+    leases = list(Assignment.objects.filter(annotator=annotator).with_use().order_by("leased_at"))
+    now = timezone.now()
+    live = [lease for lease in leases if lease.is_useful and lease.expires_at > now]
+    for lease in live:
+        if lease.pair_id not in holding and _renew(annotator, [lease.pair_id]):
+            return _with_pair(annotator, lease)
+    if len(live) >= MAX_HELD or _cap_reached(annotator, len(live)):
+        return None
+    known = {lease.pair_id: lease for lease in leases}
+    shut = [pair for pair in known if pair in holding]
+    pair = _lock_next(annotator, standing.groups, shut)
+    return _leased(annotator, pair, known.get(pair.pk)) if pair else None
 
 
-def _held(annotator: Annotator) -> Assignment | None:
-    """Their live lease; one on a pair that an import has completed meanwhile is no use."""
-    lease = (
-        Assignment.objects.live()
-        .filter(annotator=annotator, pair__judged__lt=F("pair__wanted"))
-        .with_content()
-        .order_by("-leased_at")
-        .first()
+@dataclass(frozen=True)
+class _Standing:
+    """What decides which pairs somebody may be given at all."""
+
+    groups: list[int]
+    needs_training: bool
+
+
+def _standing(annotator: Annotator) -> _Standing:
+    """Locks the annotator's row, so that two requests of one person follow each other; others'
+    writing of rows that point to it goes on."""
+    rows = Annotator.objects.filter(pk=annotator.pk).select_for_update(no_key=True, of=("self",))
+    return _read_standing(rows, annotator)
+
+
+def _read_standing(rows: Any, annotator: Annotator) -> _Standing:
+    members = Group.members.through.objects.filter(annotator=OuterRef("pk"))
+    training = Pair.objects.training().filter(project=annotator.project_id)
+    groups, trained_at, has_training = (
+        rows.annotate(
+            in_groups=ArraySubquery(members.order_by("group").values("group")),
+            has_training=Exists(training),
+        )
+        .values_list("in_groups", "trained_at", "has_training")
+        .get()
     )
-    if lease:
-        lease.project = annotator.project
+    return _Standing(groups, has_training and trained_at is None)
+
+
+def _lock_next(annotator: Annotator, groups: list[int], shut: list[int]) -> Pair | None:
+    """The next pair that can be leased, its row locked; ``shut`` are not to be given."""
+    for group in [*_by_urgency(annotator, groups), None]:
+        if pair := _lock_in_group(annotator, group, shut):
+            return pair
+    return None
+
+
+def _lock_in_group(annotator: Annotator, group: int | None, shut: list[int]) -> Pair | None:
+    """The next pair of a group, looked for behind the mark first, then everywhere.
+
+    Somebody who has judged thousands of pairs that still wait for others has all of these before
+    them each time. A mark lets them begin behind those. What has come in front of it since is
+    seen when the mark is forgotten, seconds later, or when nothing is found behind it: a pair may
+    come a little late and is never missed.
+    """
+    policy = annotator.project.queue_policy
+    pairs = Pair.objects.waiting_for(annotator).free_for(annotator).filter(group=group)
+    pairs = (
+        pairs.exclude(pk__in=shut).in_queue_order(policy) if shut else pairs.in_queue_order(policy)
+    )
+    mark = _marks.get((annotator.pk, group))
+    if mark and (found := _lock_first(annotator, pairs.filter(**mark))):
+        return found
+    started = time.monotonic()
+    found = _lock_first(annotator, pairs)
+    if found and time.monotonic() - started > SLOW_SEARCH_SECONDS:
+        _marks.put((annotator.pk, group), _place_of(found, policy))
+    return found
+
+
+def _place_of(pair: Pair, policy: str) -> dict[str, Any]:
+    """What filters to the pair and those behind it with the same priority and, where the policy
+    goes by that, as many judgments."""
+    *same, last = ["priority", *(name.lstrip("-") for name in QUEUE_ORDERS[policy])]
+    return {**{name: getattr(pair, name) for name in same}, f"{last}__gte": getattr(pair, last)}
+
+
+def _lock_first(annotator: Annotator, pairs: PairQuerySet) -> Pair | None:
+    """Rows that others have locked are passed over."""
+    rows = pairs.only("pk", "group").select_for_update(skip_locked=True, of=("self",))
+    while pair := rows.first():
+        # The search looked before the lock was ours: look again, now that nobody else can lease.
+        again = Pair.objects.waiting_for(annotator).free_for(annotator).with_answers()
+        if found := again.filter(pk=pair.pk, group=pair.group_id).first():
+            return found
+    return None
+
+
+_marks: Recent[dict[str, Any]] = Recent(seconds=10)
+"""Where a long search of an annotator in a group ended: all before was seen by them or held by
+others."""
+
+
+def _by_urgency(annotator: Annotator, groups: list[int]) -> list[int]:
+    """The groups in the order of their first pairs."""
+    if len(groups) < 2:
+        return groups
+    policy = annotator.project.queue_policy
+    waiting = Pair.objects.waiting_for(annotator).free_for(annotator).in_queue_order(policy)
+    heads = [head for group in groups if (head := waiting.filter(group=group).first())]
+
+    def place(pair: Pair) -> tuple[Any, ...]:
+        order = [(name, getattr(pair, name.lstrip("-"))) for name in QUEUE_ORDERS[policy]]
+        return (-pair.priority, *(-at if name.startswith("-") else at for name, at in order))
+
+    return [head.group_id for head in sorted(heads, key=place) if head.group_id]
+
+
+def _leased(annotator: Annotator, pair: Pair, known: Assignment | None) -> Assignment:
+    """A lease on a pair whose row is locked; one of theirs that ran out is taken up again, with
+    the draft in it."""
+    until = _until(annotator)
+    if known and Assignment.objects.filter(pk=known.pk).update(expires_at=until):
+        lease, lease.expires_at = known, until
+    else:
+        lease = Assignment.objects.create(
+            project=annotator.project,
+            pair=pair,
+            annotator=annotator,
+            swapped=sides.drawn(annotator.pk, pair.pk),
+            expires_at=until,
+        )
+    lease.pair, lease.project, lease.annotator = pair, annotator.project, annotator
     return lease
 
 
-def progress_of(annotator: Annotator) -> dict[str, int]:
-    """How many the annotator has judged, how many are left for them, and how many there are.
+def _with_pair(annotator: Annotator, lease: Assignment) -> Assignment:
+    lease = Assignment.objects.with_content().get(pk=lease.pk)
+    lease.project, lease.annotator = annotator.project, annotator
+    return lease
 
-    Those that others hold at this moment count as left: they may come back.
+
+def _until(annotator: Annotator) -> datetime:
+    return timezone.now() + timedelta(seconds=annotator.project.lease_seconds)
+
+
+def _cap_reached(annotator: Annotator, held: int) -> str:
+    """``cap`` or ``day_cap`` where the person may be given no more, else empty; what they hold
+    counts as judged."""
+    mine = Judgment.objects.decisive().filter(annotator=annotator)
+    cap = _cap(annotator)
+    if cap is not None and mine.count() + held >= cap:
+        return "cap"
+    day_cap = annotator.project.day_cap
+    if day_cap is not None:
+        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        if mine.filter(created_at__gte=midnight).count() + held >= day_cap:
+            return "day_cap"
+    return ""
+
+
+def _cap(annotator: Annotator) -> int | None:
+    return annotator.project.person_cap if annotator.cap is None else annotator.cap
+
+
+@transaction.atomic
+def renew(
+    *,
+    annotator: Annotator,
+    pairs: Collection[int],
+    draft: dict[str, Any] | None = None,
+    draft_of: int | None = None,
+) -> list[int]:
+    """Keep leases for as long again, and what is written so far in one of them.
+
+    A lease that ran out is taken up again if its place is still free and the person holds fewer
+    than MAX_HELD. The draft is kept even where the place is lost.
+
+    Args:
+        pairs: those that the page shows or has ready.
+        draft: the fields of the card; None leaves what is there.
+        draft_of: the pair of the draft.
+
+    Returns:
+        those of the pairs that the annotator holds now.
+    """
+    if draft is not None and draft_of is not None:
+        Assignment.objects.filter(annotator=annotator, pair=draft_of).update(draft=draft)
+    return _renew(annotator, pairs)
+
+
+def _renew(annotator: Annotator, pairs: Collection[int]) -> list[int]:
+    """The pairs' rows are locked, so that a lease about to run out is not renewed for one and
+    given to another at once."""
+    mine = Assignment.objects.filter(annotator=annotator)
+    wanted = set(mine.filter(pair__in=pairs).values_list("pair", flat=True))
+    if not wanted:
+        return []
+    locked = Pair.objects.filter(pk__in=wanted).order_by("pk").select_for_update(of=("self",))
+    list(locked.values_list("pk", flat=True))
+    free = Pair.objects.open().filter(pk__in=wanted).free_for(annotator)
+    useful = set(free.values_list("pk", flat=True))
+    live = set(mine.live().useful().values_list("pair", flat=True))
+    held = sorted(wanted & live)
+    for pair in sorted((wanted & useful) - live):
+        if len(live) < MAX_HELD and not _cap_reached(annotator, len(live)):
+            live.add(pair)
+            held.append(pair)
+    mine.filter(pair__in=held).update(expires_at=_until(annotator))
+    return held
+
+
+def release(*, annotator: Annotator, pair: Pair) -> None:
+    """Give a pair back unjudged, so that it is free for others at once."""
+    Assignment.objects.filter(annotator=annotator, pair=pair).delete()
+
+
+def why_nothing(annotator: Annotator) -> str:
+    """Why :func:`next_pair` has nothing.
+
+    Returns:
+        ``paused`` (the project), ``person_paused``, ``training`` (to be passed first), ``cap``,
+        ``day_cap``, ``with_others`` (what is left is held at the moment, by others or by the
+        person) or ``done``.
+    """
+    if annotator.project.paused:
+        return "paused"
+    if annotator.paused:
+        return "person_paused"
+    standing = _read_standing(Annotator.objects.filter(pk=annotator.pk), annotator)
+    if standing.needs_training:
+        return "training"
+    held = Assignment.objects.live().useful().filter(annotator=annotator).count()
+    if reached := _cap_reached(annotator, held):
+        return reached
+    left = Pair.objects.waiting_for(annotator).in_groups(standing.groups)
+    return "with_others" if left.exists() else "done"
+
+
+def progress_of(annotator: Annotator) -> dict[str, int | None]:
+    """How far the annotator is.
+
+    Returns:
+        ``done``: verdicts; ``left``: pairs that may still be theirs, at most what their cap leaves
+        (those that others hold at this moment count, for they may come back; see
+        :data:`COUNTED_EXACTLY`); ``total``: both together; ``quota``: how many verdicts are
+        expected of them, None where nobody said.
     """
     mine = Judgment.objects.current().filter(annotator=annotator)
-    done = mine.exclude(outcome=Outcome.SKIP).count()
-    # counted as a difference, so that an index alone answers however many pairs there are
-    seen = mine.filter(pair__judged__lt=F("pair__wanted")).count()
-    left = Pair.objects.filter(project=annotator.project_id).open().count() - seen
-    return {"done": done, "left": left, "total": done + left}
+    counts = mine.aggregate(done=Count("pk", filter=~Q(outcome=Outcome.SKIP)), seen=Count("pk"))
+    left, cap = _left(annotator, counts["seen"]), _cap(annotator)
+    if cap is not None:
+        left = max(0, min(left, cap - counts["done"]))
+    done = counts["done"]
+    return {"done": done, "left": left, "total": done + left, "quota": annotator.quota}
+
+
+def _left(annotator: Annotator, seen: int) -> int:
+    """How many pairs wait for the annotator, who has judged or skipped ``seen``."""
+    if known := _lefts.get(annotator.pk):
+        left, seen_then = known
+        return max(0, left - (seen - seen_then))
+    groups = _read_standing(Annotator.objects.filter(pk=annotator.pk), annotator).groups
+    open_pairs = Pair.objects.open().filter(project=annotator.project_id)
+    if open_pairs[: COUNTED_EXACTLY + 1].count() <= COUNTED_EXACTLY:
+        return Pair.objects.waiting_for(annotator).in_groups(groups).count()
+    # As a difference, so that an index alone answers, whose count one process makes once for all.
+    counts = _opens.get(annotator.project_id) or _opens.put(
+        annotator.project_id,
+        dict(open_pairs.order_by().values_list("group").annotate(n=Count("pk"))),
+    )
+    opened = sum(counts.get(group, 0) for group in (None, *groups))
+    rest = open_pairs.in_groups(groups)
+    theirs = rest.filter(judgments__annotator=annotator, judgments__is_current=True).count()
+    written = Output.objects.filter(author=annotator).values("pk")
+    ours = rest.filter(output_a__in=written).count() + rest.filter(output_b__in=written).count()
+    left = max(0, opened - theirs - ours)
+    _lefts.put(annotator.pk, (left, seen))
+    return left
+
+
+_opens: Recent[dict[int | None, int]] = Recent(seconds=60)
+"""Open pairs of a large project, by group."""
+
+_lefts: Recent[tuple[int, int]] = Recent(seconds=60)
+"""Of an annotator in a large project: how many were left, and how many they had seen then."""

@@ -59,7 +59,7 @@ def test_it_works(project: Any) -> None:
     assert created
     assert (judgment.outcome, judgment.strength) == ("a", -1)
     assert next_pair(annotator=annotator) is None
-    assert progress_of(annotator) == {"done": 1, "left": 0, "total": 1}
+    assert progress_of(annotator) == {"done": 1, "left": 0, "total": 1, "quota": None}
 
 
 def test_a_pair_of_higher_priority_comes_first_then_the_oldest(project: Any) -> None:
