@@ -23,6 +23,16 @@ FIELDS = {
     "tie": "on",
     "tags": "clear, too long\nwrong,,clear",
     "aspects": "",
+    "task": "pair",
+    "steps": "5",
+    "rationale_min": "0",
+    "evidence": "optional",
+    "skip_reasons": "cannot judge this",
+    "flag_reasons": "harmful, other",
+    "overlap_max": "0",
+    "queue_policy": "in_order",
+    "training_pass": "80",
+    "break_minutes": "50",
 }
 
 

@@ -5,18 +5,58 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from steelyard.projects.models import Membership, Modality, Project, Role
+from steelyard.projects.models import Membership, Modality, Project, QueuePolicy, Role
+from steelyard.projects.scheme import CHOICES, LISTS, MAX_NAMES, NUMBERS
+from steelyard.projects.services import LIMITS
 from steelyard.web.api import StrictSerializer
+
+
+def _names(key: str, help_text: str) -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.CharField(max_length=LISTS[key]),
+        max_length=MAX_NAMES,
+        required=False,
+        help_text=help_text,
+    )
 
 
 class LabelSchemeSerializer(StrictSerializer):
     """What annotators may answer; what is left out has a default."""
 
+    task = serializers.ChoiceField(
+        choices=CHOICES["task"],
+        required=False,
+        help_text="Of which kind the material is; for good once there are pairs.",
+    )
     tie = serializers.BooleanField(required=False)
     both_bad = serializers.BooleanField(required=False)
+    steps = serializers.ChoiceField(
+        choices=CHOICES["steps"],
+        required=False,
+        help_text="Places of the scale, its middle among them.",
+    )
     rationale_required = serializers.BooleanField(required=False)
-    tags = serializers.ListField(child=serializers.CharField(), required=False)
-    aspects = serializers.ListField(child=serializers.CharField(), required=False)
+    rationale_min = serializers.IntegerField(
+        min_value=0,
+        max_value=NUMBERS["rationale_min"],
+        required=False,
+        help_text="Least letters of a rationale.",
+    )
+    evidence = serializers.ChoiceField(
+        choices=CHOICES["evidence"],
+        required=False,
+        help_text="Whether a rationale points at places of the answers.",
+    )
+    correction = serializers.BooleanField(
+        required=False, help_text="Whether a better answer may be written; text projects only."
+    )
+    segments = serializers.BooleanField(
+        required=False, help_text="Whether parts get verdicts of their own; video projects only."
+    )
+    tags = _names("tags", "Reasons to pick from.")
+    aspects = _names("aspects", "What is compared besides.")
+    skip_reasons = _names("skip_reasons", "Why a pair may be passed over.")
+    flag_reasons = _names("flag_reasons", "What may be wrong with a pair; one at least.")
 
 
 class ProjectSerializer(serializers.ModelSerializer):
@@ -31,7 +71,14 @@ class ProjectSerializer(serializers.ModelSerializer):
             "guidelines",
             "label_scheme",
             "overlap",
+            "overlap_max",
             "lease_seconds",
+            "queue_policy",
+            "paused",
+            "person_cap",
+            "day_cap",
+            "training_pass",
+            "break_minutes",
             "created_at",
         ]
         read_only_fields = fields
@@ -41,14 +88,29 @@ class ProjectSerializer(serializers.ModelSerializer):
         return project.scheme
 
 
+def _number(name: str, **options: Any) -> serializers.IntegerField:
+    least, most, _ = LIMITS[name]
+    help_text = str(Project._meta.get_field(name).help_text)
+    return serializers.IntegerField(
+        min_value=least, max_value=most, required=False, help_text=help_text, **options
+    )
+
+
 class ProjectSettings(StrictSerializer):
     """What ``PATCH`` takes: any of these."""
 
     name = serializers.CharField(max_length=200, required=False)
     guidelines = serializers.CharField(required=False, allow_blank=True)
     label_scheme = LabelSchemeSerializer(required=False)
-    overlap = serializers.IntegerField(min_value=1, max_value=100, required=False)
-    lease_seconds = serializers.IntegerField(min_value=60, max_value=86_400, required=False)
+    overlap = _number("overlap")
+    overlap_max = _number("overlap_max")
+    lease_seconds = _number("lease_seconds")
+    queue_policy = serializers.ChoiceField(choices=QueuePolicy.choices, required=False)
+    paused = serializers.BooleanField(required=False)
+    person_cap = _number("person_cap", allow_null=True)
+    day_cap = _number("day_cap", allow_null=True)
+    training_pass = _number("training_pass")
+    break_minutes = _number("break_minutes")
 
 
 class ProjectRequest(ProjectSettings):

@@ -7,19 +7,28 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
 from steelyard.accounts.services import record
 from steelyard.lib.errors import UserError
-from steelyard.projects.models import Membership, Modality, Project, Role
+from steelyard.projects.models import Membership, Modality, Project, QueuePolicy, Role
+from steelyard.projects.scheme import checked, wrong
 
+# How many of what a setting may be.
+LIMITS = {
+    "overlap": (1, 100, "people"),
+    "overlap_max": (0, 100, "people"),
+    "lease_seconds": (60, 86_400, "seconds"),
+    "person_cap": (1, 1_000_000, "verdicts"),
+    "day_cap": (1, 100_000, "verdicts"),
+    "training_pass": (0, 100, "per cent"),
+    "break_minutes": (0, 600, "minutes"),
+}
+MAY_BE_NONE = {"person_cap", "day_cap"}
 # What an admin may change later. The modality and the slug are for good: outputs and links
 # depend on them.
-CHANGEABLE = {"name", "guidelines", "label_scheme", "overlap", "lease_seconds"}
-SCHEME_FLAGS = ("tie", "both_bad", "rationale_required")
-SCHEME_LISTS = ("tags", "aspects")
-MAX_NAMES = 20
-MAX_NAME = 40
+CHANGEABLE = {"name", "guidelines", "label_scheme", "queue_policy", "paused", *LIMITS}
 
 
 @transaction.atomic
@@ -76,6 +85,20 @@ def update_project(*, project: Project, by: User, **values: Any) -> Project:
     if changed:
         record(by=by, action="project-changed", target=project.slug, fields=changed)
     return project
+
+
+@transaction.atomic
+def set_paused(*, project: Project, by: User, paused: bool) -> bool:
+    """Stop handing out pairs, or go on; whether anything changed.
+
+    What people hold at this moment they may still send.
+    """
+    changed = Project.objects.filter(pk=project.pk).exclude(paused=paused).update(paused=paused)
+    project.paused = paused
+    if changed:
+        action = "labelling-paused" if paused else "labelling-resumed"
+        record(by=by, action=action, target=project.slug)
+    return changed == 1
 
 
 @transaction.atomic
@@ -141,39 +164,6 @@ def remove_member(*, membership: Membership, by: User) -> None:
     membership.delete()
 
 
-def check_scheme(scheme: dict[str, Any]) -> dict[str, Any]:
-    """The label scheme, with its lists free of blanks and doubles.
-
-    Raises:
-        UserError: ``invalid_scheme`` for an unknown key or a value of a wrong kind.
-    """
-    clean: dict[str, Any] = {}
-    for key, value in scheme.items():
-        if key in SCHEME_FLAGS:
-            if not isinstance(value, bool):
-                raise _wrong_scheme(f"{key} must be true or false, not {value!r}")
-            clean[key] = value
-        elif key in SCHEME_LISTS:
-            clean[key] = _names(key, value)
-        else:
-            known = ", ".join([*SCHEME_FLAGS, *SCHEME_LISTS])
-            raise _wrong_scheme(f"{key!r} is no part of it; the parts are {known}")
-    return clean
-
-
-def _names(key: str, value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise _wrong_scheme(f"{key} must be a list of words, not {value!r}")
-    names = list(dict.fromkeys(name.strip() for name in value if name.strip()))
-    if len(names) > MAX_NAMES or any(len(name) > MAX_NAME for name in names):
-        raise _wrong_scheme(f"{key} takes at most {MAX_NAMES} words of {MAX_NAME} letters each")
-    return names
-
-
-def _wrong_scheme(what: str) -> UserError:
-    return UserError(f"Label scheme: {what}.", code="invalid_scheme", field="label_scheme")
-
-
 def _set(project: Project, values: dict[str, Any]) -> None:
     unknown = sorted(set(values) - CHANGEABLE)
     if unknown:
@@ -182,20 +172,54 @@ def _set(project: Project, values: dict[str, Any]) -> None:
             code="unknown_setting",
             field=unknown[0],
         )
-    _within(values, "overlap", 1, 100, "people")
-    _within(values, "lease_seconds", 60, 86_400, "seconds")
+    for name, (least, most, unit) in LIMITS.items():
+        _within(values, name, least, most, unit)
     if "name" in values and not values["name"].strip():
-        raise UserError("A project needs a name.", field="name")
+        raise UserError(_("A project needs a name."), field="name")
+    if values.get("queue_policy", QueuePolicy.IN_ORDER) not in QueuePolicy.values:
+        raise UserError(
+            _("%(value)s is no order of the queue; it must be one of %(known)s.")
+            % {"value": repr(values["queue_policy"]), "known": ", ".join(QueuePolicy.values)},
+            field="queue_policy",
+        )
     if "label_scheme" in values:
-        values = {**values, "label_scheme": check_scheme(values["label_scheme"])}
+        scheme = checked(values["label_scheme"], project.modality)
+        _keep_the_task(project, scheme)
+        values = {**values, "label_scheme": scheme}
     for name, value in values.items():
         setattr(project, name, value)
+    if 0 < project.overlap_max < project.overlap:
+        raise UserError(
+            _(
+                "%(most)s people at most are fewer than the %(overlap)s that judge each pair; it "
+                "must be 0, for no more than these, or from %(overlap)s up."
+            )
+            % {"most": project.overlap_max, "overlap": project.overlap},
+            field="overlap_max",
+        )
+
+
+def _keep_the_task(project: Project, scheme: dict[str, Any]) -> None:
+    """Pairs of a ranking belong together; those that are there already belong to none, and the
+    other way round."""
+    task = project.scheme["task"]
+    if scheme.get("task", task) != task and project.pk and project.pairs.exists():
+        raise wrong(
+            "task",
+            _("task stays %(task)s, because the project has pairs; make another project for it")
+            % {"task": task},
+            code="task_fixed",
+            status=409,
+        )
 
 
 def _within(values: dict[str, Any], name: str, least: int, most: int, unit: str) -> None:
-    if name in values and not least <= values[name] <= most:
+    value = values.get(name)
+    if value is None and (name not in values or name in MAY_BE_NONE):
+        return
+    if value is None or not least <= value <= most:
         raise UserError(
-            f"{values[name]} {unit} is out of range; it must be {least} to {most}.", field=name
+            f"{value} {unit} is out of range; it must be {least} to {most}.", field=name
         )
 
 

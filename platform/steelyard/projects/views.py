@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from steelyard.accounts.models import User
@@ -32,7 +33,7 @@ def project_new(request: HttpRequest) -> HttpResponse:
         try:
             project = services.create_project(by=by, **form.as_request())
         except UserError as error:
-            form.add_error(_field_of(error, form), error.message)
+            form.refuse(error)
         else:
             return redirect("projects:project-detail", project.slug)
     return render(request, "projects/project_new.html", {"form": form})
@@ -59,9 +60,9 @@ def project_settings(request: HttpRequest, project: str) -> HttpResponse:
         try:
             services.update_project(project=found, by=user, **form.as_request())
         except UserError as error:
-            form.add_error(_field_of(error, form), error.message)
+            form.refuse(error)
         else:
-            messages.success(request, "The settings are saved.")
+            messages.success(request, _("The settings are saved."))
             return redirect("projects:project-settings", found.slug)
     return render(request, "projects/settings.html", {"project": found, "form": form})
 
@@ -82,7 +83,7 @@ def member_list(request: HttpRequest, project: str) -> HttpResponse:
         try:
             added = services.add_member(project=found, by=user, **form.cleaned_data)
         except UserError as error:
-            form.add_error(_field_of(error, form), error.message)
+            form.refuse(error)
         else:
             messages.success(request, f"{added.user} is now a member.")
             return redirect("projects:member-list", found.slug)
@@ -112,7 +113,3 @@ def member_remove(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def _membership(user: User, slug: str, pk: int) -> Membership:
     rows = Membership.objects.select_related("user", "project")
     return get_visible(rows, user, ADMINS, pk=pk, project__slug=slug)
-
-
-def _field_of(error: UserError, form: SettingsForm | MemberForm) -> str | None:
-    return error.field if error.field in form.fields else None
