@@ -98,7 +98,7 @@ class Up:
         self.stop = threading.Event()
         self.hurry = threading.Event()
         self.servers: list[Postgres | Valkey] = []
-        self.web = self._child("web", _gunicorn(address, data), "web.log")
+        self.web = self._child("web", web_command(address), "web.log")
         self.worker = self._child("worker", _celery(data), "worker.log")
         self._looked = time.monotonic()
 
@@ -291,7 +291,8 @@ class Up:
             say("note", f"{killed} of them had to be killed")
 
 
-def _gunicorn(address: Address, data: Path) -> list[str]:
+def web_command(address: Address) -> list[str]:
+    """The web server, with as many processes as WEB_WORKERS says."""
     workers = os.environ.get("WEB_WORKERS") or "2"
     if not workers.isdigit() or int(workers) < 1:
         raise ServerError(f"WEB_WORKERS is {workers!r}; it must be a whole number from 1 on.")
