@@ -188,6 +188,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 10},
     },
+    "make-renditions": {
+        "task": "steelyard.assets.tasks.make_renditions",
+        "schedule": 15.0,
+        "options": {"expires": 30},
+    },
     "free-abandoned-leases": {
         "task": "annotation.tasks.free_abandoned_leases",
         "schedule": 30.0,

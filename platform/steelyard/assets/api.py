@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from steelyard.accounts.people import user_of
-from steelyard.assets.models import Asset
+from steelyard.assets.models import Asset, Rendition
+from steelyard.assets.querysets import AssetQuerySet
 from steelyard.assets.serializers import AssetSerializer, AssetUpload
 from steelyard.assets.services import store_upload
 from steelyard.assets.serving import serve
@@ -28,9 +29,9 @@ class AssetList(ListAPIView):
     parser_classes = [MultiPartParser]
     queryset = Asset.objects.none()
 
-    def get_queryset(self) -> QuerySet[Asset]:
+    def get_queryset(self) -> AssetQuerySet:
         project = get_project(user_of(self.request), self.kwargs["project"])
-        return Asset.objects.filter(project=project).select_related("project")
+        return Asset.objects.filter(project=project).select_related("project").with_renditions()
 
     @extend_schema(request=AssetUpload, responses={201: AssetSerializer})
     def post(self, request: Request, project: str) -> Response:
@@ -51,7 +52,7 @@ class AssetDetail(APIView):
 
     @extend_schema(responses=AssetSerializer)
     def get(self, request: Request, project: str, sha256: str) -> Response:
-        rows = Asset.objects.select_related("project")
+        rows = Asset.objects.select_related("project").with_renditions()
         asset = get_visible(rows, user_of(request), project__slug=project, sha256=sha256)
         return Response(AssetSerializer(asset).data)
 
@@ -79,3 +80,15 @@ class AssetBytes(APIView):
     def get(self, request: Request, project: str, sha256: str) -> HttpResponseBase:
         asset = get_visible(Asset, user_of(request), ANY_ROLE, project__slug=project, sha256=sha256)
         return serve(request._request, asset)
+
+
+class RenditionBytes(APIView):
+    """A copy for looking at, for a caller with a token; one range at a time."""
+
+    renderer_classes = [AnyType]
+
+    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
+    def get(self, request: Request, project: str, sha256: str, kind: str) -> HttpResponseBase:
+        """`kind` is `preview` (of a large picture), `poster` or `proxy` (of a video)."""
+        asset = get_visible(Asset, user_of(request), ANY_ROLE, project__slug=project, sha256=sha256)
+        return serve(request._request, get_object_or_404(Rendition, asset=asset, kind=kind))

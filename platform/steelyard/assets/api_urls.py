@@ -10,4 +10,9 @@ urlpatterns = [
         api.AssetBytes.as_view(),
         name="asset-bytes",
     ),
+    path(
+        "projects/<slug:project>/assets/<slug:sha256>/renditions/<slug:kind>",
+        api.RenditionBytes.as_view(),
+        name="rendition-bytes",
+    ),
 ]

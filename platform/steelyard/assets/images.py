@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from steelyard.assets.probing import Facts, check_size, refuse
+from steelyard.assets.probing import MAX_MOVING_PIXELS, Facts, check_size, refuse
 
 _PNG_KEPT = {
     *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"bKGD", b"pHYs", b"sBIT", b"hIST"),
@@ -57,6 +57,7 @@ def probe(data: bytes) -> Facts:
     try:
         with _opened(data) as image:
             check_size(*image.size)
+            _check_frames(image)
             image.load()
             turned = image.getexif().get(_ORIENTATION, 1) in {5, 6, 7, 8}
             mime = Image.MIME[image.format or ""]
@@ -66,6 +67,18 @@ def probe(data: bytes) -> Facts:
     if turned:
         width, height = height, width
     return Facts(kind="image", mime=mime, width=width, height=height)
+
+
+def _check_frames(image: ImageFile.ImageFile) -> None:
+    """Refuse an animation that fills the memory of whoever plays it."""
+    frames = getattr(image, "n_frames", 1)
+    width, height = image.size
+    if frames * width * height > MAX_MOVING_PIXELS:
+        refuse(
+            f"{frames} frames of {width} × {height} pixels are too many; at most "
+            f"{MAX_MOVING_PIXELS // 1_000_000} million pixels in all. Send it as a video.",
+            code="too_many_pixels",
+        )
 
 
 def _opened(data: bytes) -> ImageFile.ImageFile:
@@ -91,6 +104,7 @@ def _minimal_exif(data: bytes) -> bytes:
     """EXIF that says how the picture is turned and nothing else; empty where it stands upright."""
     try:
         with _opened(data) as image:
+            check_size(*image.size)  # a PNG is unpacked to find EXIF behind the pixels
             orientation = image.getexif().get(_ORIENTATION, 1)
     except (OSError, ValueError, SyntaxError, TypeError):
         return b""

@@ -3,10 +3,17 @@ from __future__ import annotations
 from django.db import models
 from django.urls import reverse
 
+from steelyard.assets.querysets import AssetQuerySet
+
 
 class Asset(models.Model):
     """A file known by its content. The bytes lie once under their SHA-256; a row says that a
     project has them, so that access is decided by project."""
+
+    class Renditions(models.TextChoices):
+        PENDING = "pending", "To be made"
+        READY = "ready", "Ready"
+        FAILED = "failed", "Failed"
 
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="assets")
     sha256 = models.CharField(max_length=64)
@@ -17,11 +24,29 @@ class Asset(models.Model):
     height = models.PositiveIntegerField(null=True, blank=True, help_text="pixels")
     duration = models.FloatField(null=True, blank=True, help_text="seconds")
     frame_rate = models.FloatField(null=True, blank=True, help_text="frames a second")
+    renditions_state = models.CharField(
+        max_length=10,
+        choices=Renditions.choices,
+        default=Renditions.PENDING,
+        help_text="Whether the copies for looking at are made; without them the file itself shows.",
+    )
+    renditions_problem = models.TextField(blank=True, help_text="Why they could not be made.")
+    renditions_tries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AssetQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "sha256"], name="asset_once_per_project")
+        ]
+        indexes = [
+            # read by AssetQuerySet.pending
+            models.Index(
+                fields=["renditions_tries", "id"],
+                name="asset_renditions_pending",
+                condition=models.Q(renditions_state="pending"),
+            )
         ]
 
     def __str__(self) -> str:
@@ -31,3 +56,61 @@ class Asset(models.Model):
     def url(self) -> str:
         """Where the project's people read the file."""
         return reverse("assets:asset-file", args=[self.project.slug, self.sha256])
+
+    @property
+    def preview_url(self) -> str:
+        """A picture no larger than a screen; the file itself where that is small."""
+        return self._rendition_url("preview") or self.url
+
+    @property
+    def poster_url(self) -> str:
+        """A video's first frame as a picture; empty until it is made, and for pictures."""
+        return self._rendition_url("poster")
+
+    @property
+    def playable_url(self) -> str:
+        """A video that starts at once and is quick to step through; the file itself until it is
+        made, and where it cannot be."""
+        return self._rendition_url("proxy") or self.url
+
+    def _rendition_url(self, kind: str) -> str:
+        if self.renditions_state != self.Renditions.READY:
+            return ""
+        if kind not in {rendition.kind for rendition in self.renditions.all()}:
+            return ""
+        return reverse("assets:rendition-file", args=[self.project.slug, self.sha256, kind])
+
+
+class Rendition(models.Model):
+    """A copy of an asset for looking at. Datasets and models read the asset itself."""
+
+    class Kind(models.TextChoices):
+        PREVIEW = "preview", "Preview"
+        POSTER = "poster", "Poster"
+        PROXY = "proxy", "Proxy"
+
+    asset = models.ForeignKey(Asset, models.CASCADE, related_name="renditions")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    sha256 = models.CharField(max_length=64)
+    mime = models.CharField(max_length=100)
+    size = models.PositiveBigIntegerField(help_text="bytes")
+    width = models.PositiveIntegerField(help_text="pixels")
+    height = models.PositiveIntegerField(help_text="pixels")
+    duration = models.FloatField(null=True, blank=True, help_text="seconds")
+    frame_rate = models.FloatField(null=True, blank=True, help_text="frames a second")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["kind"]
+        constraints = [
+            models.UniqueConstraint(fields=["asset", "kind"], name="rendition_once_per_asset")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.asset}"
+
+    @property
+    def url(self) -> str:
+        """Where the project's people read the copy."""
+        asset = self.asset
+        return reverse("assets:rendition-file", args=[asset.project.slug, asset.sha256, self.kind])

@@ -10,6 +10,12 @@ from steelyard.lib.errors import UserError
 WANTED = "Send a picture (PNG, JPEG or WebP) or a video (MP4 or WebM)."
 MAX_PIXELS = 50_000_000
 """Of one picture or one frame: what a browser and a trainer hold in memory without trouble."""
+MAX_MOVING_PIXELS = 1_000_000_000
+"""Of all frames of an animated picture together."""
+MAX_SECONDS = 4 * 3600
+"""Of one video."""
+PREVIEW_SIDE = 1600
+"""Pixels of the longer side up to which a picture is shown itself."""
 
 _OTHERS = [
     (b"GIF8", "a GIF picture"),
@@ -41,6 +47,24 @@ class Facts:
     """seconds"""
     frame_rate: float | None = None
     """frames a second, on average"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A rendition; its file is named after its kind."""
+
+    kind: str
+    """preview, poster or proxy."""
+    mime: str
+    width: int
+    height: int
+    duration: float | None = None
+    frame_rate: float | None = None
+
+
+def wants_renditions(facts: Facts) -> bool:
+    """Small pictures are shown as they are, pixel by pixel."""
+    return facts.kind == "video" or max(facts.width, facts.height) > PREVIEW_SIDE
 
 
 def sniff(head: bytes) -> str:

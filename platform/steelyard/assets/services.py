@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import io
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from django.conf import settings
+from django.db import transaction
 
 from steelyard.assets import images, videos
+from steelyard.assets.blobs import blob_path, put_in_place, work_place
 from steelyard.assets.models import Asset
-from steelyard.assets.probing import Facts, refuse, sniff
+from steelyard.assets.probing import Facts, refuse, sniff, wants_renditions
+from steelyard.assets.tasks import make_renditions
 from steelyard.lib.hashing import sha256_file
 from steelyard.projects.models import Project
 
@@ -24,17 +24,12 @@ MAX_VIDEO_BYTES = 512 * 1024 * 1024
 _CHUNK = 1 << 20
 
 
-def blob_path(sha256: str) -> Path:
-    """Where the bytes of that SHA-256 lie, whether or not they are there."""
-    return Path(settings.BLOBS_DIR) / sha256[:2] / sha256
-
-
 def store_upload(*, project: Project, data: Path | bytes | IO[bytes]) -> Asset:
     """Keep a picture or a video, and the project's row for it; the same file twice is one row.
 
     The file is told by its bytes and kept without metadata (see :mod:`steelyard.assets.images`),
     so the asset's SHA-256 is that of the kept file and may differ from the given one. The bytes
-    are on disk, whole, before the row is written.
+    are on disk, whole, before the row is written. Copies for looking at are made in the background.
 
     Args:
         data: a path, the bytes, or anything with ``read``.
@@ -43,30 +38,23 @@ def store_upload(*, project: Project, data: Path | bytes | IO[bytes]) -> Asset:
         UserError: it is neither, is damaged, too large, or nothing that a browser shows; the
             message says what it is and what would be right.
     """
-    with _work_place() as (given, kept):
+    with work_place("given", "kept") as (given, kept):
         form = _receive(data, given)
         facts = _clean(form, given, kept)
         sha256 = sha256_file(kept)
         size = kept.stat().st_size
-        _put_in_place(kept, blob_path(sha256))
-    asset, _ = Asset.objects.get_or_create(
-        project=project, sha256=sha256, defaults={"size": size, **asdict(facts)}
+        put_in_place(kept, blob_path(sha256))
+    pending = wants_renditions(facts)
+    state = Asset.Renditions.PENDING if pending else Asset.Renditions.READY
+    asset, created = Asset.objects.get_or_create(
+        project=project,
+        sha256=sha256,
+        defaults={"size": size, "renditions_state": state, **asdict(facts)},
     )
+    if created and pending:
+        # without a broker they only come later: beat asks as well
+        transaction.on_commit(make_renditions.delay, robust=True)
     return asset
-
-
-@contextmanager
-def _work_place() -> Iterator[tuple[Path, Path]]:
-    """Two hidden names beside the blobs, on the same file system; gone afterwards."""
-    root = Path(settings.BLOBS_DIR)
-    root.mkdir(parents=True, exist_ok=True)
-    name = f".{uuid.uuid4().hex}"
-    given, kept = root / f"{name}.given", root / f"{name}.kept"
-    try:
-        yield given, kept
-    finally:
-        given.unlink(missing_ok=True)
-        kept.unlink(missing_ok=True)
 
 
 def _receive(data: Path | bytes | IO[bytes], target: Path) -> str:
@@ -108,19 +96,3 @@ def _clean(form: str, given: Path, kept: Path) -> Facts:
     facts = images.probe(cleaned)
     kept.write_bytes(cleaned)
     return facts
-
-
-def _put_in_place(kept: Path, target: Path) -> None:
-    """Rename after the bytes are on disk: whoever sees the name sees the whole file."""
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with kept.open("rb") as stream:
-        os.fsync(stream.fileno())
-    kept.chmod(0o644)
-    kept.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

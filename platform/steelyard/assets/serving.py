@@ -5,38 +5,46 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from steelyard.assets.models import Asset
-from steelyard.assets.services import blob_path
+from steelyard.assets.blobs import blob_path
 
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-def serve(request: HttpRequest, asset: Asset) -> HttpResponseBase:
+class Stored(Protocol):
+    """An asset or a rendition: what the store has under a SHA-256."""
+
+    sha256: str
+    mime: str
+    size: int
+
+
+def serve(request: HttpRequest, file: Stored) -> HttpResponseBase:
     """The file as RFC 9110 has it: 200, 206 for one range, 304, or 416. The caller has authorised.
 
     Several ranges at once, a unit other than bytes and a range that cannot be read are answered
     with the whole file, as the standard allows.
     """
-    path = blob_path(asset.sha256)
+    path = blob_path(file.sha256)
     if not path.exists():
         raise Http404("The file is gone from the store.")
-    etag = f'"{asset.sha256}"'
+    etag = f'"{file.sha256}"'
     if etag in _tags(request.headers.get("If-None-Match", "")):
-        return _labelled(HttpResponse(status=304), asset, etag)
-    span = _span(request, etag, asset.size)
+        return _labelled(HttpResponse(status=304), file, etag)
+    span = _span(request, etag, file.size)
     if span is None:
-        return _body(request, asset, path, 0, asset.size, status=200)
+        return _body(request, file, path, 0, file.size, status=200)
     first, end = span
     if first >= end:
-        response = _labelled(HttpResponse(status=416), asset, etag)
-        response["Content-Range"] = f"bytes */{asset.size}"
+        response = _labelled(HttpResponse(status=416), file, etag)
+        response["Content-Range"] = f"bytes */{file.size}"
         return response
-    response = _body(request, asset, path, first, end, status=206)
-    response["Content-Range"] = f"bytes {first}-{end - 1}/{asset.size}"
+    response = _body(request, file, path, first, end, status=206)
+    response["Content-Range"] = f"bytes {first}-{end - 1}/{file.size}"
     return response
 
 
@@ -56,7 +64,7 @@ def _span(request: HttpRequest, etag: str, size: int) -> tuple[int, int] | None:
 
 
 def _body(
-    request: HttpRequest, asset: Asset, path: Path, first: int, end: int, *, status: int
+    request: HttpRequest, file: Stored, path: Path, first: int, end: int, *, status: int
 ) -> HttpResponseBase:
     # packed already, and a compressed part would be no part of the file
     request.META.pop("HTTP_ACCEPT_ENCODING", None)
@@ -66,11 +74,11 @@ def _body(
     else:
         response = StreamingHttpResponse(_read(path, first, end), status=status)
     response["Content-Length"] = str(end - first)
-    return _labelled(response, asset, f'"{asset.sha256}"')
+    return _labelled(response, file, f'"{file.sha256}"')
 
 
-def _labelled(response: HttpResponseBase, asset: Asset, etag: str) -> HttpResponseBase:
-    response["Content-Type"] = asset.mime
+def _labelled(response: HttpResponseBase, file: Stored, etag: str) -> HttpResponseBase:
+    response["Content-Type"] = file.mime
     response["ETag"] = etag
     response["Accept-Ranges"] = "bytes"
     response["Cache-Control"] = "private, max-age=31536000, immutable"

@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from steelyard.assets.probing import Facts, check_size, refuse
+from steelyard.assets.probing import MAX_SECONDS, Facts, check_size, refuse
 
 _CONTAINER = {"h264": "mp4", "vp8": "webm", "vp9": "webm", "av1": "webm"}
 _SOUND = {"mp4": {"aac", "mp3", "opus", "flac"}, "webm": {"opus", "vorbis"}}
@@ -37,7 +37,7 @@ def clean(source: Path, target: Path) -> str:
     """
     try:
         with av.open(str(source), metadata_errors="ignore") as given:
-            video = _video(given)
+            video = video_of(given)
             form = _CONTAINER.get(_codec(video), "")
             if not form:
                 refuse(
@@ -61,7 +61,7 @@ def probe(path: Path, mime: str) -> Facts:
     """
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
-            stream = _video(container)
+            stream = video_of(container)
             check_size(stream.width, stream.height)
             frame = next(container.decode(stream), None)
             length = container.duration
@@ -70,6 +70,12 @@ def probe(path: Path, mime: str) -> Facts:
         _damaged()
     if frame is None or not length or length <= 0:
         _damaged()
+    if length / av.time_base > MAX_SECONDS:
+        refuse(
+            f"This video says that it lasts {length / av.time_base / 3600:.1f} hours; at most "
+            f"{MAX_SECONDS // 3600} are taken. Cut it shorter.",
+            code="too_long",
+        )
     turned = getattr(frame, "rotation", 0) % 180 == 90
     width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
     return Facts(
@@ -118,7 +124,12 @@ def _put(made: OutputContainer, packet: Packet, stream: Stream) -> None:
     made.mux(packet)
 
 
-def _video(container: InputContainer) -> VideoStream:
+def video_of(container: InputContainer) -> VideoStream:
+    """The stream that a player would show.
+
+    Raises:
+        UserError: there is none, or none that we can decode.
+    """
     # a cover picture is a stream of one frame and no video
     for stream in container.streams.video:
         if stream.codec_context is None:
