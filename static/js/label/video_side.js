@@ -1,0 +1,59 @@
+// One of the clips that are compared: where it is, whether it can go on, which frame it shows.
+
+const USUAL_RATE = 25; // frames a second, where the file does not say
+const CLOSE = 0.001; // seconds
+
+export class Side {
+  constructor(answer, video) {
+    this.answer = answer;
+    this.video = video;
+    this.place = answer.dataset.place;
+    this.rate = Number(video.dataset.frameRate) || USUAL_RATE;
+    this.frame = null; // the last one shown: {time, at}, seconds of the clip and ms of the page
+  }
+
+  get duration() {
+    const { duration } = this.video;
+    return Number.isFinite(duration) ? duration : Number(this.video.dataset.duration) || 0;
+  }
+
+  get broken() {
+    return this.video.error !== null;
+  }
+
+  // Whether it is over at that time and holds its last frame.
+  holds(time) {
+    return time >= this.duration - 0.25 / this.rate;
+  }
+
+  target(time) {
+    return this.holds(time) ? Math.max(0, this.duration - 0.5 / this.rate) : time;
+  }
+
+  // Goes to a time; a clip that is there already is left alone.
+  move(time) {
+    const target = this.target(time);
+    if (!this.video.seeking && Math.abs(this.video.currentTime - target) < CLOSE) return;
+    this.video.currentTime = target;
+  }
+
+  get settled() {
+    return this.broken || (this.video.readyState >= 2 && !this.video.seeking);
+  }
+
+  // Enough to play on; the last frames have nothing after them to wait for.
+  get ready() {
+    if (this.broken || this.video.readyState >= 4) return true;
+    const last = this.video.currentTime >= this.duration - 2 / this.rate;
+    return last && this.video.readyState >= 2;
+  }
+
+  // Where the clip is at a moment (ms of the page), from the frame it showed last.
+  estimate(now) {
+    return this.frame.time + ((now - this.frame.at) / 1000) * this.video.playbackRate;
+  }
+
+  count(name) {
+    this.answer.dataset[name] = Number(this.answer.dataset[name] ?? 0) + 1;
+  }
+}
