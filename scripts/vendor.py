@@ -18,10 +18,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "static" / "vendor"
 
-# package: (what is served: {name here: path in the package}, its licence text in the package)
+# package: (what is served: {name here: path in the package}, its licence text in the package);
+# a name that ends with * is a folder for all files of a pattern
 FILES = {
     "@picocss/pico": ({"pico.min.css": "css/pico.min.css"}, "LICENSE.md"),
+    "diff": ({"diff.min.js": "dist/diff.min.js"}, "LICENSE"),
     "htmx.org": ({"htmx.min.js": "dist/htmx.min.js"}, "LICENSE"),
+    "katex": (
+        {
+            "katex/katex.min.css": "dist/katex.min.css",
+            "katex/katex.min.js": "dist/katex.min.js",
+            # where the style sheet looks for them; every browser in use reads this form
+            "katex/fonts/*": "dist/fonts/*.woff2",
+        },
+        "LICENSE",
+    ),
     "uplot": (
         {"uplot.min.css": "dist/uPlot.min.css", "uplot.min.js": "dist/uPlot.iife.min.js"},
         "LICENSE",
@@ -51,8 +62,9 @@ def copy_package(folder: Path, name: str) -> dict[str, object]:
     served, licence = FILES[name]
     licence_file = f"{name.rpartition('/')[2].removesuffix('.org')}.LICENSE.txt"
     hashes = {}
-    for target, path in {**served, licence_file: licence}.items():
-        content = (source / path).read_bytes()
+    for target, path in files_of(source, {**served, licence_file: licence}):
+        content = path.read_bytes()
+        (TARGET / target).parent.mkdir(parents=True, exist_ok=True)
         (TARGET / target).write_bytes(content)
         hashes[target] = hashlib.sha256(content).hexdigest()
     return {
@@ -62,6 +74,15 @@ def copy_package(folder: Path, name: str) -> dict[str, object]:
         "licence_file": licence_file,
         "files": hashes,
     }
+
+
+def files_of(source: Path, served: dict[str, str]) -> list[tuple[str, Path]]:
+    """Each file's name here and its path, patterns written out."""
+    return [
+        (target.replace("*", path.name), path)
+        for target, pattern in served.items()
+        for path in sorted(source.glob(pattern))
+    ]
 
 
 if __name__ == "__main__":

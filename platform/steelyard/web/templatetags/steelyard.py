@@ -6,28 +6,25 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
-import nh3
 from django import template
 from django.http import QueryDict
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from markdown_it import MarkdownIt
+
+from steelyard.web.markdown import render
 
 register = template.Library()
-_MARKDOWN = MarkdownIt("commonmark", {"breaks": True, "html": False}).enable(
-    ["table", "strikethrough"]
-)
 _DASH = "–"
 _UNITS = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
 
 
 @register.filter
-def markdown(text: str) -> SafeString:
-    """Markdown to safe HTML: raw HTML is shown as text, and what is left is sanitised."""
-    html = nh3.clean(_MARKDOWN.render(text or ""), link_rel="noopener noreferrer nofollow")
-    return mark_safe(html)
+def markdown(text: str, top: int = 3) -> SafeString:
+    """Markdown to safe HTML: raw HTML is shown as text, and what is left is sanitised. ``top`` is
+    the level of its highest heading, one below that of the section it stands in."""
+    return mark_safe(render(text, top=top))
 
 
 @register.filter

@@ -1,0 +1,102 @@
+"""What becomes of Markdown on a page; that nothing dangerous comes through is with the template
+helpers."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from html import unescape
+
+import pytest
+
+from steelyard.web.markdown import LANGUAGES, highlight, render, shown_text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "costs $5 and $7",
+        "from $5-$7 to US$20, then $10",
+        "$5 million (or 5M$)",
+        "`$a$` and $HOME/$USER",
+        r"\$a\$",
+        "a $ b $ c",
+        r"\[citation needed\]",
+        r"\(never closed",
+        "$$\nnever closed",
+    ],
+)
+def test_what_is_no_formula_stays_text(text: str) -> None:
+    assert 'class="math"' not in render(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "tex", "display"),
+    [
+        ("with $x^2$ in it", "x^2", False),
+        ("$5 < x$", "5 &lt; x", False),
+        (r"with \(a_b*c*d\).", "a_b*c*d", False),
+        (r"with \[ x = 1 \] in it", "x = 1", True),
+        ("with $$x_1$$ in it", "x_1", True),
+        ("so:\n$$\nx\n=\n- y\n$$\nand", "x\n=\n- y", True),
+        ("\\[\n\na = b\n\n\\]", "a = b", True),
+        ("- a\n  $$\n  b\n  $$", "b", True),
+    ],
+)
+def test_a_formula_leaves_as_its_source(text: str, tex: str, display: bool) -> None:
+    attribute = ' data-display=""' if display else ""
+    assert f'<span class="math" dir="ltr"{attribute}>{tex}</span>' in render(text)
+
+
+def test_code_gets_colours_and_keeps_every_letter() -> None:
+    code = "\n\ndef f(x):\t# c\n    return '<b>' + 1\n\n"
+    html = render(f"```python\n{code}```")
+    assert '<pre dir="ltr" data-language="python">' in html
+    assert '<span class="tok-k">def</span>' in html
+    assert shown_text(f"```python\n{code}```") == code + "\n"
+    assert "tok-" not in render(f"```unheard-of\n{code}```")
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_every_language_is_known_and_adds_nothing(language: str) -> None:
+    code = "a = 'b' # <c>\n\n  -1\n+ x\r"
+    assert unescape(re.sub("<[^>]*>", "", highlight(code, language))) == code
+
+
+def test_headings_go_under_those_of_the_page_without_a_gap() -> None:
+    html = render("### a\n\n# b\n\n##### c")
+    assert re.findall(r"<(h\d)[^>]*>(\w)", html) == [("h3", "a"), ("h3", "b"), ("h4", "c")]
+    assert "<h2" in render("# a", top=2)
+
+
+def test_pictures_of_other_places_become_links_and_links_leave_the_page_open() -> None:
+    html = render("![a cat](http://x.y/cat.png) [b](http://x.y)")
+    assert "<img" not in html
+    assert '<a class="picture" href="http://x.y/cat.png" target="_blank"' in html
+    assert html.count('target="_blank"') == 2
+    assert "href" not in render("![a](javascript:alert(1))").replace("(javascript", "")
+
+
+def test_each_block_reads_in_its_own_direction_and_code_never_turns() -> None:
+    html = render("مرحبا\n\n- one\n\n`x`\n\n| a |\n|--:|\n| 1 |")
+    assert html.count('dir="auto"') == 4
+    assert '<code dir="ltr">x</code>' in html
+    assert '<td align="right">1</td>' in html
+
+
+def test_any_text_can_be_shown() -> None:
+    draw = random.Random(3)
+    letters = [*"ab *_`[]()!<>&;#|\\$~\n\n  -1.:'\"\0\r\t\ud800\ufeff", "```", "$$", "&#13;", "**"]
+    for _ in range(1000):
+        text = "".join(draw.choices(letters, k=draw.randrange(80)))
+        html = render(text)
+        assert "<script" not in html
+        assert shown_text(text).count("<") <= text.count("<") + text.count("&")
+
+
+@pytest.mark.parametrize("part", ["word **word** `x` $y$\n\n", "[", "$a ", "**a "])
+def test_a_very_long_text_takes_seconds_at_most(part: str) -> None:
+    begin = time.process_time()
+    render(part * (100_000 // len(part)))
+    assert time.process_time() - begin < 10
