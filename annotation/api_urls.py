@@ -1,12 +1,24 @@
 from django.urls import path
 
-from annotation.api import judges, labelling, material, versions
+from annotation.api import flags, judges, labelling, material, training, versions
 
 _PROJECT = "projects/<slug:project>"
 urlpatterns = [
     path(f"{_PROJECT}/next", labelling.Next.as_view(), name="next"),
     path(f"{_PROJECT}/progress", labelling.Progress.as_view(), name="progress"),
     path(f"{_PROJECT}/judgments", labelling.JudgmentList.as_view(), name="judgments"),
+    path(f"{_PROJECT}/judgments/mine", labelling.JudgmentsMine.as_view(), name="judgments-mine"),
+    path(
+        f"{_PROJECT}/judgments/<uuid:uuid>/amend",
+        labelling.JudgmentAmend.as_view(),
+        name="judgment-amend",
+    ),
+    path(f"{_PROJECT}/leases/renew", labelling.Renew.as_view(), name="leases-renew"),
+    path(f"{_PROJECT}/training/next", training.TrainingNext.as_view(), name="training-next"),
+    path(f"{_PROJECT}/training/answers", training.TrainingAnswers.as_view(), name="training"),
+    path(f"{_PROJECT}/pairs/<int:pk>/flags", flags.PairFlags.as_view(), name="pair-flags"),
+    path(f"{_PROJECT}/flags", flags.FlagList.as_view(), name="flags"),
+    path(f"{_PROJECT}/flags/<int:pk>/resolve", flags.FlagResolve.as_view(), name="flag-resolve"),
     path(f"{_PROJECT}/prompts", material.PromptList.as_view(), name="prompts"),
     path(f"{_PROJECT}/outputs", material.OutputList.as_view(), name="outputs"),
     path(f"{_PROJECT}/pairs", material.PairList.as_view(), name="pairs"),

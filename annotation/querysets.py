@@ -71,7 +71,8 @@ class PairQuerySet(models.QuerySet):
 
     def training(self) -> Self:
         """Pairs with a known answer that are shown before the real work, in their order."""
-        return self.filter(is_training=True).order_by("pk")
+        rows = self.filter(is_training=True, closed=False).exclude(known_outcome="")
+        return rows.order_by("pk")
 
     def not_seen_by(self, annotator: Annotator) -> Self:
         """Without those that the annotator has judged or skipped."""
@@ -193,9 +194,11 @@ class JudgmentQuerySet(models.QuerySet):
         outcome: str = "",
         run: int | None = None,
         pair: int | None = None,
+        superseded: bool = False,
     ) -> Self:
-        """Current ones that meet all that is said; by is people or judges."""
-        rows = self.current()
+        """Current ones that meet all that is said, with superseded ones too if wanted; by is
+        people or judges."""
+        rows = self.all() if superseded else self.current()
         if by:
             rows = rows.by_people() if by == "people" else rows.by_judges()
         if model:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -16,13 +18,20 @@ from annotation.serializers.labelling import (
     JudgmentQuery,
     JudgmentRequest,
     JudgmentSerializer,
-    LeaseSerializer,
-    ProgressSerializer,
     RecordedSerializer,
+    VerdictRequest,
 )
 from annotation.serializers.names import annotator_named, model_named
-from annotation.services.queue import annotator_for, next_pair, progress_of
-from annotation.services.verdicts import Verdict, record_judgment
+from annotation.serializers.shown import (
+    HeldSerializer,
+    LeaseSerializer,
+    NextQuery,
+    ProgressSerializer,
+    RenewRequest,
+)
+from annotation.services.queue import annotator_for, next_pair, progress_of, renew, why_nothing
+from annotation.services.verdicts import Verdict, amend_judgment, record_judgment
+from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -32,16 +41,36 @@ from steelyard.projects.policy import ANY_ROLE, get_project
 class Next(APIView):
     """The next pair for you."""
 
-    @extend_schema(responses={200: LeaseSerializer, 204: None})
+    @extend_schema(parameters=[NextQuery], responses={200: LeaseSerializer, 204: None})
     def get(self, request: Request, project: str) -> Response:
         """Lease a pair, or get the one that you hold already, its lease renewed.
 
-        204 where nothing is left for you. Hand the verdict in with `POST judgments` before
-        `expires_at`; later it is still taken if nobody else has completed the pair.
+        204 where there is none for you now; the header `Steelyard-Nothing` says why: `paused`,
+        `person_paused`, `cap`, `day_cap`, `with_others`, `done` or `training`. Hand the verdict in
+        with `POST judgments` before `expires_at`; later it is still taken if nobody else has
+        completed the pair. To fetch ahead, name in `holding` what you have.
         """
         found = get_project(user_of(request), project, ANY_ROLE)
-        lease = next_pair(annotator=annotator_for(user=user_of(request), project=found))
-        return Response(LeaseSerializer(lease).data) if lease else Response(status=204)
+        query = NextQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        annotator = annotator_for(user=user_of(request), project=found)
+        lease = next_pair(annotator=annotator, **query.validated_data)
+        if lease is None:
+            return Response(status=204, headers={"Steelyard-Nothing": why_nothing(annotator)})
+        return Response(LeaseSerializer(lease).data)
+
+
+class Renew(APIView):
+    """Your leases."""
+
+    @extend_schema(request=RenewRequest, responses=HeldSerializer)
+    def post(self, request: Request, project: str) -> Response:
+        """Keep pairs for as long again, also one whose lease ran out while nobody else took it."""
+        found = get_project(user_of(request), project, ANY_ROLE)
+        body = RenewRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        annotator = annotator_for(user=user_of(request), project=found)
+        return Response({"held": renew(annotator=annotator, **body.validated_data)})
 
 
 class Progress(APIView):
@@ -64,7 +93,8 @@ class JudgmentList(ListAPIView):
         query = JudgmentQuery(data=self.request.query_params)
         query.is_valid(raise_exception=True)
         rows = Judgment.objects.filter(project=project)
-        return rows.chosen(**_by_name(project, query.validated_data)).with_content()
+        chosen = rows.chosen(**_by_name(project, query.validated_data))
+        return chosen.with_content().select_related("correction", "supersedes")
 
     @extend_schema(parameters=[JudgmentQuery])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -85,13 +115,63 @@ class JudgmentList(ListAPIView):
         said = dict(body.validated_data)
         judgment, created = record_judgment(
             annotator=annotator_for(user=user_of(request), project=found),
-            pair=_pair(found, said.pop("pair")),
+            pair=pair_of(found, said.pop("pair")),
             verdict=Verdict(**said),
         )
         return Response(RecordedSerializer(judgment).data, status=201 if created else 200)
 
 
-def _pair(project: Project, pk: int) -> Pair:
+class JudgmentsMine(ListAPIView):
+    """Your own verdicts that stand, the newest first."""
+
+    serializer_class = RecordedSerializer
+    queryset = Judgment.objects.none()
+
+    def get_queryset(self) -> JudgmentQuerySet:
+        user = user_of(self.request)
+        project = get_project(user, self.kwargs["project"], ANY_ROLE)
+        return _own(user, project).current().select_related("correction", "supersedes")
+
+
+class JudgmentAmend(APIView):
+    """Another verdict of yours on a pair that you have judged."""
+
+    @extend_schema(
+        request=VerdictRequest, responses={200: RecordedSerializer, 201: RecordedSerializer}
+    )
+    def post(self, request: Request, project: str, uuid: UUID) -> Response:
+        """Replace a verdict by another one; the first is kept as superseded.
+
+        No lease is needed. 201 where it is new, 200 where the same new UUID had brought it before,
+        409 where the verdict has been replaced already, or where a skip is to become a verdict and
+        others have completed the pair.
+        """
+        user = user_of(request)
+        found = get_project(user, project, ANY_ROLE)
+        body = VerdictRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        judgment = _own(user, found).select_related("pair", "correction").filter(uuid=uuid).first()
+        if judgment is None:
+            raise Http404("No such verdict of yours.")
+        amended, created = amend_judgment(
+            annotator=annotator_for(user=user, project=found),
+            judgment=judgment,
+            verdict=Verdict(**body.validated_data),
+        )
+        return Response(RecordedSerializer(amended).data, status=201 if created else 200)
+
+
+def _own(user: User, project: Project) -> JudgmentQuerySet:
+    """Those that the person gave themselves; a judge is nobody's."""
+    return Judgment.objects.filter(project=project, annotator__user=user)
+
+
+def pair_of(project: Project, pk: int) -> Pair:
+    """The project's pair of that number.
+
+    Raises:
+        UserError: it has none.
+    """
     pair = Pair.objects.filter(project=project, pk=pk).first()
     if pair is None:
         raise UserError(f"This project has no pair {pk}.", code="no_such_pair", field="pair")
@@ -100,6 +180,7 @@ def _pair(project: Project, pk: int) -> Pair:
 
 def _by_name(project: Project, said: dict[str, Any]) -> dict[str, Any]:
     said = dict(said)
+    said["superseded"] = said.pop("all")
     if "annotator" in said:
         said["annotator"] = annotator_named(project, said["annotator"])
     if "model" in said:

@@ -1,139 +1,209 @@
-"""What annotators are given and what they say; no model's name is in it but for staff."""
+"""What annotators say, for themselves and for staff."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from annotation.models import Assignment, Judgment, Outcome
-from annotation.serializers.messages import MessageSerializer
+from annotation.evidence import MAX_ITEMS, MAX_SEGMENTS, NOTE_LIMIT
+from annotation.models import Judgment, Outcome
+from annotation.serializers.shown import TOP_ID
+from annotation.services.checking import CORRECTION_LIMIT, RATIONALE_LIMIT
 from steelyard.web.api import StrictSerializer
 
-
-class MediaSerializer(serializers.Serializer):
-    """A picture or a video; the bytes are at ``assets/<sha256>/file`` too."""
-
-    sha256 = serializers.CharField()
-    kind = serializers.CharField()
-    mime = serializers.CharField()
-    width = serializers.IntegerField(allow_null=True)
-    height = serializers.IntegerField(allow_null=True)
-    duration = serializers.FloatField(allow_null=True, help_text="seconds")
-    url = serializers.CharField(help_text="Where a signed-in browser reads the file.")
+DAY_MS = 24 * 3600 * 1000
 
 
-class ShownOutputSerializer(serializers.Serializer):
-    """An output without what made it."""
+class ShareField(serializers.FloatField):
+    """A number from 0 to 1; NaN, which is neither smaller nor larger than these, is none."""
 
-    side = serializers.ChoiceField(
-        choices=["a", "b"], help_text="What a verdict calls this output."
-    )
-    text = serializers.CharField()
-    media = MediaSerializer(allow_null=True)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_value=1, **options)
 
-
-class ShownPromptSerializer(serializers.Serializer):
-    messages = MessageSerializer(many=True)
-    category = serializers.CharField()
-
-
-class ProgressSerializer(serializers.Serializer):
-    done = serializers.IntegerField(help_text="Pairs that you have judged.")
-    left = serializers.IntegerField(help_text="Pairs that still want a verdict and may be yours.")
-    total = serializers.IntegerField()
-
-
-class LeaseSerializer(serializers.Serializer):
-    """A pair that is kept for you until the lease runs out."""
-
-    pair = serializers.IntegerField(source="pair_id")
-    leased_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField()
-    prompt = ShownPromptSerializer(source="pair.prompt")
-    outputs = serializers.SerializerMethodField(help_text="In the order in which to show them.")
-    scheme = serializers.DictField(
-        source="project.scheme", help_text="tie, both_bad, rationale_required, tags, aspects"
-    )
-    guidelines = serializers.CharField(source="project.guidelines", help_text="Markdown")
-
-    @extend_schema_field(ShownOutputSerializer(many=True))
-    def get_outputs(self, lease: Assignment) -> Any:
-        sides = "ba" if lease.swapped else "ab"
-        shown = [
-            {"side": side, "text": output.text, "media": output.asset}
-            for side, output in zip(sides, lease.shown, strict=True)
-        ]
-        return ShownOutputSerializer(shown, many=True).data
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
 
 
 class SeenSerializer(StrictSerializer):
-    ms = serializers.IntegerField(min_value=0, required=False, help_text="Time in view.")
-    watched = serializers.FloatField(
-        min_value=0, max_value=1, required=False, help_text="Share of a video that was played."
+    ms = serializers.IntegerField(
+        min_value=0, max_value=DAY_MS, required=False, help_text="Time in view."
+    )
+    watched = ShareField(required=False, help_text="Share of a video that was played.")
+    plays = serializers.IntegerField(
+        min_value=0, max_value=100_000, required=False, help_text="How often it was set going."
+    )
+    seeks = serializers.IntegerField(min_value=0, max_value=100_000, required=False)
+    zoomed = serializers.BooleanField(
+        required=False, help_text="Whether a picture was seen enlarged."
     )
 
 
 class ExposureSerializer(StrictSerializer):
     """What the annotator saw, if the client measures it."""
 
-    visible_ms = serializers.IntegerField(min_value=0, required=False)
+    visible_ms = serializers.IntegerField(min_value=0, max_value=DAY_MS, required=False)
     device = serializers.ChoiceField(choices=["touch", "pointer"], required=False)
+    width = serializers.IntegerField(
+        min_value=1, max_value=100_000, required=False, help_text="Of the window, in pixels."
+    )
+    height = serializers.IntegerField(
+        min_value=1, max_value=100_000, required=False, help_text="Of the window, in pixels."
+    )
     a = SeenSerializer(required=False)
     b = SeenSerializer(required=False)
 
 
-class JudgmentRequest(StrictSerializer):
-    """What ``POST judgments`` takes. Sides are those that ``next`` names, whatever the order in
-    which the outputs were shown."""
+_NUMBER = {"type": "number", "minimum": 0}
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": MAX_ITEMS,
+        "items": {
+            "type": "object",
+            "required": ["side", "kind"],
+            "properties": {
+                "side": {"enum": ["a", "b"]},
+                "kind": {"enum": ["span", "box", "time"]},
+                "start": {**_NUMBER, "description": "span: code points; time: seconds"},
+                "end": {**_NUMBER, "description": "span: code points; time: seconds"},
+                "quote": {"type": "string", "description": "span: what stands there"},
+                "x": {**_NUMBER, "maximum": 1, "description": "box: fractions of the picture"},
+                "y": {**_NUMBER, "maximum": 1},
+                "width": {**_NUMBER, "maximum": 1},
+                "height": {**_NUMBER, "maximum": 1},
+                "at": {**_NUMBER, "description": "box on a clip: seconds"},
+                "note": {"type": "string", "maxLength": NOTE_LIMIT},
+                "says": {"enum": ["good", "bad"]},
+            },
+        },
+    }
+)
+class EvidenceField(serializers.ListField):
+    """Any list; annotation.evidence says of each item what is wrong with it."""
+
+    child = serializers.JSONField()
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": MAX_SEGMENTS,
+        "items": {
+            "type": "object",
+            "required": ["start", "end", "outcome"],
+            "properties": {
+                "start": {**_NUMBER, "description": "seconds"},
+                "end": {**_NUMBER, "description": "seconds"},
+                "outcome": {"enum": ["a", "b", "tie"]},
+                "strength": {"type": "integer", "minimum": -3, "maximum": 3},
+            },
+        },
+    }
+)
+class SegmentsField(EvidenceField):
+    pass
+
+
+class VerdictRequest(StrictSerializer):
+    """A verdict. Sides are those that ``next`` names, whatever the order in which the outputs were
+    shown."""
 
     uuid = serializers.UUIDField(
         help_text="Made by you, new for each verdict: sent again, it is the same judgment."
     )
-    pair = serializers.IntegerField()
     outcome = serializers.ChoiceField(choices=Outcome.choices)
     strength = serializers.IntegerField(
         min_value=-3,
         max_value=3,
         default=0,
-        help_text="Negative where a is better; left out with outcome a or b it is one step.",
+        help_text="Negative where a is better, at most (steps - 1) / 2; left out with outcome a or "
+        "b it is one step.",
     )
-    rationale = serializers.CharField(allow_blank=True, default="", max_length=20_000)
+    rationale = serializers.CharField(allow_blank=True, default="", max_length=RATIONALE_LIMIT)
     tags = serializers.ListField(
-        child=serializers.CharField(max_length=100), default=list, max_length=50
+        child=serializers.CharField(max_length=100),
+        default=list,
+        max_length=50,
+        help_text="Of the label scheme's.",
     )
     aspects = serializers.DictField(
         child=serializers.IntegerField(min_value=-3, max_value=3),
         default=dict,
         help_text="{name: strength} for aspects of the project's label scheme.",
     )
+    evidence = EvidenceField(
+        default=list, max_length=MAX_ITEMS, help_text="What the rationale points at."
+    )
+    segments = SegmentsField(
+        default=list,
+        max_length=MAX_SEGMENTS,
+        help_text="Verdicts on parts of a video, one after the other.",
+    )
+    correction = serializers.CharField(
+        allow_blank=True,
+        default="",
+        max_length=CORRECTION_LIMIT,
+        help_text="A better answer, where the scheme takes one.",
+    )
+    skip_reason = serializers.CharField(
+        allow_blank=True, default="", max_length=100, help_text="With outcome skip alone."
+    )
     exposure = ExposureSerializer(required=False)
     duration_ms = serializers.IntegerField(
-        required=False, allow_null=True, default=None, min_value=0, max_value=24 * 3600 * 1000
+        required=False, allow_null=True, default=None, min_value=0, max_value=DAY_MS
     )
+
+
+class JudgmentRequest(VerdictRequest):
+    """What ``POST judgments`` takes."""
+
+    pair = serializers.IntegerField(min_value=1, max_value=TOP_ID)
+
+
+_SAID = [
+    "outcome",
+    "strength",
+    "aspects",
+    "rationale",
+    "tags",
+    "evidence",
+    "segments",
+    "correction",
+    "skip_reason",
+]
 
 
 class RecordedSerializer(serializers.ModelSerializer):
     """A verdict as it was stored, for the one who gave it."""
+
+    correction = serializers.CharField(source="correction.text", default="")
+    supersedes = serializers.UUIDField(
+        source="supersedes.uuid", default=None, help_text="The verdict that it replaces."
+    )
 
     class Meta:
         model = Judgment
         fields = [
             "uuid",
             "pair",
-            "outcome",
-            "strength",
-            "aspects",
-            "rationale",
-            "tags",
+            *_SAID,
             "duration_ms",
+            "supersedes",
+            "is_current",
             "created_at",
         ]
         read_only_fields = fields
 
 
-class JudgmentSerializer(serializers.ModelSerializer):
+class JudgmentSerializer(RecordedSerializer):
     annotator = serializers.CharField(source="annotator.name")
     kind = serializers.CharField(source="annotator.kind", help_text="person or judge")
     model_a = serializers.CharField(source="pair.output_a.model.name")
@@ -147,11 +217,7 @@ class JudgmentSerializer(serializers.ModelSerializer):
             "pair",
             "annotator",
             "kind",
-            "outcome",
-            "strength",
-            "aspects",
-            "rationale",
-            "tags",
+            *_SAID,
             "swapped",
             "exposure",
             "duration_ms",
@@ -160,6 +226,8 @@ class JudgmentSerializer(serializers.ModelSerializer):
             "category",
             "run",
             "details",
+            "supersedes",
+            "is_current",
             "created_at",
         ]
         read_only_fields = fields
@@ -175,3 +243,6 @@ class JudgmentQuery(serializers.Serializer):
     outcome = serializers.ChoiceField(choices=Outcome.choices, required=False)
     run = serializers.IntegerField(required=False, help_text="Number of a judging run.")
     pair = serializers.IntegerField(required=False)
+    all = serializers.BooleanField(
+        default=False, help_text="Superseded ones too; is_current tells them apart."
+    )

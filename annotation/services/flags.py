@@ -74,7 +74,7 @@ def resolve(*, flag: Flag, by: User, remove: bool) -> Flag:
     holds it loses it. Deciding again replaces the first decision, so that a pair taken out by
     mistake comes back.
     """
-    pair = Pair.objects.select_for_update().get(pk=flag.pair_id)
+    pair = Pair.objects.select_for_update(no_key=True).get(pk=flag.pair_id)
     state = Flag.State.REMOVED if remove else Flag.State.KEPT
     decided = Flag.objects.filter(pair=pair).exclude(state=state)
     if flag.state == Flag.State.OPEN and not remove:

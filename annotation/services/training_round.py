@@ -67,7 +67,7 @@ def next_training(annotator: Annotator) -> Pair | None:
     """The next pair of the round with all that a page shows of it, or None where none is needed."""
     if annotator.trained_at is not None:
         return None
-    return _left(annotator).with_content().first()
+    return _left(annotator).with_answers().first()
 
 
 @transaction.atomic
@@ -121,9 +121,7 @@ def answer(
 
 
 def _round(annotator: Annotator) -> PairQuerySet:
-    """The project's training pairs; one without a known answer teaches nothing."""
-    pairs = Pair.objects.filter(project=annotator.project_id, is_training=True, closed=False)
-    return pairs.exclude(known_outcome="")
+    return Pair.objects.training().filter(project=annotator.project_id)
 
 
 def _answers(annotator: Annotator) -> QuerySet[TrainingAnswer]:
@@ -138,7 +136,7 @@ def _left(annotator: Annotator) -> PairQuerySet:
     given = TrainingAnswer.objects.filter(
         annotator=annotator, attempt=annotator.training_attempt
     ).values("pair")
-    return _round(annotator).exclude(pk__in=given).order_by("pk")
+    return _round(annotator).exclude(pk__in=given)
 
 
 def _given(annotator: Annotator, pair: Pair, attempt: int | None) -> TrainingAnswer | None:

@@ -7,7 +7,9 @@ the same, so nobody waits for anybody in a ring.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -50,18 +52,8 @@ def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tu
             another one, the annotator has judged the pair already, or others have completed it
             meanwhile.
     """
-    said = checked(verdict, project=annotator.project, pair=pair)
-    try:
-        with transaction.atomic():
-            if judgment := _store(annotator, pair, said):
-                return judgment, True
-    except IntegrityError:
-        # a second copy of the same request, or another with its UUID, was quicker
-        if known := _replayed(annotator, pair, said):
-            return known, False
-        raise _already_judged() from None
-    if known := _replayed(annotator, pair, said):
-        return known, False
+    if found := _once(annotator, pair, verdict, partial(_store, annotator, pair)):
+        return found
     judged = Judgment.objects.current().filter(pair=pair, annotator=annotator).exists()
     raise _already_judged() if judged else _no_lease()
 
@@ -90,18 +82,11 @@ def amend_judgment(
         UserError: as for :func:`record_judgment`; ``not_current`` (409) where the judgment is not
             the annotator's own, has been superseded already, or was made by a run.
     """
-    pair = judgment.pair
-    said = checked(verdict, project=annotator.project, pair=pair)
-    try:
-        with transaction.atomic():
-            if amended := _supersede(annotator, judgment, said):
-                return amended, True
-    except IntegrityError:
-        if known := _replayed(annotator, pair, said):
-            return known, False
-        raise
-    if known := _replayed(annotator, pair, said):
-        return known, False
+    if verdict.uuid == judgment.uuid:
+        raise _uuid_taken()
+    write = partial(_supersede, annotator, judgment)
+    if found := _once(annotator, judgment.pair, verdict, write):
+        return found
     raise UserError(
         _(
             "That is not your current verdict on this pair, so it cannot be changed. Open your "
@@ -110,6 +95,33 @@ def amend_judgment(
         code="not_current",
         status=409,
     )
+
+
+def _once(
+    annotator: Annotator,
+    pair: Pair,
+    verdict: Verdict,
+    write: Callable[[Verdict], Judgment | None],
+) -> tuple[Judgment, bool] | None:
+    """What ``write`` makes of the verdict, all or nothing; or what its UUID stands for already.
+
+    Whether it is there already is asked last: it seldom is, and then it does not matter whether
+    the label scheme would still allow it or who was quicker.
+    """
+    refused: Exception | None = None
+    try:
+        said = checked(verdict, project=annotator.project, pair=pair)
+        with transaction.atomic():
+            if judgment := write(said):
+                return judgment, True
+    except (UserError, IntegrityError) as error:
+        # an IntegrityError: a second copy of the request, or another with its UUID, was quicker
+        refused = error
+    if known := _replayed(annotator, pair, verdict):
+        return known, False
+    if isinstance(refused, UserError):
+        raise refused
+    return None
 
 
 def _turned(verdict: Verdict, swapped: bool) -> Verdict:
@@ -141,7 +153,7 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     """Write the judgment, count it and give the lease back, all or nothing; None where there is
     no lease to give back."""
     lease = (
-        Assignment.objects.filter(pair=pair, annotator=annotator, project=annotator.project_id)
+        Assignment.objects.filter(pair=pair, annotator=annotator)
         .select_related("pair")
         .select_for_update(of=("pair",), no_key=True)
         .first()
@@ -215,12 +227,7 @@ def _replayed(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | Non
         return None
     same = (known.annotator_id, known.pair_id, known.outcome)
     if same != (annotator.pk, pair.pk, said.outcome):
-        raise UserError(
-            "This UUID belongs to another judgment; make a new one for each verdict.",
-            code="uuid_taken",
-            status=409,
-            field="uuid",
-        )
+        raise _uuid_taken()
     return known
 
 
@@ -253,6 +260,15 @@ def _widen(pair: Pair, annotator: Annotator) -> None:
     )
     if said and max(said.values()) * 2 <= said.total():
         Pair.objects.filter(pk=pair.pk).update(wanted=F("wanted") + 1)
+
+
+def _uuid_taken() -> UserError:
+    return UserError(
+        "This UUID belongs to another judgment; make a new one for each verdict.",
+        code="uuid_taken",
+        status=409,
+        field="uuid",
+    )
 
 
 def _already_judged() -> UserError:

@@ -81,7 +81,12 @@ def test_a_pair_is_leased_and_judged(project: Any, annotator: Api, swapped: bool
     assert (judgment.outcome, judgment.strength) == ("b", 2)
     assert judgment.swapped is swapped
     assert annotator.get("next").status_code == 204
-    assert annotator.get("progress").json() == {"done": 1, "left": 0, "total": 1}
+    assert annotator.get("progress").json() == {
+        "done": 1,
+        "left": 0,
+        "total": 1,
+        "quota": None,
+    }
 
 
 @pytest.mark.django_db
