@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from steelyard.lib.hashing import digest_of
 
 
-def prompt_key(messages: list[dict[str, Any]]) -> str:
-    return digest_of(messages)
+def prompt_key(messages: list[dict[str, Any]], media: Sequence[str] = ()) -> str:
+    """Of what was asked.
+
+    Args:
+        media: SHA-256 of the files that it is asked about, in order.
+    """
+    if not media:
+        return digest_of(messages)
+    return digest_of({"messages": messages, "media": list(media)})
 
 
 def output_key(

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from annotation.models import Annotator, Judgment, Output, Pair, Prompt
-from annotation.services.importing import add_output, add_pair, add_prompt
+from annotation.services.material import add_output, add_pair, add_prompt
 from steelyard.accounts.models import User
 from steelyard.projects.models import Membership, Project
 from steelyard.registry.models import ModelVersion

@@ -26,9 +26,10 @@ from annotation.serializers.material import (
     PromptRequest,
     PromptSerializer,
     answer_of,
+    known_of,
 )
 from annotation.serializers.names import model_named
-from annotation.services.files import MAX_BYTES, import_file
+from annotation.services.files import import_file
 from annotation.services.material import create_output, create_pair, create_prompt
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
@@ -121,13 +122,15 @@ class PairList(ListAPIView):
     def post(self, request: Request, project: str) -> Response:
         """Add a prompt with two answers as a pair to label.
 
-        201 where the pair is new, 200 where it was there. For images and videos upload the files
-        with `POST assets` first.
+        201 where the pair is new, 200 where it was there. For images and videos, and for what the
+        prompt is about (`media`), upload the files with `POST assets` first. With `known` the
+        right answer is kept; with `training` the pair is shown in the training round alone.
         """
         found = get_project(user_of(request), project)
         body = PairRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = dict(body.validated_data)
+        said["known"] = known_of(said["known"])
         answers = answer_of(said.pop("first")), answer_of(said.pop("second"))
         pair, created = create_pair(project=found, answers=answers, by=user_of(request), **said)
         pair = Pair.objects.with_content().get(pk=pair.pk)
@@ -135,7 +138,7 @@ class PairList(ListAPIView):
 
 
 class Import(APIView):
-    """Bring in a JSON Lines file, all of it or nothing."""
+    """Bring in a JSON Lines file, alone or in a .zip with its media; all of it or nothing."""
 
     @extend_schema(
         request={"multipart/form-data": ImportRequest, "application/json": ImportRequest},
@@ -144,12 +147,14 @@ class Import(APIView):
     def post(self, request: Request, project: str) -> Response:
         """Pairs (with any votes) or held-out prompts, one JSON object a line.
 
-        A wrong line is named with what would be right, and nothing is stored.
+        A line names a picture or video by the SHA-256 that `POST assets` answered, or by its file
+        name where the upload is a .zip with the lines (one .jsonl) and the files. A wrong line is
+        named with what would be right, and nothing is stored.
         """
         found = get_project(user_of(request), project)
         body = ImportRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = body.validated_data
-        data = said["file"].read(MAX_BYTES + 1) if "file" in said else said["text"].encode()
+        data = said["file"] if "file" in said else said["text"].encode()
         done = import_file(project=found, kind=said["kind"], data=data, by=user_of(request))
         return Response(ImportedSerializer(done).data)

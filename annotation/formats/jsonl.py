@@ -80,6 +80,30 @@ class Line:
             raise self.wrong(f"“{key}” must be a list of texts.")
         return [self.storable(key, item, 100) for item in value]
 
+    def flag(self, key: str) -> bool:
+        """true or false; a missing or null one is false."""
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self.wrong(f"“{key}” is {_kind(value)}; it must be true or false.")
+        return bool(value)
+
+    def names(self, key: str, *, most: int) -> list[str]:
+        """A list of names, or one of them alone."""
+        value = self.values.get(key) or []
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list) or len(value) > most:
+            raise self.wrong(f"“{key}” must be a list of at most {most} names.")
+        return [Line(self.number, {key: one}).name(key, limit=1000) for one in value]
+
+    def part(self, key: str, *known: str) -> Line | None:
+        """The object under a key, to be read in the same way; None where there is none."""
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict) or not set(value) <= set(known):
+            raise self.wrong(f"“{key}” must be an object with {', '.join(known)}.")
+        return Line(self.number, value)
+
     def messages(self, key: str) -> Messages:
         """A text (one user message) or a list of {"role", "content"} that ends with the user."""
         value = self.values.get(key)

@@ -2,8 +2,9 @@
 wherever the data are shown).
 
 A folder with ``pairs-crowd.jsonl``, ``crowd-comparisons.csv``, ``models.jsonl`` (their names) and,
-for the AI judges, ``gpt3-crowd-comparisons.csv`` and ``gpt4-crowd-comparisons.csv``.
-``left`` is model_x.
+for the AI judges, ``gpt3-crowd-comparisons.csv`` and ``gpt4-crowd-comparisons.csv``; and perhaps
+``pairs-crowd-training.jsonl``, pairs with known answers, and ``crowd-instruction.md``, what the
+crowd was told. ``left`` is model_x.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from annotation.formats.records import ImportedRecord, ImportedVote
+from annotation.formats.records import ImportedRecord, ImportedVote, Known
 from steelyard.lib.errors import UserError
 
 ATTRIBUTION = "Crowd comparisons by Dmitry Ustalov and llmonitor.com, CC BY 4.0"
 PAIRS, CROWD, MODELS = "pairs-crowd.jsonl", "crowd-comparisons.csv", "models.jsonl"
+TRAINING, INSTRUCTION = "pairs-crowd-training.jsonl", "crowd-instruction.md"
 _JUDGES = {"gpt3-crowd-comparisons.csv": "gpt-3.5", "gpt4-crowd-comparisons.csv": "gpt-4"}
 _OUTCOME = {"left": ("a", -1), "right": ("b", 1), "tie": ("tie", 0)}
 
@@ -31,25 +34,61 @@ def read(folder: Path) -> Iterator[ImportedRecord]:
         UserError: a file or a column is missing, a line is no JSON, a vote is none of left,
             right, tie or is about an unknown pair, or a pair names an unknown model.
     """
-    names = {row["id"]: row["name"] for _, row in _json_lines(folder / MODELS, "id", "name")}
     votes = _votes(folder)
-    needed = ("id", "text", "type", "model_x", "result_x", "model_y", "result_y")
-    for place, row in _json_lines(folder / PAIRS, *needed):
+    for record, row in _records(folder, PAIRS, "type"):
+        yield replace(record, category=row["type"], votes=votes.pop(str(row["id"]), []))
+    if votes:
+        raise _wrong(CROWD, f"there are votes on pair {min(votes)}, which is not in {PAIRS}.")
+
+
+def read_all(folder: Path) -> Iterator[ImportedRecord]:
+    """The pairs of :func:`read`, then those of :func:`read_training`."""
+    yield from read(folder)
+    yield from read_training(folder)
+
+
+def read_training(folder: Path) -> Iterator[ImportedRecord]:
+    """Pairs with known answers, for the training round; none where the folder has no such file.
+
+    Raises:
+        UserError: as :func:`read`.
+    """
+    if not (folder / TRAINING).exists():
+        return
+    for record, row in _records(folder, TRAINING, "golden", "reason"):
+        if row["golden"] not in _OUTCOME:
+            raise _wrong(
+                record.place, f"golden is {row['golden']!r}; it must be left, right or tie."
+            )
+        known = Known(_OUTCOME[row["golden"]][0], row["reason"])
+        yield replace(record, known=known, training=True)
+
+
+def guidelines(folder: Path) -> str:
+    """What the crowd was told, in Markdown; empty where the folder does not say."""
+    path = folder / INSTRUCTION
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def _records(
+    folder: Path, file: str, *more: str
+) -> Iterator[tuple[ImportedRecord, dict[str, Any]]]:
+    """The pairs of a file without votes, each with its row."""
+    names = {row["id"]: row["name"] for _, row in _json_lines(folder / MODELS, "id", "name")}
+    needed = ("id", "text", "model_x", "result_x", "model_y", "result_y", *more)
+    for place, row in _json_lines(folder / file, *needed):
         for side in ("model_x", "model_y"):
             if row[side] not in names:
                 raise _wrong(place, f"{side} {row[side]!r} is not in {MODELS}.")
-        yield ImportedRecord(
+        record = ImportedRecord(
             place=place,
             messages=[{"role": "user", "content": row["text"]}],
             text_a=row["result_x"],
             text_b=row["result_y"],
             model_a=names[row["model_x"]],
             model_b=names[row["model_y"]],
-            category=row["type"],
-            votes=votes.pop(str(row["id"]), []),
         )
-    if votes:
-        raise _wrong(CROWD, f"there are votes on pair {min(votes)}, which is not in {PAIRS}.")
+        yield record, row
 
 
 def _votes(folder: Path) -> dict[str, list[ImportedVote]]:

@@ -4,9 +4,13 @@
 
     {"prompt": "…" or [{"role", "content"}], "a": "…", "b": "…", "model_a": "…", "model_b": "…",
      "category": "…", "outcome": "a", "annotator": "…", "kind": "person", "strength": -2,
-     "rationale": "…", "tags": ["…"]}
+     "rationale": "…", "tags": ["…"],
+     "media": ["…"], "media_a": "…", "media_b": "…",
+     "known": {"outcome": "a", "reason": "…"}, "training": true}
 
-Only ``prompt``, ``a`` and ``b`` must be there. Several votes on one pair are several lines.
+Only ``prompt``, ``a`` and ``b`` must be there, or ``media_a`` and ``media_b`` where pictures or
+videos are compared. Several votes on one pair are several lines. A file is named by its SHA-256,
+or by its name in the archive that the lines come in.
 """
 
 from __future__ import annotations
@@ -14,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from annotation.formats.jsonl import Line, lines
-from annotation.formats.records import ImportedRecord, ImportedVote
+from annotation.formats.records import ImportedRecord, ImportedVote, Known
 
 KEYS = ("prompt", "a", "b", "model_a", "model_b", "category")
+MEDIA_KEYS = ("media", "media_a", "media_b")
+TRAINING_KEYS = ("known", "training")
 VOTE_KEYS = ("outcome", "annotator", "kind", "strength", "rationale", "tags")
 EXAMPLE = """\
 {"prompt": "Why is the sky blue?", "a": "Air scatters blue light most.", "b": "It is the sea.", \
@@ -24,6 +30,13 @@ EXAMPLE = """\
 {"prompt": "What is 7 times 8?", "a": "54", "b": "56", "model_a": "small", "model_b": "large", \
 "outcome": "b", "annotator": "worker 17"}
 """
+MEDIA_EXAMPLE = """\
+{"prompt": "A red kite", "media_a": "kites/1.png", "media_b": "kites/2.png", \
+"model_a": "small", "model_b": "large"}
+{"prompt": "Make it blue", "media": ["kites/1.png"], "media_a": "kites/3.png", \
+"media_b": "kites/4.png", "known": {"outcome": "a", "reason": "b is green."}, "training": true}
+"""
+MAX_MEDIA = 16
 OUTCOMES = ("a", "b", "tie", "both_bad", "skip")
 KINDS = ("person", "judge")
 _SIGN = {"a": -1, "b": 1}
@@ -40,20 +53,58 @@ def read(data: bytes) -> Iterator[ImportedRecord]:
 
 
 def _record(line: Line) -> ImportedRecord:
-    line.only(*KEYS, *VOTE_KEYS)
+    line.only(*KEYS, *VOTE_KEYS, *MEDIA_KEYS, *TRAINING_KEYS)
+    media_a, media_b = (line.name(key, default="", limit=1000) for key in ("media_a", "media_b"))
+    if bool(media_a) != bool(media_b):
+        raise line.wrong("“media_a” and “media_b” go together; give both or neither.")
+    needed = None if not media_a else ""
     record = ImportedRecord(
         place=line.place,
         messages=line.messages("prompt"),
-        text_a=line.text("a"),
-        text_b=line.text("b"),
+        text_a=line.text("a", default=needed),
+        text_b=line.text("b", default=needed),
         model_a=line.name("model_a", default="unknown", limit=200),
         model_b=line.name("model_b", default="unknown", limit=200),
         category=line.name("category", default=""),
         votes=_votes(line),
+        media=line.names("media", most=MAX_MEDIA),
+        media_a=media_a,
+        media_b=media_b,
+        known=_known(line),
+        training=line.flag("training"),
     )
-    if (record.text_a, record.model_a) == (record.text_b, record.model_b):
-        raise line.wrong("“a” and “b” are the same text by the same model; a pair needs two.")
+    sides = [
+        (record.text_a, record.media_a, record.model_a),
+        (record.text_b, record.media_b, record.model_b),
+    ]
+    if sides[0] == sides[1]:
+        what = "file" if media_a else "text"
+        raise line.wrong(f"“a” and “b” are the same {what} by the same model; a pair needs two.")
+    _check_training(line, record)
     return record
+
+
+def _known(line: Line) -> Known | None:
+    """The right answer that a line may say."""
+    said = line.part("known", "outcome", "reason")
+    if said is None:
+        return None
+    outcome = said.text("outcome")
+    if outcome not in OUTCOMES[:-1]:
+        right = ", ".join(OUTCOMES[:-1])
+        raise line.wrong(f"the outcome of “known” is “{outcome}”; it must be one of {right}.")
+    return Known(outcome, said.text("reason", default="", limit=5000))
+
+
+def _check_training(line: Line, record: ImportedRecord) -> None:
+    if not record.training:
+        return
+    if record.known is None:
+        raise line.wrong(
+            'a pair for training needs its right answer: “known”: {"outcome": "a", "reason": "…"}.'
+        )
+    if record.votes:
+        raise line.wrong("a pair for training takes no votes; leave “outcome” out.")
 
 
 def _votes(line: Line) -> list[ImportedVote]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 Messages = list[dict[str, str]]
@@ -23,8 +24,20 @@ class ImportedVote:
 
 
 @dataclass(frozen=True)
+class Known:
+    """The right answer to a pair, and why it is right."""
+
+    outcome: str
+    """a, b, tie or both_bad, of the sides of whoever says it."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class ImportedRecord:
-    """A prompt, two outputs and the votes on them."""
+    """A prompt, two outputs and the votes on them.
+
+    A file is named by its SHA-256, or by its name in the archive that the record came in.
+    """
 
     place: str
     """Where in the file, to begin an error message with: ``Line 12``."""
@@ -35,6 +48,19 @@ class ImportedRecord:
     model_b: str
     category: str = ""
     votes: list[ImportedVote] = field(default_factory=list)
+    media: list[str] = field(default_factory=list)
+    """What the prompt is about."""
+    media_a: str = ""
+    media_b: str = ""
+    known: Known | None = None
+    training: bool = False
+    """Shown in the training round alone; it has a known answer and no votes."""
+
+    @property
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Key and name of every file that it names."""
+        yield from (("media", name) for name in self.media)
+        yield from (("media_a", self.media_a), ("media_b", self.media_b))
 
 
 @dataclass(frozen=True)
@@ -45,3 +71,8 @@ class ImportedPrompt:
     messages: Messages
     category: str = ""
     reference_answer: str = ""
+    media: list[str] = field(default_factory=list)
+
+    @property
+    def files(self) -> Iterator[tuple[str, str]]:
+        yield from (("media", name) for name in self.media)

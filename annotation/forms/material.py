@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Outcome, Pair, Prompt
 from annotation.services.files import KINDS, MAX_BYTES
@@ -18,8 +20,14 @@ class ImportForm(forms.Form):
     )
     file = forms.FileField(
         required=False,
-        label="JSON Lines file",
-        help_text=f"UTF-8, one JSON object a line, at most {MAX_BYTES // 2**20} MiB.",
+        label=_("JSON Lines file, or a ZIP archive"),
+        help_text=format_lazy(
+            _(
+                "UTF-8, one JSON object a line, at most {most} MiB. A .zip holds such a file and "
+                "the pictures or videos that its lines name."
+            ),
+            most=MAX_BYTES // 2**20,
+        ),
     )
     text = forms.CharField(
         required=False,
@@ -36,11 +44,10 @@ class ImportForm(forms.Form):
             self.add_error("file", both or "Choose a file, or paste the lines below.")
         return data
 
-    def read(self) -> bytes:
-        """The bytes given; one more than is allowed at most, so that too large is seen."""
-        if file := self.cleaned_data["file"]:
-            return file.read(MAX_BYTES + 1)
-        return self.cleaned_data["text"].encode()
+    @property
+    def given(self) -> bytes | IO[bytes]:
+        """The file, or the lines."""
+        return self.cleaned_data["file"] or self.cleaned_data["text"].encode()
 
 
 class Filter(forms.Form):

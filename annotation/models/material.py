@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.functional import cached_property
 
 from annotation.models.outcome import Outcome
 from annotation.querysets import QUEUE_ORDERS, PairQuerySet, PromptQuerySet
+from steelyard.assets.models import Asset
 
 
 class Prompt(models.Model):
@@ -38,6 +40,15 @@ class Prompt(models.Model):
         """The last thing the user said."""
         asked = [m["content"] for m in self.messages if m["role"] == "user"]
         return asked[-1] if asked else ""
+
+    @cached_property
+    def assets(self) -> list[Asset]:
+        """The files that it is about, in order, with their renditions; asked for once."""
+        if not self.media:
+            return []
+        rows = Asset.objects.filter(project=self.project_id, sha256__in=self.media)
+        found = {asset.sha256: asset for asset in rows.select_related("project").with_renditions()}
+        return [found[sha256] for sha256 in self.media if sha256 in found]
 
 
 class Output(models.Model):

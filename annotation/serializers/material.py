@@ -4,21 +4,39 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation.models import Output, Pair, Prompt
+from annotation.formats.pairs_jsonl import MAX_MEDIA
+from annotation.formats.records import Known
+from annotation.models import Outcome, Output, Pair, Prompt
 from annotation.serializers.messages import MessageSerializer, messages
 from annotation.services.files import KINDS
 from annotation.services.material import Answer
 from steelyard.web.api import StrictSerializer
 
 
+def media() -> serializers.ListField:
+    """What a prompt is about."""
+    return serializers.ListField(
+        child=serializers.RegexField(r"^[0-9a-f]{64}$"),
+        default=list,
+        max_length=MAX_MEDIA,
+        help_text="SHA-256 of files of the project that the prompt is about, in order.",
+    )
+
+
 class PromptSerializer(serializers.ModelSerializer):
     messages = MessageSerializer(many=True, read_only=True)
+    media = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="SHA-256 of the files that the prompt is about.",
+    )
 
     class Meta:
         model = Prompt
         fields = [
             "id",
             "messages",
+            "media",
             "category",
             "reference_answer",
             "held_out",
@@ -32,6 +50,7 @@ class PromptRequest(StrictSerializer):
     """What ``POST prompts`` takes."""
 
     messages = messages(help_text="Ends with a user's message.")
+    media = media()
     category = serializers.CharField(max_length=100, allow_blank=True, default="")
     reference_answer = serializers.CharField(allow_blank=True, default="", max_length=200_000)
     held_out = serializers.BooleanField(
@@ -93,6 +112,19 @@ class OutputQuery(serializers.Serializer):
     model = serializers.CharField(required=False, help_text="Name of a model version.")
 
 
+class KnownSerializer(StrictSerializer):
+    """A right answer."""
+
+    outcome = serializers.ChoiceField(choices=Outcome.known())
+    reason = serializers.CharField(
+        allow_blank=True, default="", max_length=5000, help_text="Why; told in the training round."
+    )
+
+
+def known_of(data: dict[str, Any] | None) -> Known | None:
+    return Known(**data) if data else None
+
+
 class PairSerializer(serializers.ModelSerializer):
     prompt = PromptSerializer()
     output_a = OutputSerializer()
@@ -107,6 +139,10 @@ class PairSerializer(serializers.ModelSerializer):
             "priority",
             "wanted",
             "judged",
+            "closed",
+            "is_training",
+            "known_outcome",
+            "known_reason",
             "prompt",
             "output_a",
             "output_b",
@@ -120,6 +156,7 @@ class PairRequest(StrictSerializer):
     content decides; read it in the answer."""
 
     messages = messages(help_text="Ends with a user's message.")
+    media = media()
     category = serializers.CharField(max_length=100, allow_blank=True, default="")
     first = AnswerRequest()
     second = AnswerRequest()
@@ -133,6 +170,15 @@ class PairRequest(StrictSerializer):
         min_value=0,
         max_value=1000,
         help_text="How many people are to judge it; the project's overlap where not said.",
+    )
+    known = KnownSerializer(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The right answer; a is `first`, b is `second`.",
+    )
+    training = serializers.BooleanField(
+        default=False, help_text="Shown in the training round alone; needs `known`."
     )
 
 
@@ -149,7 +195,9 @@ class ImportRequest(StrictSerializer):
     """What ``POST import`` takes: a file (multipart) or its lines as text (JSON)."""
 
     kind = serializers.ChoiceField(choices=list(KINDS.items()))
-    file = serializers.FileField(required=False, help_text="JSON Lines, UTF-8.")
+    file = serializers.FileField(
+        required=False, help_text="JSON Lines, UTF-8, or a .zip with one such file and its media."
+    )
     text = serializers.CharField(required=False, trim_whitespace=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

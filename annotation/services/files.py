@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from typing import IO
+
 from annotation.formats import pairs_jsonl, prompts_jsonl
+from annotation.formats.archive import Archive, is_archive
 from annotation.services.importing import Imported, import_held_out, import_records
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
@@ -12,29 +16,49 @@ KINDS = {
     "pairs": "Pairs to label, with or without votes",
     "held_out": "Held-out prompts, kept for evaluation",
 }
-EXAMPLES = {"pairs": pairs_jsonl.EXAMPLE, "held_out": prompts_jsonl.EXAMPLE}
+EXAMPLES = {
+    "pairs": pairs_jsonl.EXAMPLE,
+    "media": pairs_jsonl.MEDIA_EXAMPLE,
+    "held_out": prompts_jsonl.EXAMPLE,
+}
 MAX_BYTES = 64 * 1024 * 1024
+"""Of the lines; an archive with the media besides may be as large as any upload."""
 
 
-def import_file(*, project: Project, kind: str, data: bytes, by: User | None) -> Imported:
-    """Bring a JSON Lines file into a project, all of it or nothing.
+def import_file(
+    *, project: Project, kind: str, data: bytes | IO[bytes], by: User | None
+) -> Imported:
+    """Bring a JSON Lines file into a project, alone or in a ZIP archive with the media that it
+    names; all of it or nothing.
 
     Args:
         kind: a key of :data:`KINDS`.
+        data: the bytes, or a file that can be read from any place.
 
     Raises:
         UserError: naming the line that is wrong and what would be right.
     """
     if kind not in KINDS:
         raise UserError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.", field="kind")
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
+    head = stream.read(4)
+    stream.seek(0)
+    archive = Archive(stream) if is_archive(head) else None
+    lines = archive.lines() if archive else _lines(stream)
+    if kind == "pairs":
+        records = pairs_jsonl.read(lines)
+        return import_records(project=project, records=records, by=by, archive=archive)
+    prompts = list(prompts_jsonl.read(lines))
+    new = import_held_out(project=project, prompts=prompts, archive=archive)
+    return Imported(records=len(prompts), prompts=new, pairs=0, judgments=0)
+
+
+def _lines(stream: IO[bytes]) -> bytes:
+    data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise UserError(
             f"The file is larger than {MAX_BYTES // 2**20} MiB; bring it in in parts.",
             code="too_large",
             field="file",
         )
-    if kind == "pairs":
-        return import_records(project=project, records=pairs_jsonl.read(data), by=by)
-    prompts = list(prompts_jsonl.read(data))
-    new = import_held_out(project=project, prompts=prompts)
-    return Imported(records=len(prompts), prompts=new, pairs=0, judgments=0)
+    return data

@@ -2,20 +2,128 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
 
-from annotation.keys import prompt_key
+from annotation import sides
+from annotation.formats.records import Known
+from annotation.keys import output_key, pair_key, prompt_key
 from annotation.models import Output, Pair, Prompt
-from annotation.services.importing import add_output, add_pair, add_prompt
+from annotation.services.known import tell
 from steelyard.accounts.models import User
 from steelyard.assets.models import Asset
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.registry.services import register_model
+
+
+def add_prompt(
+    *,
+    project: Project,
+    messages: list[dict[str, Any]],
+    category: str = "",
+    held_out: bool = False,
+    reference_answer: str = "",
+    media: Sequence[str] = (),
+) -> Prompt:
+    """The project's prompt of these messages, made where it is not there yet.
+
+    Args:
+        media: SHA-256 of files of the project that it is about.
+    """
+    prompt, _ = Prompt.objects.get_or_create(
+        project=project,
+        key=prompt_key(messages, media),
+        defaults={
+            "messages": messages,
+            "media": list(media),
+            "category": category,
+            "held_out": held_out,
+            "reference_answer": reference_answer,
+        },
+    )
+    return prompt
+
+
+def add_output(
+    *,
+    prompt: Prompt,
+    model: ModelVersion,
+    text: str = "",
+    asset: Asset | None = None,
+    seed: int | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> Output:
+    """The output of this content and making, made where it is not there yet."""
+    key = output_key(
+        model=model.name,
+        text=text,
+        media=asset.sha256 if asset else "",
+        seed=seed,
+        parameters=parameters or {},
+    )
+    output, _ = Output.objects.get_or_create(
+        prompt=prompt,
+        key=key,
+        defaults={
+            "project_id": prompt.project_id,
+            "model": model,
+            "text": text,
+            "asset": asset,
+            "seed": seed,
+            "parameters": parameters or {},
+        },
+    )
+    return output
+
+
+def add_pair(
+    *,
+    first: Output,
+    second: Output,
+    origin: str = Pair.Origin.IMPORT,
+    priority: int = 0,
+    wanted: int | None = None,
+    known: Known | None = None,
+    training: bool = False,
+) -> tuple[Pair, bool]:
+    """The pair of two outputs of one prompt, and whether it is new.
+
+    Args:
+        wanted: how many people are to judge it; the project's overlap where not said.
+        known: the right answer; its a is ``first``, its b ``second``.
+        training: shown in the training round alone.
+
+    Raises:
+        UserError: the outputs answer different prompts, or are the same one; the pair is here
+            already with another right answer or for the other use.
+    """
+    if first.prompt_id != second.prompt_id:
+        raise UserError("The two outputs of a pair must answer the same prompt.")
+    if first.pk == second.pk:
+        raise UserError("A pair needs two different outputs; these are the same one.")
+    a, b = sorted([first, second], key=lambda output: output.key)
+    pair, created = Pair.objects.get_or_create(
+        project_id=first.project_id,
+        key=pair_key(first.prompt.key, a.key, b.key),
+        defaults={
+            "prompt": first.prompt,
+            "output_a": a,
+            "output_b": b,
+            "origin": origin,
+            "priority": priority,
+            "wanted": first.prompt.project.overlap if wanted is None else wanted,
+            "is_training": training,
+        },
+    )
+    answer = (sides.turned(known.outcome, 0, a is second)[0], known.reason) if known else None
+    if tell(pair, answer, training=training):
+        pair.save(update_fields=["known_outcome", "known_reason"])
+    return pair, created
 
 
 @dataclass(frozen=True)
@@ -39,19 +147,25 @@ def create_prompt(
     category: str = "",
     held_out: bool = False,
     reference_answer: str = "",
+    media: Sequence[str] = (),
 ) -> tuple[Prompt, bool]:
     """The prompt of these messages, and whether it is new; a known one is left as it is.
 
+    Args:
+        media: SHA-256 of files of the project that it is about.
+
     Raises:
-        UserError: it is known and kept for the other use.
+        UserError: it is known and kept for the other use, or the project has no such file.
     """
-    known = Prompt.objects.filter(project=project, key=prompt_key(messages)).first()
+    _check_media(project, media)
+    known = Prompt.objects.filter(project=project, key=prompt_key(messages, media)).first()
     prompt = known or add_prompt(
         project=project,
         messages=messages,
         category=category,
         held_out=held_out,
         reference_answer=reference_answer,
+        media=media,
     )
     if prompt.held_out != held_out:
         use = "held out for evaluation" if prompt.held_out else "a prompt to label"
@@ -92,20 +206,50 @@ def create_pair(
     category: str = "",
     priority: int = 0,
     wanted: int | None = None,
+    media: Sequence[str] = (),
+    known: Known | None = None,
+    training: bool = False,
     by: User | None,
 ) -> tuple[Pair, bool]:
     """A prompt with two outputs as a pair to label, all or nothing, and whether it is new.
 
     Args:
         wanted: how many people are to judge it; the project's overlap where not said.
+        media: SHA-256 of files of the project that the prompt is about.
+        known: the right answer; its a is the first of the answers, its b the second.
+        training: shown in the training round alone; needs a known answer.
 
     Raises:
         UserError: as the other two, the prompt is held out, or both answers are the same.
     """
-    prompt, _ = create_prompt(project=project, messages=messages, category=category)
+    if training and known is None:
+        raise UserError(
+            "A pair for training needs its right answer: give known with outcome and reason.",
+            field="known",
+        )
+    prompt, _ = create_prompt(project=project, messages=messages, category=category, media=media)
     prompt.project = project
     first, second = (create_output(prompt=prompt, answer=a, by=by)[0] for a in answers)
-    return add_pair(first=first, second=second, priority=priority, wanted=wanted)
+    return add_pair(
+        first=first,
+        second=second,
+        priority=priority,
+        wanted=wanted,
+        known=known,
+        training=training,
+    )
+
+
+def _check_media(project: Project, media: Sequence[str]) -> None:
+    known = Asset.objects.filter(project=project, sha256__in=media)
+    missing = set(media) - set(known.values_list("sha256", flat=True))
+    if missing:
+        raise UserError(
+            f"This project has no file {min(missing)[:12]}…; media is a list of SHA-256 of files "
+            "that were uploaded before.",
+            code="unknown_asset",
+            field="media",
+        )
 
 
 def _model(project: Project, name: str, by: User | None) -> ModelVersion:

@@ -15,7 +15,7 @@ from annotation.services.files import EXAMPLES, import_file
 from annotation.services.importing import Imported
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
-from steelyard.projects.models import Modality, Project
+from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
 
 PER_PAGE = 50
@@ -23,12 +23,11 @@ PER_PAGE = 50
 
 def import_page(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
-    kind = "pairs" if found.modality == Modality.TEXT else "held_out"
-    form = ImportForm(request.POST or None, request.FILES or None, initial={"kind": kind})
+    form = ImportForm(request.POST or None, request.FILES or None, initial={"kind": "pairs"})
     if request.method == "POST" and form.is_valid():
         kind = form.cleaned_data["kind"]
         try:
-            done = import_file(project=found, kind=kind, data=form.read(), by=user_of(request))
+            done = import_file(project=found, kind=kind, data=form.given, by=user_of(request))
         except UserError as error:
             pasted = error.field == "file" and form.cleaned_data["text"]
             field = "text" if pasted else error.field

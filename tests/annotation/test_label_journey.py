@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 from annotation.models import Judgment
-from annotation.services.importing import add_output, add_pair
+from annotation.services.material import add_output, add_pair
 from steelyard.assets.services import store_upload
 from tests import factories
 

@@ -13,7 +13,7 @@ from steelyard.projects.models import Project
 
 
 class Command(BaseCommand):
-    help = f"Brings in the crowd comparisons with their votes. Data: {llmfao.ATTRIBUTION}."
+    help = f"Brings in the crowd comparisons with their votes, training pairs and guidelines. Data: {llmfao.ATTRIBUTION}."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="slug of a text project")
@@ -26,10 +26,12 @@ class Command(BaseCommand):
             raise CommandError(f"There is no project {project!r}. Projects: {known}.")
         started = time.monotonic()
         try:
-            done = import_records(project=found, records=llmfao.read(folder), by=None)
+            done = import_records(project=found, records=llmfao.read_all(folder), by=None)
         except UserError as error:
             raise CommandError(error.message) from None
+        words = llmfao.guidelines(folder)
+        told = words and Project.objects.filter(pk=found.pk, guidelines="").update(guidelines=words)
         self.stdout.write(
-            f"{done.records} pairs read, {done.pairs} new; {done.judgments} new judgments "
-            f"({time.monotonic() - started:.1f} s). Data: {llmfao.ATTRIBUTION}."
+            f"{done.records} pairs read, {done.pairs} new; {done.judgments} new judgments"
+            f"{'; guidelines too' if told else ''} ({time.monotonic() - started:.1f} s). Data: {llmfao.ATTRIBUTION}."
         )

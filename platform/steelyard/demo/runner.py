@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from annotation.models import Output, Prompt
-from annotation.services.importing import add_output, add_pair, add_prompt
+from annotation.services.material import add_output, add_pair, add_prompt
 from steelyard.assets.services import store_upload
 from steelyard.lib.rundir import write_atomically
 from steelyard.registry.models import ModelVersion

@@ -1,0 +1,84 @@
+"""A record of an import with its content keys and the files that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from annotation.formats.records import ImportedRecord
+from annotation.keys import output_key, pair_key, prompt_key
+from steelyard.assets.models import Asset
+from steelyard.lib.errors import UserError
+
+_FLIP = {"a": "b", "b": "a"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of a record's two answers."""
+
+    model: str
+    text: str
+    asset: Asset | None
+    key: str
+
+
+@dataclass(frozen=True)
+class Row:
+    record: ImportedRecord
+    prompt: str
+    """The prompt's key."""
+    media: list[str]
+    """SHA-256 of what the prompt is about."""
+    sides: tuple[Side, Side]
+    """As the file has them; which of them is canonical side a, the keys' order says."""
+
+    @classmethod
+    def of(cls, record: ImportedRecord, files: Mapping[str, Asset]) -> Row:
+        """
+        Args:
+            files: by the names that the records use.
+
+        Raises:
+            UserError: both answers are the same.
+        """
+        media = [files[name].sha256 for name in record.media]
+        sides = (
+            _side(record.model_a, record.text_a, files.get(record.media_a)),
+            _side(record.model_b, record.text_b, files.get(record.media_b)),
+        )
+        if sides[0].key == sides[1].key:
+            what = "file" if record.media_a else "text"
+            raise UserError(
+                f"{record.place}: both outputs are the same {what} by the same model "
+                f"({record.model_a}); a pair needs two different ones.",
+                code="bad_line",
+                field="file",
+            )
+        return cls(record, prompt_key(record.messages, media), media, sides)
+
+    @cached_property
+    def flipped(self) -> bool:
+        return self.sides[0].key > self.sides[1].key
+
+    @cached_property
+    def outputs(self) -> list[str]:
+        """Keys of the canonical sides a and b."""
+        return sorted(side.key for side in self.sides)
+
+    @cached_property
+    def pair(self) -> str:
+        return pair_key(self.prompt, *self.outputs)
+
+    @property
+    def known_outcome(self) -> str:
+        """The right answer on the pair's own sides, empty where none is known."""
+        said = self.record.known.outcome if self.record.known else ""
+        return _FLIP.get(said, said) if self.flipped else said
+
+
+def _side(model: str, text: str, asset: Asset | None) -> Side:
+    media = asset.sha256 if asset else ""
+    key = output_key(model=model, text=text, media=media, seed=None, parameters={})
+    return Side(model, text, asset, key)

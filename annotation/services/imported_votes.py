@@ -1,0 +1,157 @@
+"""The votes that imported records come with: each annotator's one verdict on each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID, uuid5
+
+from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Greatest
+
+from annotation.formats.records import ImportedVote
+from annotation.models import Annotator, Judgment, Outcome, Pair
+from annotation.services.imported_rows import Row
+from steelyard.accounts.models import User
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
+
+_NAMESPACE = UUID("6f1a5a3e-5d2b-4c0f-9c1e-0d8a4f6f7a11")
+_BATCH = 2000
+_FLIP = {"a": "b", "b": "a"}
+
+
+def counts(vote: ImportedVote) -> bool:
+    """Whether it takes one of a pair's places: a judge's verdict and a skip do not."""
+    return vote.kind == Annotator.Kind.PERSON and vote.outcome != Outcome.SKIP
+
+
+def store_votes(project: Project, rows: list[Row], pairs: dict[str, Pair]) -> int:
+    """Store the votes that are new, count the people's, and return how many are new."""
+    said = _votes(rows)
+    annotators = _annotators(project, rows)
+    known = set(
+        Judgment.objects.filter(pair__in=list(pairs.values()), is_current=True).values_list(
+            "pair__key", "annotator__name"
+        )
+    )
+    new = [
+        _judgment(row, vote, pairs[key], annotators[name])
+        for (key, name), (row, vote) in said.items()
+        if (key, name) not in known
+    ]
+    Judgment.objects.bulk_create(new, batch_size=_BATCH)
+    _recount({judgment.pair_id for judgment in new})
+    return len(new)
+
+
+def _recount(pairs: set[int]) -> None:
+    """Bring ``judged`` in line with the people's votes, and ``wanted`` where they are more."""
+    votes = (
+        Judgment.objects.decisive()
+        .by_people()
+        .filter(pair=OuterRef("pk"))
+        .order_by()
+        .values("pair")
+        .annotate(n=Count("pk"))
+        .values("n")
+    )
+    people = Coalesce(Subquery(votes, output_field=IntegerField()), 0)
+    Pair.objects.filter(pk__in=pairs).update(judged=people, wanted=Greatest(F("wanted"), people))
+
+
+def _votes(rows: list[Row]) -> dict[tuple[str, str], tuple[Row, ImportedVote]]:
+    """Each annotator's one vote on each pair."""
+    said: dict[tuple[str, str], tuple[Row, ImportedVote]] = {}
+    for row in rows:
+        for vote in row.record.votes:
+            earlier = said.setdefault((row.pair, vote.annotator), (row, vote))
+            if _canonical(*earlier) != _canonical(row, vote):
+                raise UserError(
+                    f"{row.record.place}: {vote.annotator} says something else of "
+                    f"the same pair than at {earlier[0].record.place}; keep one of the two.",
+                    code="two_votes",
+                    field="file",
+                )
+    return said
+
+
+def _canonical(row: Row, vote: ImportedVote) -> tuple[str, int]:
+    """The vote's outcome and strength on the pair's own sides."""
+    if row.flipped:
+        return _FLIP.get(vote.outcome, vote.outcome), -vote.strength
+    return vote.outcome, vote.strength
+
+
+def _judgment(row: Row, vote: ImportedVote, pair: Pair, annotator: Annotator) -> Judgment:
+    outcome, strength = _canonical(row, vote)
+    return Judgment(
+        uuid=uuid5(_NAMESPACE, f"{pair.project.slug}/{pair.key}/{vote.annotator}"),
+        project=pair.project,
+        pair=pair,
+        annotator=annotator,
+        outcome=outcome,
+        strength=strength,
+        rationale=vote.rationale,
+        tags=vote.tags,
+        swapped=row.flipped,
+    )
+
+
+def _annotators(project: Project, rows: list[Row]) -> dict[str, Annotator]:
+    """The annotators of the votes by name, those that are new made.
+
+    A name that is here from an earlier file stays usable, whoever has joined since.
+    """
+    votes = {vote.annotator: vote for row in rows for vote in row.record.votes}
+    found = _annotators_by_name(project, votes)
+    signing_in = _usernames(project, set(votes) - set(found))
+    for row in rows:
+        for vote in row.record.votes:
+            if vote.annotator in signing_in:
+                raise _somebodys_own(row.record.place, vote.annotator)
+    new = [
+        Annotator(project=project, name=name, kind=votes[name].kind)
+        for name in sorted(set(votes) - set(found))
+    ]
+    Annotator.objects.bulk_create(new, ignore_conflicts=True)
+    found = _annotators_by_name(project, votes)
+    for row in rows:
+        for vote in row.record.votes:
+            _check_annotator(row.record.place, vote, found[vote.annotator])
+    return found
+
+
+def _annotators_by_name(project: Project, names: Iterable[str]) -> dict[str, Annotator]:
+    return {a.name: a for a in Annotator.objects.filter(project=project, name__in=list(names))}
+
+
+def _usernames(project: Project, names: set[str]) -> set[str]:
+    """Those of the names under which somebody signs in who may label here."""
+    may_label = Q(memberships__project=project) | Q(is_superuser=True)
+    people = User.objects.filter(may_label, username__in=names)
+    return set(people.values_list("username", flat=True))
+
+
+def _check_annotator(place: str, vote: ImportedVote, annotator: Annotator) -> None:
+    if annotator.user_id or annotator.model_id:
+        raise _somebodys_own(place, annotator.name)
+    if annotator.kind != vote.kind:
+        raise UserError(
+            f"{place}: “{annotator.name}” is the name of {_A_KIND[annotator.kind]} in this "
+            f"project, and the vote says {vote.kind}; give it another name.",
+            code="annotator_kind",
+            field="file",
+        )
+
+
+_A_KIND: dict[str, str] = {Annotator.Kind.PERSON: "a person", Annotator.Kind.JUDGE: "an AI judge"}
+
+
+def _somebodys_own(place: str, name: str) -> UserError:
+    return UserError(
+        f"{place}: the name “{name}” belongs to somebody who judges in this project here; votes "
+        "in that name cannot be brought in from a file. Give the annotator another name, such as "
+        f"“{name}, from a file”.",
+        code="annotator_taken",
+        field="file",
+    )
