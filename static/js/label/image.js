@@ -77,6 +77,7 @@ class Comparison {
     const { signal } = this.ending;
     const button = (name) => this.tools.querySelector(`[data-tool="${name}"]`);
     this.flicker = new Flicker(button("flicker"), (on) => this.flick(on), signal);
+    button("box").hidden = !this.takesEvidence;
     button("flicker").hidden = button("slider").hidden = !this.hasBoth;
     this.boxes = new BoxTool({
       form: this.form,
@@ -87,7 +88,16 @@ class Comparison {
     this.tools.addEventListener("click", (event) => this.click(event), { signal });
     this.card.addEventListener(CHANGED, () => this.drawEvidence(), { signal });
     this.card.addEventListener("pointerover", (event) => this.over(event), { signal });
+    document.addEventListener("keydown", (event) => this.escape(event), { signal, capture: true });
     this.tools.hidden = false;
+  }
+
+  // Before anything else that Esc may mean: no box is to be drawn after all.
+  escape(event) {
+    if (event.key !== "Escape" || !this.boxes.isOn || this.boxes.draft) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.boxes.off(gettext("No box."));
   }
 
   click(event) {
@@ -103,6 +113,11 @@ class Comparison {
   // ---- which side ----
   get hasBoth() {
     return Boolean(this.pictures.a && this.pictures.b);
+  }
+
+  // Not where the scheme wants none, nor where a card has no verdict to give.
+  get takesEvidence() {
+    return Boolean(this.form) && this.card.dataset.evidence !== "off";
   }
 
   get isStaged() {
@@ -311,7 +326,7 @@ class Comparison {
   }
 
   makeStage() {
-    const stage = new Stage(this.answers, this.pictures);
+    const stage = new Stage(this.answers, this.pictures, (right, down) => this.stride(right, down));
     this.watch(stage.element);
     this.drawEvidence();
     return stage;
@@ -324,6 +339,11 @@ class Comparison {
       const own = items.filter((item) => item.side === picture.side);
       for (const sheet of picture.sheets) drawBoxes(sheet.querySelector(".evidence-boxes"), own);
     }
+  }
+
+  // What draws a box in a window while boxes are drawn.
+  pen(target) {
+    return this.boxes.pen(target);
   }
 
   fraction(target, point, side) {
@@ -349,23 +369,23 @@ class Comparison {
   }
 
   // Where the focus goes when what had it is gone.
-  rest() {
-    const side = this.side();
+  rest(side = this.side()) {
     const home = this.isStaged ? this.stage.divider : this.pictures[side].pane.closest(".answer-body");
     home.focus({ preventScroll: true });
   }
 }
 
-const action = (id, key, label, run, when = () => true) => ({
+const action = (id, key, label, run, more = {}) => ({
   id: `image-${id}`,
   key,
   label,
-  when: () => Boolean(current && when(current)),
+  ...more,
+  when: () => Boolean(current && (more.when?.(current) ?? true)),
   run: () => run(current),
 });
-const magnified = (comparison) => comparison.isZoomed();
-const both = (comparison) => comparison.hasBoth;
-const asked = (comparison) => comparison.card.dataset.evidence !== "off";
+const magnified = { when: (it) => it.isZoomed() };
+const both = { when: (it) => it.hasBoth };
+const asked = { when: (it) => it.takesEvidence };
 
 function slideByKey(comparison) {
   comparison.slider();
@@ -373,15 +393,15 @@ function slideByKey(comparison) {
 }
 
 addActions(gettext("Pictures"), [
-  action("zoom", "z", gettext("between the whole picture and 100 %"), (it) => it.zoom()),
-  action("in", "+", gettext("zoom in"), (it) => it.in()),
+  action("zoom", "z", gettext("between the whole picture and 100 %"), (it) => it.zoom(), { once: true }),
+  action("in", "+", gettext("zoom in"), (it) => it.in(), { also: ["="] }),
   action("out", "-", gettext("zoom out"), (it) => it.out()),
   action("left", "Shift+ArrowLeft", gettext("look further left"), (it) => it.stride(-1, 0), magnified),
   action("right", "Shift+ArrowRight", gettext("look further right"), (it) => it.stride(1, 0), magnified),
   action("up", "Shift+ArrowUp", gettext("look further up"), (it) => it.stride(0, -1), magnified),
   action("down", "Shift+ArrowDown", gettext("look further down"), (it) => it.stride(0, 1), magnified),
   action("flicker", "h", gettext("hold: the other picture in the same place"), (it) => it.flicker.hold(true), both),
-  action("slider", "v", gettext("both over each other, with a divider"), slideByKey, both),
-  action("full", "o", gettext("load both at full resolution"), (it) => it.full()),
-  action("box", "e", gettext("draw a box as evidence"), (it) => it.boxes.key(), asked),
+  action("slider", "v", gettext("both over each other, with a divider"), slideByKey, { ...both, once: true }),
+  action("full", "o", gettext("load both at full resolution"), (it) => it.full(), { once: true }),
+  action("box", "e", gettext("draw a box as evidence"), (it) => it.boxes.key(), { ...asked, once: true }),
 ]);

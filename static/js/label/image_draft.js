@@ -4,15 +4,14 @@
 import { fill, gettext } from "../words.js";
 import { addEvidence, readEvidence } from "./evidence.js";
 import { MOST, boxBetween, isBox, moved, placeBox, resized, rounding } from "./image_boxes.js";
-import { make } from "./image_stage.js";
+import { DIRECTIONS, make } from "./image_stage.js";
 
-const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const STEP = 0.02; // of what is seen of the picture
 
 export class BoxTool {
   // host: {sheet(side) the sheet in sight, seen(side) the part of it in sight, sideAt(target, point),
   //        fraction(target, point, side), side() in use, whole(side | null) shows all of a side,
-  //        rest() takes the focus}
+  //        rest(side) takes the focus}
   constructor({ form, button, say, host }) {
     Object.assign(this, { form, button, say, host });
     this.isOn = false;
@@ -107,12 +106,12 @@ export class BoxTool {
 
   drop() {
     if (!this.draft) return;
-    const { element } = this.draft;
+    const { element, side } = this.draft;
     this.draft = null;
     const hadFocus = element === document.activeElement;
     element.remove();
     this.host.whole(null);
-    if (hadFocus) this.host.rest();
+    if (hadFocus) this.host.rest(side);
   }
 
   keep(side, box) {
@@ -122,7 +121,7 @@ export class BoxTool {
   }
 
   // ---- by a pointer: what image_gestures.js wants ----
-  draw(target) {
+  pen(target) {
     if (!this.isOn) return null;
     let side, start, box;
     const ghost = make("div", "evidence-box draft");

@@ -6,7 +6,7 @@ const WHEEL = { 0: 0.002, 1: 0.05, 2: 0.5 }; // by deltaMode: pixels, lines, pag
 const PINCH = 0.01; // a track pad's pinch comes as a wheel with Ctrl
 
 // viewer: {isZoomed(), zoomBy(target, factor, point), panBy(target, dx, dy), toggleAt(target, point),
-//          draw(target): null | {begin(point), to(point), end(keep)}}; points are in the window.
+//          pen(target): null | {begin(point), to(point), end(keep)}}; points are in the window.
 export function listenTo(target, viewer, signal) {
   const fingers = new Map(); // pointer → its last point
   let drawing = null;
@@ -27,7 +27,7 @@ export function listenTo(target, viewer, signal) {
     if (event.button || event.target.closest(CONTROLS)) return;
     fingers.set(event.pointerId, pointOf(event, target));
     drawing?.end(false); // a second finger means to pinch
-    drawing = fingers.size === 1 ? viewer.draw(target) : null;
+    drawing = fingers.size === 1 ? viewer.pen(target) : null;
     drawing?.begin(pointOf(event, target));
     if (drawing || viewer.isZoomed() || fingers.size > 1) target.setPointerCapture(event.pointerId);
   });

@@ -4,11 +4,14 @@
 import { gettext } from "../words.js";
 import { pointOf } from "./image_gestures.js";
 
+export const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const STEPS = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100 };
 
 export class Stage {
-  constructor(answers, pictures) {
+  // stride: (right, down) pans, for the divider has the focus and with it the arrows
+  constructor(answers, pictures, stride) {
     this.answers = answers;
+    this.stride = stride;
     this.at = 50; // per cent of the stage's width
     this.element = make("div", "picture stage");
     for (const side of "ab") {
@@ -51,9 +54,11 @@ export class Stage {
 
   key(event) {
     const step = STEPS[event.key];
-    if (!step || event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return;
+    const way = DIRECTIONS[event.key];
+    if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    this.move(this.at + step);
+    if (!event.shiftKey) this.move(this.at + step);
+    else if (way) this.stride(...way);
   }
 
   move(to) {
