@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from annotation.models import Annotator, Judgment, Output, Pair
-from annotation.services.importing import add_output, add_pair
+from annotation.models import Annotator, Flag, Judgment, Output, Pair
+from annotation.services.material import add_output, add_pair
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.registry.services import register_model
@@ -36,6 +36,8 @@ def keep_correction(*, annotator: Annotator, pair: Pair, text: str) -> Output:
         )
         if created and pair.group_id:
             Pair.objects.filter(pk=made.pk).update(group=pair.group_id)
+        elif not created and not made.flags.filter(state=Flag.State.REMOVED).exists():
+            Pair.objects.filter(pk=made.pk).update(closed=False)  # withdrawn once, written again
     return output
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, Assignment, Flag, Judgment, Pair
 from steelyard.accounts.models import User
+from steelyard.accounts.services import record
 from steelyard.lib.errors import UserError
 
 NOTE_LIMIT = 2000
@@ -86,6 +87,9 @@ def resolve(*, flag: Flag, by: User, remove: bool) -> Flag:
     if closed:
         Assignment.objects.filter(pair=pair).delete()
     flag.refresh_from_db()
+    action = "pair-taken-out" if remove else "pair-kept"
+    target = f"{pair} in {flag.project.slug}"
+    record(by=by, action=action, target=target, flag=str(flag.uuid), reason=flag.reason)
     return flag
 
 

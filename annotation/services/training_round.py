@@ -67,7 +67,15 @@ def next_training(annotator: Annotator) -> Pair | None:
     """The next pair of the round with all that a page shows of it, or None where none is needed."""
     if annotator.trained_at is not None:
         return None
-    return _left(annotator).with_answers().first()
+    left = _left(annotator).with_answers()
+    if (pair := left.first()) or not _round(annotator).exists():
+        return pair
+    # all are answered and yet nothing was decided: the owner took out those that were left
+    with transaction.atomic():
+        _lock(annotator)
+        if annotator.trained_at is None and not _left(annotator).exists():
+            _finish(annotator)
+    return _left(annotator).with_answers().first() if annotator.trained_at is None else None
 
 
 @transaction.atomic
@@ -95,9 +103,7 @@ def answer(
     if outcome == Outcome.SKIP:
         raise UserError(_("In training every pair wants an answer; choose one."), field="outcome")
     strength = checked_outcome(outcome, strength, annotator.project.scheme)
-    # one answer at a time: the last one decides about the attempt
-    held = Annotator.objects.select_for_update(no_key=True).get(pk=annotator.pk)
-    annotator.trained_at, annotator.training_attempt = held.trained_at, held.training_attempt
+    _lock(annotator)
     if given := _given(annotator, pair, attempt):
         return _feedback(annotator, given.pair, given.correct)
     if attempt not in (None, annotator.training_attempt):
@@ -118,6 +124,12 @@ def answer(
     if not _left(annotator).exists():
         _finish(annotator)
     return _feedback(annotator, due, correct)
+
+
+def _lock(annotator: Annotator) -> None:
+    """One answer of a person at a time: the last one decides about the attempt."""
+    held = Annotator.objects.select_for_update(no_key=True).get(pk=annotator.pk)
+    annotator.trained_at, annotator.training_attempt = held.trained_at, held.training_attempt
 
 
 def _round(annotator: Annotator) -> PairQuerySet:

@@ -9,32 +9,13 @@ from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
 from annotation.models import Assignment, Judgment, Pair
-from steelyard.accounts.models import ApiToken
 from steelyard.assets.services import store_upload
-from steelyard.lib.hashing import sha256_hex
 from tests import factories
-
-
-class Api:
-    """Calls of one person in one project, signed in by token."""
-
-    def __init__(self, user: Any, project: Any) -> None:
-        key = uuid4().hex
-        digest = sha256_hex(key.encode())
-        ApiToken.objects.create(user=user, name="test", prefix=key[:8], digest=digest)
-        self.client = Client(headers={"Authorization": f"Bearer {key}"})
-        self.root = f"/api/v1/projects/{project.slug}/"
-
-    def get(self, path: str, **query: Any) -> Any:
-        return self.client.get(self.root + path, query)
-
-    def post(self, path: str, body: Any) -> Any:
-        return self.client.post(self.root + path, body, content_type="application/json")
+from tests.api_client import Api
 
 
 @pytest.fixture
