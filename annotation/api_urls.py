@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.api import flags, judges, labelling, material, training, versions
+from annotation.api import coverage, flags, groups, judges, labelling, material, training, versions
 
 _PROJECT = "projects/<slug:project>"
 urlpatterns = [
@@ -24,6 +24,17 @@ urlpatterns = [
     path(f"{_PROJECT}/pairs", material.PairList.as_view(), name="pairs"),
     path(f"{_PROJECT}/import", material.Import.as_view(), name="import"),
     path(f"{_PROJECT}/annotators", judges.AnnotatorList.as_view(), name="annotators"),
+    path(f"{_PROJECT}/annotators/<int:pk>", coverage.AnnotatorDetail.as_view(), name="annotator"),
+    path(
+        f"{_PROJECT}/annotators/<int:pk>/release",
+        coverage.AnnotatorRelease.as_view(),
+        name="annotator-release",
+    ),
+    path(f"{_PROJECT}/labelling", coverage.Labelling.as_view(), name="labelling"),
+    path(f"{_PROJECT}/labelling/pause", coverage.LabellingPause.as_view(), name="labelling-pause"),
+    path(f"{_PROJECT}/groups", groups.GroupList.as_view(), name="groups"),
+    path(f"{_PROJECT}/groups/<int:pk>", groups.GroupDetail.as_view(), name="group"),
+    path(f"{_PROJECT}/groups/<int:pk>/pairs", groups.GroupPairs.as_view(), name="group-pairs"),
     path(f"{_PROJECT}/judges", judges.JudgeList.as_view(), name="judges"),
     path(f"{_PROJECT}/judges/<int:pk>/runs", judges.JudgeRuns.as_view(), name="judge-runs"),
     path(f"{_PROJECT}/versions/preview", versions.Preview.as_view(), name="version-preview"),

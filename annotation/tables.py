@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from annotation.models import Judgment
+from django.db.models import Count
+
+from annotation.models import Flag, Judgment, Pair
+from annotation.services.overview import Person
 from steelyard.lib.spreadsheet import csv_lines
+from steelyard.projects.models import Project
 
 JUDGMENT_COLUMNS = (
     "uuid",
@@ -24,6 +28,23 @@ JUDGMENT_COLUMNS = (
     "seconds",
     "pair",
 )
+PROGRESS_COLUMNS = ("pair", "category", "state", "wanted", "judged", "group", "flags")
+PEOPLE_COLUMNS = (
+    "name",
+    "verdicts",
+    "skips",
+    "amended",
+    "median_seconds",
+    "known_answers",
+    "known_right",
+    "trained_at",
+    "paused",
+    "cap",
+    "quota",
+    "last_verdict",
+)
+AT_A_TIME = 5000
+"""Pairs that are read at once for a table of any length."""
 
 
 def judgments_csv(judgments: Iterable[Judgment]) -> Iterator[str]:
@@ -50,4 +71,58 @@ def _row(judgment: Judgment) -> list[object]:
         judgment.swapped,
         seconds,
         pair.pk,
+    ]
+
+
+def progress_csv(project: Project) -> Iterator[str]:
+    """Lines of CSV, one a pair; flags are those that wait for the owner's word."""
+    return csv_lines(PROGRESS_COLUMNS, _progress(project))
+
+
+def _progress(project: Project) -> Iterator[list[object]]:
+    """Read in parts by their keys: no transaction stands open while somebody downloads slowly."""
+    columns = ("pk", "prompt__category", "closed", "is_training", "wanted", "judged", "group__name")
+    rows = Pair.objects.filter(project=project).order_by("pk").values_list(*columns)
+    last = 0
+    while part := list(rows.filter(pk__gt=last)[:AT_A_TIME]):
+        flags = _open_flags([row[0] for row in part])
+        for pk, category, closed, is_training, wanted, judged, group in part:
+            state = _state(closed, is_training, judged >= wanted)
+            yield [pk, category, state, wanted, judged, group or "", flags.get(pk, 0)]
+        last = part[-1][0]
+
+
+def _open_flags(pairs: list[int]) -> dict[int, int]:
+    flags = Flag.objects.filter(pair__in=pairs, state=Flag.State.OPEN).order_by()
+    return dict(flags.values_list("pair").annotate(n=Count("pk")))
+
+
+def _state(closed: bool, is_training: bool, complete: bool) -> str:
+    if is_training:
+        return "training"
+    if complete:
+        return "complete"
+    return "closed" if closed else "open"
+
+
+def people_csv(people: Iterable[Person]) -> Iterator[str]:
+    """Lines of CSV, one a person."""
+    return csv_lines(PEOPLE_COLUMNS, (_person(person) for person in people))
+
+
+def _person(person: Person) -> list[object]:
+    who = person.annotator
+    return [
+        who.name,
+        person.verdicts,
+        person.skips,
+        person.amended,
+        person.seconds,
+        person.known,
+        person.known_right,
+        who.trained_at.isoformat() if who.trained_at else None,
+        who.paused,
+        who.cap,
+        who.quota,
+        person.last.isoformat() if person.last else None,
     ]

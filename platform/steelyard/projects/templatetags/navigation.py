@@ -15,15 +15,14 @@ register = template.Library()
 
 # Label, the page it leads to, and how the names of the pages begin that lie under it.
 Section = tuple[str, str, tuple[str, ...]]
+QUEUE_PAGES = ("annotation:coverage", "annotation:group", "annotation:flag", "annotation:person")
+DATA_PAGES = ("annotation:pair", "annotation:prompt", "annotation:judg", "annotation:import")
 LABELLING: list[Section] = [("Label", "annotation:label", ("annotation:label",))]
 SECTIONS: list[Section] = [
     ("Overview", "projects:project-detail", ("projects:project-detail",)),
     *LABELLING,
-    (
-        "Data",
-        "annotation:pair-list",
-        ("annotation:pair", "annotation:prompt", "annotation:judg", "annotation:import"),
-    ),
+    ("Data", "annotation:pair-list", DATA_PAGES),
+    ("Queue", "annotation:coverage", QUEUE_PAGES),
     ("Versions", "registry:version-list", ("registry:version", "annotation:version")),
     ("Models", "registry:model-list", ("registry:model",)),
     ("Runs", "runs:run-list", ("runs:",)),
@@ -43,6 +42,13 @@ DATA: list[Section] = [
     ("AI judges", "annotation:judge-list", ("annotation:judge-",)),
     ("Import", "annotation:import", ("annotation:import",)),
 ]
+QUEUE: list[Section] = [
+    ("Coverage", "annotation:coverage", ("annotation:coverage",)),
+    ("Groups", "annotation:group-list", ("annotation:group",)),
+    ("Flags", "annotation:flag-list", ("annotation:flag",)),
+]
+UNDER: list[tuple[tuple[str, ...], list[Section]]] = [(DATA_PAGES, DATA), (QUEUE_PAGES, QUEUE)]
+"""Of the sections with several pages: how their names begin, and which there are."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +81,8 @@ def navigation(context: template.Context) -> Navigation | None:
     if role == Role.ANNOTATOR:
         return Navigation(role, _links(project, LABELLING, page))
     sections = [*SECTIONS, SETTINGS] if role == Role.ADMIN else SECTIONS
-    in_data = page.startswith(SECTIONS[2][2])
-    return Navigation(
-        role, _links(project, sections, page), _links(project, DATA, page) if in_data else []
-    )
+    under = next((pages for names, pages in UNDER if page.startswith(names)), [])
+    return Navigation(role, _links(project, sections, page), _links(project, under, page))
 
 
 def _links(project: Project, sections: list[Section], page: str) -> list[Link]:

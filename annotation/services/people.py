@@ -1,0 +1,73 @@
+"""What the owner settles for one person who labels: pause, cap, quota, taking pairs back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from annotation.models import Annotator, Assignment
+from annotation.services import overview
+from steelyard.accounts.models import User
+from steelyard.accounts.services import record
+from steelyard.lib.errors import UserError
+
+CHANGEABLE = {"cap", "quota", "paused"}
+MOST = 1_000_000
+"""Verdicts that a cap or a quota may name."""
+
+
+@transaction.atomic
+def set_person(*, annotator: Annotator, by: User, **values: Any) -> Annotator:
+    """Change any of ``CHANGEABLE``; a cap or quota of None is none.
+
+    Raises:
+        UserError: a number out of range, or the annotator is an AI judge.
+    """
+    _is_a_person(annotator)
+    assert set(values) <= CHANGEABLE
+    for name in {"cap", "quota"} & set(values):
+        value = values[name]
+        if value is not None and not 1 <= value <= MOST:
+            raise UserError(
+                _("%(value)s is out of range; it must be 1 to %(most)s verdicts, or empty.")
+                % {"value": value, "most": MOST},
+                field=name,
+            )
+    changed = {name: value for name, value in values.items() if getattr(annotator, name) != value}
+    for name, value in changed.items():
+        setattr(annotator, name, value)
+    if changed:
+        annotator.save(update_fields=list(changed))
+        record(by=by, action="annotator-changed", target=_named(annotator), **changed)
+        overview.forget(annotator.project)
+    return annotator
+
+
+@transaction.atomic
+def take_back(*, annotator: Annotator, by: User) -> int:
+    """End the person's leases, with the drafts in them, so that others are given the pairs.
+
+    Returns:
+        how many there were.
+    """
+    _is_a_person(annotator)
+    _rows, ended = Assignment.objects.filter(annotator=annotator).delete()
+    n = ended.get(Assignment._meta.label, 0)
+    if n:
+        record(by=by, action="leases-taken-back", target=_named(annotator), leases=n)
+        overview.forget(annotator.project)
+    return n
+
+
+def _is_a_person(annotator: Annotator) -> None:
+    if annotator.kind != Annotator.Kind.PERSON:
+        raise UserError(
+            _("%(name)s is an AI judge; this is for people alone.") % {"name": annotator},
+            code="not_a_person",
+        )
+
+
+def _named(annotator: Annotator) -> str:
+    return f"{annotator} in {annotator.project.slug}"
