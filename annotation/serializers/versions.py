@@ -87,7 +87,7 @@ class PreviewSerializer(serializers.Serializer):
     )
     categories = CategoryCountSerializer(many=True)
     passed_over = serializers.DictField(
-        child=serializers.IntegerField(), help_text="unlabelled, held_out, other_category"
+        child=serializers.IntegerField(), help_text="unlabelled, held_out, other_category, closed"
     )
     problem = ProblemSerializer(
         allow_null=True, help_text="Why this cannot be published; null where it can."

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
-from math import fsum
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, F, Q
@@ -15,10 +13,10 @@ from django.db.models import BooleanField, ExpressionWrapper, F, Q
 from annotation import aggregation
 from annotation.models import Judgment, Outcome, Pair
 from annotation.recipe import Recipe
+from annotation.services.version_rows import Verdict, Vote, records_of
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_uniform
-from steelyard.lib.records import PreferenceRecord
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.services import commit_version
@@ -31,30 +29,6 @@ DROPPED = {
     "tie": "tie",
 }
 """Why a pair with votes is left out, in the order in which it is asked."""
-_CHUNK = 1000
-
-
-class Vote(NamedTuple):
-    uuid: str
-    annotator: str
-    kind: str
-    outcome: str
-    strength: int
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the votes on one pair come to."""
-
-    pair: int
-    key: str
-    prompt_key: str
-    category: str
-    outcome: str
-    """a, b or tie; both_bad is dropped."""
-    agreement: float
-    votes: list[Vote]
-    split: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +41,8 @@ class Preview:
     categories: list[tuple[str, int, int]]
     """Category, train rows, test rows."""
     passed_over: dict[str, int]
-    """Pairs that no counted vote speaks of: unlabelled, held_out, other_category."""
+    """Pairs that no counted vote speaks of: unlabelled, held_out, other_category; and
+    ``closed``, taken out by the owner."""
     problem: UserError | None
     """Why this cannot be published, None where it can."""
 
@@ -113,7 +88,7 @@ def publish_version(
         return commit_version(
             project=project,
             dataset_name=dataset_name,
-            records=_records(project, recipe, selection.verdicts),
+            records=records_of(project=project, recipe=recipe, verdicts=selection.verdicts),
             recipe=recipe.as_dict(),
             counts=_counts(selection),
             note=note,
@@ -129,6 +104,8 @@ def _select(project: Project, recipe: Recipe) -> _Selection:
     for row in _pairs(project):
         if row["prompt__held_out"]:
             selection.passed_over["held_out"] += 1
+        elif row["closed"]:
+            selection.passed_over["closed"] += 1
         elif recipe.categories and row["prompt__category"] not in recipe.categories:
             selection.passed_over["other_category"] += 1
         elif row["pk"] not in votes:
@@ -150,16 +127,24 @@ def _select(project: Project, recipe: Recipe) -> _Selection:
 
 
 def _pairs(project: Project) -> Iterator[Any]:
-    """Every pair's identity, ordered by key."""
+    """Every pair's identity, ordered by key, but those that only train people."""
     same_file = Q(output_a__asset=F("output_b__asset")) | Q(
         output_a__asset=None, output_b__asset=None
     )
     identical = Q(output_a__text=F("output_b__text")) & same_file
     return (
-        Pair.objects.filter(project=project)
+        Pair.objects.filter(project=project, is_training=False)
         .annotate(identical=ExpressionWrapper(identical, BooleanField()))
         .order_by("key")
-        .values("pk", "key", "prompt__key", "prompt__category", "prompt__held_out", "identical")
+        .values(
+            "pk",
+            "key",
+            "prompt__key",
+            "prompt__category",
+            "prompt__held_out",
+            "closed",
+            "identical",
+        )
         .iterator()
     )
 
@@ -264,87 +249,3 @@ def _empty_message(selection: _Selection, recipe: Recipe) -> str:
         )
     who = {"people": "people", "judges": "AI judges", "both": "anybody"}[recipe.annotators]
     return f"No pair has a vote by {who} that this recipe counts. Label some pairs first."
-
-
-def _records(project: Project, recipe: Recipe, verdicts: list[Verdict]) -> list[PreferenceRecord]:
-    records = []
-    waiting = iter(verdicts)
-    while chunk := list(islice(waiting, _CHUNK)):
-        pairs = Pair.objects.with_content().in_bulk([verdict.pair for verdict in chunk])
-        said = _said(pairs)
-        for verdict in chunk:
-            pair = pairs[verdict.pair]
-            records.append(_record(project, recipe, verdict, pair, said))
-    return records
-
-
-def _said(pairs: dict[int, Pair]) -> dict[str, Judgment]:
-    """What each judgment says besides its outcome, by UUID."""
-    rows = Judgment.objects.filter(pair__in=list(pairs)).only(
-        "uuid", "rationale", "tags", "aspects"
-    )
-    return {str(judgment.uuid): judgment for judgment in rows}
-
-
-def _record(
-    project: Project, recipe: Recipe, verdict: Verdict, pair: Pair, said: dict[str, Judgment]
-) -> PreferenceRecord:
-    is_tie = verdict.outcome == Outcome.TIE
-    side = _side_of_tie(verdict, recipe) if is_tie else verdict.outcome
-    sides = {"a": pair.output_a, "b": pair.output_b}
-    chosen, rejected = sides[side], sides["b" if side == "a" else "a"]
-    toward = [abs(vote.strength) for vote in verdict.votes if vote.outcome == side]
-    return PreferenceRecord(
-        pair=pair.key,
-        prompt_key=pair.prompt.key,
-        category=pair.prompt.category,
-        modality=project.modality,
-        prompt=pair.prompt.messages,
-        chosen=chosen.text,
-        rejected=rejected.text,
-        chosen_media=chosen.asset.sha256 if chosen.asset else "",
-        rejected_media=rejected.asset.sha256 if rejected.asset else "",
-        chosen_model=chosen.model.name,
-        rejected_model=rejected.model.name,
-        outcome="tie" if is_tie and recipe.ties == "keep" else "win",
-        chosen_side=side,
-        strength=0.0 if is_tie or not toward else _mean(toward),
-        agreement=verdict.agreement,
-        aspects=_aspects([said[vote.uuid] for vote in verdict.votes]),
-        rationales=_rationales(verdict.votes, said),
-        votes=[{"judgment": vote.uuid, **_without_uuid(vote)} for vote in verdict.votes],
-        split=verdict.split,
-    )
-
-
-def _rationales(votes: list[Vote], said: dict[str, Judgment]) -> list[dict[str, Any]]:
-    return [
-        {"annotator": vote.annotator, "text": words.rationale, "tags": words.tags}
-        for vote in votes
-        if (words := said[vote.uuid]).rationale or words.tags
-    ]
-
-
-def _side_of_tie(verdict: Verdict, recipe: Recipe) -> str:
-    if recipe.ties == "keep":
-        return "a"
-    return "a" if stable_uniform("tie", recipe.seed, verdict.key) < 0.5 else "b"
-
-
-def _without_uuid(vote: Vote) -> dict[str, Any]:
-    values = vote._asdict()
-    del values["uuid"]
-    return values
-
-
-def _aspects(judgments: list[Judgment]) -> dict[str, float]:
-    strengths: dict[str, list[float]] = defaultdict(list)
-    for judgment in judgments:
-        for name, strength in judgment.aspects.items():
-            strengths[name].append(strength)
-    return {name: _mean(values) for name, values in sorted(strengths.items())}
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Rounded, so that the last bit of a sum never decides a digest."""
-    return round(fsum(values) / len(values), 6)

@@ -19,6 +19,7 @@ PASSED_OVER = {
     "unlabelled": "without a vote that counts",
     "held_out": "on held-out prompts",
     "other_category": "of other categories",
+    "closed": "taken out",
 }
 
 

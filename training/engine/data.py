@@ -89,7 +89,7 @@ def read_records(
 
     Raises:
         UserError: the file is missing, is no preference file or holds what this recipe cannot use:
-            nothing, another modality, no row to train on, or ties alone.
+            nothing, another modality, prompts with media, no row to train on, or ties alone.
     """
     path = rundir.path / dataset["file"]
     try:
@@ -110,6 +110,12 @@ def read_records(
             f"This recipe trains on {modality} pairs, but {len(other)} of {len(records)} rows are "
             f"of modality {other[0]}. Choose another recipe or another dataset version.",
             code="wrong_modality",
+        )
+    if asked := sum(bool(record.prompt_media) for record in records):
+        raise UserError(
+            f"{asked} of {len(records)} prompts are about a picture or a video, which this recipe "
+            "would not see. Freeze a version of the categories whose prompts are text alone.",
+            code="prompt_media",
         )
     check_learnable([r.outcome == "tie" for r in records if r.split == "train"], len(records))
     return records

@@ -13,7 +13,10 @@ from steelyard.projects.models import Project
 
 
 class Command(BaseCommand):
-    help = f"Brings in the crowd comparisons with their votes, training pairs and guidelines. Data: {llmfao.ATTRIBUTION}."
+    help = (
+        "Brings in the crowd comparisons with their votes, training pairs and guidelines. "
+        f"Data: {llmfao.ATTRIBUTION}."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="slug of a text project")
@@ -33,5 +36,6 @@ class Command(BaseCommand):
         told = words and Project.objects.filter(pk=found.pk, guidelines="").update(guidelines=words)
         self.stdout.write(
             f"{done.records} pairs read, {done.pairs} new; {done.judgments} new judgments"
-            f"{'; guidelines too' if told else ''} ({time.monotonic() - started:.1f} s). Data: {llmfao.ATTRIBUTION}."
+            f"{'; guidelines too' if told else ''} ({time.monotonic() - started:.1f} s). "
+            f"Data: {llmfao.ATTRIBUTION}."
         )

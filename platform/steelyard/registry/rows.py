@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steelyard.lib.hashing import canonical_json
-from steelyard.lib.records import SCHEMA
+from steelyard.lib.records import SCHEMA, from_parquet
 from steelyard.registry.models import DatasetVersion
 
 _BATCH = 512
@@ -46,20 +45,20 @@ class Rows(Sequence[dict[str, Any]]):
             if place + batch.num_rows > start:
                 parts.append(batch.slice(max(0, start - place), stop - max(start, place)))
             place += batch.num_rows
-        return [_row(row) for row in pa.Table.from_batches(parts).to_pylist()] if parts else []
+        return (
+            [from_parquet(row) for row in pa.Table.from_batches(parts).to_pylist()] if parts else []
+        )
 
 
 def jsonl(version: DatasetVersion) -> Iterator[bytes]:
     """One canonical JSON line a row: the same bytes that the version's digest was made of."""
     file = pq.ParquetFile(version.parquet)
-    for batch in file.iter_batches(batch_size=_BATCH, columns=SCHEMA.names):
-        yield b"".join(canonical_json(_row(row)) + b"\n" for row in batch.to_pylist())
+    # a version of an earlier schema has fewer columns, and keeps the bytes of its time
+    there = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+    for batch in file.iter_batches(batch_size=_BATCH, columns=there):
+        yield b"".join(canonical_json(from_parquet(row)) + b"\n" for row in batch.to_pylist())
 
 
 def file_name(version: DatasetVersion, form: str) -> str:
     """Says what the file is wherever it ends up: dataset, number, and the start of the digest."""
     return f"{version.dataset.slug}-v{version.number}-{version.digest[:8]}.{form}"
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "aspects": json.loads(row["aspects"])}

@@ -271,9 +271,7 @@ def store_version(
             **identity,
             "digest": digest,
             "files": [_write_rows(records, partial)],
-            "media": sorted(
-                {sha for r in records for sha in (r.chosen_media, r.rejected_media) if sha}
-            ),
+            "media": sorted({sha for record in records for sha in _media_of(record)}),
         }
         write_atomically(partial / "manifest.json", canonical_json(manifest))
         # fails where another commit of the same content was quicker, whose folder serves as well
@@ -282,6 +280,11 @@ def store_version(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return json.loads((target / "manifest.json").read_bytes())
+
+
+def _media_of(record: PreferenceRecord) -> list[str]:
+    answers = [record.chosen_media, record.rejected_media]
+    return [*record.prompt_media, *filter(None, answers)]
 
 
 def _write_rows(records: list[PreferenceRecord], folder: Path) -> dict[str, Any]:
