@@ -41,6 +41,7 @@ class Comparison {
     this.pictures = Object.fromEntries(panes.map((pane) => [pane.dataset.place, new Picture(pane)]));
     this.view = views.whole();
     this.pointed = null; // the side that a pointer was over last
+    this.added = []; // elements, to be taken away again
     this.ending = new AbortController();
     this.observer = new ResizeObserver(() => this.draw());
     for (const pane of panes) this.watch(pane);
@@ -49,15 +50,32 @@ class Comparison {
     this.drawEvidence();
   }
 
+  // Leaves the card as it was, for it may only be set aside.
   stop() {
     this.ending.abort();
     this.observer.disconnect();
+    this.boxes.off();
+    this.flicker.off();
+    if (this.isStaged) this.slider();
+    for (const picture of Object.values(this.pictures)) {
+      picture.stop();
+      delete picture.pane.dataset.live;
+    }
+    for (const element of this.added) element.remove();
+    delete this.card.dataset.magnified;
+  }
+
+  add(place, ...made) {
+    const element = make(...made);
+    place.append(element);
+    this.added.push(element);
+    return element;
   }
 
   // ---- beginning ----
   begin(picture) {
     const caption = picture.pane.parentElement.querySelector("figcaption");
-    picture.state = caption.appendChild(make("span", "picture-state"));
+    picture.state = this.add(caption, "span", "picture-state");
     const measured = () => {
       picture.measure();
       this.draw();
@@ -68,7 +86,7 @@ class Comparison {
 
   watch(target) {
     target.dataset.live = "";
-    target.append(make("span", "picture-letter", { "aria-hidden": "true" }));
+    this.add(target, "span", "picture-letter", { "aria-hidden": "true" });
     this.observer.observe(target);
     listenTo(target, this, this.ending.signal);
   }
@@ -80,6 +98,7 @@ class Comparison {
     button("box").hidden = !this.takesEvidence;
     button("flicker").hidden = button("slider").hidden = !this.hasBoth;
     this.boxes = new BoxTool({
+      card: this.card,
       form: this.form,
       button: button("box"),
       say: (words) => (this.tools.querySelector(".image-say").textContent = words),
@@ -312,7 +331,6 @@ class Comparison {
     if (this.isStaged) this.unstage();
     else {
       this.stage ??= this.makeStage();
-      this.before = document.activeElement;
       this.stage.open();
     }
     this.press("slider", this.isStaged);

@@ -12,8 +12,8 @@ export class BoxTool {
   // host: {sheet(side) the sheet in sight, seen(side) the part of it in sight, sideAt(target, point),
   //        fraction(target, point, side), side() in use, whole(side | null) shows all of a side,
   //        rest(side) takes the focus}
-  constructor({ form, button, say, host }) {
-    Object.assign(this, { form, button, say, host });
+  constructor({ card, form, button, say, host }) {
+    Object.assign(this, { card, form, button, say, host });
     this.isOn = false;
     this.draft = null; // {side, box, element}
   }
@@ -50,7 +50,7 @@ export class BoxTool {
   set(on) {
     this.isOn = on;
     this.button.setAttribute("aria-pressed", on);
-    this.button.closest("#card").toggleAttribute("data-drawing", on);
+    this.card.toggleAttribute("data-drawing", on);
   }
 
   // ---- by the keyboard ----

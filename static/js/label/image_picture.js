@@ -20,6 +20,13 @@ export class Picture {
     return sheet;
   }
 
+  // As it was before: a card that is set aside may come back.
+  stop() {
+    for (const sheet of this.sheets.slice(1)) sheet.remove();
+    this.sheets[0].querySelector(".evidence-boxes").remove();
+    this.sheets[0].removeAttribute("style");
+  }
+
   // Another sheet with the same picture.
   copy() {
     const sheet = document.createElement("div");
