@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from steelyard.lib.hashing import stable_uniform
 
 _FLIP = {"a": "b", "b": "a"}
-SCALE_TOP = 3
 
 
 @dataclass(frozen=True)
@@ -20,27 +22,56 @@ class Choice:
     """One button of the verdict bar."""
 
     value: str
+    """As the page sends it: a3 to a1, tie, b1 to b3, both_bad, skip."""
     outcome: str
     strength: int
-    label: str
-    short: str
-    key: str
+    label: str | Promise
+    short: str | Promise
+    key: str = ""
 
 
-SCALE = (
-    Choice("a3", "a", -3, "A is much better", "A much", "1"),
-    Choice("a2", "a", -2, "A is better", "A", "2"),
-    Choice("a1", "a", -1, "A is slightly better", "A slightly", "3"),
-    Choice("tie", "tie", 0, "Tie", "tie", "4"),
-    Choice("b1", "b", 1, "B is slightly better", "B slightly", "5"),
-    Choice("b2", "b", 2, "B is better", "B", "6"),
-    Choice("b3", "b", 3, "B is much better", "B much", "7"),
-)
-REST = (
-    Choice("both_bad", "both_bad", 0, "Both are bad", "both bad", "0"),
-    Choice("skip", "skip", 0, "Skip: leave it to others", "skip", "s"),
-)
-CHOICES = {choice.value: choice for choice in SCALE + REST}
+_TIE = Choice("tie", "tie", 0, _("Tie"), _("tie"))
+_WORDS = {
+    "slightly": (
+        (_("A is slightly better"), _("A slightly")),
+        (_("B is slightly better"), _("B slightly")),
+    ),
+    "better": ((_("A is better"), _("A")), (_("B is better"), _("B"))),
+    "much": ((_("A is much better"), _("A much")), (_("B is much better"), _("B much"))),
+}
+_DEGREES = {3: ["better"], 5: ["better", "much"], 7: ["slightly", "better", "much"]}
+"""For each number of steps the words of its strengths, the weakest first."""
+
+BOTH_BAD = Choice("both_bad", "both_bad", 0, _("Both are bad"), _("both bad"), "0")
+SKIP = Choice("skip", "skip", 0, _("Skip: leave it to others"), _("skip"), "s")
+
+
+def scale(steps: int, tie: bool) -> list[Choice]:
+    """The buttons from “A much better” to “B much better”, with keys from 1, left to right.
+
+    Args:
+        steps: 3, 5 or 7, counted with the middle, whether or not it can be chosen.
+        tie: whether the middle is there.
+    """
+    strengths = range(1, len(_DEGREES[steps]) + 1)
+    a = [_side("a", steps, strength) for strength in reversed(strengths)]
+    b = [_side("b", steps, strength) for strength in strengths]
+    row = [*a, *([_TIE] if tie else []), *b]
+    return [
+        Choice(c.value, c.outcome, c.strength, c.label, c.short, str(key))
+        for key, c in enumerate(row, start=1)
+    ]
+
+
+def _side(side: str, steps: int, strength: int) -> Choice:
+    label, short = _WORDS[_DEGREES[steps][strength - 1]][side == "b"]
+    sign = -1 if side == "a" else 1
+    return Choice(f"{side}{strength}", side, sign * strength, label, short)
+
+
+def value_of(outcome: str, strength: int) -> str:
+    """The button that says so."""
+    return f"{outcome}{max(abs(strength), 1)}" if outcome in _FLIP else outcome
 
 
 def drawn(annotator: int, pair: int) -> bool:

@@ -1,11 +1,16 @@
 from django.urls import path
 
-from annotation.views import coverage, data, flags, groups, judges, labelling, versions
+from annotation.views import coverage, data, flags, groups, judges, label_page, labelling, versions
 
 app_name = "annotation"
 urlpatterns = [
     path("label/", labelling.label, name="label"),
+    path("label/next/", labelling.label_next, name="label-next"),
     path("label/submit/", labelling.label_submit, name="label-submit"),
+    path("label/keep/", label_page.label_keep, name="label-keep"),
+    path("label/flag/", label_page.label_flag, name="label-flag"),
+    path("label/mine/", label_page.label_mine, name="label-mine"),
+    path("label/keys/", label_page.label_keys, name="label-keys"),
     path("labelling/", coverage.coverage, name="coverage"),
     path("labelling/now/", coverage.coverage_now, name="coverage-now"),
     path("labelling/pause/", coverage.coverage_pause, name="coverage-pause"),

@@ -1,157 +1,447 @@
-// The labelling page: sends verdicts and keeps each until the server has it. htmx swaps the cards;
-// without this script the form is a plain one.
+// The labelling page: shows the next card from memory at once, sends verdicts behind it and keeps
+// each until the server has it. Without this script the form is a plain one.
 
+import { gettext } from "./words.js";
+import { addActions } from "./label/actions.js";
+import * as breaks from "./label/breaks.js";
+import { AHEAD, Deck, count, focusTitle, tell } from "./label/cards.js";
+import { Drafts } from "./label/drafts.js";
 import { Exposure } from "./label/exposure.js";
-import { focusTitle, listen } from "./label/keys.js";
+import { fieldsOf, putInto } from "./label/fields.js";
+import * as flag from "./label/flag.js";
+import * as keyList from "./label/key_list.js";
+import { listen } from "./label/keys.js";
 import { Outbox } from "./label/outbox.js";
+import { Past } from "./label/past.js";
+import * as phone from "./label/phone.js";
+import { Sender, post, reason } from "./label/sending.js";
 import * as status from "./label/status.js";
+import { addVerdictActions, attachBar, missing, showErrors } from "./label/verdict.js";
 
-const HEADER = "Steelyard-Label"; // the server's word for what became of a verdict
-const PATIENCE = [1, 2, 4, 8, 15, 30]; // seconds between attempts
+const settings = JSON.parse(document.getElementById("label-settings").textContent);
+const { project, annotator, urls } = settings;
+const deck = new Deck(document.getElementById("card"));
+const outbox = new Outbox(project, annotator);
+const past = new Past(project, annotator);
+const drafts = new Drafts({
+  project,
+  annotator,
+  address: urls["label-keep"],
+  leaseSeconds: settings.lease_seconds,
+  holding: () => leased(),
+  lost,
+});
+const sender = new Sender({ outbox, address: urls["label-submit"], extra, started, answered, failed });
+const begun = new WeakSet(); // cards that have been shown before
+const exposures = new WeakMap(); // card → what was seen of it
+const handedIn = new Map(); // UUID → the card of a verdict that is still on its way
+const tools = []; // modules that attach to cards
 
-const first = document.getElementById("card");
-const outbox = new Outbox(first.dataset.project, first.dataset.annotator);
+let progress = { done: Number(deck.current.dataset.done), total: Number(deck.current.dataset.total) };
+let waitingFor = ""; // the UUID of a verdict after which there is no card yet
+let back = null; // {index, parked}: an earlier verdict is looked at, and the card set aside for it
 let exposure = null;
-let attempts = 0;
-let timer = null;
+let detach = [];
+let looking = null;
 
-const form = () => document.getElementById("verdict");
+const form = () => deck.current.querySelector("form#verdict:not([hidden])");
 const field = (name) => form().elements.namedItem(name);
+const kind = () => deck.current.dataset.kind;
 
-function begin() {
-  exposure?.stop();
-  exposure = form() ? new Exposure(document.getElementById("card")) : null;
-  attempts = 0;
-  // made here, so that the verdict has its name before it leaves; needs a secure context
-  if (form() && crypto.randomUUID) field("uuid").value = crypto.randomUUID();
+// ---- showing a card ----
+
+function show(card, { focus = true } = {}) {
+  leave();
+  if (card !== deck.current) deck.put(card);
+  enter(focus);
 }
+
+function leave() {
+  for (const end of detach) end();
+  detach = [];
+  exposure?.stop();
+  clearTimeout(looking);
+}
+
+function enter(focus) {
+  const card = deck.current;
+  count(card, progress);
+  waitingFor = "";
+  if (form()) {
+    form().inert = false;
+    form().noValidate = true; // said in words of our own, beside the field
+    field("uuid").value = flag.newUuid(); // so that the verdict has its name before it leaves
+    if (!begun.has(card)) {
+      if (!card.querySelector("[data-error-of]:not([hidden])")) drafts.restore(form());
+      attachBar(card);
+    }
+    begun.add(card);
+    exposure = new Exposure(card, exposures.get(card));
+    exposures.set(card, exposure);
+  }
+  if (deck.current.querySelector(".answers")) attachTools(card);
+  const wait = Number(card.dataset.lookAgain);
+  if (wait) looking = setTimeout(lookAgain, 1000 * wait);
+  if (focus) focusTitle(card);
+  document.getElementById("raise-flag").hidden = !card.dataset.pair || kind() === "training";
+  document.getElementById("undo").hidden = !past.uuids.length;
+  keepPromptFolded(card);
+  keyList.showLegend();
+}
+
+function attachTools(card) {
+  for (const { attach } of tools) {
+    try {
+      detach.push(attach(card));
+    } catch (error) {
+      reportError(error); // a tool that fails does not stop the work
+    }
+  }
+}
+
+// ---- handing in ----
 
 function submit() {
-  if (form() && !form().inert) form().requestSubmit();
-}
-
-function measure(event) {
-  if (event.target !== form() || attempts) return;
+  if (kind() === "feedback") return goOn();
+  if (!form() || form().inert) return;
+  const found = missing(settings);
+  showErrors(found ? [found] : []);
+  if (found) return status.told(found[1]);
+  if (kind() === "training") return answerTraining();
   const seen = exposure.read();
   field("duration_ms").value = seen.visible_ms;
   field("exposure").value = JSON.stringify(seen);
+  const uuid = field("uuid").value;
+  const superseded = field("supersedes").value;
+  outbox.keep(uuid, fieldsOf(form()));
+  handedIn.set(uuid, deck.current);
+  drafts.drop(form());
+  past.add(uuid, superseded);
+  if (!superseded) {
+    move(1);
+    status.pace(progress.total - progress.done);
+  }
+  next(uuid);
+  sender.pump();
 }
 
-function sent(event) {
-  if (event.target !== form()) return;
-  const fields = [...new URLSearchParams(event.detail.ctx.request.body)];
-  outbox.keep(field("uuid").value, fields);
+// A verdict was given (1) or taken back (−1).
+function move(by) {
+  if (field("verdict").value === "skip") progress.total -= by;
+  else progress.done += by;
+}
+
+function next(uuid) {
+  const card = back ? back.parked : deck.next();
+  back = null;
+  if (card) return show(card);
   form().inert = true; // what is on its way is not changed
+  waitingFor = uuid;
+}
+
+// What goes along with a verdict: the pairs that are here, and the numbers as they were before it.
+function extra({ uuid }) {
+  const besides = outbox.all().filter((entry) => entry.uuid !== uuid);
+  const { done, total } = unsent();
+  return [
+    ["holding", [...held(), ...besides.map((entry) => entry.pair)].join(",")],
+    ["done", progress.done - done],
+    ["total", progress.total + total],
+  ];
+}
+
+// By how much what is in the outbox has moved the numbers.
+function unsent() {
+  const fresh = outbox.all().filter((entry) => !entry.said.get("supersedes"));
+  const skips = fresh.filter((entry) => entry.said.get("verdict") === "skip").length;
+  return { done: fresh.length - skips, total: skips };
+}
+
+function held() {
+  const cards = [deck.current, ...deck.ahead, back?.parked].filter(Boolean);
+  const waits = waitingFor ? deck.current : null; // handed in, so not held for being judged
+  return [...new Set(cards.filter((card) => card !== waits && card.dataset.kind === "pair").map((card) => card.dataset.pair))];
+}
+
+function leased() {
+  const waiting = outbox.all().filter((entry) => !entry.said.get("supersedes")).map((entry) => entry.pair);
+  return [...new Set([...held(), ...waiting])];
+}
+
+// ---- what comes of it ----
+
+function started() {
   status.sending();
 }
 
-function answered(event) {
-  if (event.target !== form()) return;
-  const { response } = event.detail.ctx;
-  const became = response.headers.get(HEADER);
-  if (!became) {
-    event.preventDefault();
-    return later(reason(response));
+function failed(words) {
+  status.waiting(words, outbox.all().length);
+}
+
+async function answered({ entry, became, response, text }) {
+  if (!outbox.all().length) became === "saved" ? status.saved() : status.told("");
+  progressSaid(response);
+  const card = deck.read(text);
+  card?.querySelector(":scope > .message")?.remove();
+  const problem = decodeURIComponent(response.headers.get("Steelyard-Problem") ?? "");
+  if (became === "refused") return refused(entry, card);
+  if (became === "passed") past.remove(entry.uuid);
+  handedIn.delete(entry.uuid);
+  await take(card, response.headers.get("Steelyard-Card"));
+  if (problem) tell(deck.current, problem);
+  if (!outbox.all().length) prefetch();
+}
+
+function progressSaid(response) {
+  const [done, total] = (response.headers.get("Steelyard-Progress") ?? "").split("/").map(Number);
+  if (!Number.isInteger(total)) return;
+  const waiting = unsent();
+  progress = { done: done + waiting.done, total: total - waiting.total };
+  count(deck.current, progress);
+}
+
+// A card that an answer brought: shown if one is waited for, else kept.
+async function take(card, what) {
+  deck.exhausted = what === "none";
+  const idle = waitingFor || kind() === "none";
+  if (card && idle) {
+    const ahead = card.dataset.pair ? null : deck.next();
+    return show(ahead ?? card);
   }
-  outbox.drop(field("uuid").value);
-  if (became === "saved") status.saved();
-  else status.told("");
+  if (card) deck.push(card);
+  else if (idle && !outbox.all().length) return lookAgain();
 }
 
-function reason(response) {
-  const away = response.raw.redirected || response.headers.has("HX-Redirect") || response.headers.has("HX-Refresh");
-  if (away || response.status === 401) return "you are signed out; sign in in another tab";
-  if (response.status === 403) return "the server does not know this page any more; load it again";
-  if (response.status === 404) return "this project is closed to you";
-  return `the server has a problem (${response.status})`;
+// Back with what was said; the card that was begun meanwhile waits for it.
+function refused(entry, card) {
+  past.remove(entry.uuid);
+  handedIn.delete(entry.uuid);
+  if (!card?.dataset.pair) return take(card, "none");
+  if (back) {
+    deck.ahead.unshift(card);
+    return status.told(gettext("An earlier verdict was refused; it comes next."));
+  }
+  if (!waitingFor && kind() !== "none") deck.ahead.unshift(deck.current);
+  show(card);
+  status.told(card.querySelector("[data-error-of]:not([hidden])")?.textContent ?? gettext("That verdict was refused."));
 }
 
-function later(words) {
-  status.waiting(words);
-  clearTimeout(timer);
-  timer = setTimeout(again, 1000 * PATIENCE[Math.min(attempts, PATIENCE.length - 1)]);
-  attempts += 1;
+// ---- cards ahead ----
+
+async function fetchCard(address) {
+  const response = await fetch(address, { headers: { "Steelyard-Part": "card" } });
+  const what = response.headers.get("Steelyard-Card");
+  if (!what) throw new Error(reason(response));
+  return { what, response, card: deck.read(await response.text()) };
+}
+
+let filling = null;
+
+function prefetch() {
+  filling ??= fillUp().finally(() => (filling = null));
+  return filling;
+}
+
+async function fillUp() {
+  while (kind() !== "training" && kind() !== "feedback" && kind() !== "none" && deck.ahead.length < AHEAD && !deck.exhausted) {
+    try {
+      const { what, card } = await fetchCard(`${urls["label-next"]}?holding=${leased().join(",")}`);
+      if (what !== "pair" || !deck.push(card)) deck.exhausted = true;
+    } catch {
+      return; // the next answer brings one
+    }
+    if (waitingFor && deck.ahead.length) show(deck.next());
+  }
+}
+
+// The page has nothing: is there something by now?
+async function lookAgain() {
+  clearTimeout(looking);
+  try {
+    const { what, response, card } = await fetchCard(`${urls["label-next"]}?holding=${outbox.all().map((entry) => entry.pair).join(",")}`);
+    if (!card) return again();
+    progress = { done: Number(card.dataset.done), total: Number(card.dataset.total) };
+    progressSaid(response);
+    deck.exhausted = false;
+    // a page that waits for pairs looks again and again: only a pair is worth moving the focus for
+    show(card, { focus: what !== "none" || kind() !== "none" });
+    prefetch();
+  } catch {
+    again();
+  }
 }
 
 function again() {
-  clearTimeout(timer);
-  if (attempts && form()) form().requestSubmit();
-  else resume();
+  looking = setTimeout(lookAgain, 5000);
 }
 
-// Verdicts that an earlier page could not get rid of: on this very pair they are said again here,
-// others go by themselves.
-async function resume() {
-  for (const [uuid, fields] of outbox.all()) {
-    const said = new Map(fields);
-    if (form() && said.get("pair") === field("pair").value) {
-      fill(fields);
-      attempts = Math.max(attempts, 1);
-      return form().requestSubmit();
-    }
-    if (!(await sendAlone(uuid, fields))) return later("no connection");
-  }
+function lost(pairs) {
+  const here = deck.current.dataset.pair;
+  deck.forget(pairs);
+  if (pairs.includes(here) && kind() === "pair") status.told(gettext("Your time for this pair ran out; your verdict is taken if it is still wanted."));
 }
 
-function fill(fields) {
-  for (const [name, value] of fields) {
-    for (const input of form().querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
-      if (input.matches("[type=radio], [type=checkbox]")) input.checked ||= input.value === value;
-      else if (!["done", "total"].includes(name)) input.value = value;
-    }
-  }
-}
+// ---- training ----
 
-async function sendAlone(uuid, fields) {
-  const address = document.getElementById("card").dataset.submit;
-  const token = JSON.parse(document.body.getAttribute("hx-headers:inherited") ?? "{}");
+async function answerTraining() {
+  form().inert = true;
+  const fields = fieldsOf(form());
+  status.told(gettext("asking…"));
   try {
-    const response = await fetch(address, {
-      method: "POST",
-      headers: { ...token, "HX-Request": "true" },
-      body: new URLSearchParams(fields),
-    });
-    if (!response.headers.get(HEADER)) return false;
-    outbox.drop(uuid);
-    status.saved();
-    return true;
-  } catch {
-    return false;
+    const response = await post(urls["label-submit"], fields);
+    const card = response.headers.get("Steelyard-Label") ? deck.read(await response.text()) : null;
+    if (!card) throw new Error(reason(response));
+    drafts.drop(form());
+    status.told("");
+    show(card);
+  } catch (error) {
+    form().inert = false;
+    const away = error instanceof TypeError || error.name === "TimeoutError";
+    status.told(`${gettext("Not sent:")} ${away ? gettext("no connection") : error.message}. ${gettext("Try again.")}`);
   }
 }
 
-function swapped(afterVerdict) {
-  const card = document.getElementById("card");
-  begin();
-  // a page that waits for pairs looks again and again: only a pair is worth moving the focus for
-  if (afterVerdict || form()) focusTitle(card.firstElementChild);
-  if (afterVerdict) status.pace(Number(card.dataset.left));
+function goOn() {
+  lookAgain();
 }
 
-function showKeys() {
-  document.getElementById("keys").showModal();
+// ---- back and forward ----
+
+async function undo() {
+  if (sender.now) await Promise.race([sender.running, new Promise((done) => setTimeout(done, 3000))]);
+  const index = (back ? back.index : past.uuids.length) - 1;
+  const uuid = past.uuids[index];
+  if (!uuid) return status.told(gettext("There is no earlier verdict here. “Your verdicts” has them all."));
+  if (outbox.has(uuid)) return takeBack(uuid);
+  await revisit(index);
 }
 
-document.addEventListener("submit", measure, true);
-document.addEventListener("htmx:before:request", sent);
-document.addEventListener("htmx:before:response", answered);
-document.addEventListener("htmx:error", (event) => {
-  if (event.target === form()) later(navigator.onLine ? "the server cannot be reached" : "no connection");
-});
-document.addEventListener("htmx:after:swap", (event) => {
-  if (event.target.id !== "card" && !event.target.closest?.("#card")) return;
-  swapped(event.detail.ctx.request.method === "POST");
-});
-addEventListener("online", () => attempts && again());
-document.addEventListener("click", (event) => {
-  const tab = event.target.closest(".side-tabs a");
-  if (!tab) return;
-  event.preventDefault();
-  document.querySelector(tab.hash).scrollIntoView({ inline: "start", block: "nearest" });
-});
-const opener = document.getElementById("show-keys");
-opener.hidden = false;
-opener.addEventListener("click", showKeys);
-listen({ submit, showKeys });
+// Not sent yet, so it is as if it had not been given.
+function takeBack(uuid) {
+  const card = handedIn.get(uuid);
+  if (!card || sender.now === uuid) return status.told(gettext("That verdict is on its way; try again in a moment."));
+  outbox.drop(uuid);
+  past.remove(uuid);
+  handedIn.delete(uuid);
+  leave();
+  if (card !== deck.current) {
+    const parked = back?.parked ?? deck.current;
+    if (parked.dataset.kind === "pair") deck.ahead.unshift(parked);
+    deck.put(card);
+  }
+  back = null;
+  if (!field("supersedes").value) move(-1);
+  if (!outbox.all().length) status.told("");
+  enter(true);
+}
+
+async function revisit(index) {
+  const uuid = past.uuids[index];
+  try {
+    const { card } = await fetchCard(`${urls.label}?amend=${uuid}`);
+    back = { index, parked: back ? back.parked : deck.current };
+    show(card);
+  } catch (error) {
+    if (!navigator.onLine || error instanceof TypeError) return status.told(gettext("No connection: that verdict comes back when there is one."));
+    past.remove(uuid); // it is nobody's current verdict any more
+    status.told(gettext("That verdict cannot be changed any more."));
+  }
+}
+
+async function forward() {
+  if (back && back.index + 1 < past.uuids.length) return revisit(back.index + 1);
+  const card = back ? back.parked : deck.next();
+  back = null;
+  if (card) return show(card);
+  await lookAgain();
+}
+
+// ---- at the beginning ----
+
+// Verdicts that an earlier page could not get rid of; the one on this very pair is shown.
+function resume() {
+  const kept = outbox.all().find((entry) => entry.pair === deck.current.dataset.pair && !entry.said.get("supersedes"));
+  if (kept && kind() === "pair") {
+    putInto(form(), kept.fields);
+    form().inert = true;
+    waitingFor = kept.uuid;
+  }
+  return outbox.all().length ? sender.pump() : null;
+}
+
+const PROMPT = "steelyard.label.prompt";
+
+function keepPromptFolded(card) {
+  const prompt = card.querySelector(".prompt");
+  try {
+    if (prompt && sessionStorage.getItem(PROMPT)) prompt.open = false;
+  } catch {
+    // it is open
+  }
+}
+
+function foldPrompt() {
+  const prompt = deck.current.querySelector(".prompt");
+  prompt.open = !prompt.open;
+  try {
+    sessionStorage.setItem(PROMPT, prompt.open ? "" : "folded");
+  } catch {
+    // for this card only
+  }
+}
+
+function guidelines() {
+  const place = document.querySelector(".guidelines");
+  place.open = !place.open;
+  if (place.open) place.querySelector(".prose").focus({ preventScroll: true });
+}
+
+const amending = () => kind() === "amend";
+
+async function begin() {
+  breaks.begin(settings.break_minutes);
+  flag.begin(urls["label-flag"], () => deck.current.dataset.pair);
+  keyList.begin(settings);
+  phone.begin();
+  addVerdictActions(submit);
+  addActions(gettext("Page"), [
+    { id: "page.go-on", key: "Enter", label: gettext("go on"), hidden: true, once: true, when: () => kind() === "feedback", run: goOn },
+    { id: "page.undo", key: "u", label: gettext("undo: back to your last verdict, and further back"), legend: gettext("undo"), once: true, when: () => past.uuids.length > 0, run: undo },
+    { id: "page.forward", key: "Escape", label: gettext("forward again, the verdict left as it is"), fixed: true, once: true, when: amending, run: forward },
+    { id: "page.flag", key: "f", label: gettext("flag the pair"), legend: gettext("flag"), once: true, when: () => form() && kind() !== "training", run: flag.openFlag },
+    { id: "page.guidelines", key: "g", label: gettext("guidelines"), legend: gettext("guidelines"), once: true, when: () => document.querySelector(".guidelines"), run: guidelines },
+    { id: "page.prompt", key: "p", label: gettext("fold or unfold the prompt"), legend: gettext("prompt"), once: true, when: () => deck.current.querySelector(".prompt"), run: foldPrompt },
+    { id: "page.keys", key: "?", label: gettext("all keys"), legend: gettext("all keys"), once: true, run: keyList.openList },
+  ]);
+  listen();
+  for (const [id, act] of [["show-keys", keyList.openList], ["undo", undo], ["raise-flag", flag.openFlag]]) {
+    const button = document.getElementById(id);
+    button.hidden = false;
+    button.addEventListener("click", act);
+  }
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "verdict") return;
+    event.preventDefault();
+    submit();
+  });
+  document.addEventListener("click", (event) => {
+    const act = event.target.closest("[data-forward]") ? forward : event.target.closest("[data-go-on]") ? goOn : null;
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+  addEventListener("online", () => sender.pump().then(prefetch));
+  const modules = [import("./label/text.js")];
+  if (["image", "video"].includes(deck.current.dataset.modality)) modules.push(import(`./label/${deck.current.dataset.modality}.js`));
+  enter(false);
+  for (const loaded of await Promise.allSettled(modules)) {
+    if (loaded.status === "fulfilled") tools.push(loaded.value);
+    else reportError(loaded.reason);
+  }
+  attachTools(deck.current);
+  keyList.showLegend();
+  await resume();
+  await prefetch();
+}
+
 begin();
-resume();

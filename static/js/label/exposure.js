@@ -1,16 +1,27 @@
-// How long the card was before somebody's eyes, which answer could be seen for how long, and how
-// much of each clip was played.
+// How long the card was before somebody's eyes, which answer could be seen for how long, how much
+// of each clip was played and how often, and whether a picture was looked at closely (the tools set
+// data-zoomed on its answer).
 
 export class Exposure {
-  constructor(card) {
+  // before: the exposure of the same card before it was set aside
+  constructor(card, before) {
     this.card = card;
-    this.visible = 0;
-    this.sides = { a: { ms: 0, on: false }, b: { ms: 0, on: false } };
+    this.visible = before?.visible ?? 0;
+    this.sides = before?.sides ?? { a: side(), b: side() };
+    for (const side of Object.values(this.sides)) side.on = false;
     this.last = performance.now();
+    this.ending = new AbortController();
+    const options = { signal: this.ending.signal, capture: true }; // media events do not bubble
     this.observer = new IntersectionObserver((entries) => this.see(entries), { threshold: 0.5 });
     for (const answer of card.querySelectorAll(".answer")) this.observer.observe(answer);
-    this.change = () => this.tick(document.visibilityState !== "visible");
-    document.addEventListener("visibilitychange", this.change);
+    document.addEventListener("visibilitychange", () => this.tick(document.visibilityState !== "visible"), options);
+    card.addEventListener("play", (event) => this.played(event, "plays"), options);
+    card.addEventListener("seeked", (event) => this.played(event, "seeks"), options);
+  }
+
+  played(event, what) {
+    const place = event.target.closest(".answer")?.dataset.place;
+    if (place) this.sides[place][what] += 1;
   }
 
   // Adds the time since the last look; of a hidden page only what came before it was hidden.
@@ -30,28 +41,37 @@ export class Exposure {
       this.sides[answer.dataset.place].on = entry.isIntersecting;
       const tab = this.card.querySelector(`.side-tabs a[href="#${answer.id}"]`);
       tab?.toggleAttribute("data-on", entry.isIntersecting);
+      if (entry.isIntersecting) tab?.setAttribute("aria-current", "true");
+      else tab?.removeAttribute("aria-current");
     }
   }
 
   read() {
     this.tick();
-    const seen = { visible_ms: Math.round(this.visible) };
+    const seen = { visible_ms: Math.round(this.visible), width: innerWidth, height: innerHeight };
     seen.device = matchMedia("(pointer: coarse)").matches ? "touch" : "pointer";
     for (const [place, side] of Object.entries(this.sides)) {
       seen[place] = { ms: Math.round(side.ms) };
-      const video = this.card.querySelector(`.answer[data-place="${place}"] video`);
-      if (video?.duration) seen[place].watched = played(video);
+      const answer = this.card.querySelector(`.answer[data-place="${place}"]`);
+      if (answer && "zoomed" in answer.dataset) seen[place].zoomed = true;
+      const video = answer?.querySelector("video");
+      if (video?.duration) Object.assign(seen[place], { watched: watched(video), plays: side.plays, seeks: side.seeks });
     }
     return seen;
   }
 
   stop() {
+    this.tick();
+    this.ending.abort();
     this.observer.disconnect();
-    document.removeEventListener("visibilitychange", this.change);
   }
 }
 
-function played(video) {
+function side() {
+  return { ms: 0, on: false, plays: 0, seeks: 0 };
+}
+
+function watched(video) {
   let seconds = 0;
   for (let i = 0; i < video.played.length; i++) seconds += video.played.end(i) - video.played.start(i);
   return Math.min(1, Math.round((100 * seconds) / video.duration) / 100);

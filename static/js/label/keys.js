@@ -1,77 +1,64 @@
-// The keyboard of the labelling page. Nothing fires while somebody is writing.
+// The keyboard of the labelling page. Nothing fires while somebody is writing, but what says so.
 
-const WRITES = "textarea, input:not([type=radio], [type=checkbox])";
-const ACTS = "a, button, summary, video";
+import { allActions, keyOf } from "./actions.js";
 
-export function listen({ submit, showKeys }) {
+const WRITES = "textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=range], [type=button])";
+const ACTS = "a, button, summary, [role=button], [role=switch], video[controls]";
+const MOVES = "input[type=radio]:not([name=verdict]), input[type=range], [role=slider], [role=scrollbar], video[controls]";
+const TICKS = "input[type=checkbox]";
+const WAYS = /^(Arrow|Home|End|Page)/;
+
+export function listen() {
   document.addEventListener("keydown", (event) => {
-    const form = document.getElementById("verdict");
-    if (event.defaultPrevented || event.altKey || event.metaKey || !form || form.inert) return;
+    if (event.defaultPrevented || event.isComposing || event.metaKey) return;
     if (document.querySelector("dialog[open]")) return;
-    const target = event.target;
-    if (event.key === "Enter" && event.ctrlKey) return act(event, submit);
-    if (event.ctrlKey) return;
-    if (target.matches(WRITES)) {
-      if (event.key === "Escape") act(event, () => focusTitle(form));
-      return;
-    }
-    const todo = meaning(event.key, form, target, { submit, showKeys });
-    if (todo) act(event, todo);
+    const action = meaning(event);
+    if (!action || (event.repeat && action.once)) return;
+    event.preventDefault();
+    action.run(event);
   });
 }
 
-function act(event, todo) {
-  event.preventDefault();
-  todo();
-}
-
-function meaning(key, form, target, { submit, showKeys }) {
-  const acts = target.matches(ACTS);
-  const radio = target.matches("input[type=radio]");
-  const choice = form.querySelector(`input[name=verdict][data-key="${CSS.escape(key)}"]`);
-  if (choice) return () => choose(choice);
-  if (key === "t") return () => choose(form.querySelector("input[value=tie]"));
-  if (key === "r" || key === "/") return () => form.querySelector("#rationale").focus();
-  if (key === "?") return showKeys;
-  if (key === "Enter" && !acts) return submit;
-  if (key === " " && !acts && !target.matches("[type=checkbox]") && videos().length) return playBoth;
-  // a focused radio group moves by itself, a clip seeks
-  if (key === "ArrowLeft" && !radio && !acts) return () => step(form, -1);
-  if (key === "ArrowRight" && !radio && !acts) return () => step(form, 1);
+function meaning(event) {
+  const target = event.target;
+  const writes = target.matches(WRITES);
+  const names = namesOf(event);
+  if (!writes && belongsTo(target, event)) return null;
+  const able = allActions().filter((action) => (!writes || action.writing) && (action.when?.() ?? true));
+  for (const name of names) {
+    const found = able.find((action) => keyOf(action) === name) ?? able.find((action) => action.also?.includes(name));
+    if (found) return found;
+  }
   return null;
 }
 
-function choose(input) {
-  if (!input) return;
-  input.checked = true;
-  input.focus({ preventScroll: true });
-  input.dispatchEvent(new Event("change", { bubbles: true }));
+// A link follows Enter and a slider its arrows, whatever they mean elsewhere.
+function belongsTo(target, event) {
+  if (event.ctrlKey || event.altKey) return false;
+  if (event.key === "Enter") return target.matches(ACTS);
+  if (event.key === " ") return target.matches(`${ACTS}, ${TICKS}`);
+  return WAYS.test(event.key) && target.matches(MOVES);
 }
 
-// One step along the scale, from its middle where nothing is chosen.
-function step(form, by) {
-  const scale = [...form.querySelectorAll(".scale input")];
-  const at = scale.findIndex((input) => input.checked);
-  const from = at < 0 ? (scale.length - 1) / 2 : at;
-  const to = by < 0 ? Math.ceil(from + by) : Math.floor(from + by);
-  choose(scale[Math.max(0, Math.min(scale.length - 1, to))]);
+// How the key may be called, the likeliest first: as it is written, with its modifiers, and by its
+// place where the keyboard writes other digits or letters there.
+export function namesOf(event) {
+  const held = `${event.ctrlKey ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}`;
+  const { key, code = "" } = event;
+  const named = key.length > 1 || key === " ";
+  const names = [held + (event.shiftKey && named ? "Shift+" : "") + key];
+  if (!event.shiftKey && /^[A-Z]$/.test(key)) names.push(held + key.toLowerCase());
+  const digit = /^(?:Digit|Numpad)(\d)$/.exec(code)?.[1];
+  if (digit) names.push(`${held}${event.shiftKey ? "Shift+" : ""}${digit}`);
+  const letter = /^Key([A-Z])$/.exec(code)?.[1];
+  if (letter && key > "\x7f") names.push(held + (event.shiftKey ? letter : letter.toLowerCase()));
+  return names;
 }
 
-function videos() {
-  return [...document.querySelectorAll(".answer video")];
-}
+const WORDS = { Enter: "⏎", " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
 
-function playBoth() {
-  const all = videos();
-  if (all.some((video) => !video.paused && !video.ended)) return all.forEach((video) => video.pause());
-  const over = all.every((video) => video.ended);
-  const at = over ? 0 : Math.min(...all.map((video) => video.currentTime));
-  for (const video of all) {
-    if (Math.abs(video.currentTime - at) > 0.05) video.currentTime = at;
-    video.play();
-  }
-}
-
-export function focusTitle(within) {
-  within.closest("#card").querySelector(".card-title").focus({ preventScroll: true });
+// A key's name for people, its parts apart.
+export function partsOf(key) {
+  const parts = key.length > 1 ? key.split(/\+(?=.)/) : [key];
+  return parts.map((part) => WORDS[part] ?? part);
 }

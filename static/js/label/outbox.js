@@ -1,4 +1,4 @@
-// Verdicts on their way: kept in the browser from the moment of sending until the server has
+// Verdicts on their way: kept in the browser from the moment of submitting until the server has
 // answered, so that neither a dead connection nor a closed page loses one. One entry a verdict,
 // known by its UUID; sending it twice stores it once.
 
@@ -12,7 +12,7 @@ export class Outbox {
   keep(uuid, fields) {
     // a form's token is of no use to a later page, which has its own
     const kept = fields.filter(([name]) => name !== "csrfmiddlewaretoken");
-    const text = JSON.stringify(kept);
+    const text = JSON.stringify({ at: Date.now(), fields: kept });
     try {
       localStorage.setItem(this.prefix + uuid, text);
     } catch {
@@ -29,7 +29,7 @@ export class Outbox {
     }
   }
 
-  // [[uuid, fields], …]
+  // [{uuid, at, fields, pair}, …], the oldest first
   all() {
     const found = new Map(memory);
     try {
@@ -39,6 +39,18 @@ export class Outbox {
     }
     return [...found]
       .filter(([key]) => key.startsWith(this.prefix))
-      .map(([key, text]) => [key.slice(this.prefix.length), JSON.parse(text)]);
+      .map(([key, text]) => entry(key.slice(this.prefix.length), text))
+      .sort((one, other) => one.at - other.at);
   }
+
+  has(uuid) {
+    return this.all().some((kept) => kept.uuid === uuid);
+  }
+}
+
+function entry(uuid, text) {
+  const kept = JSON.parse(text);
+  const { at, fields } = Array.isArray(kept) ? { at: 0, fields: kept } : kept; // as it was before
+  const said = new Map(fields);
+  return { uuid, at, fields, pair: said.get("pair"), said };
 }

@@ -1,29 +1,35 @@
 // What became of the last verdict, and how fast it goes.
 
+import { fill, gettext, ngettext } from "../words.js";
+
 const RECENT = 10;
-let state = null; // {name, at, words}
+let state = null; // {name, at, words, count}
 const handedIn = [];
 
 export function saved() {
   state = { name: "saved", at: Date.now() };
-  say("Saved.");
+  say(gettext("Saved."));
   show();
 }
 
-export function sending() {
-  state = { name: "sending" };
+export function sending(count) {
+  state = { name: "sending", count };
+  say("");
   show();
 }
 
-// words: why, to begin a sentence with
-export function waiting(words) {
-  if (state?.words !== words) say(`Not saved yet: ${words}. Trying again.`);
-  state = { name: "waiting", words };
+// words: why, in the middle of a sentence; count: verdicts that wait
+export function waiting(words, count) {
+  const told = fill(gettext("Not saved yet: %(why)s. Trying again."), { why: words });
+  if (state?.words !== words) say(told);
+  state = { name: "waiting", words, count };
   show();
 }
 
+// Anything else, said and shown until the next thing happens.
 export function told(words) {
   state = { name: "told", words };
+  say(words);
   show();
 }
 
@@ -31,12 +37,18 @@ function show() {
   const place = document.getElementById("save-state");
   if (!state || !place) return;
   place.dataset.state = state.name;
-  place.textContent = {
-    saved: () => `✓ saved ${ago((Date.now() - state.at) / 1000)}`,
-    sending: () => "saving…",
-    waiting: () => `⚠ not saved yet: ${state.words}; trying again`,
+  const words = {
+    saved: () => `✓ ${fill(gettext("saved %(ago)s"), { ago: ago((Date.now() - state.at) / 1000) })}`,
+    sending: () => gettext("saving…"),
+    waiting: () => `⚠ ${waits(state.count)} ${state.words}; ${gettext("trying again")}`,
     told: () => state.words,
   }[state.name]();
+  if (place.textContent !== words) place.textContent = words;
+}
+
+function waits(count) {
+  if (count < 2) return gettext("not saved yet:");
+  return fill(ngettext("%(count)s verdict not saved yet:", "%(count)s verdicts not saved yet:", count), { count });
 }
 
 function say(words) {
@@ -45,8 +57,9 @@ function say(words) {
 }
 
 function ago(seconds) {
-  if (seconds < 2) return "just now";
-  return seconds < 60 ? `${Math.floor(seconds)} s ago` : `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 2) return gettext("just now");
+  if (seconds < 60) return fill(gettext("%(n)s s ago"), { n: Math.floor(seconds) });
+  return fill(gettext("%(n)s min ago"), { n: Math.floor(seconds / 60) });
 }
 
 // Verdicts a minute over the last few, and the time left at that pace.
@@ -57,8 +70,8 @@ export function pace(left) {
   const span = (handedIn.at(-1) - handedIn[0]) / 60000;
   if (!place || handedIn.length < 4 || span <= 0) return;
   const rate = (handedIn.length - 1) / span;
-  const words = [`${rate.toFixed(1)}/min`];
-  if (left > 0) words.push(`about ${minutes(left / rate)} left`);
+  const words = [fill(gettext("%(rate)s/min"), { rate: rate.toFixed(1) })];
+  if (left > 0) words.push(fill(gettext("about %(time)s left"), { time: minutes(left / rate) }));
   place.textContent = words.join(" · ");
 }
 

@@ -1,0 +1,144 @@
+"""What stands around the card: the page's settings for its script, and its smaller requests."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from annotation import sides
+from annotation.models import Annotator, Judgment, Pair
+from annotation.services.flags import raise_flag
+from annotation.services.label_keys import save_label_keys
+from annotation.services.queue import annotator_for, renew
+from steelyard.accounts.models import User
+from steelyard.accounts.people import user_of
+from steelyard.lib.errors import UserError
+from steelyard.projects.policy import ANY_ROLE, STAFF, get_project, get_visible, role_in
+
+MINE_PER_PAGE = 50
+DRAFT_LIMIT = 100_000
+"""Bytes of a draft; what is longer stays in the browser alone."""
+
+ADDRESSES = ["label", "label-next", "label-submit", "label-keep", "label-flag", "label-keys"]
+
+
+def page_context(user: User, annotator: Annotator) -> dict[str, Any]:
+    project = annotator.project
+    scheme = project.scheme
+    return {
+        "is_staff": SimpleLazyObject(lambda: role_in(user, project) in STAFF),
+        "flag_reasons": scheme["flag_reasons"],
+        "settings": {
+            "project": project.slug,
+            "annotator": annotator.pk,
+            "urls": {
+                name: reverse(f"annotation:{name}", args=[project.slug]) for name in ADDRESSES
+            },
+            "lease_seconds": project.lease_seconds,
+            "break_minutes": project.break_minutes,
+            "rationale_required": scheme["rationale_required"],
+            "rationale_min": scheme["rationale_min"],
+            "evidence": scheme["evidence"],
+            "keys": user.preferences.get("label_keys", {}),
+        },
+    }
+
+
+@require_POST
+def label_keep(request: HttpRequest, project: str) -> JsonResponse:
+    """Renews the leases of the pairs that the page has, and keeps a draft of one of them."""
+    annotator = _annotator(request, project)
+    text = request.POST.get("draft", "")
+    try:
+        pairs = [int(part) for part in request.POST.get("pairs", "").split(",") if part][:20]
+        draft = json.loads(text) if text and len(text.encode()) <= DRAFT_LIMIT else None
+        of = int(request.POST["draft_of"]) if isinstance(draft, dict) else None
+    except (KeyError, ValueError, RecursionError):
+        return _refusal(_("pairs and draft_of are numbers of pairs, draft is an object in JSON."))
+    if any(not 0 < pk < 2**63 for pk in [*pairs, of or 1]):
+        return _refusal(_("pairs and draft_of are numbers of pairs, draft is an object in JSON."))
+    kept = draft if of else None
+    held = renew(annotator=annotator, pairs=pairs, draft=kept, draft_of=of)
+    return JsonResponse({"held": held})
+
+
+@require_POST
+def label_flag(request: HttpRequest, project: str) -> JsonResponse:
+    """Tells the owner that something is wrong with a pair."""
+    annotator = _annotator(request, project)
+    said = request.POST
+    try:
+        uuid, pk = UUID(said.get("uuid", "")), int(said.get("pair", ""))
+    except ValueError:
+        return _refusal(_("A flag needs the number of its pair and a UUID."))
+    if not 0 < pk < 2**63:
+        return _refusal(_("A flag needs the number of its pair and a UUID."))
+    pair = get_visible(Pair, user_of(request), ANY_ROLE, pk=pk, project=annotator.project)
+    try:
+        _flag, created = raise_flag(
+            annotator=annotator,
+            pair=pair,
+            reason=said.get("reason", ""),
+            note=said.get("note", ""),
+            uuid=uuid,
+        )
+    except UserError as error:
+        return _refusal(error.message, error.status)
+    return JsonResponse({"created": created}, status=201 if created else 200)
+
+
+@require_POST
+def label_keys(request: HttpRequest, project: str) -> JsonResponse:
+    """Keeps the person's own keys: a JSON object of action and key."""
+    _annotator(request, project)
+    try:
+        keys = json.loads(request.POST.get("keys", ""))
+    except (ValueError, RecursionError):
+        return _refusal(_("keys is an object in JSON."))
+    try:
+        save_label_keys(user=user_of(request), keys=keys)
+    except UserError as error:
+        return _refusal(error.message, error.status)
+    return JsonResponse({"keys": keys})
+
+
+@never_cache
+def label_mine(request: HttpRequest, project: str) -> HttpResponse:
+    """The person's own verdicts, the newest first, each with a way to change it."""
+    annotator = _annotator(request, project)
+    rows = Judgment.objects.current().filter(annotator=annotator)
+    rows = rows.select_related("pair__prompt").order_by("-created_at", "-pk")
+    page = Paginator(rows, MINE_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "project": annotator.project,
+        "page": page,
+        "verdicts": [(judgment, _in_words(judgment)) for judgment in page],
+    }
+    return render(request, "annotation/label/mine.html", context)
+
+
+def _in_words(judgment: Judgment) -> Any:
+    """What the person said, in places of their screen."""
+    outcome, strength = sides.turned(judgment.outcome, judgment.strength, judgment.swapped)
+    rest = [sides.BOTH_BAD, sides.SKIP]
+    words = {choice.value: choice.label for choice in [*sides.scale(7, tie=True), *rest]}
+    return words[sides.value_of(outcome, strength)]
+
+
+def _annotator(request: HttpRequest, slug: str) -> Annotator:
+    user = user_of(request)
+    return annotator_for(user=user, project=get_project(user, slug, ANY_ROLE))
+
+
+def _refusal(words: str, status: int = 400) -> JsonResponse:
+    return JsonResponse({"error": words}, status=status)

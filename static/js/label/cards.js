@@ -1,0 +1,84 @@
+// The card that is looked at, and those kept ahead with their media loaded.
+
+export const AHEAD = 2;
+
+export class Deck {
+  constructor(first) {
+    this.current = first;
+    this.ahead = [];
+    this.exhausted = false; // the server had nothing beyond what is here
+  }
+
+  // A fragment of HTML as a card; its pictures and clips begin to load. Null where there is none.
+  read(html) {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    const found = template.content.querySelector("#card");
+    if (!found) return null;
+    const card = document.importNode(found, true); // only now does the browser ask for media
+    load(card);
+    return card;
+  }
+
+  // Whether it was new to the page.
+  push(card) {
+    if (!card.dataset.pair || this.pairs().includes(card.dataset.pair)) return false;
+    this.ahead.push(card);
+    return true;
+  }
+
+  pairs() {
+    return [this.current, ...this.ahead].map((card) => card.dataset.pair).filter(Boolean);
+  }
+
+  forget(pairs) {
+    this.ahead = this.ahead.filter((card) => !pairs.includes(card.dataset.pair));
+  }
+
+  next() {
+    return this.ahead.shift() ?? null;
+  }
+
+  put(card) {
+    this.current.replaceWith(card);
+    this.current = card;
+  }
+}
+
+function load(card) {
+  for (const image of card.querySelectorAll(".answer-body img, .prompt-body img")) {
+    image.loading = "eager";
+    image.decode?.().catch(() => {}); // a picture that is broken is seen to be when it is shown
+  }
+  for (const video of card.querySelectorAll("video")) {
+    video.muted = true;
+    video.preload = "auto";
+  }
+}
+
+// The numbers stand in every card, but only the page knows how far it is.
+export function count(card, { done, total }) {
+  const values = { done, total, nth: done + 1 };
+  for (const place of card.querySelectorAll("[data-count]")) place.textContent = values[place.dataset.count];
+  const bar = card.querySelector(".progress-line progress");
+  if (bar) Object.assign(bar, { max: Math.max(1, total), value: done });
+  for (const name of ["done", "total"]) {
+    const field = card.querySelector(`#verdict [name=${name}]`);
+    if (field) field.value = values[name];
+  }
+}
+
+export function tell(card, words) {
+  card.querySelector(":scope > .message")?.remove();
+  if (!words) return;
+  const line = document.createElement("p");
+  line.className = "message";
+  line.setAttribute("role", "alert");
+  line.textContent = words;
+  card.querySelector(".progress-line").after(line);
+}
+
+export function focusTitle(card) {
+  card.querySelector(".card-title")?.focus({ preventScroll: true });
+}
+
