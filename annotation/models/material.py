@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.functional import cached_property
@@ -44,11 +46,21 @@ class Prompt(models.Model):
     @cached_property
     def assets(self) -> list[Asset]:
         """The files that it is about, in order, with their renditions; asked for once."""
-        if not self.media:
-            return []
-        rows = Asset.objects.filter(project=self.project_id, sha256__in=self.media)
-        found = {asset.sha256: asset for asset in rows.select_related("project").with_renditions()}
-        return [found[sha256] for sha256 in self.media if sha256 in found]
+        Prompt.fill_assets([self])
+        return self.__dict__["assets"]
+
+    @staticmethod
+    def fill_assets(prompts: Iterable[Prompt]) -> None:
+        """Give many prompts of one project their ``assets``, with two queries at most."""
+        asked = [prompt for prompt in prompts if prompt.media]
+        found = {}
+        if asked:
+            wanted = {sha256 for prompt in asked for sha256 in prompt.media}
+            rows = Asset.objects.filter(project=asked[0].project_id, sha256__in=wanted)
+            rows = rows.select_related("project").with_renditions()
+            found = {asset.sha256: asset for asset in rows}
+        for prompt in prompts:
+            prompt.__dict__["assets"] = [found[one] for one in prompt.media if one in found]
 
 
 class Output(models.Model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from django.db import connection
 from PIL import Image
 
-from steelyard.assets import services
+from steelyard.assets import images, probing, services, videos
 from steelyard.assets.models import Asset
 from steelyard.assets.services import blob_path, store_upload
 from steelyard.lib.errors import UserError
@@ -237,6 +238,63 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(project: Any) -> 
         store_upload(project=project, data=given)
 
     assert caught.value.code == "too_many_pixels"
+
+
+def test_a_bomb_that_claims_to_be_turned_is_not_unpacked_either(project: Any) -> None:
+    """EXIF may stand behind the pixels, and looking for it would unpack them."""
+    header = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 6, 0, 0, 0)
+    rows = zlib.compress(bytes(12_000 * 4 + 1) * 12_000, 1)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows)
+
+    started = time.process_time()
+    with pytest.raises(UserError, match="12000 × 12000 pixels are too many"):
+        store_upload(project=project, data=bomb + chunk(b"IEND", b""))
+
+    assert time.process_time() - started < 0.5
+
+
+def test_an_animation_of_too_many_frames_is_refused(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [Image.new("RGB", (100, 100), (n, n, n)) for n in range(0, 250, 10)]
+    for form in ("PNG", "WEBP"):
+        packed = io.BytesIO()
+        frames[0].save(packed, form, save_all=True, append_images=frames[1:], duration=40)
+        assert store_upload(project=project, data=packed.getvalue()).kind == "image"
+        with monkeypatch.context() as patch:
+            patch.setattr(images, "MAX_MOVING_PIXELS", 200_000)
+            with pytest.raises(UserError, match="25 frames of 100 × 100 pixels are too many"):
+                store_upload(project=project, data=packed.getvalue())
+
+
+def test_a_picture_with_a_gibibyte_of_packed_words_is_kept_without_them(project: Any) -> None:
+    packer = zlib.compressobj(9)
+    words = b"".join(packer.compress(bytes(2**24)) for _ in range(64)) + packer.flush()
+    given = picture("PNG")
+    at = given.index(b"IDAT") - 4
+    swollen = given[:at] + chunk(b"zTXt", b"prompt\x00\x00" + words) + given[at:]
+
+    started = time.process_time()
+    asset = store_upload(project=project, data=swollen)
+
+    assert asset.sha256 == store_upload(project=project, data=given).sha256
+    assert time.process_time() - started < 1
+
+
+def test_a_video_of_absurd_length_or_size_is_refused(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = video("mp4", frames=12, rate=12)
+    monkeypatch.setattr(videos, "MAX_SECONDS", 0.5)
+    with pytest.raises(UserError, match="lasts"):
+        store_upload(project=project, data=given)
+    monkeypatch.setattr(probing, "MAX_PIXELS", 64 * 48 - 1)
+    with pytest.raises(UserError, match="64 × 48 pixels are too many"):
+        store_upload(project=project, data=given)
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def test_a_file_too_large_is_refused(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render, resolve_url
 from django.utils.http import urlencode
 
@@ -23,13 +23,46 @@ class UserErrorMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, UserError) or request.path.startswith("/api/"):
             return None
-        htmx = getattr(request, "htmx", False)
-        template = "_problem.html#message" if htmx else "_problem.html"
-        response = render(request, template, {"error": exception}, status=exception.status)
-        if htmx:
-            response["HX-Retarget"] = "#messages"
-            response["HX-Reswap"] = "innerHTML"
-        return response
+        return _problem(request, exception)
+
+
+def _problem(request: HttpRequest, error: UserError) -> HttpResponse:
+    htmx = getattr(request, "htmx", False)
+    template = "_problem.html#message" if htmx else "_problem.html"
+    response = render(request, template, {"error": error}, status=error.status)
+    if htmx:
+        response["HX-Retarget"] = "#messages"
+        response["HX-Reswap"] = "innerHTML"
+    return response
+
+
+class BodySizeMiddleware:
+    """Refuses a request that says it brings too much, before any of it is read.
+
+    Of a body without files all is held in memory, of one with files little: they go to disk as
+    they come. A body never goes on for longer than it said; one that does not say how long it is
+    counts as empty.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        said = request.META.get("CONTENT_LENGTH") or "0"
+        size = int(said) if said.isdecimal() else 0
+        files = request.content_type == "multipart/form-data"
+        limit = settings.MAX_UPLOAD_BYTES if files else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if size <= limit:
+            return self.get_response(request)
+        error = UserError(
+            f"This request brings {size / 2**20:,.0f} MiB; at most {limit // 2**20:,} MiB are "
+            "taken at once. Send less at a time.",
+            code="too_large",
+            status=413,
+        )
+        if request.path.startswith("/api/"):
+            return JsonResponse(error.as_dict(), status=error.status)
+        return _problem(request, error)
 
 
 class SignInAgainMiddleware:
