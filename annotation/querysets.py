@@ -9,7 +9,6 @@ from django.db import models
 from django.db.models import (
     Count,
     Exists,
-    ExpressionWrapper,
     F,
     Func,
     IntegerField,
@@ -99,27 +98,6 @@ class PairQuerySet(models.QuerySet):
         mine = self.open().filter(project=annotator.project_id)
         return mine.not_seen_by(annotator).not_written_by(annotator)
 
-    def with_leases(self, annotator: Annotator) -> Self:
-        """Adds ``leases``: how many other people hold the pair at this moment.
-
-        A correlated subquery and no join, so that rows may be locked ``FOR UPDATE``.
-        """
-        assignments = apps.get_model("annotation", "Assignment").objects
-        live = assignments.live().filter(pair=OuterRef("pk")).exclude(annotator=annotator)
-        return self.annotate(leases=_counted(live, "pair"))
-
-    def free_for(self, annotator: Annotator) -> Self:
-        """Pairs with a place that neither a judgment nor another's live lease takes."""
-        return self.with_leases(annotator).filter(judged__lt=F("wanted") - F("leases"))
-
-    def in_queue_order(self, policy: str) -> Self:
-        """Higher priority first, then by a key of :data:`QUEUE_ORDERS`. For pairs of one group.
-
-        The group stands in front although it is the same for all: so PostgreSQL sees that an
-        index has this very order, which a ``group IS NULL`` does not tell it.
-        """
-        return self.order_by("group", "-priority", *QUEUE_ORDERS[policy])
-
     def complete(self) -> Self:
         """Pairs that have all the judgments by people that they want."""
         return self.filter(judged__gte=F("wanted"))
@@ -158,11 +136,6 @@ class AssignmentQuerySet(models.QuerySet):
         """Leases on pairs that still want a judgment; an import may have completed one, or the
         owner have taken it out."""
         return self.filter(pair__judged__lt=F("pair__wanted"), pair__closed=False)
-
-    def with_use(self) -> Self:
-        """Adds ``is_useful``: see :meth:`useful`."""
-        useful = Q(pair__judged__lt=F("pair__wanted"), pair__closed=False)
-        return self.annotate(is_useful=ExpressionWrapper(useful, models.BooleanField()))
 
     def with_content(self) -> Self:
         """With all that a page shows of the pair; which model made what is not among it."""

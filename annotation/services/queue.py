@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from django.contrib.postgres.expressions import ArraySubquery
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
-from annotation import sides
-from annotation.models import Annotator, Assignment, Group, Judgment, Outcome, Output, Pair
-from annotation.querysets import QUEUE_ORDERS, PairQuerySet
+from annotation import leasing, sides
+from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, Pair
 from annotation.recent import Recent
 from steelyard.accounts.models import User
 from steelyard.projects.models import Project
@@ -88,141 +85,98 @@ def next_pair(*, annotator: Annotator, holding: Collection[int] = ()) -> Assignm
     """
     if annotator.project.paused or annotator.paused:
         return None
-    standing = _standing(annotator)
+    standing = leasing.standing_of(annotator.pk, lock=True)
     if standing.needs_training:
         return None
-    leases = list(Assignment.objects.filter(annotator=annotator).with_use().order_by("leased_at"))
-    now = timezone.now()
-    live = [lease for lease in leases if lease.is_useful and lease.expires_at > now]
-    for lease in live:
-        if lease.pair_id not in holding and _renew(annotator, [lease.pair_id]):
-            return _with_pair(annotator, lease)
+    leases = leasing.held_by(annotator.pk, timezone.now())
+    live = [pair for pair, is_live in leases.items() if is_live]
+    for pair in live:
+        if pair not in holding and _renew(annotator, [pair]):
+            return _lease(annotator, pair=pair)
     if len(live) >= MAX_HELD or _cap_reached(annotator, len(live)):
         return None
-    known = {lease.pair_id: lease for lease in leases}
-    shut = [pair for pair in known if pair in holding]
-    pair = _lock_next(annotator, standing.groups, shut)
-    return _leased(annotator, pair, known.get(pair.pk)) if pair else None
-
-
-@dataclass(frozen=True)
-class _Standing:
-    """What decides which pairs somebody may be given at all."""
-
-    groups: list[int]
-    needs_training: bool
-
-
-def _standing(annotator: Annotator) -> _Standing:
-    """Locks the annotator's row, so that two requests of one person follow each other; others'
-    writing of rows that point to it goes on."""
-    rows = Annotator.objects.filter(pk=annotator.pk).select_for_update(no_key=True, of=("self",))
-    return _read_standing(rows, annotator)
-
-
-def _read_standing(rows: Any, annotator: Annotator) -> _Standing:
-    members = Group.members.through.objects.filter(annotator=OuterRef("pk"))
-    training = Pair.objects.training().filter(project=annotator.project_id)
-    groups, trained_at, has_training = (
-        rows.annotate(
-            in_groups=ArraySubquery(members.order_by("group").values("group")),
-            has_training=Exists(training),
-        )
-        .values_list("in_groups", "trained_at", "has_training")
-        .get()
-    )
-    return _Standing(groups, has_training and trained_at is None)
-
-
-def _lock_next(annotator: Annotator, groups: list[int], shut: list[int]) -> Pair | None:
-    """The next pair that can be leased, its row locked; ``shut`` are not to be given."""
-    for group in [*_by_urgency(annotator, groups), None]:
-        if pair := _lock_in_group(annotator, group, shut):
-            return pair
+    without = [pair for pair in leases if pair in holding]
+    for group in [*_by_urgency(annotator, standing.groups, without), None]:
+        if lease := _lease_in_group(annotator, group, without):
+            return _lease(annotator, pk=lease)
     return None
 
 
-def _lock_in_group(annotator: Annotator, group: int | None, shut: list[int]) -> Pair | None:
-    """The next pair of a group, looked for behind the mark first, then everywhere.
+def _lease_in_group(annotator: Annotator, group: int | None, without: list[int]) -> int | None:
+    """A lease on the next pair of a group, looked for behind the mark first, then everywhere.
 
     Somebody who has judged thousands of pairs that still wait for others has all of these before
     them each time. A mark lets them begin behind those. What has come in front of it since is
     seen when the mark is forgotten, seconds later, or when nothing is found behind it: a pair may
     come a little late and is never missed.
     """
-    policy = annotator.project.queue_policy
-    pairs = Pair.objects.waiting_for(annotator).free_for(annotator).filter(group=group)
-    pairs = (
-        pairs.exclude(pk__in=shut).in_queue_order(policy) if shut else pairs.in_queue_order(policy)
-    )
     mark = _marks.get((annotator.pk, group))
-    if mark and (found := _lock_first(annotator, pairs.filter(**mark))):
-        return found
+    if mark and (lease := _lease_first(annotator, group, without, behind=mark)[0]):
+        return lease
     started = time.monotonic()
-    found = _lock_first(annotator, pairs)
-    if found and time.monotonic() - started > SLOW_SEARCH_SECONDS:
-        _marks.put((annotator.pk, group), _place_of(found, policy))
-    return found
+    lease, place = _lease_first(annotator, group, without)
+    if place and time.monotonic() - started > SLOW_SEARCH_SECONDS:
+        _marks.put((annotator.pk, group), place)
+    return lease
 
 
-def _place_of(pair: Pair, policy: str) -> dict[str, Any]:
-    """What filters to the pair and those behind it with the same priority and, where the policy
-    goes by that, as many judgments."""
-    *same, last = ["priority", *(name.lstrip("-") for name in QUEUE_ORDERS[policy])]
-    return {**{name: getattr(pair, name) for name in same}, f"{last}__gte": getattr(pair, last)}
-
-
-def _lock_first(annotator: Annotator, pairs: PairQuerySet) -> Pair | None:
-    """Rows that others have locked are passed over."""
-    rows = pairs.only("pk", "group").select_for_update(skip_locked=True, of=("self",))
-    while pair := rows.first():
-        # The search looked before the lock was ours: look again, now that nobody else can lease.
-        again = Pair.objects.waiting_for(annotator).free_for(annotator).with_answers()
-        if found := again.filter(pk=pair.pk, group=pair.group_id).first():
-            return found
-    return None
-
-
-_marks: Recent[dict[str, Any]] = Recent(seconds=10)
+_marks: Recent[leasing.Place] = Recent(seconds=10)
 """Where a long search of an annotator in a group ended: all before was seen by them or held by
 others."""
 
 
-def _by_urgency(annotator: Annotator, groups: list[int]) -> list[int]:
+def _lease_first(
+    annotator: Annotator,
+    group: int | None,
+    without: list[int],
+    behind: leasing.Place | None = None,
+) -> tuple[int | None, leasing.Place | None]:
+    """The lease and the place where it was found."""
+    while place := leasing.search(
+        **_search_of(annotator), group=group, without=without, behind=behind
+    ):
+        # others may have leased it between the search's look and its lock: then search again
+        if lease := _take(annotator, place.pair):
+            return lease, place
+    return None, None
+
+
+def _search_of(annotator: Annotator) -> dict[str, Any]:
+    return {
+        "annotator": annotator.pk,
+        "project": annotator.project_id,
+        "policy": annotator.project.queue_policy,
+        "now": timezone.now(),
+    }
+
+
+def _take(annotator: Annotator, pair: int) -> int | None:
+    return leasing.take(
+        annotator=annotator.pk,
+        project=annotator.project_id,
+        pair=pair,
+        swapped=sides.drawn(annotator.pk, pair),
+        now=timezone.now(),
+        until=_until(annotator),
+    )
+
+
+def _by_urgency(annotator: Annotator, groups: list[int], without: list[int]) -> list[int]:
     """The groups in the order of their first pairs."""
     if len(groups) < 2:
         return groups
-    policy = annotator.project.queue_policy
-    waiting = Pair.objects.waiting_for(annotator).free_for(annotator).in_queue_order(policy)
-    heads = [head for group in groups if (head := waiting.filter(group=group).first())]
-
-    def place(pair: Pair) -> tuple[Any, ...]:
-        order = [(name, getattr(pair, name.lstrip("-"))) for name in QUEUE_ORDERS[policy]]
-        return (-pair.priority, *(-at if name.startswith("-") else at for name, at in order))
-
-    return [head.group_id for head in sorted(heads, key=place) if head.group_id]
+    search = _search_of(annotator)
+    heads = [
+        (head.rank(search["policy"]), group)
+        for group in groups
+        if (head := leasing.search(**search, group=group, without=without, lock=False))
+    ]
+    return [group for _, group in sorted(heads)]
 
 
-def _leased(annotator: Annotator, pair: Pair, known: Assignment | None) -> Assignment:
-    """A lease on a pair whose row is locked; one of theirs that ran out is taken up again, with
-    the draft in it."""
-    until = _until(annotator)
-    if known and Assignment.objects.filter(pk=known.pk).update(expires_at=until):
-        lease, lease.expires_at = known, until
-    else:
-        lease = Assignment.objects.create(
-            project=annotator.project,
-            pair=pair,
-            annotator=annotator,
-            swapped=sides.drawn(annotator.pk, pair.pk),
-            expires_at=until,
-        )
-    lease.pair, lease.project, lease.annotator = pair, annotator.project, annotator
-    return lease
-
-
-def _with_pair(annotator: Annotator, lease: Assignment) -> Assignment:
-    lease = Assignment.objects.with_content().get(pk=lease.pk)
+def _lease(annotator: Annotator, **which: Any) -> Assignment:
+    """One of the annotator's leases with all that is shown of its pair."""
+    lease = Assignment.objects.with_content().get(annotator=annotator, **which)
     lease.project, lease.annotator = annotator.project, annotator
     return lease
 
@@ -279,21 +233,20 @@ def renew(
 def _renew(annotator: Annotator, pairs: Collection[int]) -> list[int]:
     """The pairs' rows are locked, so that a lease about to run out is not renewed for one and
     given to another at once."""
-    mine = Assignment.objects.filter(annotator=annotator)
-    wanted = set(mine.filter(pair__in=pairs).values_list("pair", flat=True))
-    if not wanted:
-        return []
-    locked = Pair.objects.filter(pk__in=wanted).order_by("pk").select_for_update(of=("self",))
-    list(locked.values_list("pk", flat=True))
-    free = Pair.objects.open().filter(pk__in=wanted).free_for(annotator)
-    useful = set(free.values_list("pk", flat=True))
-    live = set(mine.live().useful().values_list("pair", flat=True))
-    held = sorted(wanted & live)
-    for pair in sorted((wanted & useful) - live):
-        if len(live) < MAX_HELD and not _cap_reached(annotator, len(live)):
-            live.add(pair)
+    rows = Pair.objects.filter(pk__in=pairs, assignments__annotator=annotator).order_by("pk")
+    locked = list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
+    leases = leasing.held_by(annotator.pk, timezone.now())
+    held = [pair for pair in locked if leases.get(pair)]
+    live = sum(leases.values())
+    Assignment.objects.filter(annotator=annotator, pair__in=held).update(
+        expires_at=_until(annotator)
+    )
+    for pair in locked:
+        if leases.get(pair) or live >= MAX_HELD or _cap_reached(annotator, live):
+            continue
+        if _take(annotator, pair):
             held.append(pair)
-    mine.filter(pair__in=held).update(expires_at=_until(annotator))
+            live += 1
     return held
 
 
@@ -314,7 +267,7 @@ def why_nothing(annotator: Annotator) -> str:
         return "paused"
     if annotator.paused:
         return "person_paused"
-    standing = _read_standing(Annotator.objects.filter(pk=annotator.pk), annotator)
+    standing = leasing.standing_of(annotator.pk)
     if standing.needs_training:
         return "training"
     held = Assignment.objects.live().useful().filter(annotator=annotator).count()
@@ -347,7 +300,7 @@ def _left(annotator: Annotator, seen: int) -> int:
     if known := _lefts.get(annotator.pk):
         left, seen_then = known
         return max(0, left - (seen - seen_then))
-    groups = _read_standing(Annotator.objects.filter(pk=annotator.pk), annotator).groups
+    groups = leasing.standing_of(annotator.pk).groups
     open_pairs = Pair.objects.open().filter(project=annotator.project_id)
     if open_pairs[: COUNTED_EXACTLY + 1].count() <= COUNTED_EXACTLY:
         return Pair.objects.waiting_for(annotator).in_groups(groups).count()

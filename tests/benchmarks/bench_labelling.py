@@ -1,24 +1,27 @@
-"""How many verdicts a second one web process takes in, each answered with the next card.
+"""What a judgment costs the web server, over HTTP, and whether a project's size matters.
 
-One request a verdict through Django's full stack (session, sign-in, CSRF, form, lease, template),
-over a real PostgreSQL, beside the bare work that it cannot do without: an INSERT and an UPDATE in
-one transaction on the same server. With few pairs in the project and with many, whose ratio says
-whether the queue stays flat. Run it by ``make bench``, or::
+Annotators ask for a pair, hand in a verdict with a rationale and ask again (API, token, four web
+processes as ``make up`` starts them), 1, 8 and 32 of them, in a project of ten thousand pairs and
+one of a million, in turns, so that whatever else the machine does weighs on both. Run it by
+``make bench``, or::
 
     python -m steelyard.servers.test_env python tests/benchmarks/bench_labelling.py
+
+STEELYARD_BENCH_PAIRS (``10000,1000000``), STEELYARD_BENCH_ANNOTATORS (``1,8,32``) and
+STEELYARD_BENCH_VERDICTS (400 for each of them in each project) make it smaller. Aims: a tenth of
+what Label Studio takes a judgment, and a p95 of ``next`` with a million pairs at most 1.3 times
+that with ten thousand.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import statistics
 import sys
+import tempfile
 import time
-import uuid
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "steelyard.settings")
 os.environ.setdefault("STEELYARD_LOG_LEVEL", "ERROR")
@@ -28,166 +31,108 @@ import django
 
 django.setup()
 
-from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import connection, transaction  # noqa: E402
-from django.test import Client  # noqa: E402
 
-from annotation.keys import output_key, pair_key, prompt_key  # noqa: E402
-from annotation.models import Output, Pair, Prompt  # noqa: E402
 from steelyard.projects.models import Project  # noqa: E402
-from tests import factories  # noqa: E402
+from tests import crowd  # noqa: E402
 
-FEW, MANY, VERDICTS, WARM_UP = 1_000, 100_000, 300, 30
-_BATCH = 5_000
+LABEL_STUDIO_CPU_MS = 124
+"""Of Label Studio 1.23.2 for an annotation (fetch and submit) with one annotator and ten thousand
+tasks, four uwsgi processes on the same kind of machine; with 8 and 32 annotators 166 and 198."""
+
+TURNS = 4
+
+
+def numbers(name: str, default: str) -> list[int]:
+    return [int(part) for part in os.environ.get(f"STEELYARD_BENCH_{name}", default).split(",")]
+
+
+SIZES = numbers("PAIRS", "10000,1000000")
+ANNOTATORS = numbers("ANNOTATORS", "1,8,32")
+[VERDICTS] = numbers("VERDICTS", "400")
+
+
+@dataclass
+class Cell:
+    """One project under one number of annotators."""
+
+    project: Project
+    people: list[crowd.Client]
+    cpu: float = 0
+    wall: float = 0
+    tally: crowd.Tally = field(default_factory=crowd.Tally)
+
+    def run(self, server: crowd.WebServer, verdicts: int) -> None:
+        cpu, wall = server.cpu_seconds(), time.monotonic()
+        seen = crowd.label(self.people, verdicts)
+        self.cpu += server.cpu_seconds() - cpu
+        self.wall += time.monotonic() - wall
+        self.tally.next_seconds += seen.next_seconds
+        self.tally.submit_seconds += seen.submit_seconds
+        self.tally.acknowledged |= seen.acknowledged
+        self.tally.refused += seen.refused
+
+    @property
+    def cpu_ms(self) -> float:
+        return 1000 * self.cpu / len(self.tally.acknowledged)
 
 
 def main() -> None:
     call_command("migrate", verbosity=0)
-    bare = bare_rate()
-    say(f"bare transaction (INSERT + UPDATE): {bare:8.0f} /s")
-    rates = {}
-    for size in (FEW, MANY):
-        project = project_of(size)
-        seen = label(project)
-        rates[size] = seen.rate
+    projects = {}
+    for size in SIZES:
+        started = time.monotonic()
+        projects[size] = crowd.project_of(size, overlap=2)
+        say(f"{size:>9} pairs written in {time.monotonic() - started:.0f} s")
+    crowd.settle_tables()
+    with tempfile.TemporaryDirectory() as data, crowd.serving(Path(data)) as server:
+        warm_up(server)
+        for number in ANNOTATORS:
+            compare(server, projects, number)
+
+
+def warm_up(server: crowd.WebServer) -> None:
+    """Every process has imported and connected before anything is measured."""
+    crowd.label(crowd.clients(crowd.project_of(500), 16, server.address), 200)
+
+
+def compare(server: crowd.WebServer, projects: dict[int, Project], number: int) -> None:
+    cells = {
+        size: Cell(project, crowd.clients(project, number, server.address))
+        for size, project in projects.items()
+    }
+    for _ in range(TURNS):
+        for cell in cells.values():
+            cell.run(server, VERDICTS // TURNS)
+    for size, cell in cells.items():
+        tally, books = cell.tally, crowd.books_of(cell.project, cell.tally.acknowledged)
         say(
-            f"verdict + next card, {size:>7} pairs: {seen.rate:8.0f} /s (p95 {seen.p95_ms:.1f} ms, "
-            f"CPU of the web process {seen.cpu_ms:.1f} ms, {seen.bytes} bytes back, "
-            f"{seen.queries} queries)"
+            f"{size:>9} pairs, {number:>2} annotators: CPU {cell.cpu_ms:5.1f} ms a judgment, "
+            f"{len(tally.acknowledged) / cell.wall:5.1f} /s; next {spread(tally.next_seconds)}, "
+            f"submit {spread(tally.submit_seconds)}; over their overlap {books.over_overlap}, "
+            f"lost {books.lost}, refused {len(tally.refused)}"
         )
-    say(f"ratio to the bare transaction: {rates[FEW] / bare:.3f}")
-    say(f"ratio of {MANY} pairs to {FEW}: {rates[MANY] / rates[FEW]:.2f}")
+    few, many = min(cells), max(cells)
+    worst = max(cell.cpu_ms for cell in cells.values())
+    p95 = {size: cut(cell.tally.next_seconds, 95) for size, cell in cells.items()}
+    say(
+        f"ratio to Label Studio's CPU ({LABEL_STUDIO_CPU_MS} ms): {worst / LABEL_STUDIO_CPU_MS:.3f}"
+    )
+    say(f"ratio of p95(next), {many} pairs to {few}: {p95[many] / p95[few]:.2f}")
+
+
+def spread(seconds: list[float]) -> str:
+    p50, p95, p99 = (1000 * cut(seconds, percent) for percent in (50, 95, 99))
+    return f"p50/p95/p99 {p50:.1f}/{p95:.1f}/{p99:.1f} ms"
+
+
+def cut(seconds: list[float], percent: int) -> float:
+    return statistics.quantiles(seconds, n=100)[percent - 1]
 
 
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def bare_rate() -> float:
-    """Transactions a second of an INSERT and an UPDATE, on one connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TEMP TABLE bench (id bigserial PRIMARY KEY, said text)")
-        cursor.execute("CREATE TEMP TABLE counted (id int PRIMARY KEY, n int)")
-        cursor.execute("INSERT INTO counted VALUES (1, 0)")
-
-        def once() -> None:
-            with transaction.atomic():
-                cursor.execute("INSERT INTO bench (said) VALUES (%s)", ["a"])
-                cursor.execute("UPDATE counted SET n = n + 1 WHERE id = 1")
-
-        return 1 / statistics.fmean(timed(once, 1000))
-
-
-class Labelled(NamedTuple):
-    """Of one verdict with its answer, in the mean where nothing else is said."""
-
-    rate: float
-    p95_ms: float
-    cpu_ms: float
-    bytes: int
-    queries: int
-
-
-def label(project: Project) -> Labelled:
-    user = factories.make_user(project=project)
-    client, token = signed_in(user)
-    page = client.get(f"/p/{project.slug}/label/").content.decode()
-    received: list[int] = []
-
-    def once() -> None:
-        nonlocal page
-        values = dict(re.findall(r'name="(pair|done|total)" value="(\d+)"', page))
-        answer = client.post(
-            f"/p/{project.slug}/label/submit/",
-            {**values, "uuid": uuid.uuid4(), "verdict": "a2", "csrfmiddlewaretoken": token},
-            headers={"HX-Request": "true"},
-        )
-        assert answer["Steelyard-Label"] == "saved", answer.content
-        page = answer.content.decode()
-        received.append(len(answer.content))
-
-    timed(once, WARM_UP)
-    cpu = time.process_time()
-    taken = timed(once, VERDICTS)
-    cpu = time.process_time() - cpu
-    connection.force_debug_cursor = True
-    connection.queries_log.clear()
-    once()
-    queries = len(connection.queries_log)
-    connection.force_debug_cursor = False
-    return Labelled(
-        rate=1 / statistics.fmean(taken),
-        p95_ms=1000 * statistics.quantiles(taken, n=20)[-1],
-        cpu_ms=1000 * cpu / VERDICTS,
-        bytes=round(statistics.fmean(received)),
-        queries=queries,
-    )
-
-
-def signed_in(user: Any) -> tuple[Client, str]:
-    """A browser with a session and a CSRF token that is really checked."""
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(user)
-    assert SessionStore(client.cookies["sessionid"].value).exists
-    token = "a" * 32
-    client.cookies["csrftoken"] = token
-    return client, token
-
-
-def project_of(size: int) -> Project:
-    """A project with that many open pairs, written in bulk."""
-    project = factories.make_project(overlap=2)
-    models = [factories.make_model(project, name) for name in ("one", "two")]
-    for start in range(0, size, _BATCH):
-        numbers = range(start, min(start + _BATCH, size))
-        asked = [[{"role": "user", "content": f"Question {number}?"}] for number in numbers]
-        prompts = Prompt.objects.bulk_create(
-            Prompt(project=project, messages=messages, key=prompt_key(messages))
-            for messages in asked
-        )
-        sides = [_outputs(project, prompt, models) for prompt in prompts]
-        Output.objects.bulk_create([output for pair in sides for output in pair])
-        Pair.objects.bulk_create(
-            Pair(
-                project=project,
-                prompt=prompt,
-                output_a=a,
-                output_b=b,
-                key=pair_key(prompt.key, a.key, b.key),
-                wanted=2,
-            )
-            for prompt, (a, b) in zip(prompts, sides, strict=True)
-        )
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-    return project
-
-
-def _outputs(project: Project, prompt: Prompt, models: list[Any]) -> list[Output]:
-    text = "An answer of some forty words. " * 6
-    outputs = [
-        Output(
-            project=project,
-            prompt=prompt,
-            model=model,
-            text=text,
-            key=output_key(model=model.name, text=text, media="", seed=None, parameters={}),
-        )
-        for model in models
-    ]
-    return sorted(outputs, key=lambda output: output.key)
-
-
-def timed(once: Callable[[], None], times: int) -> list[float]:
-    """Seconds of each call."""
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        once()
-        taken.append(time.perf_counter() - start)
-    return taken
 
 
 if __name__ == "__main__":

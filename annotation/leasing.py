@@ -1,0 +1,180 @@
+"""The statements by which pairs are handed out, in SQL.
+
+They run for every pair that anybody is shown, and must walk an index of a million pairs in its
+order and stop at the first that fits. So each condition on a pair is a subquery that PostgreSQL
+looks up in an index for one pair after another, never a join that it could plan otherwise: of a
+``NOT EXISTS`` it makes one that holds all judgments of somebody whom its statistics do not know yet
+against every pair.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from annotation.querysets import QUEUE_ORDERS
+
+_FITS = """
+    not pair.closed and not pair.is_training and pair.judged < pair.wanted
+    and (select said.id from annotation_judgment said
+         where said.pair_id = pair.id and said.annotator_id = %(annotator)s and said.is_current
+        ) is null
+    and pair.output_a_id not in (select id from annotation_output where author_id = %(annotator)s)
+    and pair.output_b_id not in (select id from annotation_output where author_id = %(annotator)s)
+    and pair.judged < pair.wanted - (
+        select count(*) from annotation_assignment lease
+        where lease.pair_id = pair.id and lease.annotator_id <> %(annotator)s
+        and lease.expires_at > %(now)s)
+"""
+"""Open, not judged nor skipped nor written by the annotator, with a place that nobody holds."""
+
+_TAKE = f"""
+insert into annotation_assignment
+    (project_id, pair_id, annotator_id, swapped, draft, leased_at, expires_at)
+select pair.project_id, pair.id, %(annotator)s, %(swapped)s, '{{}}', %(now)s, %(until)s
+from annotation_pair pair
+where pair.id = %(pair)s and pair.project_id = %(project)s and {_FITS}
+on conflict (pair_id, annotator_id) do update set expires_at = excluded.expires_at
+returning id
+"""
+
+_STANDING = """
+select trained_at is null and exists (
+           select from annotation_pair pair where pair.project_id = person.project_id
+           and pair.is_training),
+       array(select group_id from annotation_group_members where annotator_id = person.id
+             order by group_id)
+from annotation_annotator person where person.id = %(annotator)s
+"""
+
+_HELD = """
+select lease.pair_id,
+       lease.expires_at > %(now)s and pair.judged < pair.wanted and not pair.closed
+from annotation_assignment lease join annotation_pair pair on pair.id = lease.pair_id
+where lease.annotator_id = %(annotator)s
+order by lease.leased_at, lease.id
+"""
+
+
+class Standing(NamedTuple):
+    """What decides which pairs somebody may be given at all."""
+
+    needs_training: bool
+    groups: list[int]
+
+
+class Place(NamedTuple):
+    """A pair's place in the queue of its group."""
+
+    pair: int
+    priority: int
+    judged: int
+    key: str
+
+    def value(self, name: str) -> Any:
+        return self.pair if name == "id" else getattr(self, name)
+
+    def rank(self, policy: str) -> tuple[Any, ...]:
+        """Sorts the places of several groups; the keys of one policy."""
+        order = [(name.lstrip("-"), name.startswith("-")) for name in QUEUE_ORDERS[policy]]
+        values = [-self.value(name) if down else self.value(name) for name, down in order]
+        return (-self.priority, *values)
+
+
+def standing_of(annotator: int, *, lock: bool = False) -> Standing:
+    """With ``lock``, two requests of one person follow each other; others' writing of rows that
+    point to the annotator goes on."""
+    tail = "for no key update" if lock else ""
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING + tail, {"annotator": annotator})
+        return Standing(*cursor.fetchone())
+
+
+def held_by(annotator: int, now: datetime) -> dict[int, bool]:
+    """Pairs of all the annotator's leases, the oldest lease first, and whether each is live and
+    of use: others may have completed the pair, or the owner have taken it out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, {"annotator": annotator, "now": now})
+        return dict(cursor.fetchall())
+
+
+def search(
+    *,
+    annotator: int,
+    project: int,
+    group: int | None,
+    policy: str,
+    now: datetime,
+    without: list[int],
+    behind: Place | None = None,
+    lock: bool = True,
+) -> Place | None:
+    """The first pair of a group that fits, its row locked; rows that others have locked are
+    passed over. It fitted when the search began: take it to be sure.
+
+    The group stands in the order although it is the same for all: so PostgreSQL sees that an
+    index has this very order, which ``is null`` does not tell it.
+
+    Args:
+        policy: a key of QUEUE_ORDERS.
+        without: pairs that are not to be found.
+        behind: begin at this place, and end with its priority and, where the policy goes by that,
+            its number of judgments.
+        lock: whether to lock it at all.
+    """
+    names = [name.lstrip("-") for name in QUEUE_ORDERS[policy]]
+    order = [
+        f"pair.{name.lstrip('-')}{' desc' * name.startswith('-')}" for name in QUEUE_ORDERS[policy]
+    ]
+    said = {"annotator": annotator, "project": project, "group": group, "now": now}
+    said["without"] = without
+    where = [
+        "pair.project_id = %(project)s",
+        f"pair.group_id {'is null' if group is None else '= %(group)s'}",
+    ]
+    if without:
+        where.append("pair.id <> all(%(without)s)")
+    if behind:
+        *same, last = ["priority", *names]
+        where += [f"pair.{name} = %(at_{name})s" for name in same]
+        where.append(f"pair.{last} >= %(at_{last})s")
+        said |= {f"at_{name}": behind.value(name) for name in (*same, last)}
+    sql = f"""
+        select pair.id, pair.priority, pair.judged, pair.key from annotation_pair pair
+        where {" and ".join(where)} and {_FITS}
+        order by pair.group_id, pair.priority desc, {", ".join(order)} limit 1
+        {"for update of pair skip locked" if lock else ""}
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, said)
+        row = cursor.fetchone()
+    return Place(*row) if row else None
+
+
+def take(
+    *, annotator: int, project: int, pair: int, swapped: bool, now: datetime, until: datetime
+) -> int | None:
+    """Write a lease on a pair whose row the caller has locked, or take up one of the annotator's
+    own that ran out, with its draft.
+
+    Looks again whether the pair fits, now that nobody else can lease it.
+
+    Returns:
+        the lease's primary key, or None where the pair does not fit any more.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE,
+            {
+                "annotator": annotator,
+                "project": project,
+                "pair": pair,
+                "swapped": swapped,
+                "now": now,
+                "until": until,
+            },
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
