@@ -235,7 +235,8 @@ export class Clock extends EventTarget {
     this.at = this.now();
     this.#tell("time");
     if (this.#over()) return this.#finish();
-    this.frame = requestAnimationFrame(() => this.#tick());
+    this.drift.look();
+    if (this.running) this.frame = requestAnimationFrame(() => this.#tick());
   }
 
   #over() {

@@ -1,67 +1,96 @@
 // Keeps the clips that play on the same frame: the others follow the one that leads. A small drift
-// is made up by playing a little faster or slower, a large one by stopping and starting anew.
+// is made up by playing a little faster or slower for a moment, a large one by stopping and starting
+// anew. Where a browser's currentTime runs with the clock it tells the drift to the millisecond;
+// where it goes in jumps, the frames on the screen tell it, each off by up to a refresh of it.
 
-const GAIN = 2; // a drift is made up within half a second
-const MOST = 0.1; // at most so much faster or slower
-const LEAST = 0.004; // seconds that are no drift but noise
-const SAMPLES = 5;
+const EXACT = { enough: 3, least: 0.002 }; // measurements that are averaged; seconds that are none
+const ROUGH = { enough: 12, least: 0.006 };
+const MADE_UP_IN = 0.25; // seconds
+const MOST = 0.25; // at most so much faster or slower
+const FAR = 2; // frames, from which on playing faster is no help
+const FAR_SEEN = 3; // times in a row
+
+const exact = (...sides) => sides.every((side) => side.steady > 1);
 
 export class Drift {
-  // clock: {running, speed, leader(), followers(), settle(time)}
+  // clock: {sides, running, speed, going(), leader(), followers(), settle()}
   constructor(clock, signal) {
     this.clock = clock;
     this.signal = signal;
-    this.seen = new Map(); // side → its last drifts, seconds ahead of the leader
+    this.seen = new Map(); // side → its drifts since the last decision, seconds ahead of the leader
+    this.nudged = new Map(); // side → timer that ends its nudge
   }
 
   watch(side) {
     const { video } = side;
     if (!video.requestVideoFrameCallback) {
-      video.addEventListener("timeupdate", () => this.coarse(), { signal: this.signal });
+      video.addEventListener("timeupdate", () => this.#rough(side), { signal: this.signal });
       return;
     }
     const shown = (_, frame) => {
       if (this.signal.aborted) return;
       side.frame = { time: frame.mediaTime, at: frame.expectedDisplayTime };
-      this.fine(side);
+      this.#rough(side);
       video.requestVideoFrameCallback(shown);
     };
     video.requestVideoFrameCallback(shown);
   }
 
+  // The clips begin anew: what was measured before says nothing.
   forget() {
     this.seen.clear();
-    for (const side of this.clock.sides) side.frame = null;
+    for (const timer of this.nudged.values()) clearTimeout(timer);
+    this.nudged.clear();
+    for (const side of this.clock.sides) side.forget();
   }
 
-  fine(side) {
-    const leader = this.clock.leader();
-    if (!this.clock.running || !leader?.frame || side === leader || !side.frame) return;
-    if (!this.clock.followers().includes(side)) return;
+  // At each refresh of the screen while they play.
+  look() {
     const now = performance.now();
-    this.correct(side, side.estimate(now) - leader.estimate(now));
+    const going = this.clock.going();
+    for (const side of going) side.look(now);
+    const leader = this.clock.leader();
+    for (const side of going) {
+      if (side !== leader && exact(side, leader)) this.#note(side, side.last.place - leader.last.place, EXACT);
+    }
   }
 
-  coarse() {
+  #rough(side) {
     if (!this.clock.running) return;
     const leader = this.clock.leader();
-    for (const side of this.clock.followers()) {
-      this.correct(side, side.video.currentTime - leader.video.currentTime);
+    if (!this.clock.followers().includes(side) || exact(side, leader)) return;
+    if (!side.video.requestVideoFrameCallback) {
+      this.#note(side, side.video.currentTime - leader.video.currentTime, EXACT);
+    } else if (side.frame && leader.frame) {
+      const now = performance.now();
+      this.#note(side, side.estimate(now) - leader.estimate(now), ROUGH);
     }
   }
 
-  correct(side, drift) {
-    const seen = [...(this.seen.get(side) ?? []), drift].slice(-SAMPLES);
+  #note(side, drift, { enough, least }) {
+    if (this.nudged.has(side)) return;
+    const seen = [...(this.seen.get(side) ?? []), drift];
     this.seen.set(side, seen);
-    if (seen.length < 3) return;
-    const usual = seen.toSorted((a, b) => a - b)[seen.length >> 1];
-    if (Math.abs(usual) > 2 / side.rate) {
-      this.clock.settle(this.clock.leader().video.currentTime);
-      return;
+    const last = seen.slice(-FAR_SEEN);
+    if (last.length === FAR_SEEN && last.every((one) => Math.abs(one) > FAR / side.rate)) {
+      this.clock.settle();
+    } else if (seen.length >= enough) {
+      this.seen.delete(side);
+      const mean = seen.reduce((sum, one) => sum + one, 0) / seen.length;
+      if (Math.abs(mean) >= least) this.#nudge(side, mean);
     }
-    const most = MOST * this.clock.speed;
-    const by = Math.abs(usual) < LEAST ? 0 : Math.max(-most, Math.min(most, -GAIN * usual));
-    const wanted = this.clock.speed + by;
-    if (Math.abs(side.video.playbackRate - wanted) > 0.002) side.video.playbackRate = wanted;
+  }
+
+  #nudge(side, drift) {
+    const { speed } = this.clock;
+    const most = MOST * speed;
+    const by = Math.max(-most, Math.min(most, -drift / MADE_UP_IN));
+    side.video.playbackRate = speed + by;
+    const end = () => {
+      this.nudged.delete(side);
+      side.video.playbackRate = this.clock.speed;
+      side.forget();
+    };
+    this.nudged.set(side, setTimeout(end, Math.abs((1000 * drift) / by)));
   }
 }

@@ -2,6 +2,7 @@
 
 const USUAL_RATE = 25; // frames a second, where the file does not say
 const CLOSE = 0.001; // seconds
+const STEADY = 0.003; // seconds by which a clip that runs with the clock may be off it
 
 export class Side {
   constructor(answer, video) {
@@ -9,7 +10,7 @@ export class Side {
     this.video = video;
     this.place = answer.dataset.place;
     this.rate = Number(video.dataset.frameRate) || USUAL_RATE;
-    this.frame = null; // the last one shown: {time, at}, seconds of the clip and ms of the page
+    this.forget();
   }
 
   get duration() {
@@ -46,6 +47,20 @@ export class Side {
     if (this.broken || this.video.readyState >= 4) return true;
     const last = this.video.currentTime >= this.duration - 2 / this.rate;
     return last && this.video.readyState >= 2;
+  }
+
+  forget() {
+    this.frame = null; // the last one shown: {time, at}, seconds of the clip and ms of the page
+    this.last = null; // the last look: {place, now}, likewise
+    this.steady = 0; // how often in a row currentTime had moved as the clock did
+  }
+
+  look(now) {
+    const place = this.video.currentTime;
+    const { last } = this;
+    const expected = last && last.place + ((now - last.now) / 1000) * this.video.playbackRate;
+    this.steady = last && Math.abs(place - expected) < STEADY ? this.steady + 1 : 0;
+    this.last = { place, now };
   }
 
   // Where the clip is at a moment (ms of the page), from the frame it showed last.
