@@ -90,3 +90,10 @@ class ChoiceForm(forms.Form):
     def group(self) -> Group | None:
         """After validation: who is given them; None is everybody."""
         return self.groups.get(self.cleaned_data["to"])
+
+    @property
+    def changes_something(self) -> bool:
+        """After validation: whether the pairs would be somebody else's, or have another
+        priority."""
+        data = self.cleaned_data
+        return data["whose"] != data["to"] or data["priority"] is not None

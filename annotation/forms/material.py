@@ -90,7 +90,13 @@ class PairFilter(Filter):
     model = forms.ModelChoiceField(ModelVersion.objects.none(), required=False, empty_label="all")
     state = forms.ChoiceField(
         required=False,
-        choices=[("", "all"), ("open", "wants votes"), ("complete", "complete")],
+        choices=[
+            ("", "all"),
+            ("open", "wants votes"),
+            ("complete", "complete"),
+            ("closed", "taken out"),
+            ("flagged", "flagged"),
+        ],
     )
     origin = forms.ChoiceField(required=False, choices=[("", "all"), *Pair.Origin.choices])
 

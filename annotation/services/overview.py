@@ -26,7 +26,10 @@ SLOW_SECONDS = 0.2
 """A count that takes longer is kept …"""
 KEPT_TIMES = 60
 """… for so many times as long as it took."""
+QUICK_PAIRS = 20_000
+"""Up to so many pairs of a project are counted while a page is being made."""
 DAYS = 14
+_COUNTS = ("coverage", "throughput", "people")
 T = TypeVar("T")
 
 
@@ -136,6 +139,13 @@ class Median(Aggregate):
     function = "PERCENTILE_CONT"
     template = "%(function)s(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
     output_field = FloatField()
+
+
+def is_quick(project: Project) -> bool:
+    """Whether all counts are kept or made in a moment, so that a page can wait for them."""
+    if len(cache.get_many(_keys(project))) == len(_COUNTS):
+        return True
+    return project.pairs.all()[: QUICK_PAIRS + 1].count() <= QUICK_PAIRS
 
 
 def coverage(project: Project) -> Counted[Coverage]:
@@ -277,7 +287,7 @@ def flagged(project: Project, *, decided: bool = False) -> PairQuerySet:
 
 def forget(project: Project) -> None:
     """What was kept is counted anew; said by whoever changes pairs or people in bulk."""
-    cache.delete_many([_key(project, name) for name in ("coverage", "throughput", "people")])
+    cache.delete_many(_keys(project))
 
 
 def _people(project: Project) -> Any:
@@ -286,6 +296,10 @@ def _people(project: Project) -> Any:
 
 def _votes(project: Project) -> JudgmentQuerySet:
     return Judgment.objects.decisive().by_people().filter(project=project)
+
+
+def _keys(project: Project) -> list[str]:
+    return [_key(project, name) for name in _COUNTS]
 
 
 def _key(project: Project, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -19,7 +20,7 @@ from annotation.services.overview import Person, Tally
 from annotation.sorting import Column, sort
 from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
-from steelyard.projects.models import Role
+from steelyard.projects.models import Project, Role
 from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.projects.services import set_paused
 
@@ -28,32 +29,44 @@ FLAGS_SHOWN = 5
 
 @require_safe
 def coverage(request: HttpRequest, project: str) -> HttpResponse:
+    """The page; where there is much to count, it comes at once and asks for the figures behind."""
     user = user_of(request)
     found = get_project(user, project)
-    counted, done = overview.coverage(found), overview.people(found)
-    persons, person_columns = sort(done.value, _person_columns(), request.GET.get("sort", ""))
-    categories, category_columns = sort(
-        counted.value.by_category.items(), _category_columns(), request.GET.get("categories", "")
-    )
+    context = {"project": found, "may_act": role_in(user, found) == Role.ADMIN}
+    if getattr(request, "htmx", False):
+        context["figures"] = _figures(request, found)
+        return render(request, "annotation/coverage.html#figures", context)
     flagged = overview.flagged(found)
-    context = {
-        "project": found,
-        "may_act": role_in(user, found) == Role.ADMIN,
+    at_once = "whole" in request.GET or overview.is_quick(found)
+    context |= {
         "now": overview.at_work(found),
-        "coverage": counted,
-        "categories": categories,
-        "category_columns": category_columns,
-        "throughput": overview.throughput(found),
-        "people": done,
-        "persons": persons,
-        "person_columns": person_columns,
-        "has_training": Pair.objects.filter(project=found, is_training=True).exists(),
+        "has_pairs": found.pairs.exists(),
         "n_flagged": flagged.count(),
         "flagged": flagged.select_related("prompt").prefetch_related("flags__annotator")[
             :FLAGS_SHOWN
         ],
+        "figures": _figures(request, found) if at_once else None,
     }
     return render(request, "annotation/coverage.html", context)
+
+
+def _figures(request: HttpRequest, project: Project) -> dict[str, Any]:
+    """What the counts say, each table sorted as the URL says."""
+    counted, done = overview.coverage(project), overview.people(project)
+    persons, person_columns = sort(done.value, _person_columns(), request.GET.get("sort", ""))
+    categories, category_columns = sort(
+        counted.value.by_category.items(), _category_columns(), request.GET.get("categories", "")
+    )
+    return {
+        "coverage": counted,
+        "categories": categories,
+        "category_columns": category_columns,
+        "throughput": overview.throughput(project),
+        "people": done,
+        "persons": persons,
+        "person_columns": person_columns,
+        "has_training": Pair.objects.filter(project=project).training().exists(),
+    }
 
 
 @require_safe

@@ -227,7 +227,7 @@ def test_the_table_of_people_is_sorted_by_the_url(project: Any, owner: Any, as_u
         ("no", "annotator-1"),
     ):
         page = client.get(url("coverage", project), {"sort": said, "categories": "-pairs"})
-        assert page.context["persons"][0].annotator.name == first
+        assert page.context["figures"]["persons"][0].annotator.name == first
     page = client.get(url("coverage", project), {"sort": "-verdicts", "categories": "-pairs"})
     html = page.content.decode()
     assert 'aria-sort="descending"' in html
@@ -311,3 +311,33 @@ def test_a_pair_with_several_flags_is_one_to_decide_on(
     page = as_user(owner).get(url("flag-list", project))
     assert len(page.context["page"]) == 1
     assert "1 flagged pair waits" in page.content.decode()
+
+
+@pytest.mark.parametrize("state", ["closed", "flagged"])
+def test_the_list_of_pairs_shows_those_taken_out_and_those_flagged(
+    project: Any, owner: Any, rater: Any, as_user: Any, state: str
+) -> None:
+    factories.make_pair(project)
+    closed = make_pair(project, closed=True)
+    flagged = factories.make_pair(project)
+    flag(flagged, rater)
+    flag(flagged, rater, "other")
+    page = as_user(owner).get(url("pair-list", project), {"state": state})
+    assert list(page.context["page"]) == [{"closed": closed, "flagged": flagged}[state]]
+
+
+def test_where_there_is_much_to_count_the_page_comes_first_and_the_figures_after(
+    project: Any, owner: Any, as_user: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(overview, "QUICK_PAIRS", 1)
+    for _ in range(2):
+        factories.make_judgment(factories.make_pair(project))
+    client = as_user(owner)
+    page = client.get(url("coverage", project), {"sort": "name"}).content.decode()
+    assert "are being counted" in page
+    assert "2 verdicts today" not in page
+    part = client.get(url("coverage", project), headers={"HX-Request": "true"}).content.decode()
+    assert "2 verdicts today" in part
+    assert "<html" not in part
+    whole = client.get(url("coverage", project), {"whole": "yes"}).content.decode()
+    assert "2 verdicts today" in whole

@@ -64,6 +64,8 @@ class Fieldset:
 class WordsField(forms.CharField):
     """A list of short names, written with commas or one a line."""
 
+    widget = forms.Textarea(attrs={"rows": 1, "class": "words"})
+
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
 
