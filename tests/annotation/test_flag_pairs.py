@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from annotation.models import Assignment, Flag, Judgment
+from annotation.services.flags import raise_flag, resolve
+from annotation.services.queue import next_pair
+from annotation.services.verdicts import Verdict, record_judgment
+from steelyard.lib.errors import UserError
+from tests import factories
+from tests.api_client import Api
+
+
+@pytest.fixture
+def rater(project: Any) -> Any:
+    return factories.make_annotator(project, "rater")
+
+
+@pytest.fixture
+def held(project: Any, rater: Any) -> Any:
+    """A pair that the rater holds."""
+    factories.make_pair(project)
+    return next_pair(annotator=rater).pair
+
+
+def flag_of(rater: Any, pair: Any, reason: str = "harmful", **said: Any) -> Flag:
+    return raise_flag(annotator=rater, pair=pair, reason=reason, **{"uuid": uuid4(), **said})[0]
+
+
+def test_it_works(rater: Any, held: Any, owner: Any) -> None:
+    flag = flag_of(rater, held, note=" Names a person. ")
+    assert (flag.state, flag.note) == ("open", "Names a person.")
+    resolved = resolve(flag=flag, by=owner, remove=True)
+    held.refresh_from_db()
+    assert (resolved.state, resolved.resolved_by, held.closed) == ("removed", owner, True)
+    assert not Assignment.objects.exists()
+    assert next_pair(annotator=rater) is None
+
+
+def test_sent_again_or_for_the_same_reason_it_is_the_same_flag(rater: Any, held: Any) -> None:
+    uuid = uuid4()
+    first, created = raise_flag(annotator=rater, pair=held, reason="harmful", uuid=uuid)
+    again, anew = raise_flag(annotator=rater, pair=held, reason="harmful", uuid=uuid)
+    assert (first, created, anew) == (again, True, False)
+    assert flag_of(rater, held) == first
+    assert flag_of(rater, held, "other") != first
+
+
+def test_the_uuid_of_anothers_flag_is_refused(project: Any, rater: Any, held: Any) -> None:
+    flag = flag_of(rater, held)
+    other = factories.make_annotator(project)
+    with pytest.raises(UserError) as error:
+        flag_of(other, held, uuid=flag.uuid)
+    assert error.value.code == "uuid_taken"
+
+
+def test_only_a_pair_that_one_was_given_can_be_flagged(project: Any, rater: Any) -> None:
+    pair = factories.make_pair(project)
+    with pytest.raises(UserError) as error:
+        flag_of(rater, pair)
+    assert error.value.code == "no_lease"
+    lease = next_pair(annotator=rater)
+    verdict = Verdict(uuid=uuid4(), outcome="skip")
+    record_judgment(annotator=rater, pair=lease.pair, verdict=verdict)
+    assert flag_of(rater, pair).pair == pair
+
+
+@pytest.mark.parametrize(
+    ("said", "field"), [({"reason": "boring"}, "reason"), ({"note": "x" * 2001}, "note")]
+)
+def test_a_flag_that_says_nothing_known_is_refused(
+    rater: Any, held: Any, said: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        flag_of(rater, held, **said)
+    assert error.value.field == field
+
+
+def test_a_pair_kept_stays_with_who_holds_it(rater: Any, held: Any, owner: Any) -> None:
+    resolve(flag=flag_of(rater, held), by=owner, remove=False)
+    assert next_pair(annotator=rater).pair == held
+
+
+def test_all_flags_of_a_pair_are_decided_at_once(
+    project: Any, rater: Any, held: Any, owner: Any
+) -> None:
+    first, second = flag_of(rater, held), flag_of(rater, held, "other")
+    resolve(flag=first, by=owner, remove=False)
+    second.refresh_from_db()
+    assert second.state == "kept"
+    third = flag_of(rater, held, "personal data")
+    resolve(flag=third, by=owner, remove=True)
+    assert set(Flag.objects.values_list("state", flat=True)) == {"removed"}
+
+
+def test_a_pair_taken_out_by_mistake_comes_back(rater: Any, held: Any, owner: Any) -> None:
+    flag = flag_of(rater, held)
+    resolve(flag=flag, by=owner, remove=True)
+    resolve(flag=flag, by=owner, remove=False)
+    held.refresh_from_db()
+    assert not held.closed
+    assert next_pair(annotator=rater).pair == held
+
+
+def test_judgments_of_a_pair_taken_out_are_kept(
+    project: Any, rater: Any, held: Any, owner: Any
+) -> None:
+    verdict = Verdict(uuid=uuid4(), outcome="a")
+    record_judgment(annotator=rater, pair=held, verdict=verdict)
+    resolve(flag=flag_of(rater, held), by=owner, remove=True)
+    assert Judgment.objects.current().count() == 1
+
+
+def test_over_the_api_members_flag_and_staff_decides(
+    project: Any, owner: Any, member: Any, stranger: Any
+) -> None:
+    pair = factories.make_pair(project)
+    annotator, staff, outside = (Api(user, project) for user in (member, owner, stranger))
+    annotator.get("next")
+    said = {"uuid": str(uuid4()), "reason": "harmful", "note": "Look."}
+    first, again = (annotator.post(f"pairs/{pair.pk}/flags", said) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert outside.post(f"pairs/{pair.pk}/flags", said).status_code == 404
+    [row] = staff.get("flags", state="open").json()["results"]
+    assert (row["annotator"], row["pair"], row["note"]) == ("member", pair.pk, "Look.")
+    for api in (annotator, outside):
+        assert api.get("flags").status_code == 404
+        assert api.post(f"flags/{row['id']}/resolve", {"remove": True}).status_code == 404
+    answer = staff.post(f"flags/{row['id']}/resolve", {"remove": True})
+    assert (answer.status_code, answer.json()["state"]) == (200, "removed")
+    assert answer.json()["resolved_by"] == "owner"
+    assert staff.get("flags", state="open").json()["results"] == []
+    assert annotator.get("next").status_code == 204
+
+
+def test_a_pair_of_another_project_cannot_be_flagged(member: Any, project: Any) -> None:
+    elsewhere = factories.make_pair(factories.make_project())
+    said = {"uuid": str(uuid4()), "reason": "harmful"}
+    assert Api(member, project).post(f"pairs/{elsewhere.pk}/flags", said).status_code == 404
+    assert Api(member, project).post(f"pairs/{10**30}/flags", said).status_code == 404
