@@ -18,7 +18,7 @@ from markdown_it.helpers import parseLinkDestination, parseLinkTitle
 from markdown_it.token import Token
 
 from steelyard.lib.errors import UserError
-from steelyard.web.markdown import image_name, parse, shown_text
+from steelyard.web.markdown import CLOSERS, image_name, parse, shown_text
 
 _LINE_END = re.compile(r"\r\n?|\n")
 
@@ -111,6 +111,8 @@ def _align(text: str, shown: str) -> _Places:
         elif token.type in ("fence", "code_block", "math_block"):
             block = source.block(token)
             ends = [w + 1 for w in block.where]
+            if token.type == "math_block":
+                _with_delimiters(token.markup, source.text, block.where, ends)
             at = _put(places, shown, at, block.content, block.where, ends)
         in_cell = token.type in ("th_open", "td_open")
     if source.joined:  # back to the source as it was given
@@ -224,9 +226,22 @@ def _run(
         here = list(range(begin, begin + len(token.content)))
     else:
         here = _near(token.content, block.content, at, len(block.content))
-    where = [block.where[n] if n >= 0 else -1 for n in here]
-    found.append((token.content, where, [w + 1 for w in where]))
-    return max([at, *(n + 1 for n in here)])
+    begins, ends = list(here), [n + 1 for n in here]
+    if token.type == "math_inline":
+        _with_delimiters(token.markup, block.content, begins, ends)
+    where = [block.where[n] if n >= 0 else -1 for n in begins]
+    last = [block.where[n - 1] + 1 if n > 0 else 0 for n in ends]
+    found.append((token.content, where, last))
+    return max([at, *ends])
+
+
+def _with_delimiters(opener: str, text: str, begins: list[int], ends: list[int]) -> None:
+    """A formula's dollars or brackets go with its first and its last letter."""
+    begin, end = text.rfind(opener, 0, begins[0]), text.find(CLOSERS[opener], ends[-1])
+    if begins[0] >= 0 and begin >= 0 and not text[begin + len(opener) : begins[0]].strip():
+        begins[0] = begin
+    if begins[-1] >= 0 and end >= 0 and not text[ends[-1] : end].strip():
+        ends[-1] = end + len(opener)
 
 
 def _whole(block: _Block, begin: int, end: int, count: int) -> tuple[list[int], list[int]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
 from annotation import tables
 from annotation.forms.material import ImportForm, JudgmentFilter, PairFilter, PromptFilter
-from annotation.models import Judgment, Pair, Prompt
+from annotation.models import Flag, Judgment, Pair, Prompt
 from annotation.querysets import JudgmentQuerySet, PairQuerySet, PromptQuerySet
+from annotation.review import shown_marks
 from annotation.services.files import EXAMPLES, import_file
 from annotation.services.importing import Imported
 from steelyard.accounts.people import user_of
@@ -78,12 +80,15 @@ def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     rows = Pair.objects.with_content().select_related("project")
     pair = get_visible(rows, user_of(request), pk=pk, project__slug=project)
     votes = pair.judgments.current().with_content().order_by("created_at")
+    votes = votes.select_related("correction")
+    texts = {"a": pair.output_a.text, "b": pair.output_b.text}
     context = {
         "project": pair.project,
         "pair": pair,
         "sides": [("a", pair.output_a), ("b", pair.output_b)],
         "sources": [("People", votes.by_people()), ("AI judges", votes.by_judges())],
         "held": pair.assignments.live().count(),
+        "marks": shown_marks(votes.values_list("evidence", flat=True), texts),
     }
     return render(request, "annotation/pair.html", context)
 
@@ -118,6 +123,8 @@ def _list(
     **context: object,
 ) -> HttpResponse:
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    if rows.model is Prompt:
+        Prompt.fill_assets(page.object_list)
     filtered = bool(chosen.chosen)
     context |= {"project": project, "filter": chosen, "filtered": filtered, "page": page}
     return render(request, template, context)
@@ -145,8 +152,17 @@ def _pairs(project: Project, chosen: PairFilter) -> PairQuerySet:
     if "origin" in said:
         rows = rows.filter(origin=said["origin"])
     if "state" in said:
-        rows = rows.open() if said["state"] == "open" else rows.complete()
+        rows = _in_state(rows, said["state"])
     return rows
+
+
+def _in_state(rows: PairQuerySet, state: str) -> PairQuerySet:
+    if state == "closed":
+        return rows.filter(closed=True)
+    if state == "flagged":
+        waiting = Flag.objects.filter(pair=OuterRef("pk"), state=Flag.State.OPEN)
+        return rows.filter(Exists(waiting))
+    return rows.open() if state == "open" else rows.complete()
 
 
 def _judgments(project: Project, chosen: JudgmentFilter) -> JudgmentQuerySet:

@@ -6,6 +6,11 @@ import { refreshTimes } from "./times.js";
 
 const OFFLINE = "The server cannot be reached. What you see may be out of date; it is tried again.";
 
+// The library for formulas is fetched by pages that have one.
+function setFormulas() {
+  if (document.querySelector(".math")) import("./label/math.js").then(({ renderMath }) => renderMath(document));
+}
+
 function whatWentWrong(status) {
   if (status === 403) return "That was refused. Reload the page and try again.";
   if (status === 404) return "That is not there any more. Reload the page.";
@@ -28,6 +33,7 @@ document.addEventListener("htmx:after:request", () => clear(OFFLINE));
 document.addEventListener("htmx:after:swap", () => {
   refreshTimes();
   addDismiss();
+  setFormulas();
 });
 
 for (const button of document.querySelectorAll("[data-theme-switch]")) {
@@ -68,4 +74,5 @@ document.addEventListener("submit", (event) => {
 
 addDismiss();
 refreshTimes();
+setFormulas();
 setInterval(refreshTimes, 20_000);

@@ -56,8 +56,9 @@ def mark(text: str, quote: str, nth: int = 0) -> str:
         ("emoji", "good", 0, "good"),
         ("right to left", "جزيلا", 0, "جزيلا"),
         ("windows", "four\nfive", 0, "four\r\nfive"),
-        ("formulas", "x^2", 0, "x^2"),
-        ("formulas", "z = 1\n+ 2", 0, "z = 1\n+ 2"),
+        ("formulas", "x^2", 0, "$x^2$"),
+        ("formulas", "z = 1\n+ 2", 0, "$$\nz = 1\n+ 2\n$$"),
+        ("formulas", "y", 0, "\\(y\\)"),
         ("html", "<script>", 0, "<script>"),
     ],
 )

@@ -116,6 +116,8 @@ def shown_text(text: str) -> str:
 # ---- formulas ----
 
 _CLOSERS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
+CLOSERS = {**_CLOSERS, "$": "$"}
+"""What ends a formula, by what begins it, which is its token's ``markup``."""
 _MONEY = re.compile(r"\d[\d.,]*[kKmMbB]?\s+[A-Za-z]{2,}")
 _FORMULA_SIGNS = re.compile(r"[\\^_=+*/<>|−-]|^\s*[A-Za-z]\s*$")
 
@@ -135,6 +137,7 @@ def _math_inline(state: StateInline, silent: bool) -> bool:
     if not silent:
         token = state.push("math_inline", "span", 0)
         token.content = content.strip()
+        token.markup = opener if opener in _CLOSERS else "$"
         token.meta["display"] = opener in ("$$", r"\[")
     state.pos = after
     return True
@@ -194,6 +197,7 @@ def _math_block(state: StateBlock, start_line: int, end_line: int, silent: bool)
         return True
     token = state.push("math_block", "span", 0)
     token.content = content.strip()
+    token.markup = opener
     token.map = [start_line, last + 1]
     state.line = last + 1
     return True

@@ -96,7 +96,7 @@ class Chips {
     what.append(part("b", item.side.toUpperCase(), `side-${item.side}`), ": ", ...words(item));
     what.setAttribute("aria-label", fill(gettext("Evidence %(nth)s: %(what)s"), { nth: name, what: what.textContent }));
     says.dataset.says = item.says ?? "";
-    says.textContent = { good: gettext("✓ good"), bad: gettext("✗ bad") }[item.says] ?? gettext("good?");
+    says.textContent = { good: gettext("✓ good"), bad: gettext("✗ bad") }[item.says] ?? gettext("good or bad?");
     const said = { good: gettext("good"), bad: gettext("bad") }[item.says] ?? gettext("not said");
     says.setAttribute("aria-label", fill(gettext("Good or bad: %(says)s"), { says: said }));
     note.value = item.note ?? "";

@@ -16,6 +16,7 @@ let current = null; // the card before the annotator, if it has texts
 export function attach(card) {
   const detach = attachEvidence(card);
   renderMath(card);
+  showLastTurn(card);
   const tools = card.querySelector(".text-tools");
   const texts = textsOf(card);
   if (!tools || !Object.keys(texts).length) return detach;
@@ -26,6 +27,15 @@ export function attach(card) {
     mine.stop();
     if (current === mine) current = null;
   };
+}
+
+// Of a long conversation what was asked last, which is what was answered.
+function showLastTurn(card) {
+  const body = card.querySelector(".prompt-body");
+  const turns = card.querySelectorAll(".prompt-body > .said");
+  if (turns.length < 2 || body.scrollHeight <= body.clientHeight) return;
+  const last = turns[turns.length - 1];
+  body.scrollTop += last.getBoundingClientRect().top - body.getBoundingClientRect().top;
 }
 
 function textsOf(card) {
