@@ -1,9 +1,9 @@
 // The tools of image answers: zoom and pan both pictures together, flicker between them, lay them
 // over each other with a divider, load the originals, draw boxes as evidence.
 
-import { gettext } from "../words.js";
+import { fill, gettext } from "../words.js";
 import { addActions } from "./actions.js";
-import { CHANGED, readEvidence } from "./evidence.js";
+import { CHANGED, SHOW, readEvidence } from "./evidence.js";
 import { drawBoxes } from "./image_boxes.js";
 import { BoxTool } from "./image_draft.js";
 import { Flicker } from "./image_flicker.js";
@@ -15,7 +15,9 @@ import * as views from "./image_view.js";
 const STEP = 1.5; // of the zoom, by key or button
 const STRIDE = 0.15; // of the window, by key
 const PIXELS_SEEN = 4; // CSS pixels a pixel, from which they are shown as squares
+const NOT_LOADED = gettext("full resolution could not be loaded");
 const OTHER = { a: "b", b: "a" };
+const letter = (side) => side.toUpperCase();
 
 let current = null; // the card before the annotator, if it has pictures
 
@@ -101,11 +103,12 @@ class Comparison {
       card: this.card,
       form: this.form,
       button: button("box"),
-      say: (words) => (this.tools.querySelector(".image-say").textContent = words),
+      say: (words) => this.say(words),
       host: this,
     });
     this.tools.addEventListener("click", (event) => this.click(event), { signal });
     this.card.addEventListener(CHANGED, () => this.drawEvidence(), { signal });
+    this.card.addEventListener(SHOW, (event) => this.point(event.detail), { signal });
     this.card.addEventListener("pointerover", (event) => this.over(event), { signal });
     document.addEventListener("keydown", (event) => this.escape(event), { signal, capture: true });
     this.tools.hidden = false;
@@ -117,6 +120,10 @@ class Comparison {
     event.preventDefault();
     event.stopPropagation();
     this.boxes.off(gettext("No box."));
+  }
+
+  say(words) {
+    this.tools.querySelector(".image-say").textContent = words;
   }
 
   click(event) {
@@ -283,28 +290,27 @@ class Comparison {
   }
 
   // ---- originals ----
-  full() {
-    this.load();
+  async full() {
+    await this.load();
+    const pictures = Object.values(this.pictures);
+    this.say(pictures.every((picture) => picture.isFull) ? gettext("full resolution") : NOT_LOADED);
   }
 
-  load() {
-    for (const picture of Object.values(this.pictures)) {
+  async load() {
+    const loads = Object.values(this.pictures).map(async (picture) => {
       picture.trouble = null;
-      picture.loadFull().then(
-        () => this.draw(),
-        () => {
-          picture.trouble = gettext("full resolution could not be loaded");
-          this.draw();
-        },
-      );
-    }
+      await picture.loadFull().catch(() => (picture.trouble = NOT_LOADED));
+      if (!this.ending.signal.aborted) this.draw();
+    });
     this.draw();
+    await Promise.all(loads);
   }
 
   // ---- one in the other's place ----
   flick(on) {
     if (this.flicking) delete this.flicking.dataset.shows;
     this.flicking = null;
+    this.say("");
     if (!on || !this.hasBoth) return;
     const first = this.isStaged ? "a" : (this.inSight()[0] ?? "a");
     const target = this.windowOf(first);
@@ -315,12 +321,13 @@ class Comparison {
       this.draw();
     }
     this.shows(target, other);
+    this.say(fill(gettext("%(other)s in the place of %(first)s"), { other: letter(other), first: letter(first) }));
     this.flicking = target;
   }
 
   shows(target, side) {
     target.dataset.shows = side;
-    target.querySelector(".picture-letter").textContent = side.toUpperCase();
+    target.querySelector(".picture-letter").textContent = letter(side);
   }
 
   // ---- both over each other ----
@@ -357,6 +364,18 @@ class Comparison {
       const own = items.filter((item) => item.side === picture.side);
       for (const sheet of picture.sheets) drawBoxes(sheet.querySelector(".evidence-boxes"), own);
     }
+  }
+
+  // The list's row of a box has the focus, or has it no longer.
+  point({ item, index, on }) {
+    for (const box of this.answers.querySelectorAll(`.evidence-box[data-number="${index + 1}"]`)) {
+      box.toggleAttribute("data-pointed", on);
+    }
+    if (!on || item?.kind !== "box" || !this.isZoomed()) return;
+    const seen = this.seen(item.side);
+    const inside = (start, length, from, room) => start < from + room && start + length > from;
+    if (inside(item.x, item.width, seen.x, seen.width) && inside(item.y, item.height, seen.y, seen.height)) return;
+    this.look({ ...this.view, x: item.x + item.width / 2, y: item.y + item.height / 2 });
   }
 
   // What draws a box in a window while boxes are drawn.

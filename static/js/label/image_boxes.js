@@ -1,6 +1,5 @@
 // Evidence boxes over a picture. Boxes are fractions of the picture, 0 to 1.
 
-export const MOST = 50; // pieces of evidence that a judgment may have
 const LEAST = 0.005; // of the picture: what is smaller was no box
 
 const SIGNS = { good: "+", bad: "−" };
@@ -17,6 +16,7 @@ function boxElement(item, number) {
   const element = document.createElement("span");
   element.className = "evidence-box";
   element.dataset.side = item.side;
+  element.dataset.number = number;
   if (item.note) element.title = item.note;
   placeBox(element, item);
   const label = document.createElement("span");

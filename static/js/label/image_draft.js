@@ -2,8 +2,8 @@
 // that begins in the middle of the side in use.
 
 import { fill, gettext } from "../words.js";
-import { addEvidence, readEvidence } from "./evidence.js";
-import { MOST, boxBetween, isBox, moved, placeBox, resized, rounding } from "./image_boxes.js";
+import { MOST, addEvidence, readEvidence } from "./evidence.js";
+import { boxBetween, isBox, moved, placeBox, resized, rounding } from "./image_boxes.js";
 import { DIRECTIONS, make } from "./image_stage.js";
 
 const STEP = 0.02; // of what is seen of the picture
