@@ -30,12 +30,13 @@ def find_files(
         UserError: naming the record: there is no such file, it is no media, or an answer of the
             wrong kind for the project.
     """
-    wanted = {}
+    wanted: dict[str, tuple[str, str]] = {}
     for record in records:
         for key, name in record.files:
             if name:
                 wanted.setdefault(name, (record.place, key))
-    known = Asset.objects.filter(project=project, sha256__in=list(filter(_is_sha256, wanted)))
+    hashes = [name for name in wanted if _is_sha256(name)]
+    known = Asset.objects.filter(project=project, sha256__in=hashes)
     found = {asset.sha256: asset for asset in known}
     for name, (place, key) in wanted.items():
         if name not in found:

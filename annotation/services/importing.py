@@ -16,7 +16,6 @@ from annotation.services.imported_media import check_sides, find_files
 from annotation.services.imported_rows import Row
 from annotation.services.imported_votes import counts, store_votes
 from annotation.services.known import known_of_rows, settle_known
-from annotation.services.material import add_output, add_pair, add_prompt  # noqa: F401
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project

@@ -77,19 +77,16 @@ class _Work:
 
     def run(self) -> Made:
         streams = [stream for stream in (self.source, self.sound) if stream is not None]
-        early = []  # sound from before the first frame tells when the video starts
+        early: list[av.AudioFrame] = []  # sound from before it is known when the video starts
         for packet in self.given.demux(streams):
             for frame in packet.decode():
                 if isinstance(frame, VideoFrame):
                     self._video(frame)
-                elif self.start is None:
+                elif isinstance(frame, av.AudioFrame):
                     early.append(frame)
-                else:
-                    for one in [*early, frame]:
-                        self._sound(one)
-                    early.clear()
-        for one in early if self.start is not None else []:
-            self._sound(one)
+            if self.start is not None:
+                while early:
+                    self._sound(early.pop(0))
         return self._end()
 
     def _video(self, frame: VideoFrame) -> None:
