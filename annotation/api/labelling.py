@@ -29,7 +29,14 @@ from annotation.serializers.shown import (
     ProgressSerializer,
     RenewRequest,
 )
-from annotation.services.queue import annotator_for, next_pair, progress_of, renew, why_nothing
+from annotation.services.queue import (
+    annotator_for,
+    annotator_in,
+    next_pair,
+    progress_of,
+    renew,
+    why_nothing,
+)
 from annotation.services.verdicts import Verdict, amend_judgment, record_judgment
 from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
@@ -50,10 +57,9 @@ class Next(APIView):
         with `POST judgments` before `expires_at`; later it is still taken if nobody else has
         completed the pair. To fetch ahead, name in `holding` what you have.
         """
-        found = get_project(user_of(request), project, ANY_ROLE)
+        annotator = annotator_in(user=user_of(request), slug=project)
         query = NextQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        annotator = annotator_for(user=user_of(request), project=found)
         lease = next_pair(annotator=annotator, **query.validated_data)
         if lease is None:
             return Response(status=204, headers={"Steelyard-Nothing": why_nothing(annotator)})
@@ -66,10 +72,9 @@ class Renew(APIView):
     @extend_schema(request=RenewRequest, responses=HeldSerializer)
     def post(self, request: Request, project: str) -> Response:
         """Keep pairs for as long again, also one whose lease ran out while nobody else took it."""
-        found = get_project(user_of(request), project, ANY_ROLE)
+        annotator = annotator_in(user=user_of(request), slug=project)
         body = RenewRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        annotator = annotator_for(user=user_of(request), project=found)
         return Response({"held": renew(annotator=annotator, **body.validated_data)})
 
 
@@ -78,8 +83,7 @@ class Progress(APIView):
 
     @extend_schema(responses=ProgressSerializer)
     def get(self, request: Request, project: str) -> Response:
-        found = get_project(user_of(request), project, ANY_ROLE)
-        return Response(progress_of(annotator_for(user=user_of(request), project=found)))
+        return Response(progress_of(annotator_in(user=user_of(request), slug=project)))
 
 
 class JudgmentList(ListAPIView):
@@ -109,13 +113,13 @@ class JudgmentList(ListAPIView):
         201 where it is new, 200 where the same UUID had brought it before, 409 where it is no
         longer wanted: the pair is judged already, was never yours, or others completed it.
         """
-        found = get_project(user_of(request), project, ANY_ROLE)
+        annotator = annotator_in(user=user_of(request), slug=project)
         body = JudgmentRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = dict(body.validated_data)
         judgment, created = record_judgment(
-            annotator=annotator_for(user=user_of(request), project=found),
-            pair=pair_of(found, said.pop("pair")),
+            annotator=annotator,
+            pair=pair_of(annotator.project, said.pop("pair")),
             verdict=Verdict(**said),
         )
         return Response(RecordedSerializer(judgment).data, status=201 if created else 200)

@@ -17,6 +17,7 @@ from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, 
 from annotation.recent import Recent
 from steelyard.accounts.models import User
 from steelyard.projects.models import Project
+from steelyard.projects.policy import ANY_ROLE, get_project
 
 MAX_HELD = 4
 """Leases that one person may hold at a time: the pair on the screen and those fetched ahead."""
@@ -42,6 +43,20 @@ def annotator_for(*, user: User, project: Project) -> Annotator:
         annotator = _join(user, project)
     annotator.project = project
     return annotator
+
+
+def annotator_in(*, user: User, slug: str) -> Annotator:
+    """Load and authorise in one call, and for all but the first visit in one query: the person's
+    row in a project in which they have a role.
+
+    Raises:
+        Http404: there is no such project, or the person has no role in it.
+    """
+    theirs = Project.objects.with_role(user, ANY_ROLE).filter(slug=slug)
+    mine = Annotator.objects.filter(user=user, project__in=theirs).select_related("project")
+    if annotator := mine.first():
+        return annotator
+    return annotator_for(user=user, project=get_project(user, slug, ANY_ROLE))
 
 
 def _join(user: User, project: Project) -> Annotator:
