@@ -220,7 +220,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "steelyard.web.api.exception_handler",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
-        "rest_framework.parsers.JSONParser",
+        "steelyard.web.parsers.JSONParser",
         "rest_framework.parsers.MultiPartParser",
     ],
 }
