@@ -12,6 +12,7 @@ from annotation.services.queue import next_pair
 from annotation.services.verdicts import Verdict, amend_judgment, amend_shown, record_judgment
 from steelyard.lib.errors import UserError
 from tests import factories
+from tests.racing import at_once
 
 
 @pytest.fixture
@@ -159,3 +160,48 @@ def test_a_disagreement_that_comes_by_amending_widens_the_pair(project: Any, rat
     amend(rater, first, "b")
     first.pair.refresh_from_db()
     assert (first.pair.judged, first.pair.wanted) == (2, 3)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_amendments_at_once_one_stands() -> None:
+    project = factories.make_project()
+    factories.make_pair(project)
+    rater = factories.make_annotator(project)
+    judged = say(rater, "a")
+    results = at_once(*[lambda o=o: amend(rater, judged, o) for o in ("b", "tie", "skip", "a")])
+    refused = [error.code for error in results if isinstance(error, UserError)]
+    assert refused == ["not_current"] * 3
+    [stands] = Judgment.objects.current()
+    assert stands.supersedes == judged
+    assert count(judged) == (stands.outcome != "skip")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_skips_amended_at_once_do_not_take_more_places_than_there_are() -> None:
+    project = factories.make_project(overlap=2)
+    factories.make_pair(project)
+    raters = [factories.make_annotator(project) for _ in range(5)]
+    skips = [(rater, say(rater, "skip")) for rater in raters]
+    results = at_once(*[lambda r=r, j=j: amend(r, j, "a") for r, j in skips])
+    refused = [error.code for error in results if isinstance(error, UserError)]
+    assert refused == ["pair_taken"] * 3
+    assert count(skips[0][1]) == 2
+    assert Judgment.objects.decisive().count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_by_all_at_once_widen_a_pair_by_one_at_a_time() -> None:
+    project = factories.make_project(overlap=2, overlap_max=4)
+    pair = factories.make_pair(project)
+    raters = [factories.make_annotator(project) for _ in range(2)]
+    leases = [(rater, next_pair(annotator=rater)) for rater in raters]
+    at_once(
+        *[
+            lambda r=r, o=o: record_judgment(
+                annotator=r, pair=pair, verdict=Verdict(uuid=uuid4(), outcome=o)
+            )
+            for (r, _), o in zip(leases, "ab", strict=True)
+        ]
+    )
+    pair.refresh_from_db()
+    assert (pair.judged, pair.wanted) == (2, 3)

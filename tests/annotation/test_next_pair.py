@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from annotation import sides
@@ -19,28 +16,7 @@ from annotation.services.queue import annotator_for, next_pair, progress_of
 from annotation.services.verdicts import Verdict, record_judgment
 from steelyard.lib.errors import UserError
 from tests import factories
-
-
-def at_once(*todo: Callable[[], Any]) -> list[Any]:
-    """Every call in a thread with a connection of its own; results or errors in that order."""
-    results: list[Any] = [None] * len(todo)
-    barrier = threading.Barrier(len(todo))
-
-    def work(place: int, call: Callable[[], Any]) -> None:
-        barrier.wait()
-        try:
-            results[place] = call()
-        except UserError as error:
-            results[place] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work, args=item) for item in enumerate(todo)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
+from tests.racing import at_once
 
 
 def expire() -> None:
