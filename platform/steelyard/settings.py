@@ -122,6 +122,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "steelyard.web.middleware.BodySizeMiddleware",
     "steelyard.web.middleware.SignInAgainMiddleware",
     "steelyard.accounts.middleware.OwnPasswordMiddleware",
     "steelyard.web.middleware.UserErrorMiddleware",
@@ -169,6 +170,7 @@ STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
+MAX_UPLOAD_BYTES = env_int("STEELYARD_MAX_UPLOAD_MIB", 1024) * 1024 * 1024
 
 CELERY_BROKER_URL = env("CELERY_BROKER_URL") or paths.broker_url(DATA_DIR)
 CELERY_TASK_IGNORE_RESULT = True

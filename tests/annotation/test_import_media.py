@@ -16,6 +16,7 @@ from annotation.formats import archive as archives
 from annotation.keys import prompt_key
 from annotation.models import Judgment, Pair, Prompt
 from annotation.recipe import Recipe
+from annotation.services.material import add_pair
 from annotation.services.versions import preview, publish_version
 from steelyard.assets.models import Asset
 from steelyard.assets.services import store_upload
@@ -189,8 +190,6 @@ def test_evidence_and_segments_are_frozen_with_the_side_that_won() -> None:
     clips = [store_upload(project=project, data=video(frames=n)) for n in (6, 12)]
     prompt = factories.make_prompt(project)
     outputs = [factories.make_output(prompt, "", asset=clip) for clip in clips]
-    from annotation.services.material import add_pair
-
     pair, _ = add_pair(first=outputs[0], second=outputs[1], wanted=2)
     evidence = [{"side": "a", "kind": "time", "start": 0, "end": 0.4, "note": "it jumps"}]
     segments = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -12,7 +14,9 @@ from typing import Any
 
 import av
 import numpy as np
+import psycopg
 import pytest
+from django.db import connection
 from django.test import Client
 from PIL import Image, ImageCms
 
@@ -94,6 +98,9 @@ def test_uneven_frames_are_put_on_an_even_grid(project: Any) -> None:
     shown = decoded(bytes_of(proxy))
     assert [time for time, _ in shown] == [pytest.approx(n / 12, abs=0.001) for n in range(24)]
     assert (proxy.frame_rate, proxy.duration) == (12, pytest.approx(2.0, abs=0.01))
+    assert asset.playable_frame_rate == 12
+    assert asset.frame_rate is not None
+    assert asset.frame_rate < 12
     shades = [frame[0] for _, frame in shown]
     assert shades[2] == pytest.approx(shades[3], abs=2)
     assert shades[13] - shades[12] > 4
@@ -223,9 +230,6 @@ def test_a_making_that_is_killed_is_begun_again_three_times(
 
 
 def test_a_making_has_limits_of_memory_and_time() -> None:
-    import subprocess
-    import sys
-
     asked = (
         "import resource; from steelyard.assets.making import limit_myself; limit_myself(); "
         "print(*(resource.getrlimit(r)[0] for r in (resource.RLIMIT_AS, resource.RLIMIT_CPU)))"
@@ -236,9 +240,6 @@ def test_a_making_has_limits_of_memory_and_time() -> None:
 
 
 def test_only_one_worker_makes_them_at_a_time(project: Any) -> None:
-    import psycopg
-    from django.db import connection
-
     asset = store_upload(project=project, data=video())
     known = connection.get_connection_params()
     told = {name: known[name] for name in ("host", "user", "dbname", "port") if name in known}

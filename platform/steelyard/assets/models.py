@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.urls import reverse
+from django.utils.functional import cached_property
 
+from steelyard.assets.probing import PREVIEW_SIDE
 from steelyard.assets.querysets import AssetQuerySet
 
 
@@ -73,12 +77,29 @@ class Asset(models.Model):
         made, and where it cannot be."""
         return self._rendition_url("proxy") or self.url
 
+    @property
+    def playable_frame_rate(self) -> float | None:
+        """Of what ``playable_url`` plays: a proxy's frames come evenly where the file's do not."""
+        proxy = self._copies.get("proxy")
+        return proxy.frame_rate if proxy else self.frame_rate
+
+    @cached_property
+    def _copies(self) -> dict[str, Rendition]:
+        """Renditions by kind, asked for once, and not at all where there are none."""
+        side = max(self.width or 0, self.height or 0)
+        small = self.kind == "image" and side <= PREVIEW_SIDE
+        if small or self.renditions_state != self.Renditions.READY:
+            return {}
+        return {rendition.kind: rendition for rendition in self.renditions.all()}
+
     def _rendition_url(self, kind: str) -> str:
-        if self.renditions_state != self.Renditions.READY:
-            return ""
-        if kind not in {rendition.kind for rendition in self.renditions.all()}:
+        if kind not in self._copies:
             return ""
         return reverse("assets:rendition-file", args=[self.project.slug, self.sha256, kind])
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        self.__dict__.pop("_copies", None)
+        super().refresh_from_db(*args, **kwargs)
 
 
 class Rendition(models.Model):
