@@ -102,6 +102,11 @@ def test_words_are_marked_with_the_mouse(
         }
     ]
 
+    page.goto(f"/p/{project.slug}/label/?amend={judgment.uuid}")
+    expect(page.locator(".chip")).to_contain_text("seven")
+    expect(page.locator(".chip").get_by_role("textbox")).to_have_value("3 + 4, not 8; so tie?")
+    assert highlighted(page, f"mark-{place}") == ["seven"]
+
     review = browse(owner).new_page()
     review.goto(f"/p/{project.slug}/pairs/{pair.pk}/")
     expect(review.locator(".pieces li")).to_have_text(re.compile("seven.*good.*not 8", re.S))
