@@ -12,7 +12,9 @@ from playwright.sync_api import Page, expect
 
 from annotation.models import Judgment
 from annotation.services.material import add_prompt
+from steelyard.assets.services import store_upload
 from tests import factories
+from tests.assets.media import picture
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 
@@ -200,6 +202,23 @@ def test_differences_are_marked_and_told_and_answers_scroll_together(
     expect(page.locator(".text-say")).to_contain_text("1 word only in")  # it stays on
     page.keyboard.press("d")
     assert highlighted(page, "differs-a") == highlighted(page, "differs-b") == []
+
+
+def test_a_picture_that_is_asked_about_stands_with_the_prompt(
+    browse: Any, project: Any, member: Any, owner: Any
+) -> None:
+    asset = store_upload(project=project, data=picture())
+    messages = [{"role": "user", "content": "What is this?"}]
+    prompt = add_prompt(project=project, messages=messages, media=[asset.sha256])
+    pair = factories.make_pair(project, prompt=prompt, texts=("A square.", "A circle."))
+    page = open_page(browse, member, project)
+    review = browse(owner).new_page()
+    review.goto(f"/p/{project.slug}/pairs/{pair.pk}/")
+    for place in (page, review):
+        shown = place.get_by_role("img", name="Picture 1 of the prompt")
+        expect(shown).to_be_visible()
+        assert shown.evaluate("image => image.complete && image.naturalWidth > 0")
+        assert Axe().run(place).violations_count == 0
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, True), (1280, False)])
