@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.db.models import Aggregate, Count, F, FloatField, Max, Min, Q
 from django.db.models.functions import TruncDate, TruncHour
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, Assignment, Flag, Judgment, Outcome, Pair
 from annotation.querysets import JudgmentQuerySet, PairQuerySet
@@ -182,7 +183,6 @@ def _throughput(project: Project) -> Throughput:
     now = timezone.now()
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     votes = _votes(project)
-    names = dict(_people(project).values_list("pk", "name"))
     since = today - timedelta(days=DAYS - 1)
     by_day: dict[int, dict[int, int]] = defaultdict(dict)
     for pk, day, n in _per(votes.filter(created_at__gte=since), TruncDate("created_at")):
@@ -190,6 +190,7 @@ def _throughput(project: Project) -> Throughput:
     by_hour: dict[int, dict[int, int]] = defaultdict(dict)
     for pk, hour, n in _per(votes.filter(created_at__gte=today), TruncHour("created_at")):
         by_hour[pk][hour.hour] = n
+    names = dict(_people(project).values_list("pk", "name"))
     return Throughput(
         days=_lines(by_day, names, range(1 - DAYS, 1)),
         hours=_lines(by_hour, names, range(now.hour + 1)),
@@ -210,19 +211,20 @@ def _lines(
     counts: dict[int, dict[int, int]], names: dict[int, str], span: range
 ) -> dict[str, list[tuple[float, float | None]]]:
     """A line for each of those who did most; the others share one, so that lines stay apart."""
-    busiest = sorted(counts, key=lambda pk: (-sum(counts[pk].values()), names.get(pk, "")))
+    busiest = sorted(counts, key=lambda pk: (-sum(counts[pk].values()), names[pk]))
     alone = busiest if len(busiest) <= MOST_LINES + 1 else busiest[:MOST_LINES]
-    lines = {names[pk]: [(float(x), float(counts[pk].get(x, 0))) for x in span] for pk in alone}
     rest = busiest[len(alone) :]
+    shared = [(names[pk], [pk]) for pk in alone]
     if rest:
-        shared = [(float(x), float(sum(counts[pk].get(x, 0) for pk in rest))) for x in span]
-        lines[f"{len(rest)} others"] = shared
-    return lines
+        shared.append((_("%(n)s others") % {"n": len(rest)}, rest))
+    return {
+        name: [(float(x), float(sum(counts[pk].get(x, 0) for pk in theirs))) for x in span]
+        for name, theirs in shared
+    }
 
 
 def at_work(project: Project) -> list[AtWork]:
-    """Who holds pairs at this moment, by name. It asks for the last hour alone, so it is quick
-    however much there is."""
+    """Who holds pairs at this moment, by name. Indexes answer, however much there is."""
     leases = (
         Assignment.objects.live()
         .useful()
@@ -236,10 +238,10 @@ def at_work(project: Project) -> list[AtWork]:
     found = []
     for person in people:
         mine = Judgment.objects.decisive().filter(annotator=person)
-        hour = mine.filter(created_at__gte=timezone.now() - timedelta(hours=1))
-        last = hour.aggregate(n=Count("pk"), last=Max("created_at"))
+        hour = mine.filter(created_at__gte=timezone.now() - timedelta(hours=1)).count()
+        last = mine.order_by("-created_at").values_list("created_at", flat=True).first()
         row = held[person.pk]
-        found.append(AtWork(person, row["n"], row["since"], last["n"], last["last"]))
+        found.append(AtWork(person, row["n"], row["since"], hour, last))
     return found
 
 
@@ -255,22 +257,26 @@ def _figures(project: Project) -> list[Person]:
         verdicts=Count("pk", filter=said),
         skips=Count("pk", filter=~said),
         amended=Count("pk", filter=Q(supersedes__isnull=False)),
-        last=Max("created_at"),
+        last=Max("created_at", filter=said),
     )
-    figures: dict[int, dict[str, Any]] = {row.pop("annotator"): row for row in done}
+    # somebody may begin between one question and the next
+    figures: dict[int, dict[str, Any]] = defaultdict(dict)
+    for row in done:
+        figures[row["annotator"]].update(row)
     lately = mine.filter(said, created_at__gte=timezone.now() - timedelta(days=DAYS))
     for pk, ms in lately.values_list("annotator").annotate(ms=Median(F("duration_ms"))):
         figures[pk]["seconds"] = None if ms is None else ms / 1000
     known = mine.filter(said, pair__is_training=False).exclude(pair__known_outcome="")
-    for row in known.values("annotator").annotate(
+    gold = known.values("annotator").annotate(
         known=Count("pk"), known_right=Count("pk", filter=Q(outcome=F("pair__known_outcome")))
-    ):
-        figures[row.pop("annotator")].update(row)
+    )
+    for right in gold:
+        figures[right["annotator"]].update(right)
     live = Assignment.objects.live().useful().filter(project=project).order_by()
     leases = dict(live.values_list("annotator").annotate(n=Count("pk")))
     return [
-        Person(one, leases=leases.get(one.pk, 0), **figures.get(one.pk, {}))
-        for one in _people(project).select_related("user")
+        Person(**{**figures[one.pk], "annotator": one, "leases": leases.get(one.pk, 0)})
+        for one in _people(project)
     ]
 
 

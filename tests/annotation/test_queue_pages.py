@@ -172,6 +172,16 @@ def test_who_is_on_it_are_those_who_hold_pairs(
     assert overview.at_work(project) == []
 
 
+def test_a_last_verdict_is_told_however_long_ago_it_was(project: Any, rater: Any) -> None:
+    factories.make_pair(project)
+    vote = factories.make_judgment(factories.make_pair(project), annotator=rater)
+    long_ago = timezone.now() - timedelta(days=3)
+    type(vote).objects.filter(pk=vote.pk).update(created_at=long_ago)
+    next_pair(annotator=rater)
+    (one,) = overview.at_work(project)
+    assert (one.last_hour, one.last_verdict) == (0, long_ago)
+
+
 def test_taking_back_frees_the_pairs_for_others(
     project: Any, owner: Any, member: Any, rater: Any, as_user: Any
 ) -> None:

@@ -90,7 +90,7 @@ class ProjectSerializer(serializers.ModelSerializer):
 
 def _number(name: str, **options: Any) -> serializers.IntegerField:
     least, most, _ = LIMITS[name]
-    help_text = str(Project._meta.get_field(name).help_text)
+    help_text = str(getattr(Project._meta.get_field(name), "help_text", ""))
     return serializers.IntegerField(
         min_value=least, max_value=most, required=False, help_text=help_text, **options
     )
