@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from annotation import sides
+from annotation.forms.verdict import choices_of
 from annotation.models import Annotator, Judgment, Pair
 from annotation.services.flags import raise_flag
 from annotation.services.label_keys import save_label_keys
@@ -49,6 +50,10 @@ def page_context(user: User, annotator: Annotator) -> dict[str, Any]:
             "rationale_required": scheme["rationale_required"],
             "rationale_min": scheme["rationale_min"],
             "evidence": scheme["evidence"],
+            "choices": [
+                {"value": choice.value, "key": choice.key, "label": str(choice.label)}
+                for choice in choices_of(project)
+            ],
             "keys": user.preferences.get("label_keys", {}),
         },
     }

@@ -6,6 +6,7 @@ import { addActions } from "./label/actions.js";
 import * as breaks from "./label/breaks.js";
 import { AHEAD, Deck, count, focusTitle, tell } from "./label/cards.js";
 import { Drafts } from "./label/drafts.js";
+import * as evidence from "./label/evidence.js";
 import { Exposure } from "./label/exposure.js";
 import { fieldsOf, putInto } from "./label/fields.js";
 import * as flag from "./label/flag.js";
@@ -21,7 +22,7 @@ import { addVerdictActions, attachBar, missing, showErrors } from "./label/verdi
 const settings = JSON.parse(document.getElementById("label-settings").textContent);
 const { project, annotator, urls } = settings;
 const deck = new Deck(document.getElementById("card"));
-const outbox = new Outbox(project, annotator);
+const outbox = new Outbox(project, annotator, flag.newUuid());
 const past = new Past(project, annotator);
 const drafts = new Drafts({
   project,
@@ -35,7 +36,7 @@ const sender = new Sender({ outbox, address: urls["label-submit"], extra, starte
 const begun = new WeakSet(); // cards that have been shown before
 const exposures = new WeakMap(); // card → what was seen of it
 const handedIn = new Map(); // UUID → the card of a verdict that is still on its way
-const tools = []; // modules that attach to cards
+const tools = [evidence]; // modules that attach to cards
 
 let progress = { done: Number(deck.current.dataset.done), total: Number(deck.current.dataset.total) };
 let waitingFor = ""; // the UUID of a verdict after which there is no card yet
@@ -79,7 +80,7 @@ function enter(focus) {
     exposure = new Exposure(card, exposures.get(card));
     exposures.set(card, exposure);
   }
-  if (deck.current.querySelector(".answers")) attachTools(card);
+  attachTools(card);
   const wait = Number(card.dataset.lookAgain);
   if (wait) looking = setTimeout(lookAgain, 1000 * wait);
   if (focus) focusTitle(card);
@@ -89,8 +90,9 @@ function enter(focus) {
   keyList.showLegend();
 }
 
-function attachTools(card) {
-  for (const { attach } of tools) {
+function attachTools(card, which = tools) {
+  if (!card.querySelector(".answers")) return;
+  for (const { attach } of which) {
     try {
       detach.push(attach(card));
     } catch (error) {
@@ -106,7 +108,7 @@ function submit() {
   if (!form() || form().inert) return;
   const found = missing(settings);
   showErrors(found ? [found] : []);
-  if (found) return status.told(found[1]);
+  if (found) return;
   if (kind() === "training") return answerTraining();
   const seen = exposure.read();
   field("duration_ms").value = seen.visible_ms;
@@ -150,9 +152,9 @@ function extra({ uuid }) {
   ];
 }
 
-// By how much what is in the outbox has moved the numbers.
+// By how much what this page has in the outbox has moved its numbers.
 function unsent() {
-  const fresh = outbox.all().filter((entry) => !entry.said.get("supersedes"));
+  const fresh = outbox.mine().filter((entry) => !entry.said.get("supersedes"));
   const skips = fresh.filter((entry) => entry.said.get("verdict") === "skip").length;
   return { done: fresh.length - skips, total: skips };
 }
@@ -170,6 +172,14 @@ function leased() {
 
 // ---- what comes of it ----
 
+// Another tab has sent it.
+function gone(uuid) {
+  handedIn.delete(uuid);
+  if (waitingFor !== uuid) return;
+  status.saved();
+  lookAgain();
+}
+
 function started() {
   status.sending();
 }
@@ -179,7 +189,7 @@ function failed(words) {
 }
 
 async function answered({ entry, became, response, text }) {
-  if (!outbox.all().length) became === "saved" ? status.saved() : status.told("");
+  if (!outbox.mine().length) became === "saved" ? status.saved() : status.told("");
   progressSaid(response);
   const card = deck.read(text);
   card?.querySelector(":scope > .message")?.remove();
@@ -189,7 +199,7 @@ async function answered({ entry, became, response, text }) {
   handedIn.delete(entry.uuid);
   await take(card, response.headers.get("Steelyard-Card"));
   if (problem) tell(deck.current, problem);
-  if (!outbox.all().length) prefetch();
+  if (!outbox.mine().length) prefetch();
 }
 
 function progressSaid(response) {
@@ -209,7 +219,7 @@ async function take(card, what) {
     return show(ahead ?? card);
   }
   if (card) deck.push(card);
-  else if (idle && !outbox.all().length) return lookAgain();
+  else if (idle && !outbox.mine().length) return lookAgain();
 }
 
 // Back with what was said; the card that was begun meanwhile waits for it.
@@ -223,7 +233,7 @@ function refused(entry, card) {
   }
   if (!waitingFor && kind() !== "none") deck.ahead.unshift(deck.current);
   show(card);
-  status.told(card.querySelector("[data-error-of]:not([hidden])")?.textContent ?? gettext("That verdict was refused."));
+  status.told(gettext("That verdict was refused; here it is again."));
 }
 
 // ---- cards ahead ----
@@ -331,7 +341,7 @@ function takeBack(uuid) {
   }
   back = null;
   if (!field("supersedes").value) move(-1);
-  if (!outbox.all().length) status.told("");
+  if (!outbox.mine().length) status.told("");
   enter(true);
 }
 
@@ -403,7 +413,7 @@ async function begin() {
   flag.begin(urls["label-flag"], () => deck.current.dataset.pair);
   keyList.begin(settings);
   phone.begin();
-  addVerdictActions(submit);
+  addVerdictActions(settings.choices, submit);
   addActions(gettext("Page"), [
     { id: "page.go-on", key: "Enter", label: gettext("go on"), hidden: true, once: true, when: () => kind() === "feedback", run: goOn },
     { id: "page.undo", key: "u", label: gettext("undo: back to your last verdict, and further back"), legend: gettext("undo"), once: true, when: () => past.uuids.length > 0, run: undo },
@@ -431,14 +441,17 @@ async function begin() {
     act();
   });
   addEventListener("online", () => sender.pump().then(prefetch));
+  outbox.onGone(gone);
   const modules = [import("./label/text.js")];
   if (["image", "video"].includes(deck.current.dataset.modality)) modules.push(import(`./label/${deck.current.dataset.modality}.js`));
   enter(false);
   for (const loaded of await Promise.allSettled(modules)) {
-    if (loaded.status === "fulfilled") tools.push(loaded.value);
-    else reportError(loaded.reason);
+    if (loaded.status === "rejected") reportError(loaded.reason);
+    else {
+      tools.push(loaded.value);
+      attachTools(deck.current, [loaded.value]);
+    }
   }
-  attachTools(deck.current);
   keyList.showLegend();
   await resume();
   await prefetch();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,11 +28,20 @@ def browse(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Browse
         value = client.cookies[name].value
         context.add_cookies([{"name": name, "value": value, "url": live_server.url}])
         context.set_default_timeout(10_000)
-        context.on("weberror", lambda error: errors.append(str(error.error)))
+        context.on("weberror", lambda error: errors.append(error.error.stack or str(error.error)))
         contexts.append(context)
         return context
 
     yield enter
     for context in contexts:
         context.close()
+    _wait_for_answers()
     assert not errors, "\n".join(errors)
+
+
+def _wait_for_answers() -> None:
+    """A page asks for cards ahead and renews its leases by itself: what it has asked for when it
+    is closed must not run into the emptying of the tables."""
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(timeout=10)

@@ -254,6 +254,7 @@ def test_a_pair_judged_in_another_tab_is_passed_over_with_a_word(
     other.keyboard.press("Enter")
     expect(other.get_by_role("heading", name="Pair 3 of 3")).to_be_focused()
     expect(other.get_by_text("You have judged that pair already")).to_have_count(0)
+    expect(other.locator("#save-say")).to_have_text("Saved.")
     assert Judgment.objects.count() == 2
 
 
@@ -299,7 +300,7 @@ def test_a_refusal_is_shown_at_its_field_and_mended(browse: Any, project: Any, m
     page.keyboard.press("Enter")
     expect(page.get_by_text("Say why: this project asks")).to_be_visible()
     expect(page.get_by_role("radio", name="B is slightly better")).to_be_checked()
-    page.keyboard.press("/")
+    expect(page.get_by_role("textbox", name="Rationale")).to_be_focused()
     page.keyboard.type("Shorter.")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("heading", name="Nothing left to label")).to_be_visible()
@@ -366,7 +367,7 @@ def test_no_accessibility_fault_is_found(
     page = open_page(browse, member, project, color_scheme=scheme, viewport=size)
     assert_accessible(page)
     page.keyboard.press("2")
-    page.get_by_text("Guidelines").click()
+    page.get_by_text("Guidelines", exact=True).click()
     assert_accessible(page)
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= width
@@ -394,7 +395,7 @@ def test_the_import_pages_examples_are_scrolled_not_broken(
 ) -> None:
     page = browse(owner, viewport={"width": width, "height": 740}).new_page()
     page.goto(f"/p/{project.slug}/import/")
-    example = page.get_by_role("region", name="Example of pairs")
+    example = page.get_by_role("region", name="Example of pairs", exact=True)
     assert example.evaluate("pre => pre.scrollWidth > pre.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert_accessible(page)

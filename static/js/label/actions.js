@@ -27,3 +27,7 @@ export function ownKeys() {
 export function setOwnKeys(keys) {
   own = { ...keys };
 }
+
+export function applies(action) {
+  return Boolean(!action.when || action.when());
+}

@@ -2,7 +2,7 @@
 // them, where each can be set.
 
 import { fill, gettext } from "../words.js";
-import { allActions, keyOf, ownKeys, setOwnKeys } from "./actions.js";
+import { allActions, applies, keyOf, ownKeys, setOwnKeys } from "./actions.js";
 import { namesOf, partsOf } from "./keys.js";
 import { post } from "./sending.js";
 
@@ -38,7 +38,7 @@ export function showLegend() {
   const scale = allActions().filter((action) => /^verdict\.(a\d|b\d|tie)$/.test(action.id));
   const parts = [];
   if (scale.length) parts.push([`${keyOf(scale[0])}–${keyOf(scale.at(-1))}`, gettext("verdict")]);
-  for (const action of allActions().filter((action) => action.legend && (action.always || (action.when?.() ?? true)))) {
+  for (const action of allActions().filter((action) => action.legend && applies(action))) {
     parts.push([partsOf(keyOf(action)).join(" "), action.legend]);
   }
   line.replaceChildren(...parts.map(([key, words]) => element("span", {}, element("kbd", {}, key), ` ${words}`)));

@@ -1,6 +1,6 @@
 // The keyboard of the labelling page. Nothing fires while somebody is writing, but what says so.
 
-import { allActions, keyOf } from "./actions.js";
+import { allActions, applies, keyOf } from "./actions.js";
 
 const WRITES = "textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=range], [type=button])";
 const ACTS = "a, button, summary, [role=button], [role=switch], video[controls]";
@@ -24,7 +24,7 @@ function meaning(event) {
   const writes = target.matches(WRITES);
   const names = namesOf(event);
   if (!writes && belongsTo(target, event)) return null;
-  const able = allActions().filter((action) => (!writes || action.writing) && (action.when?.() ?? true));
+  const able = allActions().filter((action) => (!writes || action.writing) && applies(action));
   for (const name of names) {
     const found = able.find((action) => keyOf(action) === name) ?? able.find((action) => action.also?.includes(name));
     if (found) return found;

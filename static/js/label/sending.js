@@ -52,7 +52,7 @@ export class Sender {
   async empty() {
     for (;;) {
       this.again = false;
-      const next = this.outbox.all()[0];
+      const next = await this.outbox.next();
       if (!next) return;
       this.now = next.uuid;
       const trouble = await this.send(next);

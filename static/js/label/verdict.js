@@ -64,16 +64,17 @@ function correct() {
   place.querySelector("textarea").focus();
 }
 
-export function addVerdictActions(submit) {
-  const scale = [...(form()?.querySelectorAll(".scale input") ?? [])];
+// choices: [{value, key, label}], the whole bar from left to right
+export function addVerdictActions(choices, submit) {
+  const scale = choices.filter(({ value }) => !["both_bad", "skip"].includes(value));
   const choice = (value) => form()?.querySelector(`.choices input[value="${value}"]`);
   addActions(gettext("Verdict"), [
-    ...scale.map((input) => ({
-      id: `verdict.${input.value}`,
-      key: input.dataset.key,
-      label: input.getAttribute("aria-label"),
+    ...scale.map(({ value, key, label }) => ({
+      id: `verdict.${value}`,
+      key,
+      label,
       when: judging,
-      run: () => choose(choice(input.value)),
+      run: () => choose(choice(value)),
     })),
     { id: "verdict.left", key: "ArrowLeft", label: gettext("one step towards A"), when: open, run: () => step(-1) },
     { id: "verdict.right", key: "ArrowRight", label: gettext("one step towards B"), when: open, run: () => step(1) },
