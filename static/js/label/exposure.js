@@ -55,7 +55,11 @@ export class Exposure {
       const answer = this.card.querySelector(`.answer[data-place="${place}"]`);
       if (answer && "zoomed" in answer.dataset) seen[place].zoomed = true;
       const video = answer?.querySelector("video");
-      if (video?.duration) Object.assign(seen[place], { watched: watched(video), plays: side.plays, seeks: side.seeks });
+      if (video?.duration) {
+        // the tools of clips count what the person did; a clip alone tells all that happened to it
+        const { plays = side.plays, seeks = side.seeks } = answer.dataset;
+        Object.assign(seen[place], { watched: watched(video), plays: Number(plays), seeks: Number(seeks) });
+      }
     }
     return seen;
   }

@@ -17,7 +17,7 @@ let desk = null; // that of the card in view
 class Desk {
   constructor(card, answers) {
     this.card = card;
-    this.form = card.querySelector("#verdict");
+    this.form = card.querySelector("form#verdict"); // none beside the feedback of a training pair
     this.root = card.querySelector(".transport");
     this.stopper = new AbortController();
     this.signal = this.stopper.signal;
@@ -35,6 +35,7 @@ class Desk {
     this.root.hidden = false;
     this.card.dataset.clips = this.clock.sides.every(({ video }) => video.height > video.width) ? "tall" : "wide";
     this.button("segments").hidden = !this.maySegment;
+    this.button("mark").closest(".set").hidden = !this.mayPoint;
     this.clock.addEventListener("change", () => this.show());
     this.clock.addEventListener("time", () => this.evidence.pending && this.evidence.draw());
     const listen = (target, name, todo, capture = false) => target.addEventListener(name, todo, { signal: this.signal, capture });
@@ -60,8 +61,16 @@ class Desk {
     this.clock.close();
   }
 
+  get judged() {
+    return this.form !== null && this.card.dataset.kind !== "training";
+  }
+
   get maySegment() {
-    return this.card.dataset.segments === "1" && this.clock.sides.length === 2;
+    return this.judged && this.card.dataset.segments === "1" && this.clock.sides.length === 2;
+  }
+
+  get mayPoint() {
+    return this.judged && this.card.dataset.evidence !== "off";
   }
 
   button(name) {
@@ -202,31 +211,33 @@ class Desk {
 
 const parting = (at) => at.segments.on;
 
+const pointing = (at) => at.mayPoint;
+
 // What buttons and keys do: the words for the list of keys, the key, when it applies
 const commands = {
-  play: { key: " ", label: gettext("play or pause both clips"), run: (at) => at.clock.toggle() },
+  play: { key: " ", label: gettext("play or pause both clips"), legend: gettext("play"), once: true, run: (at) => at.clock.toggle() },
   back: { key: ",", label: gettext("one frame back"), run: (at) => at.clock.step(-1) },
-  forward: { key: ".", label: gettext("one frame on"), run: (at) => at.clock.step(1) },
+  forward: { key: ".", label: gettext("one frame on"), legend: gettext("next frame"), run: (at) => at.clock.step(1) },
   rewind: { key: "j", label: gettext("one second back"), run: (at) => at.clock.seek(at.clock.now() - 1) },
   skim: { key: "l", label: gettext("one second on"), run: (at) => at.clock.seek(at.clock.now() + 1) },
-  from: { key: "[", label: gettext("loop from here"), when: (at) => !parting(at), run: (at) => at.edge("start") },
-  until: { key: "]", label: gettext("loop up to here"), when: (at) => !parting(at), run: (at) => at.edge("end") },
+  from: { key: "[", label: gettext("loop from here"), once: true, when: (at) => !parting(at), run: (at) => at.edge("start") },
+  until: { key: "]", label: gettext("loop up to here"), once: true, when: (at) => !parting(at), run: (at) => at.edge("end") },
   whole: { run: (at) => at.clock.setRange(null, null) },
   loop: { run: (at) => at.loop() },
   slower: { key: "<", label: gettext("slower"), run: (at) => at.faster(-1) },
   faster: { key: ">", label: gettext("faster"), run: (at) => at.faster(1) },
-  sound: { key: "m", label: gettext("sound: none, A, B"), run: (at) => at.hearNext() },
+  sound: { key: "m", label: gettext("sound: none, A, B"), once: true, run: (at) => at.hearNext() },
   "hear-none": { run: (at) => at.hear() },
   "hear-a": { run: (at) => at.hear(at.of("a")) },
   "hear-b": { run: (at) => at.hear(at.of("b")) },
-  swap: { key: "h", label: gettext("hold: each in the other’s place"), run: (at) => at.swap(true) },
-  alternate: { key: "x", label: gettext("one after the other, or together"), run: (at) => at.alternate() },
-  "side-a": { key: "a", label: gettext("evidence points at A"), run: (at) => at.point(at.of("a")) },
-  "side-b": { key: "b", label: gettext("evidence points at B"), run: (at) => at.point(at.of("b")) },
-  mark: { key: "e", label: gettext("evidence: mark a time range"), run: (at) => at.evidence.mark() },
-  box: { key: "E", label: gettext("evidence: a box on the frame"), run: (at) => at.boxes.toggle() },
-  segments: { key: "n", label: gettext("verdicts on parts"), when: (at) => at.maySegment, run: (at) => at.segments.toggle() },
-  split: { key: "k", label: gettext("split the part here"), when: parting, run: (at) => at.segments.split() },
+  swap: { key: "h", label: gettext("hold: each in the other’s place"), legend: gettext("swap"), once: true, run: (at) => at.swap(true) },
+  alternate: { key: "x", label: gettext("one after the other, or together"), once: true, run: (at) => at.alternate() },
+  "side-a": { key: "a", label: gettext("evidence points at A"), when: pointing, run: (at) => at.point(at.of("a")) },
+  "side-b": { key: "b", label: gettext("evidence points at B"), when: pointing, run: (at) => at.point(at.of("b")) },
+  mark: { key: "e", label: gettext("evidence: mark a time range"), legend: gettext("mark time"), once: true, when: pointing, run: (at) => at.evidence.mark() },
+  box: { key: "E", label: gettext("evidence: a box on the frame"), once: true, when: pointing, run: (at) => at.boxes.toggle() },
+  segments: { key: "n", label: gettext("verdicts on parts"), legend: gettext("parts"), once: true, when: (at) => at.maySegment, run: (at) => at.segments.toggle() },
+  split: { key: "k", label: gettext("split the part here"), once: true, when: parting, run: (at) => at.segments.split() },
   pieces: { run: (at) => at.segments.pieces() },
   previous: { run: (at) => at.segments.take(at.segments.current - 1) },
   next: { run: (at) => at.segments.take(at.segments.current + 1) },
@@ -235,10 +246,9 @@ const commands = {
 const keyed = Object.entries(commands).filter(([, command]) => command.key);
 addActions(
   gettext("Clips"),
-  keyed.map(([name, { key, label, when, run }]) => ({
-    id: `video-${name}`,
-    key,
-    label,
+  keyed.map(([name, { when, run, ...rest }]) => ({
+    ...rest,
+    id: `video.${name}`,
     when: () => desk !== null && (when?.(desk) ?? true),
     run: () => run(desk),
   })),

@@ -17,7 +17,7 @@ export class Boxes {
     this.observer = new ResizeObserver(() => this.place());
     for (const side of desk.clock.sides) this.observer.observe(side.video);
     desk.signal.addEventListener("abort", () => this.#close());
-    desk.form.addEventListener(CHANGED, () => this.draw(), { signal: desk.signal });
+    desk.card.addEventListener(CHANGED, () => this.draw(), { signal: desk.signal });
     desk.clock.addEventListener("time", () => this.draw());
     desk.clock.addEventListener("change", () => this.place());
   }
@@ -62,7 +62,9 @@ export class Boxes {
   draw() {
     const { clock, form } = this.desk;
     const frame = clock.frameAt(clock.at);
-    const shown = readEvidence(form).filter((item) => item.kind === "box" && item.at !== undefined && clock.frameAt(item.at) === frame);
+    const shown = readEvidence(form)
+      .map((item, index) => ({ ...item, number: index + 1 }))
+      .filter((item) => item.kind === "box" && item.at !== undefined && clock.frameAt(item.at) === frame);
     for (const [side, layer] of this.layers) {
       drawBoxes(layer.firstChild, shown.filter((item) => item.side === side.place));
       layer.classList.toggle("drawing", this.on);

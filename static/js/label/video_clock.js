@@ -28,6 +28,7 @@ export class Clock extends EventTarget {
     this.checks = new Set();
     this.stopper = new AbortController();
     this.drift = new Drift(this, this.stopper.signal);
+    for (const { video } of sides) Object.assign(video, { muted: true, playbackRate: 1 });
     for (const side of sides) this.#listen(side);
     document.addEventListener("visibilitychange", () => document.hidden && this.pause(), { signal: this.stopper.signal });
   }

@@ -2,11 +2,13 @@
 // verdict by the keys of the bar. Only parts with a verdict are in the form's hidden field.
 
 import { fill, gettext } from "../words.js";
-import { button } from "./video_evidence.js";
+import { keyOf } from "./actions.js";
+import { namesOf } from "./keys.js";
 import { seconds } from "./video_timeline.js";
 
 const SHORTEST = 0.1; // seconds
 const CLOSE = 0.0015;
+const OTHERS = ".tags, .aspect, .skip-reasons, .evidence"; // where these keys mean something else
 const round = (value) => Math.round(value * 1000) / 1000;
 
 export class Segments {
@@ -136,8 +138,12 @@ export class Segments {
 
   // Whether a key was meant for the part in hand.
   key(event) {
-    const { key } = event;
-    const choice = this.choices.find((input) => input.dataset.key === key || (key === "t" && input.value === "tie"));
+    if (event.target.closest?.(OTHERS)) return false;
+    const names = namesOf(event);
+    const means = (id, key) => names.includes(keyOf({ id, key }));
+    const choice = this.choices.find(({ value, dataset }) => {
+      return means(`verdict.${value}`, dataset.key) || (value === "tie" && means("verdict.tie-letter", "t"));
+    });
     const todo = choice
       ? () => this.judge(choice.value)
       : {
@@ -146,7 +152,7 @@ export class Segments {
           Delete: () => this.clear(),
           "Shift+ArrowLeft": () => this.take(this.current - 1),
           "Shift+ArrowRight": () => this.take(this.current + 1),
-        }[event.shiftKey && key.startsWith("Arrow") ? `Shift+${key}` : key];
+        }[names[0]];
     todo?.();
     return Boolean(todo);
   }
@@ -215,4 +221,12 @@ function cut({ start, end }) {
     from = to;
   }
   return parts;
+}
+
+function button(act, words, label) {
+  const made = document.createElement("button");
+  Object.assign(made, { type: "button", className: "secondary small", textContent: words });
+  made.dataset.act = act;
+  made.setAttribute("aria-label", label);
+  return made;
 }

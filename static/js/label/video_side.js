@@ -10,6 +10,7 @@ export class Side {
     this.video = video;
     this.place = answer.dataset.place;
     this.rate = Number(video.dataset.frameRate) || USUAL_RATE;
+    for (const name of ["plays", "seeks"]) answer.dataset[name] ??= 0;
     this.forget();
   }
 
@@ -68,7 +69,8 @@ export class Side {
     return this.frame.time + ((now - this.frame.at) / 1000) * this.video.playbackRate;
   }
 
+  // plays and seeks are what somebody did, not what the clock does to keep the clips together.
   count(name) {
-    this.answer.dataset[name] = Number(this.answer.dataset[name] ?? 0) + 1;
+    this.answer.dataset[name] = Number(this.answer.dataset[name]) + 1;
   }
 }
