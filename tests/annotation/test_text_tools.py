@@ -184,6 +184,7 @@ def test_differences_are_marked_and_told_and_answers_scroll_together(
     long = "\n\nThe same. " * 80
     factories.make_pair(project, texts=(f"Yes, blue and red.{long}", f"Yes, green.{long}"))
     factories.make_pair(project, texts=("One word.", "One word more."))
+    factories.make_pair(project, texts=("apple " * 20, "stone " * 20))
     page = open_page(browse, member, project)
     place = place_of(page, "blue")
     other = {"a": "b", "b": "a"}[place]
@@ -200,6 +201,10 @@ def test_differences_are_marked_and_told_and_answers_scroll_together(
     page.keyboard.press("Enter")
     expect(page.locator("#answer-A")).to_contain_text("One word")
     expect(page.locator(".text-say")).to_contain_text("1 word only in")  # it stays on
+    page.keyboard.press("t")
+    page.keyboard.press("Enter")
+    expect(page.locator(".text-say")).to_have_text("These answers have hardly a word in common.")
+    assert highlighted(page, "differs-a") == []
     page.keyboard.press("d")
     assert highlighted(page, "differs-a") == highlighted(page, "differs-b") == []
 

@@ -6,6 +6,8 @@ import { paint } from "./text_marks.js";
 
 const MOST_WORDS = 40_000; // of both answers together
 const PATIENCE = 1500; // milliseconds
+const SHORT = 12; // words up to which an answer is compared whatever it has in common
+const SHARED = 0.1; // of both answers' words: with fewer in common, all would be marked and none stand out
 
 // texts: {a, b: ShownText}. Marks them; {a, b: how many words, words: that in a sentence}.
 export async function markDifferences(texts) {
@@ -16,6 +18,9 @@ export async function markDifferences(texts) {
   const parts = globalThis.Diff.diffArrays(words.a.map(text), words.b.map(text), { timeout: PATIENCE });
   if (!parts) return { words: gettext("These answers have too little in common to be compared word by word.") };
   const found = { a: changed(parts, words.a, "removed"), b: changed(parts, words.b, "added") };
+  if (shared(words.a, found.a.count) < SHARED && shared(words.b, found.b.count) < SHARED) {
+    return { words: gettext("These answers have hardly a word in common.") };
+  }
   for (const place of ["a", "b"]) {
     paint(`differs-${place}`, found[place].stretches.map(({ start, end }) => texts[place].rangeOf(start, end)), 1);
   }
@@ -46,6 +51,11 @@ function changed(parts, words, kind) {
     if (part[kind] || !(part.added || part.removed)) at += part.count;
   }
   return { stretches, count };
+}
+
+function shared(words, changedCount) {
+  const all = words.filter((word) => word.isWordLike).length;
+  return all > SHORT ? 1 - changedCount / all : 1;
 }
 
 function summary(a, b) {
