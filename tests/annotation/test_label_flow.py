@@ -1,0 +1,273 @@
+"""What an annotator can count on while labelling: nothing is lost, anything can be taken back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from annotation.models import Assignment, Flag, Judgment, Pair, TrainingAnswer
+from tests import factories
+from tests.annotation.test_label_journey import assert_accessible, canonical, open_page
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
+
+
+def give(page: Page, key: str) -> None:
+    page.keyboard.press(key)
+    page.keyboard.press("Enter")
+
+
+def at_pair(page: Page, words: str) -> None:
+    expect(page.get_by_role("heading", name=f"Pair {words}")).to_be_focused()
+
+
+def cards_ahead(page: Page, action: Any, count: int) -> None:
+    """Do it, and wait until the page has asked for that many cards."""
+    asked: list[str] = []
+    page.on("response", lambda r: "/label/next/" in r.url and asked.append(r.url))
+    action()
+    for _ in range(100):
+        if len(asked) >= count:
+            break
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(100)
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("#save-say")).to_have_text("Saved.")
+
+
+def test_the_next_card_comes_from_memory_and_verdicts_given_offline_are_sent_in_order(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(5):
+        factories.make_pair(project)
+    page = browse(member).new_page()
+    cards_ahead(page, lambda: page.goto(f"/p/{project.slug}/label/"), 2)
+    page.context.set_offline(True)
+    for number, key in enumerate("126", start=2):
+        began = page.evaluate("performance.now()")
+        give(page, key)
+        if number < 4:
+            at_pair(page, f"{number} of 5")
+            assert page.evaluate("performance.now()") - began < 1000
+    expect(page.locator("#save-state")).to_contain_text("3 verdicts not saved yet: no connection")
+    assert not Judgment.objects.exists()
+
+    page.context.set_offline(False)
+    at_pair(page, "4 of 5")
+    saved(page)
+    given = list(Judgment.objects.order_by("pk"))
+    outcomes = [(canonical(row, row.outcome), abs(row.strength)) for row in given]
+    assert outcomes == [("a", 3), ("a", 2), ("b", 2)]
+    assert page.evaluate("Object.keys(localStorage).filter(k => k.includes('verdict'))") == []
+
+
+def test_a_draft_comes_back_after_a_crash_and_on_another_device(
+    browse: Any, project: Any, member: Any
+) -> None:
+    factories.make_pair(project)
+    page = open_page(browse, member, project)
+    page.keyboard.press("6")
+    page.keyboard.press("w")
+    page.keyboard.press("2")
+    page.keyboard.press("r")
+    page.keyboard.type("Half a thou")
+    page.wait_for_timeout(500)
+    page.reload()
+    expect(page.locator("#rationale")).to_have_value("Half a thou")
+    expect(page.get_by_role("radio", name="B is better", exact=True)).to_be_checked()
+    expect(page.get_by_role("checkbox", name="clear")).to_be_checked()
+
+    page.locator("#rationale").fill("Half a thought")
+    with page.expect_response(re.compile("/label/keep/"), timeout=15_000) as kept:
+        pass
+    assert kept.value.json() == {"held": [Assignment.objects.get().pair_id]}
+    other = open_page(browse, member, project)
+    expect(other.locator("#rationale")).to_have_value("Half a thought")
+    other.keyboard.press("Control+Enter")
+    saved(other)
+    judgment = Judgment.objects.get()
+    assert (judgment.rationale, judgment.tags) == ("Half a thought", ["clear"])
+
+
+def test_verdicts_are_taken_back_and_changed(browse: Any, project: Any, member: Any) -> None:
+    for _ in range(3):
+        factories.make_pair(project)
+    page = open_page(browse, member, project)
+    page.keyboard.press("r")
+    page.keyboard.type("first")
+    page.keyboard.press("Escape")
+    give(page, "1")
+    at_pair(page, "2 of 3")
+    give(page, "t")
+    at_pair(page, "3 of 3")
+    saved(page)
+
+    page.keyboard.press("u")
+    expect(page.get_by_role("heading", name="Your verdict, to be changed")).to_be_focused()
+    expect(page.get_by_role("radio", name="Tie")).to_be_checked()
+    page.keyboard.press("u")
+    expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
+    expect(page.locator("#rationale")).to_have_value("first")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("radio", name="Tie")).to_be_checked()
+    page.keyboard.press("Escape")
+    at_pair(page, "3 of 3")
+    page.keyboard.press("u")
+    expect(page.get_by_role("radio", name="Tie")).to_be_checked()
+    page.keyboard.press("u")
+    expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
+    give(page, "7")
+    at_pair(page, "3 of 3")
+    saved(page)
+
+    old, new = Judgment.objects.filter(pair=Judgment.objects.earliest("pk").pair).order_by("pk")
+    assert (canonical(old, old.outcome), canonical(new, new.outcome)) == ("a", "b")
+    assert (new.supersedes, old.is_current, new.rationale) == (old, False, "first")
+    page.get_by_role("link", name="Your verdicts").click()
+    expect(page.get_by_role("row")).to_have_count(3)
+    assert_accessible(page)
+    page.get_by_role("link", name=re.compile("^Change")).first.click()
+    expect(page.get_by_role("radio", name="B is much better")).to_be_checked()
+
+
+def test_a_verdict_that_was_not_sent_yet_is_taken_out_again(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(3):
+        factories.make_pair(project)
+    page = browse(member).new_page()
+    cards_ahead(page, lambda: page.goto(f"/p/{project.slug}/label/"), 2)
+    page.context.set_offline(True)
+    give(page, "1")
+    at_pair(page, "2 of 3")
+    expect(page.locator("#save-state")).to_contain_text("not saved yet")
+    page.keyboard.press("u")
+    at_pair(page, "1 of 3")
+    expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
+    give(page, "7")
+    at_pair(page, "2 of 3")
+    page.context.set_offline(False)
+    saved(page)
+    judgment = Judgment.objects.get()
+    assert canonical(judgment, judgment.outcome) == "b"
+
+
+def test_two_people_on_one_project_at_once_never_see_the_same_pair(
+    browse: Any, project: Any, member: Any
+) -> None:
+    rater = factories.make_user("rater", project=project)
+    for _ in range(6):
+        factories.make_pair(project)
+    pages = [open_page(browse, user, project) for user in (member, rater)]
+    for _ in range(8):
+        for page in pages:
+            if page.locator("#card[data-pair]").count():
+                give(page, "2")
+                page.wait_for_timeout(150)
+    for page in pages:
+        expect(page.get_by_role("heading", name="Nothing left to label")).to_be_visible()
+    judged = Judgment.objects.values_list("pair", flat=True)
+    assert len(judged) == len(set(judged)) == 6
+    assert len(set(Judgment.objects.values_list("annotator", flat=True))) == 2
+
+
+def test_a_training_round_tells_what_was_right_and_opens_the_work(
+    browse: Any, project: Any, member: Any
+) -> None:
+    project.training_pass = 50
+    project.save()
+    for outcome in ("tie", "both_bad"):
+        pair = factories.make_pair(project)
+        known = {"known_outcome": outcome, "known_reason": "They say **the same**."}
+        Pair.objects.filter(pk=pair.pk).update(is_training=True, **known)
+    factories.make_pair(project)
+    page = open_page(browse, member, project)
+    expect(page.get_by_role("heading", name="Training 1 of 2")).to_be_visible()
+    give(page, "t")
+    expect(page.get_by_text("✓ Right.")).to_be_visible()
+    expect(page.get_by_text("They say the same.")).to_be_visible()
+    assert_accessible(page)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Training 2 of 2")).to_be_focused()
+    give(page, "1")
+    expect(page.get_by_text("Not what was expected.")).to_be_visible()
+    expect(page.get_by_text("Training passed: 1 of 2 right")).to_be_visible()
+    page.keyboard.press("Enter")
+    at_pair(page, "1 of 1")
+    assert TrainingAnswer.objects.count() == 2
+    assert not Judgment.objects.exists()
+
+
+def test_keys_of_ones_own_are_kept_and_a_taken_one_is_refused(
+    browse: Any, project: Any, member: Any
+) -> None:
+    factories.make_pair(project)
+    page = open_page(browse, member, project)
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    tie = dialog.get_by_role("button", name="tie: set a key of your own", exact=False).last
+    tie.click()
+    page.keyboard.press("s")
+    expect(dialog.get_by_text("already does this")).to_be_visible()
+    tie.click()
+    with page.expect_response(re.compile("/label/keys/")) as answer:
+        page.keyboard.press("y")
+    assert answer.value.status == 200
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.reload()
+    page.keyboard.press("t")
+    expect(page.get_by_role("radio", name="Tie")).not_to_be_checked()
+    page.keyboard.press("y")
+    expect(page.get_by_role("radio", name="Tie")).to_be_checked()
+
+
+def test_a_pair_is_flagged_and_then_skipped_with_a_reason(
+    browse: Any, project: Any, member: Any
+) -> None:
+    pair = factories.make_pair(project)
+    page = open_page(browse, member, project)
+    page.keyboard.press("f")
+    expect(page.get_by_role("dialog", name="Flag this pair")).to_be_visible()
+    page.keyboard.press("2")
+    page.get_by_label("In your words (optional)").last.fill("A street and a number.")
+    assert_accessible(page)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#save-say")).to_contain_text("Flagged.")
+    flag = Flag.objects.get()
+    assert (flag.pair, flag.reason, flag.note) == (pair, "personal data", "A street and a number.")
+
+    page.keyboard.press("s")
+    expect(page.get_by_role("radio", name="not my language")).to_be_visible()
+    give(page, "2")
+    saved(page)
+    judgment = Judgment.objects.get()
+    assert (judgment.outcome, judgment.skip_reason) == ("skip", "not my language")
+
+
+def test_aspects_and_a_better_answer_by_keyboard(browse: Any, project: Any, member: Any) -> None:
+    project.label_scheme = {"aspects": ["style", "truth"], "correction": True, "steps": 5}
+    project.save()
+    factories.make_pair(project, texts=("The *first*.", "The *second*."))
+    page = open_page(browse, member, project)
+    page.keyboard.press("q")
+    page.keyboard.press("1")
+    page.keyboard.press("4")
+    page.keyboard.press("5")
+    page.keyboard.press("c")
+    page.get_by_role("button", name="A", exact=True).click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" And more.")
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    judgment = Judgment.objects.get()
+    turn = -1 if judgment.swapped else 1
+    assert judgment.aspects == {"style": -2 * turn, "truth": 1 * turn}
+    assert (canonical(judgment, judgment.outcome), abs(judgment.strength)) == ("b", 2)
+    assert judgment.correction is not None
+    assert judgment.correction.text.endswith("*. And more.")
