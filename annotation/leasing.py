@@ -43,7 +43,7 @@ returning id
 _STANDING = """
 select trained_at is null and exists (
            select from annotation_pair pair where pair.project_id = person.project_id
-           and pair.is_training),
+           and pair.is_training and not pair.closed and pair.known_outcome <> ''),
        array(select group_id from annotation_group_members where annotator_id = person.id
              order by group_id)
 from annotation_annotator person where person.id = %(annotator)s

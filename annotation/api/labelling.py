@@ -152,11 +152,11 @@ class JudgmentAmend(APIView):
         """
         user = user_of(request)
         found = get_project(user, project, ANY_ROLE)
-        body = VerdictRequest(data=request.data)
-        body.is_valid(raise_exception=True)
         judgment = _own(user, found).select_related("pair", "correction").filter(uuid=uuid).first()
         if judgment is None:
             raise Http404("No such verdict of yours.")
+        body = VerdictRequest(data=request.data)
+        body.is_valid(raise_exception=True)
         amended, created = amend_judgment(
             annotator=annotator_for(user=user, project=found),
             judgment=judgment,

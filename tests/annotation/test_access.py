@@ -12,26 +12,64 @@ from annotation import api_urls, urls
 from annotation.models import Assignment
 from tests import factories
 
-FOR_ANNOTATORS = {"label", "label-submit"}
+FOR_ANNOTATORS = {
+    "label",
+    "label-next",
+    "label-submit",
+    "label-keep",
+    "label-flag",
+    "label-mine",
+    "label-keys",
+}
+CALLS_FOR_ANNOTATORS = {
+    ("next", "get"),
+    ("progress", "get"),
+    ("judgments", "post"),
+    ("judgments-mine", "get"),
+    ("leases-renew", "post"),
+    ("training-next", "get"),
+    ("training", "post"),
+    ("pair-flags", "post"),
+}
 PAGES = [pattern.name for pattern in urls.urlpatterns]
 CALLS = [pattern.name for pattern in api_urls.urlpatterns]
-WRITES = {"judge-runs", "version-publish", "import"}
-"""Calls without a GET."""
 
 
 @pytest.fixture
-def pk_of(project: Any) -> dict[str, int]:
-    """What the pages with a number in their address are about."""
+def thing_of(project: Any, owner: Any) -> dict[str, Any]:
+    """What the pages and calls with a thing in their address are about."""
     judge = factories.make_annotator(project, "judge", kind="judge")
+    person = factories.make_annotator(project, "person", user=owner)
     pair = factories.make_pair(project)
-    return {"pair-detail": pair.pk, "judge-run": judge.pk, "judge-runs": judge.pk}
+    judgment = factories.make_judgment(factories.make_pair(project), annotator=person)
+    group = project.groups.create(name="experts")
+    flag = project.flags.create(pair=judgment.pair, annotator=person, reason="other")
+    things = {
+        person: ["annotator", "annotator-release", "person-change", "person-pause"],
+        judge: ["judge-run", "judge-runs"],
+        pair: ["pair-detail", "pair-flags"],
+        group: ["group", "group-pairs", "group-detail", "group-delete"],
+        flag: ["flag-resolve"],
+    }
+    found = {name: thing.pk for thing, names in things.items() for name in names}
+    return {**found, "person-release": person.pk, "judgment-amend": judgment.uuid}
 
 
-def address(pattern: URLPattern, room: str, slug: str, pk_of: dict[str, int]) -> str:
+def address(pattern: URLPattern, room: str, slug: str, thing_of: dict[str, Any]) -> str:
     arguments: list[Any] = [slug]
-    if "<int:pk>" in str(pattern.pattern):
-        arguments.append(pk_of[str(pattern.name)])
+    if set(pattern.pattern.converters) - {"project"}:
+        arguments.append(thing_of[str(pattern.name)])
     return reverse(f"{room}:{pattern.name}", args=arguments)
+
+
+def statuses(client: Client, url: str) -> dict[str, int]:
+    return {method: getattr(client, method)(url).status_code for method in ("get", "post")}
+
+
+def is_closed(statuses: dict[str, int]) -> bool:
+    """Whatever way is open to others, it leads nowhere here."""
+    # a redirect leads to a page that is closed too
+    return 404 in statuses.values() and set(statuses.values()) <= {302, 404, 405}
 
 
 @pytest.mark.parametrize("pattern", urls.urlpatterns, ids=PAGES)
@@ -42,18 +80,21 @@ def test_pages(
     member: Any,
     stranger: Any,
     as_user: Any,
-    pk_of: dict[str, int],
+    thing_of: dict[str, Any],
 ) -> None:
-    url = address(pattern, "annotation", project.slug, pk_of)
-    opens = {200, 302} if pattern.name == "label-submit" else {200}
-    assert as_user(owner).get(url).status_code in opens
-    allowed = as_user(member).get(url).status_code
-    assert allowed in (opens if pattern.name in FOR_ANNOTATORS else {404})
-    client = as_user(stranger)
-    closed = client.post if pattern.name == "label-submit" else client.get
-    assert closed(url).status_code == 404
-    assert client.post(url).status_code == 404
+    url = address(pattern, "annotation", project.slug, thing_of)
+    assert is_closed(statuses(as_user(stranger), url))
     assert Client().get(url).status_code == 302
+    for_members = as_user(member).get(url).status_code
+    if pattern.name not in FOR_ANNOTATORS:
+        assert is_closed(statuses(as_user(member), url))
+    opened = as_user(owner).get(url).status_code
+    if opened == 405:
+        assert as_user(owner).post(url).status_code in {200, 204, 302, 400, 409, 422}
+    else:
+        assert opened in {200, 302}
+    if pattern.name in FOR_ANNOTATORS:
+        assert for_members == opened
 
 
 @pytest.mark.parametrize("pattern", api_urls.urlpatterns, ids=CALLS)
@@ -66,9 +107,9 @@ def test_calls(
     member: Any,
     stranger: Any,
     as_user: Any,
-    pk_of: dict[str, int],
+    thing_of: dict[str, Any],
 ) -> None:
-    url = address(pattern, "api", project.slug, pk_of)
+    url = address(pattern, "api", project.slug, thing_of)
 
     def answer(client: Client) -> int:
         options = {"content_type": "application/json"} if method == "post" else {}
@@ -78,10 +119,10 @@ def test_calls(
     assert answer(Client()) == 401
     if found == 405:
         return
-    assert found in ({200} if method == "get" else {200, 201, 400})
+    assert found in ({200, 204} if method == "get" else {200, 201, 204, 400})
     Assignment.objects.all().delete()
     assert answer(as_user(stranger)) == 404
-    mine = (pattern.name, method) in {("next", "get"), ("progress", "get"), ("judgments", "post")}
+    mine = (pattern.name, method) in CALLS_FOR_ANNOTATORS
     assert answer(as_user(member)) == (found if mine else 404)
 
 
