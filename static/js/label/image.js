@@ -141,9 +141,10 @@ class Comparison {
     return Boolean(this.pictures.a && this.pictures.b);
   }
 
-  // Not where the scheme wants none, nor where a card has no verdict to give.
+  // Not where the scheme wants none, nor where a card has no verdict to give or only trains.
   get takesEvidence() {
-    return Boolean(this.form) && this.card.dataset.evidence !== "off";
+    const { evidence, kind } = this.card.dataset;
+    return Boolean(this.form) && evidence !== "off" && kind !== "training";
   }
 
   get isStaged() {
