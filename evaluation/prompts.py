@@ -13,9 +13,10 @@ def chosen_prompts(project: Project, prompt_set: dict[str, Any]) -> list[Prompt]
 
     Args:
         prompt_set: ``category`` ("" for all) and ``limit`` (0 for all); only prompts that were
-            set aside (``held_out``) are taken, so that no trained-on prompt can be among them.
+            set aside (``held_out``) are taken, so that no trained-on prompt can be among them, and
+            only those without media, which no generator here is shown.
     """
-    prompts = Prompt.objects.filter(project=project, held_out=True).order_by("key")
+    prompts = Prompt.objects.filter(project=project, held_out=True, media=[]).order_by("key")
     if category := prompt_set.get("category"):
         prompts = prompts.filter(category=category)
     limit = int(prompt_set.get("limit") or 0)

@@ -78,7 +78,8 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
     """Start a run in which the judge compares each pair in both orders.
 
     Its verdicts come in as judgments while the run goes on; they take no place of a person's.
-    Pairs that the judge has judged already are left out.
+    Pairs that the judge has judged already are left out, and those that are taken out, are for
+    training or have a prompt with media.
 
     Raises:
         UserError: the annotator is no judge that can be asked, or nothing is left for it.
@@ -89,11 +90,12 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
         )
     _check_model(judge.project, judge.model)
     wanted = list(dict.fromkeys(pair.pk for pair in pairs))
-    mine = Pair.objects.filter(pk__in=wanted, project=judge.project_id).not_seen_by(judge)
+    mine = _judgeable(judge).filter(pk__in=wanted)
     left = set(mine.values_list("pk", flat=True))
     if not left:
         raise UserError(
-            f"There is no pair left for {judge.name}: it has judged all of these already.",
+            f"There is no pair left for {judge.name}: it has judged all of these "
+            "already, or they are not for it (taken out, for training, or about a picture).",
             code="nothing_to_judge",
         )
     return start_run(
@@ -122,8 +124,15 @@ def pairs_left(judge: Annotator, which: str) -> PairQuerySet:
     """All that ``which`` speaks of, oldest first."""
     if which not in WHICH:
         raise UserError(f"which is {which!r}; it must be one of {', '.join(WHICH)}.", field="which")
-    pairs = Pair.objects.filter(project=judge.project_id).not_seen_by(judge).order_by("pk")
+    pairs = _judgeable(judge).order_by("pk")
     return pairs.filter(judged__gt=0) if which == "labelled" else pairs
+
+
+def _judgeable(judge: Annotator) -> PairQuerySet:
+    """Judges read text: what a prompt's picture shows, they would have to guess."""
+    return Pair.objects.filter(
+        project=judge.project_id, closed=False, is_training=False, prompt__media=[]
+    ).not_seen_by(judge)
 
 
 def _check_model(project: Project, model: ModelVersion) -> None:

@@ -7,6 +7,8 @@ from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from annotation import tables
 from annotation.forms.material import ImportForm, JudgmentFilter, PairFilter, PromptFilter
@@ -51,15 +53,15 @@ def import_page(request: HttpRequest, project: str) -> HttpResponse:
 
 def _imported(done: Imported, kind: str) -> str:
     if kind == "held_out":
-        return f"{_count(done.records, 'prompt')} read, {done.prompts} of them new."
-    return (
-        f"{_count(done.records, 'line')} read. New: {_count(done.pairs, 'pair')}, "
-        f"{_count(done.prompts, 'prompt')}, {_count(done.judgments, 'judgment')}."
-    )
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+        read = ngettext("%d prompt", "%d prompts", done.records) % done.records
+        return _("%(read)s read, %(new)d of them new.") % {"read": read, "new": done.prompts}
+    new = {
+        "read": ngettext("%d line", "%d lines", done.records) % done.records,
+        "pairs": ngettext("%d pair", "%d pairs", done.pairs) % done.pairs,
+        "prompts": ngettext("%d prompt", "%d prompts", done.prompts) % done.prompts,
+        "judgments": ngettext("%d judgment", "%d judgments", done.judgments) % done.judgments,
+    }
+    return _("%(read)s read. New: %(pairs)s, %(prompts)s, %(judgments)s.") % new
 
 
 def prompt_list(request: HttpRequest, project: str) -> HttpResponse:

@@ -58,9 +58,9 @@ def test_votes_in_the_name_of_a_stranger_who_joins_later_lock_nobody_out(
 ) -> None:
     said = {"kind": "pairs", "text": line(outcome="a", annotator=stranger.username)}
     as_user(owner).post(url("import", project), said)
-    factories.make_pair(project)
+    pair = factories.make_pair(project)
     project.memberships.create(user=stranger, role="annotator")
-    assert "Pair 1 of 1" in as_user(stranger).get(url("label", project)).content.decode()
+    assert f'data-pair="{pair.pk}"' in as_user(stranger).get(url("label", project)).content.decode()
     again = as_user(owner).post(url("import", project), said, follow=True)
     assert "0 judgments" in again.content.decode()
     assert Judgment.objects.count() == 1

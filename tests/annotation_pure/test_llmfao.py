@@ -124,6 +124,19 @@ def test_from_the_files_to_a_version_and_a_leaderboard(
         agrees(board, evalicas_ratings(llmfao_folder, votes_of(llmfao_folder, file)))
 
 
+def test_the_crowds_training_pairs_have_answers_and_stay_out_of_the_work(
+    project: Any, llmfao_folder: Path
+) -> None:
+    known = list(llmfao.read_training(llmfao_folder))
+    import_records(project=project, records=known, by=None)
+
+    pairs = Pair.objects.filter(is_training=True)
+    assert len(known) == pairs.count() == 7
+    assert all(pair.known_outcome and pair.known_reason for pair in pairs)
+    assert not Pair.objects.open().exists()
+    assert llmfao.guidelines(llmfao_folder).startswith("# Which AI is Better?")
+
+
 def agrees(board: Standings, theirs: dict[str, float]) -> None:
     (group,) = board.groups
     ours = {standing.model.name: standing.row.rating for standing in group}
