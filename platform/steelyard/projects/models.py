@@ -7,27 +7,28 @@ from django.db import models
 
 # by name, because the models of a project are `Project.models` and hide the module there
 from django.db.models import PROTECT, ForeignKey, JSONField
+from django.utils.translation import gettext_lazy as _
 
 from steelyard.projects.querysets import ProjectQuerySet
 
 
 class Modality(models.TextChoices):
-    TEXT = "text", "Text"
-    IMAGE = "image", "Image"
-    VIDEO = "video", "Video"
+    TEXT = "text", _("Text")
+    IMAGE = "image", _("Image")
+    VIDEO = "video", _("Video")
 
 
 class Role(models.TextChoices):
-    ANNOTATOR = "annotator", "Annotator"
-    RESEARCHER = "researcher", "Researcher"
-    ADMIN = "admin", "Admin"
+    ANNOTATOR = "annotator", _("Annotator")
+    RESEARCHER = "researcher", _("Researcher")
+    ADMIN = "admin", _("Admin")
 
 
 class QueuePolicy(models.TextChoices):
-    IN_ORDER = "in_order", "In the order in which they came"
-    SHUFFLED = "shuffled", "Shuffled, the same shuffle for everybody"
-    FINISH_FIRST = "finish_first", "Begun pairs first, so that pairs are soon complete"
-    SPREAD = "spread", "Pairs with the fewest verdicts first"
+    IN_ORDER = "in_order", _("In the order in which they came")
+    SHUFFLED = "shuffled", _("Shuffled, the same shuffle for everybody")
+    FINISH_FIRST = "finish_first", _("Begun pairs first, so that pairs are soon complete")
+    SPREAD = "spread", _("Pairs with the fewest verdicts first")
 
 
 class Project(models.Model):

@@ -85,7 +85,7 @@ def member_list(request: HttpRequest, project: str) -> HttpResponse:
         except UserError as error:
             form.refuse(error)
         else:
-            messages.success(request, f"{added.user} is now a member.")
+            messages.success(request, _("%(name)s is now a member.") % {"name": added.user})
             return redirect("projects:member-list", found.slug)
     members = found.memberships.select_related("user").order_by("user__username")
     context = {"project": found, "form": form, "members": members, "roles": Role.choices}
@@ -97,7 +97,8 @@ def member_role(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     user = user_of(request)
     membership = _membership(user, project, pk)
     services.set_role(membership=membership, by=user, role=request.POST.get("role", ""))
-    messages.success(request, f"{membership.user} is now {membership.get_role_display().lower()}.")
+    said = {"name": membership.user, "role": membership.get_role_display().lower()}
+    messages.success(request, _("%(name)s is now %(role)s.") % said)
     return redirect("projects:member-list", project)
 
 
@@ -106,7 +107,7 @@ def member_remove(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     user = user_of(request)
     membership = _membership(user, project, pk)
     services.remove_member(membership=membership, by=user)
-    messages.success(request, f"{membership.user} is no longer a member.")
+    messages.success(request, _("%(name)s is no longer a member.") % {"name": membership.user})
     return redirect("projects:member-list", project)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from django import template
+from django.utils.translation import gettext_lazy as _
 
 from steelyard.accounts.models import User
 from steelyard.projects.models import Project, Role
@@ -14,38 +16,38 @@ from steelyard.web.templatetags.steelyard import nav_url
 register = template.Library()
 
 # Label, the page it leads to, and how the names of the pages begin that lie under it.
-Section = tuple[str, str, tuple[str, ...]]
+Section = tuple[Any, str, tuple[str, ...]]
 QUEUE_PAGES = ("annotation:coverage", "annotation:group", "annotation:flag", "annotation:person")
 DATA_PAGES = ("annotation:pair", "annotation:prompt", "annotation:judg", "annotation:import")
-LABELLING: list[Section] = [("Label", "annotation:label", ("annotation:label",))]
+LABELLING: list[Section] = [(_("Label"), "annotation:label", ("annotation:label",))]
 SECTIONS: list[Section] = [
-    ("Overview", "projects:project-detail", ("projects:project-detail",)),
+    (_("Overview"), "projects:project-detail", ("projects:project-detail",)),
     *LABELLING,
-    ("Data", "annotation:pair-list", DATA_PAGES),
-    ("Queue", "annotation:coverage", QUEUE_PAGES),
-    ("Versions", "registry:version-list", ("registry:version", "annotation:version")),
-    ("Models", "registry:model-list", ("registry:model",)),
-    ("Runs", "runs:run-list", ("runs:",)),
-    ("Train", "training:training-new", ("training:",)),
-    ("Evaluations", "evaluation:evaluation-list", ("evaluation:evaluation",)),
-    ("Leaderboard", "evaluation:leaderboard", ("evaluation:leaderboard",)),
+    (_("Data"), "annotation:pair-list", DATA_PAGES),
+    (_("Queue"), "annotation:coverage", QUEUE_PAGES),
+    (_("Versions"), "registry:version-list", ("registry:version", "annotation:version")),
+    (_("Models"), "registry:model-list", ("registry:model",)),
+    (_("Runs"), "runs:run-list", ("runs:",)),
+    (_("Train"), "training:training-new", ("training:",)),
+    (_("Evaluations"), "evaluation:evaluation-list", ("evaluation:evaluation",)),
+    (_("Leaderboard"), "evaluation:leaderboard", ("evaluation:leaderboard",)),
 ]
 SETTINGS: Section = (
-    "Settings",
+    _("Settings"),
     "projects:project-settings",
     ("projects:project-s", "projects:member"),
 )
 DATA: list[Section] = [
-    ("Pairs", "annotation:pair-list", ("annotation:pair",)),
-    ("Prompts", "annotation:prompt-list", ("annotation:prompt",)),
-    ("Judgments", "annotation:judgment-list", ("annotation:judgment",)),
-    ("AI judges", "annotation:judge-list", ("annotation:judge-",)),
-    ("Import", "annotation:import", ("annotation:import",)),
+    (_("Pairs"), "annotation:pair-list", ("annotation:pair",)),
+    (_("Prompts"), "annotation:prompt-list", ("annotation:prompt",)),
+    (_("Judgments"), "annotation:judgment-list", ("annotation:judgment",)),
+    (_("AI judges"), "annotation:judge-list", ("annotation:judge-",)),
+    (_("Import"), "annotation:import", ("annotation:import",)),
 ]
 QUEUE: list[Section] = [
-    ("Coverage", "annotation:coverage", ("annotation:coverage",)),
-    ("Groups", "annotation:group-list", ("annotation:group",)),
-    ("Flags", "annotation:flag-list", ("annotation:flag",)),
+    (_("Coverage"), "annotation:coverage", ("annotation:coverage",)),
+    (_("Groups"), "annotation:group-list", ("annotation:group",)),
+    (_("Flags"), "annotation:flag-list", ("annotation:flag",)),
 ]
 UNDER: list[tuple[tuple[str, ...], list[Section]]] = [(DATA_PAGES, DATA), (QUEUE_PAGES, QUEUE)]
 """Of the sections with several pages: how their names begin, and which there are."""
@@ -88,7 +90,7 @@ def navigation(context: template.Context) -> Navigation | None:
 def _links(project: Project, sections: list[Section], page: str) -> list[Link]:
     """Links to those sections that exist."""
     links = [
-        Link(label, nav_url(name, project.slug), page.startswith(under))
+        Link(str(label), nav_url(name, project.slug), page.startswith(under))
         for label, name, under in sections
     ]
     return [link for link in links if link.url]
