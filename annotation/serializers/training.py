@@ -27,7 +27,7 @@ class TrainingPairSerializer(ShownPairSerializer):
 
 class TrainingAnswerRequest(StrictSerializer):
     pair = serializers.IntegerField(min_value=1, max_value=TOP_ID)
-    outcome = serializers.ChoiceField(choices=Outcome.known())
+    outcome = serializers.ChoiceField(choices=Outcome.choices, help_text="Any but skip.")
     strength = serializers.IntegerField(min_value=-3, max_value=3, default=0)
     attempt = serializers.IntegerField(
         min_value=1,

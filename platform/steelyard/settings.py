@@ -242,6 +242,8 @@ SPECTACULAR_SETTINGS = {
         "RoleEnum": "steelyard.projects.models.Role",
         "RunStateEnum": "steelyard.runs.models.RunState",
         "EvaluationStateEnum": "evaluation.models.Evaluation.State",
+        "FlagStateEnum": "annotation.models.Flag.State",
+        "OutcomeEnum": "annotation.models.Outcome",
     },
 }
 
