@@ -44,14 +44,15 @@ def create_project(*, by: User, name: str, modality: str, slug: str = "", **valu
     """
     if modality not in Modality.values:
         raise UserError(
-            f"{modality!r} is no modality; it must be one of {', '.join(Modality.values)}.",
+            _("%(value)s is no modality; it must be one of %(known)s.")
+            % {"value": repr(modality), "known": ", ".join(Modality.values)},
             code="invalid_modality",
             field="modality",
         )
     slug = slug or slugify(name)[:80]
     if not slug or slug != slugify(slug):
         raise UserError(
-            "The name in URLs must be of letters a to z, digits and hyphens.",
+            _("The name in URLs must be of letters a to z, digits and hyphens."),
             code="invalid_slug",
             field="slug",
         )
@@ -62,7 +63,8 @@ def create_project(*, by: User, name: str, modality: str, slug: str = "", **valu
             project.save()
     except IntegrityError:
         raise UserError(
-            f"There is a project at /p/{slug}/ already; choose another name in URLs.",
+            _("There is a project at /p/%(slug)s/ already; choose another name in URLs.")
+            % {"slug": slug},
             code="slug_taken",
             field="slug",
         ) from None
@@ -111,8 +113,11 @@ def add_member(*, project: Project, by: User, username: str, role: str) -> Membe
     user = User.objects.filter(username=username.strip(), is_active=True).first()
     if user is None:
         raise UserError(
-            f"Nobody signs in as {username.strip()!r}. Upper and lower case differ; a site admin "
-            "makes accounts.",
+            _(
+                "Nobody signs in as %(name)s. Upper and lower case differ; a site admin makes "
+                "accounts."
+            )
+            % {"name": repr(username.strip())},
             code="unknown_user",
             field="username",
         )
@@ -121,8 +126,8 @@ def add_member(*, project: Project, by: User, username: str, role: str) -> Membe
     )
     if not added:
         raise UserError(
-            f"{user} is a member already, as {membership.get_role_display().lower()}; "
-            "change the role in the table.",
+            _("%(name)s is a member already, as %(role)s; change the role in the table.")
+            % {"name": user, "role": membership.get_role_display().lower()},
             code="already_member",
             field="username",
         )
@@ -168,7 +173,8 @@ def _set(project: Project, values: dict[str, Any]) -> None:
     unknown = sorted(set(values) - CHANGEABLE)
     if unknown:
         raise UserError(
-            f"{unknown[0]} cannot be set; what can is {', '.join(sorted(CHANGEABLE))}.",
+            _("%(name)s cannot be set; what can is %(known)s.")
+            % {"name": unknown[0], "known": ", ".join(sorted(CHANGEABLE))},
             code="unknown_setting",
             field=unknown[0],
         )
@@ -219,7 +225,9 @@ def _within(values: dict[str, Any], name: str, least: int, most: int, unit: str)
         return
     if value is None or not least <= value <= most:
         raise UserError(
-            f"{value} {unit} is out of range; it must be {least} to {most}.", field=name
+            _("%(value)s %(unit)s is out of range; it must be %(least)s to %(most)s.")
+            % {"value": value, "unit": unit, "least": least, "most": most},
+            field=name,
         )
 
 
@@ -227,7 +235,8 @@ def _role(role: str) -> str:
     if role not in Role.values:
         known: Iterable[str] = Role.values
         raise UserError(
-            f"{role!r} is no role; it must be one of {', '.join(known)}.",
+            _("%(value)s is no role; it must be one of %(known)s.")
+            % {"value": repr(role), "known": ", ".join(known)},
             code="invalid_role",
             field="role",
         )
@@ -242,8 +251,8 @@ def _keep_an_admin(membership: Membership) -> None:
     mine = admins.filter(pk=membership.pk).exists()
     if mine and not admins.exclude(pk=membership.pk).exists():
         raise UserError(
-            f"{membership.user} is the last admin of {membership.project}. Make somebody else an "
-            "admin first.",
+            _("%(name)s is the last admin of %(project)s. Make somebody else an admin first.")
+            % {"name": membership.user, "project": membership.project},
             code="last_admin",
             status=409,
         )
