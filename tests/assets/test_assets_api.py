@@ -11,6 +11,7 @@ from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 
+from steelyard.assets import services
 from steelyard.assets.models import Asset
 from steelyard.assets.services import store_upload
 from tests.assets.media import picture, video
@@ -93,6 +94,40 @@ def test_a_wrong_file_is_told_what_it_is(owned: Client, project: Any) -> None:
     assert answer["code"] == "not_media"
     assert "PDF" in answer["message"]
     assert answer["field"] == "file"
+
+
+class Endless(io.RawIOBase):
+    """A form whose file never ends; counts what is read of it."""
+
+    def __init__(self, first: bytes) -> None:
+        head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        self.first, self.taken = head + first, 0
+
+    def read(self, size: int = -1) -> bytes:
+        part = self.first[:size] if self.first else bytes(size)
+        self.first = self.first[size:]
+        self.taken += len(part)
+        assert self.taken < 10_000_000, "it was read on"
+        return part
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [(b"%PDF-1.7", "not_media"), (b"\x89PNG\r\n\x1a\n", "too_large")],
+)
+def test_a_file_that_would_be_refused_is_not_read_to_its_end(
+    owned: Client, project: Any, monkeypatch: pytest.MonkeyPatch, first: bytes, code: str
+) -> None:
+    monkeypatch.setattr(services, "MAX_IMAGE_BYTES", 1_000_000)
+    said = {
+        "CONTENT_LENGTH": str(10**9),
+        "CONTENT_TYPE": "multipart/form-data; boundary=x",
+        "wsgi.input": Endless(first),
+    }
+
+    response = owned.generic("POST", address(project), b"", **said)
+
+    assert (response.status_code, response.json()["code"]) == (400, code)
 
 
 def test_no_file_is_told(owned: Client, project: Any) -> None:

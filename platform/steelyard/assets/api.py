@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -19,6 +19,7 @@ from steelyard.assets.querysets import AssetQuerySet
 from steelyard.assets.serializers import AssetSerializer, AssetUpload
 from steelyard.assets.services import store_upload
 from steelyard.assets.serving import serve
+from steelyard.assets.uploads import MediaOnly
 from steelyard.projects.policy import ANY_ROLE, get_project, get_visible
 
 
@@ -28,6 +29,10 @@ class AssetList(ListAPIView):
     serializer_class = AssetSerializer
     parser_classes = [MultiPartParser]
     queryset = Asset.objects.none()
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        request.upload_handlers = [MediaOnly(request), *request.upload_handlers]
+        return super().initialize_request(request, *args, **kwargs)
 
     def get_queryset(self) -> AssetQuerySet:
         project = get_project(user_of(self.request), self.kwargs["project"])

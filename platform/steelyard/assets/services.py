@@ -62,19 +62,27 @@ def _receive(data: Path | bytes | IO[bytes], target: Path) -> str:
     with _reading(data) as source, target.open("wb") as out:
         chunk = source.read(_CHUNK)
         form = sniff(chunk[:64])
-        limit = MAX_VIDEO_BYTES if form in {"mp4", "matroska"} else MAX_IMAGE_BYTES
         size = 0
         while chunk:
             size += len(chunk)
-            if size > limit:
-                refuse(
-                    f"This file is larger than {limit // 2**20} MiB, the most for a file of its "
-                    "kind. Compress it or cut it shorter.",
-                    code="too_large",
-                )
+            check_bytes(form, size)
             out.write(chunk)
             chunk = source.read(_CHUNK)
     return form
+
+
+def check_bytes(form: str, size: int) -> None:
+    """
+    Raises:
+        UserError: a file of that form, as sniffed, is not taken in that size.
+    """
+    limit = MAX_VIDEO_BYTES if form in {"mp4", "matroska"} else MAX_IMAGE_BYTES
+    if size > limit:
+        refuse(
+            f"This file is larger than {limit // 2**20} MiB, the most for a file of its kind. "
+            "Compress it or cut it shorter.",
+            code="too_large",
+        )
 
 
 @contextmanager
