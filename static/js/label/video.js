@@ -237,10 +237,12 @@ const commands = {
   mark: { key: "e", label: gettext("evidence: mark a time range"), legend: gettext("mark time"), once: true, when: pointing, run: (at) => at.evidence.mark() },
   box: { key: "E", label: gettext("evidence: a box on the frame"), once: true, when: pointing, run: (at) => at.boxes.toggle() },
   segments: { key: "n", label: gettext("verdicts on parts"), legend: gettext("parts"), once: true, when: (at) => at.maySegment, run: (at) => at.segments.toggle() },
+  done: { run: (at) => at.segments.toggle() },
   split: { key: "k", label: gettext("split the part here"), once: true, when: parting, run: (at) => at.segments.split() },
   pieces: { run: (at) => at.segments.pieces() },
-  previous: { run: (at) => at.segments.take(at.segments.current - 1) },
-  next: { run: (at) => at.segments.take(at.segments.current + 1) },
+  previous: { key: "Shift+ArrowLeft", label: gettext("the part before"), fixed: true, when: parting, run: (at) => at.segments.take(at.segments.current - 1) },
+  next: { key: "Shift+ArrowRight", label: gettext("the next part"), fixed: true, when: parting, run: (at) => at.segments.take(at.segments.current + 1) },
+  clear: { key: "Delete", label: gettext("take the part’s verdict away"), fixed: true, when: parting, run: (at) => at.segments.clear() },
 };
 
 const keyed = Object.entries(commands).filter(([, command]) => command.key);

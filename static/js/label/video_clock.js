@@ -189,6 +189,7 @@ export class Clock extends EventTarget {
       await this.#arrange();
     }
     this.settling = false;
+    this.wanted &&= this.active().length > 0;
     if (this.wanted && !this.stopper.signal.aborted) this.#start();
     this.#tell("change");
   }

@@ -119,7 +119,8 @@ export class Segments {
     part.value = value;
     this.#write();
     this.desk.say(fill(gettext("%(part)s: %(verdict)s."), { part: span(part), verdict: this.#words(value) }));
-    const next = this.parts.findIndex((other, index) => index > this.current && !other.value);
+    const later = this.parts.findIndex((other, index) => index > this.current && !other.value);
+    const next = later < 0 ? this.parts.findIndex((other) => !other.value) : later;
     if (next >= 0) this.take(next);
   }
 

@@ -1,0 +1,357 @@
+"""Comparing two clips in a real browser: one clock, one keyboard."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Route, expect
+
+from annotation.models import Judgment
+from annotation.services.material import add_output, add_pair
+from steelyard.assets.services import store_upload
+from tests import factories
+from tests.counted_clips import WATCH, counted_clip
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
+
+RATE = 24
+FRAME = 1 / RATE
+
+
+@pytest.fixture
+def project(db: None) -> Any:
+    return factories.make_project(modality="video", label_scheme={"segments": True})
+
+
+def clips(project: Any, *files: bytes) -> Any:
+    prompt = factories.make_prompt(project, "A grey wall that grows lighter")
+    outputs = [
+        add_output(
+            prompt=prompt,
+            model=factories.make_model(project, f"model-{number}"),
+            asset=store_upload(project=project, data=file),
+        )
+        for number, file in enumerate(files)
+    ]
+    return add_pair(first=outputs[0], second=outputs[1])[0]
+
+
+def open_page(browse: Any, user: Any, project: Any, **options: Any) -> Page:
+    page = browse(user, **options).new_page()
+    page.goto(f"/p/{project.slug}/label/")
+    expect(page.locator(".transport")).to_be_visible()
+    page.wait_for_function(
+        "[...document.querySelectorAll('.clip > video')].every(v => v.readyState >= 4)"
+    )
+    page.evaluate(WATCH)
+    return page
+
+
+def times(page: Page) -> list[float]:
+    found: list[float] = page.evaluate(
+        "[...document.querySelectorAll('.clip > video')].map(v => v.currentTime)"
+    )
+    return found
+
+
+def greys(page: Page) -> list[int]:
+    """The frames on the screen, told by the grey in their middle."""
+    found: list[int] = page.evaluate("""[...document.querySelectorAll('.clip > video')].map(v => {
+        const canvas = new OffscreenCanvas(8, 8).getContext('2d');
+        canvas.drawImage(v, 40, 24, 8, 8, 0, 0, 8, 8);
+        return Math.round((canvas.getImageData(4, 4, 1, 1).data[0] - 24) / 3);
+    })""")
+    return found
+
+
+def still(page: Page) -> None:
+    page.wait_for_function(
+        "[...document.querySelectorAll('.clip > video')].every(v => v.paused && !v.seeking)"
+    )
+    page.wait_for_timeout(100)
+
+
+def held(page: Page, field: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(page.locator(f"[name={field}]").input_value())
+    return found
+
+
+def test_both_clips_run_on_one_clock(browse: Any, project: Any, member: Any) -> None:
+    clips(project, counted_clip(72), counted_clip(72, size=(96, 160)))
+    page = open_page(browse, member, project)
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+    page.keyboard.press(" ")
+    page.wait_for_timeout(2000)
+    seen = page.evaluate("seen")
+    drifts = sorted(abs(drift) for drift in seen["drifts"])
+    assert len(drifts) > 20
+    assert drifts[int(0.95 * len(drifts))] < FRAME, drifts
+    page.keyboard.press(" ")
+    still(page)
+    # what stands on the screen: the same frame, or its neighbour for the blink of one refresh
+    shown = sorted(abs(apart) for apart in seen["same"])
+    assert shown[int(0.9 * len(shown))] < 1.5 * FRAME, shown
+    first, second = times(page)
+    assert first == pytest.approx(second, abs=0.001)
+    assert 1.1 < first < 2.9
+    assert greys(page)[0] == greys(page)[1]
+
+    here = greys(page)[0]
+    page.keyboard.press(".")
+    still(page)
+    assert greys(page) == [here + 1] * 2
+    page.keyboard.press(",")
+    page.keyboard.press(",")
+    still(page)
+    assert greys(page) == [here - 1] * 2
+    page.keyboard.press("j")
+    still(page)
+    assert greys(page) == [here - 1 - RATE] * 2
+
+    slider = page.get_by_role("slider", name="Place in both clips")
+    slider.focus()
+    page.keyboard.press("End")
+    still(page)
+    assert greys(page) == [71, 71]
+    expect(slider).to_have_attribute("aria-valuetext", "3.0 s of 3.0 s")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    still(page)
+    assert greys(page) == [1, 1]
+    box = slider.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    still(page)
+    assert greys(page)[0] == pytest.approx(36, abs=1)
+    assert greys(page)[0] == greys(page)[1]
+
+    # one play and four moves, whatever the clock did to bring the clips there
+    for place in "ab":
+        answer = page.locator(f".answer[data-place={place}]")
+        expect(answer).to_have_attribute("data-plays", "1")
+        expect(answer).to_have_attribute("data-seeks", "4")
+    watched = page.evaluate("""[...document.querySelectorAll('.clip > video')].map(v => {
+        let all = 0;
+        for (let i = 0; i < v.played.length; i++) all += v.played.end(i) - v.played.start(i);
+        return all;
+    })""")
+    assert watched == pytest.approx([first, first], abs=2 * FRAME)
+
+
+def test_a_range_loops_at_any_speed_with_one_side_heard(
+    browse: Any, project: Any, member: Any
+) -> None:
+    clips(project, counted_clip(), counted_clip(frames=60))
+    page = open_page(browse, member, project)
+    page.keyboard.press("m")
+    muted = "[...document.querySelectorAll('.clip > video')].map(v => v.muted)"
+    assert page.evaluate(muted) == [False, True]
+    page.keyboard.press("m")
+    assert page.evaluate(muted) == [True, False]
+    expect(page.get_by_role("button", name="Hear B")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("m")
+    assert page.evaluate(muted) == [True, True]
+
+    page.keyboard.press("l")
+    still(page)
+    page.keyboard.press("[")
+    for _ in range(11):
+        page.keyboard.press(".")
+    still(page)
+    page.keyboard.press("]")
+    for _ in range(4):
+        page.keyboard.press(">")
+    expect(page.locator(".speed")).to_have_text("2×")
+    page.evaluate("""() => {
+        window.where = [];
+        const note = () => {
+            const videos = [...document.querySelectorAll('.clip > video')];
+            if (videos.every(v => !v.paused)) where.push(videos.map(v => v.currentTime));
+            requestAnimationFrame(note);
+        };
+        note();
+    }""")
+    page.keyboard.press(" ")
+    page.wait_for_timeout(1500)
+    where = page.evaluate("where")
+    times_seen = [time for both in where for time in both]
+    assert min(times_seen) >= 1 - FRAME
+    assert max(times_seen) < 2  # a refresh of the screen late at most, and never on to its end
+    turns = sum(later[0] < earlier[0] - 0.2 for earlier, later in pairwise(where))
+    assert turns >= 2
+    rates = page.evaluate(
+        "[...document.querySelectorAll('.clip > video')].map(v => v.playbackRate)"
+    )
+    assert rates == pytest.approx([2, 2], abs=0.2)
+
+    # the range is at hand for evidence; the rest is marked from press to press
+    page.keyboard.press("b")
+    page.keyboard.press("e")
+    page.keyboard.press(" ")
+    still(page)
+    page.get_by_role("button", name="Loop the whole").click()
+    page.get_by_role("slider", name="Place in both clips").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("a")
+    page.keyboard.press("e")
+    page.keyboard.press("l")
+    page.keyboard.press("e")
+    assert held(page, "evidence") == [
+        {"side": "b", "kind": "time", "start": 1, "end": 1.5},
+        {"side": "a", "kind": "time", "start": 0, "end": pytest.approx(1 + FRAME, abs=0.001)},
+    ]
+    page.get_by_role("button", name="Remove evidence 1").press("Enter")
+    assert [item["side"] for item in held(page, "evidence")] == ["a"]
+
+
+def test_the_shorter_clip_holds_its_last_frame_while_the_longer_goes_on(
+    browse: Any, project: Any, member: Any
+) -> None:
+    clips(project, counted_clip(frames=48), counted_clip(frames=24))
+    page = open_page(browse, member, project)
+    page.get_by_role("button", name="Loop", exact=True).click()
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('[data-do=play]').textContent.includes('Pause')")
+    page.wait_for_function("document.querySelector('[data-do=play]').textContent.includes('Play')")
+    still(page)
+    assert sorted(greys(page)) == [23, 47]
+    slider = page.get_by_role("slider", name="Place in both clips")
+    slider.focus()
+    page.keyboard.press("PageDown")
+    still(page)
+    assert sorted(greys(page)) == [23, 23]
+
+    # one after the other: the first in full, then the second
+    page.keyboard.press("x")
+    page.keyboard.press(" ")
+    page.wait_for_function("document.querySelector('.answer.second[data-turn]')")
+    assert page.evaluate("document.querySelector('.answer.first video').paused")
+    page.keyboard.press(" ")
+    still(page)
+
+    # held, each stands in the other's place
+    where = "[...document.querySelectorAll('.answer')].map(a => a.getBoundingClientRect().left)"
+    before = page.evaluate(where)
+    page.keyboard.down("h")
+    assert page.evaluate(where) == before[::-1]
+    page.keyboard.up("h")
+    assert page.evaluate(where) == before
+
+
+def test_neither_clip_begins_before_both_are_there(browse: Any, project: Any, member: Any) -> None:
+    pair = clips(project, counted_clip(48), counted_clip(36))
+    page = browse(member).new_page()
+    late: list[Route] = []
+    there: list[bool] = []
+
+    def wait_for_it(route: Route) -> None:
+        if there:
+            route.continue_()
+        else:
+            late.append(route)
+
+    page.route(f"**/{pair.output_b.asset.sha256}*", wait_for_it)
+    page.goto(f"/p/{project.slug}/label/", wait_until="domcontentloaded")
+    expect(page.locator(".transport")).to_be_visible()
+    page.wait_for_function(
+        "[...document.querySelectorAll('.clip > video')].some(v => v.readyState >= 4)"
+    )
+    page.keyboard.press(" ")
+    expect(page.get_by_role("button", name="Loading…")).to_be_visible()
+    page.wait_for_timeout(300)
+    assert times(page) == [0, 0]
+    there.append(True)
+    for route in late:
+        route.continue_()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.wait_for_function(
+        "[...document.querySelectorAll('.clip > video')].every(v => v.currentTime > 0.2)"
+    )
+
+
+def test_parts_get_verdicts_of_their_own_and_frames_boxes(
+    browse: Any, project: Any, member: Any
+) -> None:
+    clips(project, counted_clip(), counted_clip(frames=72))
+    page = open_page(browse, member, project)
+    page.keyboard.press("n")
+    page.get_by_role("button", name="Pieces of 1 s").click()
+    expect(page.locator(".piece-list li")).to_have_count(3)
+    page.keyboard.press("1")
+    page.keyboard.press("t")
+    page.keyboard.press("6")
+    assert held(page, "segments") == [
+        {"start": 0, "end": 1, "outcome": "a", "strength": -3},
+        {"start": 1, "end": 2, "outcome": "tie", "strength": 0},
+        {"start": 2, "end": 3, "outcome": "b", "strength": 2},
+    ]
+    expect(page.get_by_role("radio", checked=True)).to_have_count(0)
+    page.get_by_role("button", name="Clear the verdict on 1.00 to 2.00 s").press("Enter")
+    page.get_by_role("button", name="Join 0.00 to 1.00 s with the next").press("Enter")
+    page.keyboard.press("3")
+    assert held(page, "segments") == [
+        {"start": 0, "end": 2, "outcome": "a", "strength": -1},
+        {"start": 2, "end": 3, "outcome": "b", "strength": 2},
+    ]
+    page.keyboard.press("n")
+    page.keyboard.press("1")
+    expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
+
+    page.keyboard.press("b")
+    page.keyboard.press("E")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Enter")
+    frame = page.locator(".answer.first .frame-layer").bounding_box()
+    assert frame
+    page.keyboard.press("a")
+    page.keyboard.press("E")
+    page.mouse.move(frame["x"] + frame["width"] / 4, frame["y"] + frame["height"] / 4)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+    page.mouse.up()
+    evidence = held(page, "evidence")
+    assert [(item["side"], item["kind"]) for item in evidence] == [("b", "box"), ("a", "box")]
+    assert (evidence[0]["x"], evidence[0]["height"]) == (0.33, 0.32)
+    assert evidence[1]["x"] == pytest.approx(0.25, abs=0.01)
+    assert evidence[1]["width"] == pytest.approx(0.25, abs=0.01)
+    expect(page.locator(".evidence-box")).to_have_count(2)
+
+    page.keyboard.press("Enter")
+    expect(page.locator("#save-say")).to_have_text("Saved.")
+    judgment = Judgment.objects.get()
+    first = "b" if judgment.swapped else "a"
+    sign = 1 if judgment.swapped else -1
+    assert [item["side"] == first for item in judgment.evidence] == [False, True]
+    assert judgment.segments[0]["outcome"] == first
+    assert [item["strength"] for item in judgment.segments] == [sign, -2 * sign]
+    assert judgment.exposure["a"]["plays"] == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_it_is_accessible(browse: Any, project: Any, member: Any, width: int, scheme: str) -> None:
+    clips(project, counted_clip(size=(256, 144)), counted_clip(size=(256, 144)))
+    size = {"width": width, "height": 740}
+    page = open_page(browse, member, project, viewport=size, color_scheme=scheme)
+    page.keyboard.press("n")
+    page.get_by_role("button", name="Pieces of 1 s").click()
+    page.keyboard.press("1")
+    page.keyboard.press("e")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_without_scripts_each_clip_has_controls_of_its_own(
+    browse: Any, project: Any, member: Any
+) -> None:
+    clips(project, counted_clip(frames=24), counted_clip(frames=30))
+    page = browse(member, java_script_enabled=False).new_page()
+    page.goto(f"/p/{project.slug}/label/")
+    expect(page.locator(".clip > video[controls]")).to_have_count(2)
+    expect(page.locator(".transport")).to_be_hidden()
