@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from annotation import spans
 from steelyard.lib.errors import UserError
+from steelyard.lib.plain_json import read_json
 
 Texts = Callable[[], dict[str, str]]
 """The texts of the outputs by place, a shown first; asked for only where a span needs them."""
@@ -27,8 +28,8 @@ def listed(text: str) -> list[dict[str, Any]]:
         ValidationError: it is not a list of objects in JSON.
     """
     try:
-        items = json.loads(text or "[]")
-    except (ValueError, RecursionError):
+        items = read_json(text or "[]")
+    except ValueError:
         items = None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise forms.ValidationError(_("This must be a list of objects in JSON."))

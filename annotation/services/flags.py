@@ -43,6 +43,8 @@ def raise_flag(
             % {"n": len(note), "limit": NOTE_LIMIT},
             field="note",
         )
+    if "\0" in note:
+        raise UserError(_("The note has a character that no text has (NUL)."), field="note")
     if known := _known(annotator, pair, reason, uuid):
         return known, False
     if not _was_shown(annotator, pair):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from annotation.services.queue import annotator_for, renew
 from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
+from steelyard.lib.plain_json import read_json
 from steelyard.projects.policy import ANY_ROLE, STAFF, get_project, get_visible, role_in
 
 MINE_PER_PAGE = 50
@@ -66,9 +66,9 @@ def label_keep(request: HttpRequest, project: str) -> JsonResponse:
     text = request.POST.get("draft", "")
     try:
         pairs = [int(part) for part in request.POST.get("pairs", "").split(",") if part][:20]
-        draft = json.loads(text) if text and len(text.encode()) <= DRAFT_LIMIT else None
+        draft = read_json(text) if text and len(text.encode()) <= DRAFT_LIMIT else None
         of = int(request.POST["draft_of"]) if isinstance(draft, dict) else None
-    except (KeyError, ValueError, RecursionError):
+    except (KeyError, ValueError):
         return _refusal(_("pairs and draft_of are numbers of pairs, draft is an object in JSON."))
     if any(not 0 < pk < 2**63 for pk in [*pairs, of or 1]):
         return _refusal(_("pairs and draft_of are numbers of pairs, draft is an object in JSON."))
@@ -107,8 +107,8 @@ def label_keys(request: HttpRequest, project: str) -> JsonResponse:
     """Keeps the person's own keys: a JSON object of action and key."""
     _annotator(request, project)
     try:
-        keys = json.loads(request.POST.get("keys", ""))
-    except (ValueError, RecursionError):
+        keys = read_json(request.POST.get("keys", ""))
+    except ValueError:
         return _refusal(_("keys is an object in JSON."))
     try:
         save_label_keys(user=user_of(request), keys=keys)
