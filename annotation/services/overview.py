@@ -246,11 +246,19 @@ def at_work(project: Project) -> list[AtWork]:
 
 
 def people(project: Project) -> Counted[list[Person]]:
-    """What each person has done, by name."""
-    return _counted(project, "people", lambda: _figures(project))
+    """What each person has done, by name. What is settled for them and what they hold is always
+    as it is now."""
+    counted = _counted(project, "people", lambda: _figures(project))
+    live = Assignment.objects.live().useful().filter(project=project).order_by()
+    leases = dict(live.values_list("annotator").annotate(n=Count("pk")))
+    persons = [
+        Person(one, leases=leases.get(one.pk, 0), **counted.value.get(one.pk, {}))
+        for one in _people(project)
+    ]
+    return Counted(persons, counted.at, counted.kept)
 
 
-def _figures(project: Project) -> list[Person]:
+def _figures(project: Project) -> dict[int, dict[str, Any]]:
     mine = Judgment.objects.current().by_people().filter(project=project).order_by()
     said = ~Q(outcome=Outcome.SKIP)
     done = mine.values("annotator").annotate(
@@ -262,7 +270,7 @@ def _figures(project: Project) -> list[Person]:
     # somebody may begin between one question and the next
     figures: dict[int, dict[str, Any]] = defaultdict(dict)
     for row in done:
-        figures[row["annotator"]].update(row)
+        figures[row["annotator"]].update(_without_name(row))
     lately = mine.filter(said, created_at__gte=timezone.now() - timedelta(days=DAYS))
     for pk, ms in lately.values_list("annotator").annotate(ms=Median(F("duration_ms"))):
         figures[pk]["seconds"] = None if ms is None else ms / 1000
@@ -271,13 +279,12 @@ def _figures(project: Project) -> list[Person]:
         known=Count("pk"), known_right=Count("pk", filter=Q(outcome=F("pair__known_outcome")))
     )
     for right in gold:
-        figures[right["annotator"]].update(right)
-    live = Assignment.objects.live().useful().filter(project=project).order_by()
-    leases = dict(live.values_list("annotator").annotate(n=Count("pk")))
-    return [
-        Person(**{**figures[one.pk], "annotator": one, "leases": leases.get(one.pk, 0)})
-        for one in _people(project)
-    ]
+        figures[right["annotator"]].update(_without_name(right))
+    return dict(figures)
+
+
+def _without_name(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "annotator"}
 
 
 def flagged(project: Project, *, decided: bool = False) -> PairQuerySet:

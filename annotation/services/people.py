@@ -8,7 +8,6 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, Assignment
-from annotation.services import overview
 from steelyard.accounts.models import User
 from steelyard.accounts.services import record
 from steelyard.lib.errors import UserError
@@ -41,7 +40,6 @@ def set_person(*, annotator: Annotator, by: User, **values: Any) -> Annotator:
     if changed:
         annotator.save(update_fields=list(changed))
         record(by=by, action="annotator-changed", target=_named(annotator), **changed)
-        overview.forget(annotator.project)
     return annotator
 
 
@@ -57,7 +55,6 @@ def take_back(*, annotator: Annotator, by: User) -> int:
     n = ended.get(Assignment._meta.label, 0)
     if n:
         record(by=by, action="leases-taken-back", target=_named(annotator), leases=n)
-        overview.forget(annotator.project)
     return n
 
 

@@ -291,6 +291,18 @@ def test_a_slow_count_is_kept_and_says_so(
     assert overview.coverage(project).value.total.pairs == 2
 
 
+def test_what_is_settled_for_people_is_never_an_old_count(
+    project: Any, owner: Any, rater: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(overview, "SLOW_SECONDS", -1.0)
+    monkeypatch.setattr(overview, "KEPT_TIMES", 1e6)
+    factories.make_judgment(factories.make_pair(project), annotator=rater)
+    overview.people(project)
+    Annotator.objects.filter(pk=rater.pk).update(paused=True)
+    again = overview.people(project)
+    assert (again.kept, again.value[0].annotator.paused, again.value[0].verdicts) == (True, True, 1)
+
+
 def test_a_flagged_pair_is_taken_out_and_put_back(
     project: Any, owner: Any, rater: Any, as_user: Any
 ) -> None:
