@@ -142,6 +142,9 @@ def test_a_large_picture_gets_a_preview_and_a_small_one_none(project: Any) -> No
     assert (preview.width, preview.height) == (1600, 800)
     assert large.preview_url == f"{large.url}/preview"
     assert not small.renditions.exists()
+    Asset.objects.update(renditions_state="pending")  # as rows of earlier are
+    assert made(small) == {}
+    assert small.renditions_state == "ready"
 
 
 def test_a_preview_is_upright_and_in_the_colours_of_its_profile(project: Any) -> None:

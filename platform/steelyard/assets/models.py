@@ -6,7 +6,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils.functional import cached_property
 
-from steelyard.assets.probing import PREVIEW_SIDE
+from steelyard.assets.probing import is_small_picture
 from steelyard.assets.querysets import AssetQuerySet
 
 
@@ -83,12 +83,15 @@ class Asset(models.Model):
         proxy = self._copies.get("proxy")
         return proxy.frame_rate if proxy else self.frame_rate
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is a picture that is shown itself, pixel by pixel."""
+        return is_small_picture(self.kind, self.width, self.height)
+
     @cached_property
     def _copies(self) -> dict[str, Rendition]:
         """Renditions by kind, asked for once, and not at all where there are none."""
-        side = max(self.width or 0, self.height or 0)
-        small = self.kind == "image" and side <= PREVIEW_SIDE
-        if small or self.renditions_state != self.Renditions.READY:
+        if self.is_small or self.renditions_state != self.Renditions.READY:
             return {}
         return {rendition.kind: rendition for rendition in self.renditions.all()}
 

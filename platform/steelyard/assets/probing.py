@@ -62,9 +62,9 @@ class Made:
     frame_rate: float | None = None
 
 
-def wants_renditions(facts: Facts) -> bool:
-    """Small pictures are shown as they are, pixel by pixel."""
-    return facts.kind == "video" or max(facts.width, facts.height) > PREVIEW_SIDE
+def is_small_picture(kind: str, width: int | None, height: int | None) -> bool:
+    """Whether it is shown itself, pixel by pixel, and needs no copy."""
+    return kind == "image" and max(width or 0, height or 0) <= PREVIEW_SIDE
 
 
 def sniff(head: bytes) -> str:

@@ -14,7 +14,7 @@ from django.db import transaction
 from steelyard.assets import images, videos
 from steelyard.assets.blobs import blob_path, put_in_place, work_place
 from steelyard.assets.models import Asset
-from steelyard.assets.probing import Facts, refuse, sniff, wants_renditions
+from steelyard.assets.probing import Facts, is_small_picture, refuse, sniff
 from steelyard.assets.tasks import make_renditions
 from steelyard.lib.hashing import sha256_file
 from steelyard.projects.models import Project
@@ -44,14 +44,14 @@ def store_upload(*, project: Project, data: Path | bytes | IO[bytes]) -> Asset:
         sha256 = sha256_file(kept)
         size = kept.stat().st_size
         put_in_place(kept, blob_path(sha256))
-    pending = wants_renditions(facts)
-    state = Asset.Renditions.PENDING if pending else Asset.Renditions.READY
+    small = is_small_picture(facts.kind, facts.width, facts.height)
+    state = Asset.Renditions.READY if small else Asset.Renditions.PENDING
     asset, created = Asset.objects.get_or_create(
         project=project,
         sha256=sha256,
         defaults={"size": size, "renditions_state": state, **asdict(facts)},
     )
-    if created and pending:
+    if created and asset.renditions_state == Asset.Renditions.PENDING:
         # without a broker they only come later: beat asks as well
         transaction.on_commit(make_renditions.delay, robust=True)
     return asset
