@@ -151,9 +151,14 @@ class Tally:
     refused: list[str] = field(default_factory=list)
 
 
-def label(crowd: Iterable[Client], verdicts: int) -> Tally:
-    """All at once hand in ``verdicts`` verdicts together; whoever gets no answer asks again."""
-    tally, todo, lock = Tally(), iter(range(verdicts)), threading.Lock()
+def label(crowd: Iterable[Client], verdicts: int, tally: Tally | None = None) -> Tally:
+    """All at once hand in ``verdicts`` verdicts together; whoever gets no answer asks again.
+
+    Args:
+        tally: what to add to, for somebody who watches meanwhile.
+    """
+    tally = tally or Tally()
+    todo, lock = iter(range(verdicts)), threading.Lock()
 
     def work(client: Client) -> None:
         while True:
@@ -256,11 +261,14 @@ def serving(data: Path, processes: int = 4) -> Iterator[WebServer]:
 
 
 @contextmanager
-def killing(server: WebServer, every: tuple[float, float], all_of: float) -> Iterator[list[str]]:
+def killing(
+    server: WebServer, tally: Tally, every: tuple[int, int], all_of: float = 0
+) -> Iterator[list[str]]:
     """Meanwhile, at random moments, processes of the server are killed.
 
     Args:
-        every: shortest and longest pause between two kills, in seconds.
+        tally: of those who label. Kills go by verdicts, so that a slow machine gets on too.
+        every: fewest and most verdicts between two kills.
         all_of: how likely a kill takes master and workers together.
 
     Yields:
@@ -270,10 +278,15 @@ def killing(server: WebServer, every: tuple[float, float], all_of: float) -> Ite
     done = threading.Event()
 
     def work() -> None:
-        while not done.wait(random.uniform(*every)):
+        due = random.randint(*every)
+        while not done.wait(0.02):
+            if len(tally.acknowledged) < due:
+                continue
+            time.sleep(random.uniform(0, 0.05))
             kind = "all" if random.random() < all_of else "one"
             (server.kill_all if kind == "all" else server.kill_one)()
             kills.append(kind)
+            due = len(tally.acknowledged) + random.randint(*every)
 
     thread = threading.Thread(target=work)
     thread.start()
