@@ -207,8 +207,9 @@ def commit_version(
     """
     if not records:
         raise UserError("A version needs at least one row.", code="empty_version")
-    # the lock makes numbers of one dataset follow one another
-    Project.objects.select_for_update().get(pk=project.pk)
+    # the lock makes numbers of one dataset follow one another; labelling needs a key's share of
+    # the row for each judgment, and goes on
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     dataset = _dataset(project, dataset_name)
     identity = {
         "schema": SCHEMA_VERSION,
