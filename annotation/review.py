@@ -29,3 +29,13 @@ def shown_marks(
         if start < end:
             marks[item["side"]].add((start, end))
     return {side: sorted(found) for side, found in marks.items()}
+
+
+def shown_boxes(evidence: Iterable[list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The boxes on pictures of all votes, by canonical side, in the order of the votes; those on
+    a moment of a video are told in words."""
+    boxes: dict[str, list[dict[str, Any]]] = {"a": [], "b": []}
+    for item in (item for items in evidence for item in items):
+        if item.get("kind") == "box" and item.get("at") is None and item.get("side") in boxes:
+            boxes[item["side"]].append(item)
+    return boxes

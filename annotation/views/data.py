@@ -14,7 +14,7 @@ from annotation import tables
 from annotation.forms.material import ImportForm, JudgmentFilter, PairFilter, PromptFilter
 from annotation.models import Flag, Judgment, Pair, Prompt
 from annotation.querysets import JudgmentQuerySet, PairQuerySet, PromptQuerySet
-from annotation.review import shown_marks
+from annotation.review import shown_boxes, shown_marks
 from annotation.services.files import EXAMPLES, import_file
 from annotation.services.importing import Imported
 from steelyard.accounts.people import user_of
@@ -84,13 +84,15 @@ def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     votes = pair.judgments.current().with_content().order_by("created_at")
     votes = votes.select_related("correction")
     texts = {"a": pair.output_a.text, "b": pair.output_b.text}
+    evidence = list(votes.values_list("evidence", flat=True))
     context = {
         "project": pair.project,
         "pair": pair,
         "sides": [("a", pair.output_a), ("b", pair.output_b)],
         "sources": [("People", votes.by_people()), ("AI judges", votes.by_judges())],
         "held": pair.assignments.live().count(),
-        "marks": shown_marks(votes.values_list("evidence", flat=True), texts),
+        "marks": shown_marks(evidence, texts),
+        "boxes": shown_boxes(evidence),
     }
     return render(request, "annotation/pair.html", context)
 

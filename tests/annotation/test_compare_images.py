@@ -15,6 +15,7 @@ from skimage import data
 
 from annotation.models import Judgment, Pair
 from annotation.services.material import add_output, add_pair
+from annotation.services.queue import annotator_for
 from steelyard.assets import runner
 from steelyard.assets.services import store_upload
 from tests import factories
@@ -319,6 +320,31 @@ def test_a_box_is_kept_with_the_verdict_and_shown_when_that_is_amended(
     expect(page.locator('.answer[data-place="b"] .evidence-box')).to_have_text("1")
     page.keyboard.press("+")
     assert middle(page, "a") == pytest.approx(middle(page, "b"), abs=0.003)
+
+
+def test_staff_see_the_boxes_of_votes_on_the_pictures(
+    browse: Any, project: Any, member: Any, owner: Any, pair: Pair
+) -> None:
+    box = {"side": "b", "kind": "box", "x": 0.5, "y": 0.25, "width": 0.25, "height": 0.5}
+    Judgment.objects.create(
+        project=project,
+        pair=pair,
+        annotator=annotator_for(user=member, project=project),
+        outcome="b",
+        strength=1,
+        swapped=True,
+        evidence=[box],
+    )
+    page = browse(owner).new_page()
+    page.goto(f"/p/{project.slug}/pairs/{pair.pk}/")
+    drawn = page.locator(".output-b .evidence-box").bounding_box()
+    picture = page.locator(".output-b .output-body img").bounding_box()
+    assert drawn is not None
+    assert picture is not None
+    assert drawn["x"] - picture["x"] == pytest.approx(picture["width"] / 2, abs=2)
+    assert drawn["height"] == pytest.approx(picture["height"] / 2, abs=2)
+    assert page.locator(".output-a .evidence-box").count() == 0
+    assert_accessible(page)
 
 
 def test_no_boxes_where_the_scheme_wants_no_evidence(
