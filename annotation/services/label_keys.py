@@ -28,7 +28,7 @@ def save_label_keys(*, user: User, keys: Any) -> None:
     if not isinstance(keys, dict) or len(keys) > MOST_KEYS:
         raise wrong
     for word in [*keys, *keys.values()]:
-        if not isinstance(word, str) or not 0 < len(word) <= LONGEST:
+        if not isinstance(word, str) or not 0 < len(word) <= LONGEST or not word.isprintable():
             raise wrong
     if len(set(keys.values())) < len(keys):
         raise UserError(_("One key cannot do two things."), code="key_taken", field="keys")

@@ -39,7 +39,8 @@ def pair_card(
 ) -> dict[str, Any]:
     """A pair to judge: empty, or with what was said in a refused form."""
     if form is not None:
-        said = {**form.data.dict(), "tags": form["tags"].value() or []}
+        said = {name: form.data.get(name, "") for name in form.data}  # the last of several
+        said["tags"] = form["tags"].value() or []
     draft = json.dumps(lease.draft) if lease.draft and not said else ""
     return {"kind": "pair", "draft": draft, **_shown(lease), **_bar(lease, form, said)}
 
@@ -64,6 +65,7 @@ def training_card(annotator: Annotator, form: VerdictForm | None = None) -> dict
     lease = _as_lease(annotator, pair, sides.drawn(annotator.pk, pair.pk))
     status = training_round.status(annotator)
     card = pair_card(lease, form=form)
+    card["rest"] = [choice for choice in card["rest"] if choice is not sides.SKIP]
     return {**card, "kind": "training", "training": status, "nth": status.number}
 
 

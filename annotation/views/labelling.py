@@ -51,7 +51,8 @@ def label(request: HttpRequest, project: str) -> HttpResponse:
             raise Http404("No such verdict of yours.")
         card = cards.amend_card(judgment)
     else:
-        card = _next_card(request, annotator)
+        lease = next_pair(annotator=annotator)
+        card = cards.pair_card(lease) if lease else _without_pair(request, annotator)
     return _answer(request, annotator, {**card, "progress": progress_of(annotator)})
 
 
@@ -65,7 +66,9 @@ def label_next(request: HttpRequest, project: str) -> HttpResponse:
     if lease is None and holding:
         return _nothing_more()
     card = cards.pair_card(lease) if lease else _without_pair(request, annotator)
-    return _answer(request, annotator, {**card, "progress": progress_of(annotator)})
+    counted = not holding or "count" in request.GET  # a page that goes on counts by itself
+    progress = progress_of(annotator) if counted else {"done": 0, "total": 0, "left": 0}
+    return _answer(request, annotator, {**card, "progress": progress})
 
 
 @never_cache
@@ -103,7 +106,7 @@ def label_submit(request: HttpRequest, project: str) -> HttpResponse:
 def _submit_training(request: HttpRequest, annotator: Annotator) -> HttpResponse:
     """The answer to an answer is the right one, on the same pair."""
     form = VerdictForm(request.POST, project=annotator.project)
-    pair = _pair(annotator, form["pair"].value())
+    pair = _pair(annotator, form["pair"].value(), content=True)
     card = None
     if form.is_valid() and pair is not None:
         choice = form.choices[form.cleaned_data["verdict"]]
@@ -162,10 +165,10 @@ def _nothing_more() -> HttpResponse:
 
 
 def _next_card(
-    request: HttpRequest, annotator: Annotator, holding: list[int] | None = None
+    request: HttpRequest, annotator: Annotator, holding: list[int]
 ) -> dict[str, Any] | None:
     """The card after this one; None where the page has others and there is none beyond them."""
-    lease = next_pair(annotator=annotator, holding=holding or [])
+    lease = next_pair(annotator=annotator, holding=holding)
     if lease:
         return cards.pair_card(lease)
     return None if holding else _without_pair(request, annotator)
@@ -227,9 +230,11 @@ def _passed(error: UserError) -> str:
     }.get(error.code, error.message)
 
 
-def _pair(annotator: Annotator, pk: Any) -> Pair | None:
-    rows = Pair.objects.filter(project=annotator.project).with_content()
-    return rows.filter(pk=pk).first() if str(pk).isdigit() and len(str(pk)) < 18 else None
+def _pair(annotator: Annotator, pk: Any, content: bool = False) -> Pair | None:
+    """The project's pair of that number; with its content where something of it is shown."""
+    rows = Pair.objects.filter(project=annotator.project)
+    rows = rows.with_content() if content else rows
+    return rows.filter(pk=pk).first() if _is_number(str(pk)) else None
 
 
 def _own(annotator: Annotator, asked: str, any_time: bool = False) -> Judgment | None:
@@ -258,7 +263,7 @@ def _own(annotator: Annotator, asked: str, any_time: bool = False) -> Judgment |
 
 def _texts(annotator: Annotator, form: VerdictForm) -> dict[str, str]:
     """What was shown as A and B; nothing where the pair was never shown."""
-    pair = _pair(annotator, form["pair"].value())
+    pair = _pair(annotator, form["pair"].value(), content=True)
     if pair is None:
         return {}
     said = {"pair": pair, "annotator": annotator}
@@ -270,7 +275,11 @@ def _texts(annotator: Annotator, form: VerdictForm) -> dict[str, str]:
 
 def _holding(text: str) -> list[int]:
     """Numbers of pairs; whatever else stands there is nobody's pair."""
-    return [int(part) for part in text.split(",")[:20] if part.isdigit() and len(part) < 18]
+    return [int(part) for part in text.split(",")[:20] if _is_number(part)]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 18
 
 
 def _progress(annotator: Annotator, request: HttpRequest, became: str) -> dict[str, Any]:

@@ -77,9 +77,9 @@ function enter(focus) {
       attachBar(card);
     }
     begun.add(card);
-    exposure = new Exposure(card, exposures.get(card));
-    exposures.set(card, exposure);
   }
+  exposure = new Exposure(card, exposures.get(card));
+  exposures.set(card, exposure);
   attachTools(card);
   const wait = Number(card.dataset.lookAgain);
   if (wait) looking = setTimeout(lookAgain, 1000 * wait);
@@ -268,7 +268,7 @@ async function fillUp() {
 async function lookAgain() {
   clearTimeout(looking);
   try {
-    const { what, response, card } = await fetchCard(`${urls["label-next"]}?holding=${outbox.all().map((entry) => entry.pair).join(",")}`);
+    const { what, response, card } = await fetchCard(`${urls["label-next"]}?count&holding=${outbox.all().map((entry) => entry.pair).join(",")}`);
     if (!card) return again();
     progress = { done: Number(card.dataset.done), total: Number(card.dataset.total) };
     progressSaid(response);
@@ -415,7 +415,7 @@ async function begin() {
   phone.begin();
   addVerdictActions(settings.choices, submit);
   addActions(gettext("Page"), [
-    { id: "page.go-on", key: "Enter", label: gettext("go on"), hidden: true, once: true, when: () => kind() === "feedback", run: goOn },
+    { id: "page.go-on", key: "Enter", label: gettext("go on"), legend: gettext("go on"), hidden: true, once: true, when: () => kind() === "feedback", run: goOn },
     { id: "page.undo", key: "u", label: gettext("undo: back to your last verdict, and further back"), legend: gettext("undo"), once: true, when: () => past.uuids.length > 0, run: undo },
     { id: "page.forward", key: "Escape", label: gettext("forward again, the verdict left as it is"), fixed: true, once: true, when: amending, run: forward },
     { id: "page.flag", key: "f", label: gettext("flag the pair"), legend: gettext("flag"), once: true, when: () => form() && kind() !== "training", run: flag.openFlag },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from urllib.parse import unquote
@@ -10,7 +11,7 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
-from annotation.models import Assignment, Judgment
+from annotation.models import Assignment, Flag, Judgment, Pair
 from tests import factories
 
 SCRIPT = {"Steelyard-Part": "card"}
@@ -260,3 +261,213 @@ def test_a_page_with_a_pair_does_not_look_again(
     assert pair.prompt.text in page
     assert "look-again" not in page
     assert "refresh" not in page
+
+
+def post(browser: Any, name: str, project: Any, **said: Any) -> Any:
+    return browser.post(reverse(f"annotation:{name}", args=[project.slug]), said)
+
+
+def test_cards_ahead_are_other_pairs_and_none_are_beyond_the_last(
+    project: Any, member: Any, as_user: Any
+) -> None:
+    pairs = [factories.make_pair(project) for _ in range(3)]
+    browser = as_user(member)
+    url = reverse("annotation:label-next", args=[project.slug])
+    held = [pairs[0].pk]
+    assert f'data-pair="{held[0]}"' in browser.get(page_url(project)).content.decode()
+    for _ in range(2):
+        card = browser.get(url, {"holding": ",".join(map(str, held))}, headers=SCRIPT)
+        assert card["Steelyard-Card"] == "pair"
+        found = re.search(r'data-pair="(\d+)"', card.content.decode())
+        assert found
+        held.append(int(found[1]))
+    assert len(set(held)) == 3
+    last = browser.get(url, {"holding": ",".join(map(str, held))}, headers=SCRIPT)
+    assert (last["Steelyard-Card"], last.content) == ("none", b"")
+
+
+def test_evidence_on_the_shown_text_is_kept_against_its_source(
+    project: Any, member: Any, as_user: Any
+) -> None:
+    pair = factories.make_pair(project, texts=("The **bold** claim.", "The **bold** claim!"))
+    browser = as_user(member)
+    browser.get(page_url(project))
+    item = {"side": "b", "kind": "span", "shown": [4, 8], "quote": "bold", "says": "bad"}
+    browser.post(submit_url(project), verdict(pair, evidence=json.dumps([item])))
+    judgment = Judgment.objects.get()
+    [kept] = judgment.evidence
+    text = (pair.output_a if kept["side"] == "a" else pair.output_b).text
+    assert kept["side"] == ("a" if judgment.swapped else "b")
+    assert text[kept["start"] : kept["end"]] == kept["quote"] == "bold"
+
+    again = browser.get(page_url(project), {"amend": str(judgment.uuid)}).context["said"]
+    assert json.loads(again["evidence"]) == [item]
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        "{",
+        "7",
+        "[7]",
+        '[{"side": "c", "kind": "span", "shown": [0, 1]}]',
+        '[{"side": "a", "kind": "span", "shown": [0, 999]}]',
+        '[{"side": "a", "kind": "span", "shown": ["x"]}]',
+        '[{"side": "a", "kind": "span", "shown": [0, 3], "note": "\\ud800"}]',
+        '[{"kind": "span"}]',
+        "[" * 50_000,
+    ],
+)
+def test_evidence_that_makes_no_sense_is_refused_at_its_field(
+    project: Any, member: Any, pair: Any, as_user: Any, evidence: str
+) -> None:
+    browser = as_user(member)
+    browser.get(page_url(project))
+    answer = browser.post(submit_url(project), verdict(pair, evidence=evidence), headers=SCRIPT)
+    assert (answer.status_code, answer["Steelyard-Label"]) == (422, "refused")
+    assert not Judgment.objects.exists()
+
+
+def test_an_amended_verdict_supersedes_and_a_second_try_is_the_same(
+    project: Any, member: Any, pair: Any, as_user: Any
+) -> None:
+    browser = as_user(member)
+    browser.get(page_url(project))
+    browser.post(submit_url(project), verdict(pair, verdict="a2", rationale="Because."))
+    old = Judgment.objects.get()
+    said = verdict(pair, verdict="tie", supersedes=str(old.uuid))
+    for _ in range(2):
+        answer = browser.post(submit_url(project), said, headers=SCRIPT)
+        assert answer["Steelyard-Label"] == "saved"
+    assert Judgment.objects.count() == 2
+    assert Judgment.objects.current().get().outcome == "tie"
+    third = browser.post(submit_url(project), {**said, "uuid": str(uuid4())}, headers=SCRIPT)
+    assert third["Steelyard-Label"] == "passed"
+
+
+def test_nobody_amends_or_sees_anothers_verdict(
+    project: Any, member: Any, owner: Any, stranger: Any, pair: Any, as_user: Any
+) -> None:
+    browser = as_user(member)
+    browser.get(page_url(project))
+    browser.post(submit_url(project), verdict(pair, rationale="Mine alone."))
+    judgment = Judgment.objects.get()
+    for other in (owner, stranger):
+        page = as_user(other).get(page_url(project), {"amend": str(judgment.uuid)})
+        assert page.status_code == 404
+        said = verdict(pair, supersedes=str(judgment.uuid))
+        as_user(other).post(submit_url(project), said, headers=SCRIPT)
+    assert Judgment.objects.get() == judgment
+    mine = reverse("annotation:label-mine", args=[project.slug])
+    assert "Mine alone." in browser.get(mine).content.decode()
+    assert "Mine alone." not in as_user(owner).get(mine).content.decode()
+    assert as_user(stranger).get(mine).status_code == 404
+
+
+def test_leases_are_renewed_and_a_draft_is_kept(
+    project: Any, member: Any, pair: Any, as_user: Any
+) -> None:
+    browser = as_user(member)
+    browser.get(page_url(project))
+    before = Assignment.objects.get().expires_at
+    draft = {"at": 5, "fields": [["rationale", "so fa"]]}
+    said = {"pairs": f"{pair.pk},999", "draft": json.dumps(draft), "draft_of": pair.pk}
+    assert post(browser, "label-keep", project, **said).json() == {"held": [pair.pk]}
+    lease = Assignment.objects.get()
+    assert lease.expires_at > before
+    assert lease.draft == draft
+    assert "so fa" in browser.get(page_url(project)).content.decode()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"pairs": "x"},
+        {"pairs": str(2**70)},
+        {"pairs": "1", "draft": "{", "draft_of": "1"},
+        {"pairs": "1", "draft": "{}"},
+        {"pairs": "PAIR", "draft": '{"a": "\\u0000"}', "draft_of": "PAIR"},
+    ],
+)
+def test_a_draft_that_is_none_is_refused(
+    project: Any, member: Any, pair: Any, as_user: Any, said: dict[str, str]
+) -> None:
+    browser = as_user(member)
+    browser.get(page_url(project))
+    said = {name: value.replace("PAIR", str(pair.pk)) for name, value in said.items()}
+    assert post(browser, "label-keep", project, **said).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "keys", ["", "[]", "7", '{"a": 7}', '{"a": ""}', '{"a": "x", "b": "x"}', '{"a": "\\u0000"}']
+)
+def test_keys_that_make_no_sense_are_refused(
+    project: Any, member: Any, as_user: Any, keys: str
+) -> None:
+    answer = post(as_user(member), "label-keys", project, keys=keys)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_keys_stay_with_the_person(project: Any, member: Any, as_user: Any) -> None:
+    member.preferences = {"other": 1}
+    member.save()
+    keys = {"verdict.tie-letter": "y"}
+    assert post(as_user(member), "label-keys", project, keys=json.dumps(keys)).status_code == 200
+    member.refresh_from_db()
+    assert member.preferences == {"other": 1, "label_keys": keys}
+    assert as_user(member).get(page_url(project)).context["settings"]["keys"] == keys
+
+
+def test_a_flag_reaches_the_owner_once(project: Any, member: Any, pair: Any, as_user: Any) -> None:
+    browser = as_user(member)
+    browser.get(page_url(project))
+    said = {"pair": pair.pk, "uuid": str(uuid4()), "reason": "harmful", "note": "Look."}
+    statuses = [post(browser, "label-flag", project, **said).status_code for _ in range(2)]
+    assert statuses == [201, 200]
+    assert Flag.objects.get().note == "Look."
+    for bad in ({"reason": "?"}, {"pair": "x"}, {"uuid": ""}, {"note": "\x00"}):
+        fresh = {**said, "uuid": str(uuid4()), **bad}
+        assert post(browser, "label-flag", project, **fresh).status_code == 400
+    assert post(browser, "label-flag", project, **{**said, "pair": 10**6}).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["label-keep", "label-flag", "label-keys", "label-submit"])
+def test_a_stranger_reaches_none_of_it(
+    project: Any, stranger: Any, pair: Any, as_user: Any, name: str
+) -> None:
+    assert post(as_user(stranger), name, project, pair=pair.pk).status_code == 404
+    url = reverse("annotation:label-next", args=[project.slug])
+    assert as_user(stranger).get(url).status_code == 404
+
+
+def test_a_training_pair_without_scripts(project: Any, member: Any, as_user: Any) -> None:
+    pair = factories.make_pair(project)
+    Pair.objects.filter(pk=pair.pk).update(is_training=True, known_outcome="a")
+    browser = as_user(member)
+    page = browser.get(page_url(project))
+    assert "Training 1 of 1" in page.content.decode()
+    first_is_a = page.context["shown"][0][1] == pair.output_a
+    said = verdict(pair, verdict="a2" if first_is_a else "b2", training=1)
+    answer = browser.post(submit_url(project), said)
+    assert answer.status_code == 200
+    text = answer.content.decode()
+    assert "Right." in text
+    assert f"{'A' if first_is_a else 'B'} is better." in text
+    assert not Judgment.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("paused", True, "This project is paused"),
+        ("person_cap", 0, "Your share is done"),
+        ("day_cap", 0, "Enough for today"),
+    ],
+)
+def test_a_page_without_a_pair_says_why(
+    project: Any, member: Any, pair: Any, as_user: Any, field: str, value: Any, words: str
+) -> None:
+    setattr(project, field, value)
+    project.save()
+    assert words in as_user(member).get(page_url(project)).content.decode()

@@ -37,7 +37,7 @@ export function showLegend() {
   line.hidden = Boolean(stored(HIDDEN));
   const scale = allActions().filter((action) => /^verdict\.(a\d|b\d|tie)$/.test(action.id));
   const parts = [];
-  if (scale.length) parts.push([`${keyOf(scale[0])}–${keyOf(scale.at(-1))}`, gettext("verdict")]);
+  if (scale.length && applies(scale[0])) parts.push([`${keyOf(scale[0])}–${keyOf(scale.at(-1))}`, gettext("verdict")]);
   for (const action of allActions().filter((action) => action.legend && applies(action))) {
     parts.push([partsOf(keyOf(action)).join(" "), action.legend]);
   }
