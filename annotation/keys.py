@@ -36,3 +36,8 @@ def output_key(
 def pair_key(prompt: str, output_a: str, output_b: str) -> str:
     """Of three keys; the caller gives the outputs in canonical order, the smaller key first."""
     return digest_of([prompt, output_a, output_b])
+
+
+def set_key(prompt: str, outputs: Sequence[str]) -> str:
+    """Of a prompt's key and those of the outputs to be ranked, in whatever order."""
+    return digest_of([prompt, sorted(outputs)])

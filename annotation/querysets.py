@@ -194,3 +194,51 @@ class JudgmentQuerySet(models.QuerySet):
         return self.select_related(
             "annotator", "pair__prompt", "pair__output_a__model", "pair__output_b__model", "run"
         )
+
+
+class OutputSetQuerySet(models.QuerySet):
+    def open(self) -> Self:
+        """Sets that still want a person's ranking."""
+        return self.filter(judged__lt=F("wanted"), closed=False)
+
+    def waiting_for(self, annotator: Annotator) -> Self:
+        """Open sets that the annotator has neither ranked nor skipped, and to which they wrote no
+        output; whether or not others hold them now."""
+        rankings = apps.get_model("annotation", "Ranking").objects
+        mine = rankings.current().filter(output_set=OuterRef("pk"), annotator=annotator)
+        outputs = apps.get_model("annotation", "Output").objects
+        own = outputs.filter(output_sets=OuterRef("pk"), author=annotator)
+        rows = self.open().filter(project=annotator.project_id)
+        return rows.filter(~Exists(mine), ~Exists(own))
+
+    def with_place_for(self, annotator: Annotator) -> Self:
+        """Those of which others' live leases leave a place."""
+        leases = apps.get_model("annotation", "RankingLease").objects.live()
+        others = leases.filter(output_set=OuterRef("pk")).exclude(annotator=annotator)
+        return self.alias(held=_counted(others, "output_set")).filter(
+            judged__lt=F("wanted") - F("held")
+        )
+
+    def in_order_of(self, policy: str) -> Self:
+        """By priority, then as the project hands things out."""
+        return self.order_by("-priority", *QUEUE_ORDERS[policy])
+
+
+class RankingLeaseQuerySet(models.QuerySet):
+    def live(self) -> Self:
+        """Leases that have not run out."""
+        return self.filter(expires_at__gt=timezone.now())
+
+    def useful(self) -> Self:
+        """Leases on sets that still want a ranking."""
+        return self.filter(output_set__judged__lt=F("output_set__wanted"), output_set__closed=False)
+
+
+class RankingQuerySet(models.QuerySet):
+    def current(self) -> Self:
+        """Those that no correction has superseded."""
+        return self.filter(is_current=True)
+
+    def decisive(self) -> Self:
+        """Current ones that are no skips."""
+        return self.current().filter(skipped=False)

@@ -6,8 +6,9 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from annotation.models import Annotator, Judgment, Output, Pair, Prompt
+from annotation.models import Annotator, Judgment, Output, OutputSet, Pair, Prompt
 from annotation.services.material import add_output, add_pair, add_prompt
+from annotation.services.sets import add_set
 from steelyard.accounts.models import User
 from steelyard.projects.models import Membership, Project
 from steelyard.registry.models import ModelVersion
@@ -76,6 +77,17 @@ def make_pair(
     ]
     pair, _ = add_pair(first=outputs[0], second=outputs[1], **overrides)
     return pair
+
+
+def make_set(
+    project: Project, n: int = 3, *, outputs: list[Output] | None = None, **overrides: Any
+) -> OutputSet:
+    """A set of n outputs to rank, each by a model of its own, or of outputs that are there."""
+    if outputs is None:
+        prompt = make_prompt(project)
+        models = [make_model(project, f"model-{number}") for number in range(n)]
+        outputs = [make_output(prompt, model=model) for model in models]
+    return add_set(prompt=outputs[0].prompt, outputs=outputs, **overrides)[0]
 
 
 def make_annotator(project: Project, name: str | None = None, **overrides: Any) -> Annotator:

@@ -4,6 +4,7 @@ from annotation.models.labelling import Assignment, Flag, Judgment, TrainingAnsw
 from annotation.models.material import Output, Pair, Prompt
 from annotation.models.outcome import Outcome
 from annotation.models.people import Annotator, Group
+from annotation.models.ranking import OutputSet, Ranking, RankingLease
 
 __all__ = [
     "Annotator",
@@ -13,7 +14,10 @@ __all__ = [
     "Judgment",
     "Outcome",
     "Output",
+    "OutputSet",
     "Pair",
     "Prompt",
+    "Ranking",
+    "RankingLease",
     "TrainingAnswer",
 ]

@@ -60,8 +60,7 @@ def checked(verdict: Verdict, *, project: Project, pair: Pair) -> Verdict:
     """
     scheme = project.scheme
     strength = checked_outcome(verdict.outcome, verdict.strength, scheme)
-    _check_names(verdict, scheme)
-    _check_words(verdict, scheme)
+    check_reasons(verdict, scheme)
     correction = verdict.correction.strip()
     if not (verdict.evidence or verdict.segments or correction):
         return replace(verdict, strength=strength, correction="")
@@ -78,6 +77,17 @@ def checked(verdict: Verdict, *, project: Project, pair: Pair) -> Verdict:
         if verdict.segments
         else [],
     )
+
+
+def check_reasons(verdict: Verdict, scheme: dict[str, Any]) -> None:
+    """All that a verdict says besides its outcome is of the scheme, and there is as much of it as
+    the scheme asks for.
+
+    Raises:
+        UserError: naming the field and what would be right.
+    """
+    _check_names(verdict, scheme)
+    _check_words(verdict, scheme)
 
 
 def checked_outcome(outcome: str, strength: int, scheme: dict[str, Any]) -> int:

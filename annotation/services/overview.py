@@ -19,7 +19,7 @@ from django.db.models.functions import TruncDate, TruncHour
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotator, Assignment, Flag, Judgment, Outcome, Pair
+from annotation.models import Annotator, Assignment, Flag, Judgment, Outcome, Pair, RankingLease
 from annotation.querysets import JudgmentQuerySet, PairQuerySet
 from steelyard.projects.models import Project
 
@@ -225,14 +225,7 @@ def _lines(
 
 def at_work(project: Project) -> list[AtWork]:
     """Who holds pairs at this moment, by name. Indexes answer, however much there is."""
-    leases = (
-        Assignment.objects.live()
-        .useful()
-        .filter(project=project)
-        .order_by()
-        .values("annotator")
-        .annotate(n=Count("pk"), since=Min("leased_at"))
-    )
+    leases = _leases(project).values("annotator").annotate(n=Count("pk"), since=Min("leased_at"))
     held = {row["annotator"]: row for row in leases}
     people = Annotator.objects.filter(pk__in=held).select_related("project")
     found = []
@@ -249,8 +242,7 @@ def people(project: Project) -> Counted[list[Person]]:
     """What each person has done, by name. What is settled for them and what they hold is always
     as it is now."""
     counted = _counted(project, "people", lambda: _figures(project))
-    live = Assignment.objects.live().useful().filter(project=project).order_by()
-    leases = dict(live.values_list("annotator").annotate(n=Count("pk")))
+    leases = dict(_leases(project).values_list("annotator").annotate(n=Count("pk")))
     persons = [
         Person(one, leases=leases.get(one.pk, 0), **counted.value.get(one.pk, {}))
         for one in _people(project)
@@ -301,6 +293,12 @@ def flagged(project: Project, *, decided: bool = False) -> PairQuerySet:
 def forget(project: Project) -> None:
     """What was kept is counted anew; said by whoever changes pairs or people in bulk."""
     cache.delete_many(_keys(project))
+
+
+def _leases(project: Project) -> Any:
+    """Live ones: of sets where the project asks for rankings, else of pairs."""
+    kept = RankingLease if project.scheme["task"] == "ranking" else Assignment
+    return kept.objects.live().useful().filter(project=project).order_by()
 
 
 def _people(project: Project) -> Any:

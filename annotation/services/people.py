@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotator, Assignment
+from annotation.models import Annotator, Assignment, RankingLease
 from steelyard.accounts.models import User
 from steelyard.accounts.services import record
 from steelyard.lib.errors import UserError
@@ -45,14 +45,17 @@ def set_person(*, annotator: Annotator, by: User, **values: Any) -> Annotator:
 
 @transaction.atomic
 def take_back(*, annotator: Annotator, by: User) -> int:
-    """End the person's leases, with the drafts in them, so that others are given the pairs.
+    """End the person's leases, with the drafts in them, so that others are given the pairs and the
+    sets.
 
     Returns:
         how many there were.
     """
     _is_a_person(annotator)
-    _rows, ended = Assignment.objects.filter(annotator=annotator).delete()
-    n = ended.get(Assignment._meta.label, 0)
+    n = 0
+    for leases in (Assignment, RankingLease):
+        _rows, ended = leases.objects.filter(annotator=annotator).delete()
+        n += ended.get(leases._meta.label, 0)
     if n:
         record(by=by, action="leases-taken-back", target=_named(annotator), leases=n)
     return n

@@ -84,6 +84,12 @@ def amend_judgment(
     """
     if verdict.uuid == judgment.uuid:
         raise _uuid_taken()
+    if "ranking" in judgment.details:
+        raise UserError(
+            _("That verdict comes of a ranking; change the ranking, and it changes with it."),
+            code="of_ranking",
+            status=409,
+        )
     write = partial(_supersede, annotator, judgment)
     if found := _once(annotator, judgment.pair, verdict, write):
         return found

@@ -1,0 +1,250 @@
+"""Taking in rankings: each is stored once, or refused with a reason, together with what it says of
+each two of its outputs (annotation.services.ranked_pairs).
+
+Whoever writes holds the set's row lock first, then the pairs', by their numbers; the queue locks
+sets only, so nobody waits for anybody in a ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation.models import Annotator, Outcome, Output, OutputSet, Ranking, RankingLease
+from annotation.services.checking import Verdict, check_reasons
+from annotation.services.ranked_pairs import expand
+from annotation.tiers import problem_of
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an annotator says of a set."""
+
+    uuid: UUID
+    tiers: list[list[int]] = field(default_factory=list)
+    """Numbers of outputs, the best first; those in one list are tied. Empty for a skip."""
+    skipped: bool = False
+    skip_reason: str = ""
+    rationale: str = ""
+    tags: list[str] = field(default_factory=list)
+    exposure: dict[str, Any] = field(default_factory=dict)
+    """As of a Verdict, with outputs by their numbers under ``outputs`` in place of a and b."""
+    duration_ms: int | None = None
+
+
+def record_ranking(
+    *, annotator: Annotator, output_set: OutputSet, order: Order
+) -> tuple[Ranking, bool]:
+    """Store a ranking and its judgments, once and all or nothing.
+
+    The same UUID again is the same ranking. A lease that has run out is no obstacle while the set
+    still wants a ranking.
+
+    Returns:
+        the ranking, and whether it is new.
+
+    Raises:
+        UserError: the tiers are none of the set's outputs or contradict the label scheme, the UUID
+            was used for another one, the annotator has ranked the set already or was never given
+            it, or others have completed it meanwhile.
+    """
+    if found := _once(annotator, output_set, order, partial(_store, annotator, output_set)):
+        return found
+    ranked = Ranking.objects.current().filter(output_set=output_set, annotator=annotator)
+    if ranked.exists():
+        raise UserError(_("You have ranked this set already."), code="already_ranked", status=409)
+    raise UserError(
+        _("This set was not given to you. Ask for the next one."), code="no_lease", status=409
+    )
+
+
+def amend_ranking(*, annotator: Annotator, ranking: Ranking, order: Order) -> tuple[Ranking, bool]:
+    """Put a set that one has ranked in another order: a new ranking that supersedes the old, with
+    new judgments that supersede the old ones'.
+
+    No lease is needed. A ranking that becomes a skip gives its place back; a skip that becomes a
+    ranking takes a place, if one is free. The same UUID again is the same ranking.
+
+    Raises:
+        UserError: as for :func:`record_ranking`; ``not_current`` (409) where the ranking is not
+            the annotator's own or has been superseded already.
+    """
+    if order.uuid == ranking.uuid:
+        raise _uuid_taken()
+    write = partial(_supersede, annotator, ranking)
+    if found := _once(annotator, ranking.output_set, order, write):
+        return found
+    raise UserError(
+        _("That is not your current ranking of this set, so it cannot be changed."),
+        code="not_current",
+        status=409,
+    )
+
+
+def checked(order: Order, *, project: Project, outputs: list[Output]) -> Order:
+    """The order as it is to be stored, if the set and the label scheme allow it.
+
+    Raises:
+        UserError: naming the field and what would be right.
+    """
+    scheme = {**project.scheme, "evidence": "off"}
+    outcome = Outcome.SKIP if order.skipped else Outcome.TIE
+    words = Verdict(
+        uuid=order.uuid,
+        outcome=outcome,
+        rationale=order.rationale,
+        tags=order.tags,
+        skip_reason=order.skip_reason,
+    )
+    if order.skipped and order.tiers:
+        raise UserError(_("A skip puts nothing in order; leave tiers out."), field="tiers")
+    if not order.skipped:
+        if problem := problem_of(order.tiers, [output.pk for output in outputs]):
+            raise UserError(f"tiers: {problem}", code="bad_tiers", field="tiers")
+        if not scheme["tie"] and len(order.tiers) < len(outputs):
+            raise UserError(
+                _("This project takes no ties; give each output a rank of its own."),
+                code="no_ties",
+                field="tiers",
+            )
+    check_reasons(words, scheme)
+    return replace(order, tiers=[sorted(tier) for tier in order.tiers])
+
+
+def _once(
+    annotator: Annotator,
+    output_set: OutputSet,
+    order: Order,
+    write: Callable[[Order, list[Output]], Ranking | None],
+) -> tuple[Ranking, bool] | None:
+    """What ``write`` makes of the order, all or nothing; or what its UUID stands for already."""
+    outputs = list(output_set.outputs.select_related("model").order_by("key"))
+    refused: Exception | None = None
+    try:
+        said = checked(order, project=annotator.project, outputs=outputs)
+        with transaction.atomic():
+            if ranking := write(said, outputs):
+                return ranking, True
+    except (UserError, IntegrityError) as error:
+        # an IntegrityError: a second copy of the request, or another with its UUID, was quicker
+        refused = error
+    if known := _replayed(annotator, output_set, order):
+        return known, False
+    if isinstance(refused, UserError):
+        raise refused
+    return None
+
+
+def _replayed(annotator: Annotator, output_set: OutputSet, order: Order) -> Ranking | None:
+    """The ranking of that UUID, if it is there."""
+    known = Ranking.objects.filter(uuid=order.uuid).select_related("output_set").first()
+    if known is None:
+        return None
+    same = (known.annotator_id, known.output_set_id, known.skipped)
+    if same != (annotator.pk, output_set.pk, order.skipped):
+        raise _uuid_taken()
+    return known
+
+
+def _store(
+    annotator: Annotator, output_set: OutputSet, said: Order, outputs: list[Output]
+) -> Ranking | None:
+    """Write the ranking, count it and give the lease back; None where there is no lease."""
+    locked = OutputSet.objects.select_for_update(no_key=True).get(pk=output_set.pk)
+    lease = RankingLease.objects.filter(output_set=locked, annotator=annotator).first()
+    if lease is None:
+        return None
+    if not said.skipped:
+        held = lease.expires_at > timezone.now()
+        if _free_places(locked, annotator, held=held) <= 0:
+            raise _set_taken()
+        _count(locked, 1)
+    lease.delete()
+    ranking = write_ranking(annotator, locked, said, shown=lease.shown)
+    expand(ranking=ranking, outputs=outputs)
+    return ranking
+
+
+def _supersede(
+    annotator: Annotator, ranking: Ranking, said: Order, outputs: list[Output]
+) -> Ranking | None:
+    """Write the new ranking and mend the count; None where the old one does not stand."""
+    locked = OutputSet.objects.select_for_update(no_key=True).get(pk=ranking.output_set_id)
+    mine = Ranking.objects.current().filter(pk=ranking.pk, annotator=annotator)
+    if not mine.update(is_current=False):
+        return None
+    takes_place = ranking.skipped and not said.skipped
+    if takes_place and (locked.closed or _free_places(locked, annotator, held=False) <= 0):
+        raise _set_taken()
+    _count(locked, ranking.skipped - said.skipped)
+    amended = write_ranking(annotator, locked, said, shown=ranking.shown, supersedes=ranking)
+    expand(ranking=amended, outputs=outputs)
+    return amended
+
+
+def write_ranking(
+    annotator: Annotator,
+    output_set: OutputSet,
+    said: Order,
+    *,
+    shown: list[int],
+    supersedes: Ranking | None = None,
+) -> Ranking:
+    """The row alone; whoever calls holds the set's lock, counts and expands."""
+    return Ranking.objects.create(
+        uuid=said.uuid,
+        project_id=output_set.project_id,
+        output_set=output_set,
+        annotator=annotator,
+        tiers=said.tiers,
+        skipped=said.skipped,
+        skip_reason=said.skip_reason,
+        rationale=said.rationale.strip(),
+        tags=said.tags,
+        shown=shown,
+        exposure=said.exposure,
+        duration_ms=said.duration_ms,
+        supersedes=supersedes,
+    )
+
+
+def _free_places(output_set: OutputSet, annotator: Annotator, *, held: bool) -> int:
+    """Rankings that the locked set still wants of this annotator or of anybody; what others hold
+    is free only to somebody whose own live lease has kept a place."""
+    places = output_set.wanted - output_set.judged
+    if held or places <= 0:
+        return places
+    others = RankingLease.objects.live().filter(output_set=output_set)
+    return places - others.exclude(annotator=annotator).count()
+
+
+def _count(output_set: OutputSet, change: int) -> None:
+    if change:
+        OutputSet.objects.filter(pk=output_set.pk).update(judged=F("judged") + change)
+
+
+def _uuid_taken() -> UserError:
+    return UserError(
+        "This UUID belongs to another ranking; make a new one for each.",
+        code="uuid_taken",
+        status=409,
+        field="uuid",
+    )
+
+
+def _set_taken() -> UserError:
+    return UserError(
+        _("Others have ranked this set meanwhile; go on with the next one."),
+        code="set_taken",
+        status=409,
+    )

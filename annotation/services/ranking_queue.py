@@ -1,0 +1,169 @@
+"""Handing out sets to be ranked, as annotation.services.queue hands out pairs: exactly as many
+people a set as it wants, with any number of web processes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.leasing import standing_of
+from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLease
+from annotation.querysets import RankingLeaseQuerySet
+from annotation.services.queue import MAX_HELD
+from annotation.tiers import shuffled
+
+
+@transaction.atomic
+def next_set(*, annotator: Annotator, holding: Collection[int] = ()) -> RankingLease | None:
+    """Lease a set to the annotator: the oldest live lease of their own on a set that is not in
+    ``holding`` first, else a new one, by priority and then as the project's policy says.
+
+    Never one that they have ranked, skipped, or wrote an output of. A set's row is locked while a
+    lease on it is written, and rows that others have locked are passed over. Of one person's
+    requests at a time only one gets on, so that caps and MAX_HELD hold.
+
+    Args:
+        annotator: a person of a project; its ``project`` is read too.
+        holding: sets that the page has already.
+
+    Returns:
+        the lease with its set and the set's prompt; None where there is none to be had now.
+    """
+    if annotator.project.paused or annotator.paused:
+        return None
+    standing_of(annotator.pk, lock=True)
+    live = list(_live(annotator).order_by("leased_at", "pk").values_list("output_set", flat=True))
+    for pk in live:
+        if pk not in holding and _renew(annotator, [pk]):
+            return _lease(annotator, pk)
+    if len(live) >= MAX_HELD or cap_reached(annotator, held=len(live)):
+        return None
+    waiting = OutputSet.objects.waiting_for(annotator).exclude(pk__in=holding)
+    while pk := _lock_first(annotator, waiting):
+        # others may have leased it between the search's look and its lock: then search again
+        if _take(annotator, pk):
+            return _lease(annotator, pk)
+    return None
+
+
+def _lock_first(annotator: Annotator, waiting: Any) -> int | None:
+    rows = waiting.with_place_for(annotator).in_order_of(annotator.project.queue_policy)
+    locked = rows.select_for_update(of=("self",), skip_locked=True, no_key=True)
+    return locked.values_list("pk", flat=True).first()
+
+
+def _take(annotator: Annotator, pk: int) -> bool:
+    """Lease the set whose row the caller has locked, or take up a lease that ran out with its
+    draft; False where no place is free any more."""
+    waiting = OutputSet.objects.waiting_for(annotator).filter(pk=pk)
+    if not waiting.with_place_for(annotator).exists():
+        return False
+    outputs = Output.objects.filter(output_sets=pk).values_list("pk", flat=True)
+    RankingLease.objects.update_or_create(
+        output_set_id=pk,
+        annotator=annotator,
+        defaults={"expires_at": _until(annotator)},
+        create_defaults={
+            "project_id": annotator.project_id,
+            "shown": shuffled(annotator.pk, pk, list(outputs)),
+            "expires_at": _until(annotator),
+        },
+    )
+    return True
+
+
+def _lease(annotator: Annotator, pk: int) -> RankingLease:
+    rows = RankingLease.objects.select_related("output_set__prompt")
+    lease = rows.get(annotator=annotator, output_set=pk)
+    lease.project, lease.annotator = annotator.project, annotator
+    return lease
+
+
+@transaction.atomic
+def renew_sets(
+    *,
+    annotator: Annotator,
+    sets: Collection[int],
+    draft: dict[str, Any] | None = None,
+    draft_of: int | None = None,
+) -> list[int]:
+    """Keep leases for as long again, and what is put in order so far in one of them. A lease that
+    ran out is taken up again if its place is still free.
+
+    Returns:
+        those of the sets that the annotator holds now.
+    """
+    if draft is not None and draft_of is not None:
+        leases = RankingLease.objects.filter(annotator=annotator, output_set=draft_of)
+        leases.update(draft=draft)
+    standing_of(annotator.pk, lock=True)
+    return _renew(annotator, sets)
+
+
+def _renew(annotator: Annotator, sets: Collection[int]) -> list[int]:
+    """The sets' rows are locked, so that a lease about to run out is not renewed for one and given
+    to another at once. The caller holds the annotator's."""
+    rows = OutputSet.objects.filter(pk__in=sets, leases__annotator=annotator).order_by("pk")
+    locked = rows.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True)
+    live = set(_live(annotator).values_list("output_set", flat=True))
+    held = []
+    for pk in list(locked):
+        if pk not in live and (len(live) >= MAX_HELD or cap_reached(annotator, held=len(live))):
+            continue
+        if _take(annotator, pk):
+            live.add(pk)
+            held.append(pk)
+    return held
+
+
+def why_no_set(annotator: Annotator) -> str:
+    """Why :func:`next_set` has nothing: ``paused`` (the project), ``person_paused``, ``cap``,
+    ``day_cap``, ``with_others`` (what is left is held at the moment) or ``done``."""
+    if annotator.project.paused:
+        return "paused"
+    if annotator.paused:
+        return "person_paused"
+    if reached := cap_reached(annotator, held=_live(annotator).count()):
+        return reached
+    return "with_others" if OutputSet.objects.waiting_for(annotator).exists() else "done"
+
+
+def progress_in_sets(annotator: Annotator) -> dict[str, int | None]:
+    """How far the annotator is: ``done``, ``left``, ``total`` and ``quota``, as
+    annotation.services.queue.progress_of counts pairs; a ranking is one verdict."""
+    done = Ranking.objects.decisive().filter(annotator=annotator).count()
+    left = OutputSet.objects.waiting_for(annotator).count()
+    cap = _cap(annotator)
+    if cap is not None:
+        left = max(0, min(left, cap - done))
+    return {"done": done, "left": left, "total": done + left, "quota": annotator.quota}
+
+
+def cap_reached(annotator: Annotator, *, held: int) -> str:
+    """``cap`` or ``day_cap`` where the person may be given no more, else empty; what they hold
+    counts as ranked."""
+    mine = Ranking.objects.decisive().filter(annotator=annotator)
+    cap, day_cap = _cap(annotator), annotator.project.day_cap
+    if cap is not None and mine.count() + held >= cap:
+        return "cap"
+    if day_cap is not None:
+        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        if mine.filter(created_at__gte=midnight).count() + held >= day_cap:
+            return "day_cap"
+    return ""
+
+
+def _cap(annotator: Annotator) -> int | None:
+    return annotator.project.person_cap if annotator.cap is None else annotator.cap
+
+
+def _live(annotator: Annotator) -> RankingLeaseQuerySet:
+    return RankingLease.objects.live().useful().filter(annotator=annotator)
+
+
+def _until(annotator: Annotator) -> Any:
+    return timezone.now() + timedelta(seconds=annotator.project.lease_seconds)

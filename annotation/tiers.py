@@ -1,0 +1,71 @@
+"""Rankings with ties: what an order says of each two of its outputs. Pure: no database.
+
+An order is a list of tiers, the best first; outputs of one tier are tied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import combinations
+
+from steelyard.lib.hashing import stable_int
+
+LEAST, MOST = 2, 9
+"""How many outputs a set may have."""
+TOP_STRENGTH = 3
+
+Tiers = Sequence[Sequence[int]]
+
+
+def shuffled(annotator: int, output_set: int, outputs: Collection[int]) -> list[int]:
+    """The order of the screen: a permutation that depends on these numbers alone, so that a page
+    kept open past its lease has the same order as the lease that follows."""
+    return sorted(outputs, key=lambda pk: (stable_int("ranking", annotator, output_set, pk), pk))
+
+
+def tiers_of(ranks: dict[int, int]) -> list[list[int]]:
+    """The tiers of outputs with numbers of ranks, whatever gaps these have: the smallest is the
+    best, and equal ones are a tie."""
+    groups: dict[int, list[int]] = {}
+    for output, rank in ranks.items():
+        groups.setdefault(rank, []).append(output)
+    return [sorted(groups[rank]) for rank in sorted(groups)]
+
+
+def ranks_of(tiers: Tiers) -> dict[int, int]:
+    """The number of each output's tier, the best 1."""
+    return {output: rank for rank, tier in enumerate(tiers, 1) for output in tier}
+
+
+def compared(tiers: Tiers, *, top: int = TOP_STRENGTH) -> Iterator[tuple[int, int, int]]:
+    """What an order of k outputs says of each of its k (k - 1) / 2 pairs.
+
+    Args:
+        top: the highest strength on the project's scale.
+
+    Yields:
+        the better output, the other one, and by how much: as many steps as their tiers are apart,
+        at most ``top``; 0 for a tie.
+    """
+    ranks = ranks_of(tiers)
+    in_order = [output for tier in tiers for output in tier]
+    for better, other in combinations(in_order, 2):
+        yield better, other, min(ranks[other] - ranks[better], top)
+
+
+def problem_of(tiers: Tiers, outputs: Collection[int]) -> str:
+    """Why these are no tiers of these outputs, or an empty text."""
+    said = [output for tier in tiers for output in tier]
+    if any(not tier for tier in tiers):
+        return "a tier is empty; leave it out."
+    double = sorted({output for output in said if said.count(output) > 1})
+    if double:
+        return f"output {double[0]} stands there twice; each stands in one tier."
+    unknown = sorted(set(said) - set(outputs))
+    if unknown:
+        known = ", ".join(map(str, sorted(outputs)))
+        return f"output {unknown[0]} is not in this set; its outputs are {known}."
+    missing = sorted(set(outputs) - set(said))
+    if missing:
+        return f"output {missing[0]} is left out; each must stand in one tier."
+    return ""
