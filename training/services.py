@@ -53,7 +53,7 @@ def start_training(
         UserError: anything that would make the run fail, told now; ``field`` names what to mend.
     """
     # the lock lets of two jobs with one model name only the first through
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     _check_place(project, version, base)
     families = _families(project, recipe)
     checked = config_of(recipe, config).as_dict()

@@ -22,7 +22,7 @@ from annotation.serializers.flags import (
 from annotation.services.flags import raise_flag, resolve
 from annotation.services.queue import annotator_for
 from steelyard.accounts.people import user_of
-from steelyard.projects.policy import ANY_ROLE, get_project, get_visible
+from steelyard.projects.policy import ADMINS, ANY_ROLE, get_project, get_visible
 
 
 class PairFlags(APIView):
@@ -63,7 +63,7 @@ class FlagList(ListAPIView):
 
 
 class FlagResolve(APIView):
-    """Decide on a flagged pair."""
+    """Decide on a flagged pair; for the project's admins."""
 
     @extend_schema(request=ResolveRequest, responses=FlagSerializer)
     def post(self, request: Request, project: str, pk: int) -> Response:
@@ -72,7 +72,7 @@ class FlagResolve(APIView):
         Deciding again replaces the first decision.
         """
         user = user_of(request)
-        flag = get_visible(Flag, user, project__slug=project, pk=pk)
+        flag = get_visible(Flag, user, ADMINS, project__slug=project, pk=pk)
         body = ResolveRequest(data=request.data)
         body.is_valid(raise_exception=True)
         return Response(FlagSerializer(resolve(flag=flag, by=user, **body.validated_data)).data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -26,6 +26,8 @@ ANYBODY = "anybody"
 """Pairs whosever they are."""
 MOST_PRIORITY = 1000
 MAX_NAME = 100
+MOST_AT_ONCE = 200_000
+"""Pairs given by one request: so many take seconds, a million would outlast it."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ def give_pairs(
     group: Group | None,
     priority: int | None = None,
 ) -> int:
-    """Give the chosen pairs to a group, or to everybody where it is None, in one statement.
+    """Give the chosen pairs to a group, or to everybody where it is None, in one statement; of
+    more than :data:`MOST_AT_ONCE` the first so many, so that asking again gives the rest.
 
     Pairs that somebody holds at this moment are among them: the verdict may still be sent.
 
@@ -160,8 +163,9 @@ def give_pairs(
     if priority is not None:
         change["priority"] = priority
     chosen = choice.pairs(project)
-    if choice.limit:
-        chosen = Pair.objects.filter(pk__in=chosen.values("pk"))
+    if not choice.limit or choice.limit > MOST_AT_ONCE:
+        chosen = replace(choice, limit=MOST_AT_ONCE).pairs(project)
+    chosen = Pair.objects.filter(pk__in=chosen.values("pk"))
     n = chosen.order_by().update(**change)
     record(
         by=by,

@@ -88,6 +88,8 @@ def group_give(request: HttpRequest, project: str) -> HttpResponse:
         priority=form.cleaned_data["priority"],
     )
     messages.success(request, _given(n, form.group))
+    if n == groups.MOST_AT_ONCE:
+        messages.info(request, _("That is the most at once; give again for the rest."))
     return redirect("annotation:group-list", found.slug)
 
 

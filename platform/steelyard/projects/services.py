@@ -246,7 +246,7 @@ def _role(role: str) -> str:
 def _keep_an_admin(membership: Membership) -> None:
     """Holds the lock of the project's row until the transaction ends, so that two admins cannot
     remove each other at the same moment."""
-    Project.objects.select_for_update().get(pk=membership.project_id)
+    Project.objects.select_for_update(no_key=True).get(pk=membership.project_id)
     admins = Membership.objects.filter(project=membership.project_id, role=Role.ADMIN)
     mine = admins.filter(pk=membership.pk).exists()
     if mine and not admins.exclude(pk=membership.pk).exists():
