@@ -16,7 +16,7 @@ from annotation import leasing, sides
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, Pair
 from annotation.recent import Recent
 from steelyard.accounts.models import User
-from steelyard.projects.models import Project
+from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ANY_ROLE, get_project
 
 MAX_HELD = 4
@@ -52,8 +52,10 @@ def annotator_in(*, user: User, slug: str) -> Annotator:
     Raises:
         Http404: there is no such project, or the person has no role in it.
     """
-    theirs = Project.objects.with_role(user, ANY_ROLE).filter(slug=slug)
-    mine = Annotator.objects.filter(user=user, project__in=theirs).select_related("project")
+    mine = Annotator.objects.filter(user=user, project__slug=slug).select_related("project")
+    if not user.is_superuser:
+        # any role will do, and whoever has none has no membership
+        mine = mine.filter(project__memberships__user=user)
     if annotator := mine.first():
         return annotator
     return annotator_for(user=user, project=get_project(user, slug, ANY_ROLE))
@@ -191,7 +193,13 @@ def _by_urgency(annotator: Annotator, groups: list[int], without: list[int]) -> 
 
 def _lease(annotator: Annotator, **which: Any) -> Assignment:
     """One of the annotator's leases with all that is shown of its pair."""
-    lease = Assignment.objects.with_content().get(annotator=annotator, **which)
+    leases = Assignment.objects.filter(annotator=annotator, **which)
+    if annotator.project.modality == Modality.TEXT:
+        # no answer is a file, so the many fields of two files need not be asked for
+        leases = leases.select_related("pair__prompt", "pair__output_a", "pair__output_b")
+    else:
+        leases = leases.with_content()
+    lease = leases.get()
     lease.project, lease.annotator = annotator.project, annotator
     return lease
 
