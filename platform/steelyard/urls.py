@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from steelyard import overview
 from steelyard.web.api import no_such_route
+from steelyard.web.catalogue import catalogue
 
 api = [
     path("", include("steelyard.accounts.api_urls")),
@@ -22,6 +23,7 @@ api = [
 urlpatterns = [
     path("", include("steelyard.projects.urls")),
     path("account/", include("steelyard.accounts.urls")),
+    path("words/<str:language>-<str:state>.js", catalogue, name="words"),
     path("assets/", include("steelyard.assets.urls")),
     path("p/<slug:project>/overview/", overview.project_overview, name="project-overview"),
     path("p/<slug:project>/progress/", overview.project_progress, name="project-progress"),

@@ -1,5 +1,7 @@
 // The strip of messages under the header: one line for what went wrong, and a way to close it.
 
+import { gettext } from "./words.js";
+
 const strip = () => document.getElementById("messages");
 
 export function show(text, kind = "bad") {
@@ -24,7 +26,7 @@ export function addDismiss(root = document) {
     button.type = "button";
     button.className = "plain dismiss";
     button.textContent = "✕";
-    button.setAttribute("aria-label", "Dismiss this message");
+    button.setAttribute("aria-label", gettext("Dismiss this message"));
     button.addEventListener("click", () => line.remove());
     line.prepend(button);
   }

@@ -3,8 +3,9 @@
 
 import { addDismiss, clear, show } from "./messages.js";
 import { refreshTimes } from "./times.js";
+import { fill, gettext } from "./words.js";
 
-const OFFLINE = "The server cannot be reached. What you see may be out of date; it is tried again.";
+const OFFLINE = gettext("The server cannot be reached. What you see may be out of date; it is tried again.");
 
 // The library for formulas is fetched by pages that have one.
 function setFormulas() {
@@ -12,10 +13,10 @@ function setFormulas() {
 }
 
 function whatWentWrong(status) {
-  if (status === 403) return "That was refused. Reload the page and try again.";
-  if (status === 404) return "That is not there any more. Reload the page.";
-  if (status >= 500) return "The server failed on that. It was not your input; try again, or ask an operator to read the log.";
-  return `That did not work (status ${status}). Reload the page and try again.`;
+  if (status === 403) return gettext("That was refused. Reload the page and try again.");
+  if (status === 404) return gettext("That is not there any more. Reload the page.");
+  if (status >= 500) return gettext("The server failed on that. It was not your input; try again, or ask an operator to read the log.");
+  return fill(gettext("That did not work (status %(status)s). Reload the page and try again."), { status });
 }
 
 // The server says where its own errors belong (HX-Retarget), and 422 is a form with its errors

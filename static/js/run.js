@@ -1,6 +1,8 @@
 // Curves of a run that grow while it goes on. The server has drawn charts already; where scripts
 // run, uPlot takes their place and asks every two seconds for the steps that are new.
 
+import { fill, gettext } from "./words.js";
+
 const EVERY = 2000;
 const SERIES = ["--side-a", "--side-b"];
 const AXIS_FONT = "12px system-ui, sans-serif";
@@ -118,8 +120,10 @@ function open(panel, given) {
   box.className = "panel";
   box.dataset.names = names.join(",");
   box.innerHTML =
-    '<h3><span></span> <small class="at muted"></small></h3><ul class="legend"></ul><div class="plot" role="img"></div><details><summary>Show data</summary><div class="table-scroll" tabindex="0"></div></details>';
+    '<h3><span></span> <small class="at muted"></small></h3><ul class="legend"></ul><div class="plot" role="img"></div><details><summary></summary><div class="table-scroll" tabindex="0" role="region"></div></details>';
   box.querySelector("h3 span").textContent = panel.title;
+  box.querySelector(".table-scroll").setAttribute("aria-label", panel.title);
+  box.querySelector("summary").textContent = gettext("Show data");
   if (!box.isConnected) place.append(box);
   const chart = { panel, names, box, data: columns(names) };
   const plot = box.querySelector(".plot");
@@ -155,11 +159,11 @@ function legend(chart, index) {
     item.append(`${name.replaceAll("_", " ")} `, value);
     return item;
   });
-  box.querySelector(".at").textContent = `step ${data[0][at] ?? "–"}`;
+  box.querySelector(".at").textContent = fill(gettext("step %(step)s"), { step: data[0][at] ?? "–" });
   box.querySelector(".legend").replaceChildren(...lines);
   if (index == null) {
     const words = panel.names.map((name, i) => `${name.replaceAll("_", " ")} ${shown(newest(data[i + 1]))}`);
-    box.querySelector(".plot").setAttribute("aria-label", `${panel.title} by step, now: ${words.join(", ")}`);
+    box.querySelector(".plot").setAttribute("aria-label", fill(gettext("%(title)s by step, now: %(values)s"), { title: panel.title, values: words.join(", ") }));
   }
 }
 
@@ -171,7 +175,7 @@ function table({ box, panel, data }) {
   if (!box.querySelector("details").open) return;
   const made = document.createElement("table");
   const head = made.createTHead().insertRow();
-  for (const name of ["step", ...panel.names]) {
+  for (const name of [gettext("step"), ...panel.names]) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.className = "num";
@@ -189,7 +193,7 @@ function table({ box, panel, data }) {
     });
   }
   const hidden = data[0].length - rows.length;
-  if (hidden > 0) made.createCaption().textContent = `the newest ${rows.length} steps; ${hidden} older ones are not listed`;
+  if (hidden > 0) made.createCaption().textContent = fill(gettext("the newest %(shown)s steps; %(hidden)s older ones are not listed"), { shown: rows.length, hidden });
   box.querySelector(".table-scroll").replaceChildren(made);
 }
 

@@ -2,11 +2,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
+
+
+class LanguageMiddleware:
+    """The language that somebody chose on their account page, wherever they sign in. Where they
+    chose none, and for those not signed in, the cookie or the browser has decided before."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        user = request.user
+        if isinstance(user, User) and user.language in dict(settings.LANGUAGES):
+            translation.activate(user.language)
+            request.LANGUAGE_CODE = user.language
+        return self.get_response(request)
 
 
 class OwnPasswordMiddleware:
@@ -19,17 +37,20 @@ class OwnPasswordMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user = request.user
         if isinstance(user, User) and user.must_change_password:
-            open_to_them = {reverse("accounts:account"), reverse("accounts:sign-out")}
+            pages = ("account", "sign-out", "language")
+            open_to_them = {reverse(f"accounts:{page}") for page in pages}
             if request.path.startswith("/api/"):
                 return JsonResponse(
                     {
                         "code": "password_change_required",
-                        "message": "Choose your own password first, on your account page "
-                        f"({reverse('accounts:account')}).",
+                        "message": _(
+                            "Choose your own password first, on your account page (%(path)s)."
+                        )
+                        % {"path": reverse("accounts:account")},
                         "field": None,
                     },
                     status=403,
                 )
-            if request.path not in open_to_them:
+            if request.path not in open_to_them and not request.path.startswith("/words/"):
                 return redirect("accounts:account")
         return self.get_response(request)

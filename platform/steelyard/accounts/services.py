@@ -7,11 +7,14 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from steelyard.accounts.models import ApiToken, AuditEvent, User
 from steelyard.lib.errors import UserError
@@ -26,6 +29,25 @@ FAILURES_OF_ADDRESS = 50
 FAILURES_OF_NAME = 500
 """For one name from anywhere. High, because whoever reaches it keeps the person out: it takes fifty
 addresses at least, and leaves no hope of guessing a password that is not a common one."""
+
+
+def set_language(*, user: User, language: str) -> None:
+    """The language of the pages for this person, wherever they sign in; empty leaves it to the
+    browser.
+
+    Raises:
+        UserError: ``no_such_language``.
+    """
+    if language and language not in dict(settings.LANGUAGES):
+        known = ", ".join(dict(settings.LANGUAGES))
+        raise UserError(
+            _("There is no language “%(language)s” here; there are %(known)s.")
+            % {"language": language, "known": known},
+            code="no_such_language",
+            field="language",
+        )
+    user.language = language
+    user.save(update_fields=["language"])
 
 
 def record(*, by: User | None, action: str, target: str, **data: Any) -> AuditEvent:
@@ -58,11 +80,11 @@ def refuse_guessing(*, username: str, address: str) -> None:
     of_name = failures.filter(target=username[:200])
     of_address = failures.filter(data__address=address)
     if of_name.filter(data__address=address).count() >= FAILURES_ALLOWED:
-        raise _too_many("for this name from your address")
+        raise _too_many(_("Too many wrong passwords for this name from your address."))
     if of_address.count() >= FAILURES_OF_ADDRESS:
-        raise _too_many("from your address")
+        raise _too_many(_("Too many wrong passwords from your address."))
     if of_name.count() >= FAILURES_OF_NAME:
-        raise _too_many("for this name")
+        raise _too_many(_("Too many wrong passwords for this name."))
 
 
 @transaction.atomic
@@ -163,8 +185,11 @@ def _one_time_password() -> str:
 
 def _too_many(what: str) -> UserError:
     minutes = FAILURES_WINDOW.seconds // 60
+    wait = ngettext(
+        "Wait %(count)s minute and try again.", "Wait %(count)s minutes and try again.", minutes
+    ) % {"count": minutes}
     return UserError(
-        f"Too many wrong passwords {what}. Wait {minutes} minutes and try again.",
+        f"{what} {wait}",
         code="too_many_attempts",
         status=429,
     )

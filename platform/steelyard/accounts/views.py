@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
@@ -33,7 +34,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         services.record(by=user, action="signed-in", target=user.username)
         return redirect(onward)
     status = 200 if request.method != "POST" else 422
-    return render(request, "accounts/sign_in.html", {"form": form, "next": onward}, status=status)
+    context = {
+        "form": form,
+        "next": onward,
+        "language_chosen": request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, ""),
+    }
+    return render(request, "accounts/sign_in.html", context, status=status)
 
 
 @login_not_required
@@ -41,6 +47,27 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("accounts:sign-in")
+
+
+@login_not_required
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    """Choose the pages' language: kept by a cookie, and for who is signed in on their account."""
+    chosen = request.POST.get("language", "")
+    if isinstance(request.user, User):
+        services.set_language(user=request.user, language=chosen)
+    response = redirect(_safe_next(request))
+    if chosen in dict(settings.LANGUAGES):
+        response.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            chosen,
+            max_age=settings.LANGUAGE_COOKIE_AGE,
+            samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+            secure=request.is_secure(),
+        )
+    else:
+        response.delete_cookie(settings.LANGUAGE_COOKIE_NAME)
+    return response
 
 
 @sensitive_post_parameters()

@@ -10,14 +10,18 @@ from django import template
 from django.http import QueryDict
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.formats import get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, ngettext, pgettext
+from django.utils.translation import gettext as _
 
+from steelyard.web.catalogue import catalogue_url
 from steelyard.web.markdown import render
 
 register = template.Library()
 _DASH = "–"
-_UNITS = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
+DAY, HOUR, MINUTE = 86400, 3600, 60
 
 
 @register.filter
@@ -30,7 +34,9 @@ def markdown(text: str, top: int = 3) -> SafeString:
 @register.filter
 def percent(value: float | None) -> str:
     """0.5432 → 54.3 %"""
-    return _DASH if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
+    if value is None or not math.isfinite(value):
+        return _DASH
+    return _("%(number)s %%") % {"number": _decimals(f"{100 * value:.1f}")}
 
 
 @register.filter
@@ -38,7 +44,21 @@ def number(value: float | None) -> str:
     """Four significant digits; whole numbers in full."""
     if value is None:
         return _DASH
-    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    return _decimals(f"{value:.4g}")
+
+
+def _decimals(digits: str) -> str:
+    """The point of a written number as the language of the page has it."""
+    return digits.replace(".", get_format("DECIMAL_SEPARATOR"))
+
+
+@register.filter
+def in_sentence(word: str) -> str:
+    """A word that stands alone elsewhere, within a sentence: small in English, as it is in a
+    language whose nouns are capitalised."""
+    return str(word).lower() if (get_language() or "en").startswith("en") else str(word)
 
 
 @register.filter
@@ -48,14 +68,25 @@ def duration(value: float | timedelta | None) -> str:
     if seconds is None or not math.isfinite(seconds):
         return _DASH
     if 0 < seconds < 10:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
+        digits = f"{seconds:.1f}".removesuffix(".0")
+        return f"{_decimals(digits)} {pgettext('unit', 's')}"
     left = round(max(seconds, 0))
     parts: list[str] = []
-    for unit, size in _UNITS:
+    for unit, size in _units():
         if left >= size or parts:
             parts.append(f"{left // size} {unit}")
             left %= size
-    return " ".join(p for p in parts[:2] if not p.startswith("0 ")) or "0 s"
+    return " ".join(p for p in parts[:2] if not p.startswith("0 ")) or f"0 {pgettext('unit', 's')}"
+
+
+def _units() -> list[tuple[str, int]]:
+    """Short words for days, hours, minutes and seconds, with their seconds."""
+    return [
+        (pgettext("unit", "d"), DAY),
+        (pgettext("unit", "h"), HOUR),
+        (pgettext("unit", "min"), MINUTE),
+        (pgettext("unit", "s"), 1),
+    ]
 
 
 @register.simple_tag
@@ -70,13 +101,30 @@ def exact_time(value: datetime | None) -> SafeString:
 
 def relative(age: timedelta) -> str:
     """How long ago in one unit; the script ``times.js`` says the same of the same age."""
-    seconds = abs(age.total_seconds())
-    for unit, size in [("day", 86400), ("hour", 3600), ("minute", 60)]:
-        count = int(seconds // size)
-        if count:
-            words = f"{count} {unit}{'s' if count > 1 else ''}"
-            return f"{words} ago" if age.total_seconds() >= 0 else f"in {words}"
-    return "just now"
+    past, seconds = age.total_seconds() >= 0, abs(age.total_seconds())
+    days, hours, minutes = (int(seconds // size) for size in (DAY, HOUR, MINUTE))
+    count = days or hours or minutes
+    if days and past:
+        words = ngettext("%(count)s day ago", "%(count)s days ago", days)
+    elif days:
+        words = ngettext("in %(count)s day", "in %(count)s days", days)
+    elif hours and past:
+        words = ngettext("%(count)s hour ago", "%(count)s hours ago", hours)
+    elif hours:
+        words = ngettext("in %(count)s hour", "in %(count)s hours", hours)
+    elif minutes and past:
+        words = ngettext("%(count)s minute ago", "%(count)s minutes ago", minutes)
+    elif minutes:
+        words = ngettext("in %(count)s minute", "in %(count)s minutes", minutes)
+    else:
+        words = _("just now")
+    return words % {"count": count} if count else words
+
+
+@register.simple_tag
+def words_of_scripts() -> str:
+    """Where the scripts of this page find their words; empty where they need none."""
+    return catalogue_url(get_language() or "")
 
 
 @register.simple_tag
