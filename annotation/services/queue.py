@@ -278,6 +278,13 @@ def release(*, annotator: Annotator, pair: Pair) -> None:
     Assignment.objects.filter(annotator=annotator, pair=pair).delete()
 
 
+def let_go(*, annotator: Annotator, pairs: Collection[int]) -> None:
+    """Leave pairs to others from now on, but take a verdict on them while a place is free: a page
+    that is being closed cannot know which of its requests comes first."""
+    mine = Assignment.objects.live().filter(annotator=annotator, pair__in=pairs)
+    mine.update(expires_at=timezone.now())
+
+
 def why_nothing(annotator: Annotator) -> str:
     """Why :func:`next_pair` has nothing.
 

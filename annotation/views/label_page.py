@@ -19,7 +19,7 @@ from annotation.forms.verdict import choices_of
 from annotation.models import Annotator, Judgment, Pair
 from annotation.services.flags import raise_flag
 from annotation.services.label_keys import save_label_keys
-from annotation.services.queue import annotator_for, renew
+from annotation.services.queue import annotator_for, let_go, renew
 from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
@@ -61,20 +61,32 @@ def page_context(user: User, annotator: Annotator) -> dict[str, Any]:
 
 @require_POST
 def label_keep(request: HttpRequest, project: str) -> JsonResponse:
-    """Renews the leases of the pairs that the page has, and keeps a draft of one of them."""
+    """Renews the leases of the pairs that the page has, and keeps a draft of one of them; a page
+    that is closed says which pairs it leaves to others."""
     annotator = _annotator(request, project)
     text = request.POST.get("draft", "")
     try:
-        pairs = [int(part) for part in request.POST.get("pairs", "").split(",") if part][:20]
+        pairs, leaving = (_numbers(request.POST.get(name, "")) for name in ("pairs", "leaving"))
         draft = read_json(text) if text and len(text.encode()) <= DRAFT_LIMIT else None
-        of = int(request.POST["draft_of"]) if isinstance(draft, dict) else None
+        [of] = _numbers(request.POST["draft_of"]) if isinstance(draft, dict) else [None]
     except (KeyError, ValueError):
         return _refusal(_("pairs and draft_of are numbers of pairs, draft is an object in JSON."))
-    if any(not 0 < pk < 2**63 for pk in [*pairs, of or 1]):
-        return _refusal(_("pairs and draft_of are numbers of pairs, draft is an object in JSON."))
+    if leaving:
+        let_go(annotator=annotator, pairs=leaving)
     kept = draft if of else None
     held = renew(annotator=annotator, pairs=pairs, draft=kept, draft_of=of)
     return JsonResponse({"held": held})
+
+
+def _numbers(text: str) -> list[int]:
+    """
+    Raises:
+        ValueError: there is something else than numbers of rows.
+    """
+    numbers = [int(part) for part in text.split(",") if part][:20]
+    if not all(0 < number < 2**63 for number in numbers):
+        raise ValueError(text)
+    return numbers
 
 
 @require_POST

@@ -285,6 +285,21 @@ function again() {
   looking = setTimeout(lookAgain, 5000);
 }
 
+// The page is closed: what it kept ahead is others' to judge.
+function letGo() {
+  const pairs = deck.ahead.map((card) => card.dataset.pair);
+  if (pairs.length) post(urls["label-keep"], [["leaving", pairs.join(",")]], { keepalive: true }).catch(() => {});
+}
+
+// The browser had kept the closed page as it was.
+function comeBack() {
+  deck.ahead = [];
+  deck.exhausted = false;
+  drafts.renewed = 0;
+  drafts.look();
+  prefetch();
+}
+
 function lost(pairs) {
   const here = deck.current.dataset.pair;
   deck.forget(pairs);
@@ -404,6 +419,7 @@ function guidelines() {
   const place = document.querySelector(".guidelines");
   place.open = !place.open;
   if (place.open) place.querySelector(".prose").focus({ preventScroll: true });
+  else focusTitle(deck.current);
 }
 
 const amending = () => kind() === "amend";
@@ -421,7 +437,7 @@ async function begin() {
     { id: "page.flag", key: "f", label: gettext("flag the pair"), legend: gettext("flag"), once: true, when: () => form() && kind() !== "training", run: flag.openFlag },
     { id: "page.guidelines", key: "g", label: gettext("guidelines"), legend: gettext("guidelines"), once: true, when: () => document.querySelector(".guidelines"), run: guidelines },
     { id: "page.prompt", key: "p", label: gettext("fold or unfold the prompt"), legend: gettext("prompt"), once: true, when: () => deck.current.querySelector(".prompt"), run: foldPrompt },
-    { id: "page.keys", key: "?", label: gettext("all keys"), legend: gettext("all keys"), once: true, run: keyList.openList },
+    { id: "page.keys", key: "?", label: gettext("all keys"), once: true, run: keyList.openList },
   ]);
   listen();
   for (const [id, act] of [["show-keys", keyList.openList], ["undo", undo], ["raise-flag", flag.openFlag]]) {
@@ -442,6 +458,8 @@ async function begin() {
   });
   addEventListener("online", () => sender.pump().then(prefetch));
   outbox.onGone(gone);
+  addEventListener("pagehide", letGo);
+  addEventListener("pageshow", (event) => event.persisted && comeBack());
   const modules = [import("./label/text.js")];
   if (["image", "video"].includes(deck.current.dataset.modality)) modules.push(import(`./label/${deck.current.dataset.modality}.js`));
   enter(false);

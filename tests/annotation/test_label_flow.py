@@ -157,6 +157,84 @@ def test_a_verdict_that_was_not_sent_yet_is_taken_out_again(
     assert canonical(judgment, judgment.outcome) == "b"
 
 
+def test_a_verdict_that_the_server_refuses_comes_back_and_the_begun_one_after_it(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(3):
+        factories.make_pair(project)
+    page = browse(member).new_page()
+    cards_ahead(page, lambda: page.goto(f"/p/{project.slug}/label/"), 2)
+    # changed by the owner while the page is open
+    project.label_scheme = {"rationale_required": True}
+    project.save()
+    page.route("**/label/submit/", lambda route: (page.wait_for_timeout(300), route.continue_()))
+    give(page, "1")
+    at_pair(page, "2 of 3")
+    page.keyboard.press("r")
+    page.keyboard.type("begun")
+    error = page.get_by_role("alert").filter(has_text="Say why: this project asks")
+    expect(error).to_be_visible()
+    at_pair(page, "1 of 3")
+    expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
+    page.keyboard.press("r")
+    page.keyboard.type("So.")
+    page.keyboard.press("Control+Enter")
+    at_pair(page, "2 of 3")
+    expect(page.locator("#rationale")).to_have_value("begun")
+    saved(page)
+    judgment = Judgment.objects.get()
+    assert (judgment.rationale, abs(judgment.strength)) == ("So.", 3)
+
+
+def test_a_closed_page_leaves_what_it_kept_ahead_to_others(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(3):
+        factories.make_pair(project)
+    page = browse(member).new_page()
+    cards_ahead(page, lambda: page.goto(f"/p/{project.slug}/label/"), 2)
+    assert Assignment.objects.live().count() == 3
+    page.goto("/account/")
+    for _ in range(50):
+        if Assignment.objects.live().count() == 1:
+            break
+        page.wait_for_timeout(100)
+    assert Assignment.objects.live().count() == 1
+
+
+def test_a_break_is_offered_and_takes_no_focus(browse: Any, project: Any, member: Any) -> None:
+    project.break_minutes = 1
+    project.save()
+    factories.make_pair(project)
+    page = browse(member).new_page()
+    page.clock.install()
+    page.goto(f"/p/{project.slug}/label/")
+    page.keyboard.press("r")
+    for _ in range(5):
+        page.keyboard.type("x")
+        page.clock.fast_forward(15_000)
+    expect(page.get_by_text("You have worked for 1 minute.")).to_be_visible()
+    expect(page.locator("#rationale")).to_be_focused()
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("You have worked for 1 minute.")).to_be_hidden()
+
+
+def test_on_a_phone_the_other_answer_is_seen_while_compare_is_held(
+    browse: Any, project: Any, member: Any
+) -> None:
+    factories.make_pair(project)
+    size = {"width": 360, "height": 740}
+    page = open_page(browse, member, project, viewport=size)
+    second = page.get_by_role("region", name="Answer B")
+    box = page.locator("[data-compare]").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    expect(second).to_be_in_viewport(ratio=0.9)
+    page.mouse.up()
+    expect(second).not_to_be_in_viewport()
+
+
 def test_two_people_on_one_project_at_once_never_see_the_same_pair(
     browse: Any, project: Any, member: Any
 ) -> None:

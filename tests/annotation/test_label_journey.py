@@ -184,6 +184,7 @@ def test_an_answer_that_is_lost_on_its_way_makes_no_second_judgment(
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Pair 2 of 2")).to_be_focused()
+    expect(page.locator("#save-say")).to_have_text("Saved.")
     assert lost == [200]
     assert Judgment.objects.count() == 1
 

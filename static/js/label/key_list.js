@@ -36,7 +36,7 @@ export function showLegend() {
   const line = document.getElementById("legend");
   line.hidden = Boolean(stored(HIDDEN));
   const scale = allActions().filter((action) => /^verdict\.(a\d|b\d|tie)$/.test(action.id));
-  const parts = [];
+  const parts = [[partsOf(keyOf(allActions().find((action) => action.id === "page.keys"))).join(" "), gettext("all keys")]];
   if (scale.length && applies(scale[0])) parts.push([`${keyOf(scale[0])}–${keyOf(scale.at(-1))}`, gettext("verdict")]);
   for (const action of allActions().filter((action) => action.legend && applies(action))) {
     parts.push([partsOf(keyOf(action)).join(" "), action.legend]);

@@ -13,8 +13,10 @@ export function token() {
   return cookie ?? document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
 }
 
-export function post(address, fields) {
+// options: keepalive where the page is about to close
+export function post(address, fields, options = {}) {
   return fetch(address, {
+    ...options,
     method: "POST",
     headers: { "X-CSRFToken": token(), "Steelyard-Part": "card" },
     body: new URLSearchParams(fields),
