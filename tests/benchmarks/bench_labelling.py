@@ -40,7 +40,7 @@ LABEL_STUDIO_CPU_MS = 124
 """Of Label Studio 1.23.2 for an annotation (fetch and submit) with one annotator and ten thousand
 tasks, four uwsgi processes on the same kind of machine; with 8 and 32 annotators 166 and 198."""
 
-TURNS = 4
+TURNS = 8
 
 
 def numbers(name: str, default: str) -> list[int]:
@@ -58,14 +58,15 @@ class Cell:
 
     project: Project
     people: list[crowd.Client]
-    cpu: float = 0
+    cpu: list[float] = field(default_factory=list)
+    """CPU seconds a judgment, of each turn."""
     wall: float = 0
     tally: crowd.Tally = field(default_factory=crowd.Tally)
 
     def run(self, server: crowd.WebServer, verdicts: int) -> None:
         cpu, wall = server.cpu_seconds(), time.monotonic()
         seen = crowd.label(self.people, verdicts)
-        self.cpu += server.cpu_seconds() - cpu
+        self.cpu.append((server.cpu_seconds() - cpu) / len(seen.acknowledged))
         self.wall += time.monotonic() - wall
         self.tally.next_seconds += seen.next_seconds
         self.tally.submit_seconds += seen.submit_seconds
@@ -74,7 +75,7 @@ class Cell:
 
     @property
     def cpu_ms(self) -> float:
-        return 1000 * self.cpu / len(self.tally.acknowledged)
+        return 1000 * statistics.fmean(self.cpu)
 
 
 def main() -> None:
@@ -107,7 +108,8 @@ def compare(server: crowd.WebServer, projects: dict[int, Project], number: int) 
     for size, cell in cells.items():
         tally, books = cell.tally, crowd.books_of(cell.project, cell.tally.acknowledged)
         say(
-            f"{size:>9} pairs, {number:>2} annotators: CPU {cell.cpu_ms:5.1f} ms a judgment, "
+            f"{size:>9} pairs, {number:>2} annotators: CPU {cell.cpu_ms:5.1f} ms a judgment "
+            f"(least disturbed turn {1000 * min(cell.cpu):.1f}), "
             f"{len(tally.acknowledged) / cell.wall:5.1f} /s; next {spread(tally.next_seconds)}, "
             f"submit {spread(tally.submit_seconds)}; over their overlap {books.over_overlap}, "
             f"lost {books.lost}, refused {len(tally.refused)}"
