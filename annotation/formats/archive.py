@@ -38,7 +38,7 @@ class Archive:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.left = MAX_UNPACKED
-        _check_index(stream)
+        check_index(stream)
         try:
             self._zip = zipfile.ZipFile(stream)
         except (*_BROKEN, ValueError, struct.error):
@@ -111,7 +111,7 @@ class Unpacked:
         return data
 
 
-def _check_index(stream: IO[bytes]) -> None:
+def check_index(stream: IO[bytes]) -> None:
     """Refuse an index that would fill the memory, before it is read."""
     size = stream.seek(0, 2)
     tail_at = max(0, size - 65_557)

@@ -1,4 +1,4 @@
-"""Reader of our own simple format: one pair a line, with any votes it comes with.
+"""Our own simple format, in and out: one pair a line, with any votes it comes with.
 
 ::
 
@@ -16,9 +16,13 @@ or by its name in the archive that the lines come in.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from annotation.formats.base import TEXT_CONTAINERS, UNNAMED, Format, Writing
 from annotation.formats.jsonl import Line, lines
 from annotation.formats.records import ImportedRecord, ImportedVote, Known
+from annotation.formats.sides import outcome, reason_of, sides, step
+from steelyard.lib.records import PreferenceRecord
 
 KEYS = ("prompt", "a", "b", "model_a", "model_b", "category")
 MEDIA_KEYS = ("media", "media_a", "media_b")
@@ -50,6 +54,50 @@ def read(data: bytes) -> Iterator[ImportedRecord]:
     """
     for line in lines(data):
         yield _record(line)
+
+
+def read_row(row: Line) -> Iterator[ImportedRecord]:
+    """The pair of one row of any container; columns that are null are as if they were not there.
+
+    Raises:
+        RowError: a column is wrong.
+    """
+    there = {key: value for key, value in row.values.items() if value is not None}
+    yield _record(Line(row.number, there, row.place))
+
+
+def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]]:
+    """One row a vote; a record without votes is one row with what it came to."""
+    a, b = sides(record)
+    pair: dict[str, Any] = {
+        "prompt": record.prompt,
+        "a": a.text,
+        "b": b.text,
+        "model_a": a.model,
+        "model_b": b.model,
+        "category": record.category,
+    }
+    if record.prompt_media:
+        pair["media"] = [writing.media(sha256) for sha256 in record.prompt_media]
+    if a.media:
+        pair |= {"media_a": writing.media(a.media), "media_b": writing.media(b.media)}
+    if any(record.aspects) or record.segments:
+        writing.without("aspects and parts")
+    if any(rationale.get("evidence") for rationale in record.rationales):
+        writing.without("evidence")
+    for vote in record.votes:
+        said = reason_of(record, vote["annotator"])
+        yield {
+            **pair,
+            "outcome": vote["outcome"],
+            "annotator": vote["annotator"],
+            "kind": vote["kind"],
+            "strength": vote["strength"],
+            "rationale": said.get("text", ""),
+            "tags": said.get("tags", []),
+        }
+    if not record.votes:
+        yield {**pair, "outcome": outcome(record), "annotator": UNNAMED, "strength": step(record)}
 
 
 def _record(line: Line) -> ImportedRecord:
@@ -139,3 +187,17 @@ def _strength(line: Line, outcome: str) -> int:
             f"“strength” is {strength}, but with outcome {outcome} it must be {right}."
         )
     return strength or sign
+
+
+FORMAT = Format(
+    name="steelyard_pairs",
+    title="Steelyard pairs",
+    modalities=("text", "image", "video"),
+    containers=TEXT_CONTAINERS,
+    columns=("prompt",),
+    fits=lambda row: row.has("a", "b") or row.has("media_a", "media_b"),
+    read=read_row,
+    write=write,
+    ties="Kept: every vote is a row with its own outcome.",
+    cannot="Aspects, evidence and verdicts on parts.",
+)

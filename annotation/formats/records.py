@@ -21,6 +21,8 @@ class ImportedVote:
     """-3 to 3; negative means a is better, 0 for tie, both_bad and skip."""
     rationale: str = ""
     tags: list[str] = field(default_factory=list)
+    aspects: dict[str, int] = field(default_factory=dict)
+    """Signed strength by aspect, -3 to 3, of the record's own sides."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ class ImportedRecord:
     known: Known | None = None
     training: bool = False
     """Shown in the training round alone; it has a known answer and no votes."""
+    blobs: dict[str, bytes] = field(default_factory=dict, repr=False)
+    """Files that the row itself carries, by the name that media, media_a and media_b give them."""
+    key: str = ""
+    """The outside's own id of it, empty where there is none: the same twice is a duplicate."""
+    source: str = ""
+    """Where it is from, where the row says: a data set's name, an address."""
 
     @property
     def files(self) -> Iterator[tuple[str, str]]:

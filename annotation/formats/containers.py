@@ -1,0 +1,175 @@
+"""What rows lie in: JSON Lines, a JSON array, CSV or TSV, Parquet, each alone, packed with gzip, or
+in a ZIP or TAR archive beside media. Rows come one after another, so that memory stays bounded."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from annotation.formats.packed import Packed, is_packed, open_packed
+from annotation.formats.row_files import ROW_FILES, read_parquet, read_text
+from annotation.formats.rows import Row, RowError
+from steelyard.lib.errors import UserError
+
+OnError = Callable[[RowError], None]
+_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
+
+
+def rows(
+    path: Path,
+    name: str = "",
+    *,
+    after: int = 0,
+    only: str = "",
+    on_error: OnError | None = None,
+) -> Iterator[Row]:
+    """The rows of a file, one after another.
+
+    What the file is, is seen from its first bytes, and from its name only for CSV and TSV. Of an
+    archive all files of rows are read in the order of their names, of the first kind there is of
+    Parquet, JSON Lines, CSV and JSON; their rows are numbered through.
+
+    Args:
+        name: what its owner calls it; the path's own name where it is empty.
+        after: rows up to this number are passed over, for a reading that goes on.
+        only: of an archive read this file alone.
+        on_error: takes the error of a row after which the next can be found; without it the first
+            error ends the reading.
+
+    Raises:
+        UserError: it is none of these, is cut off or damaged, or is empty.
+        RowError: a row is no row; it is named.
+    """
+    name = name or path.name
+    take = on_error or _raise
+    found = False
+    for row in _rows(path, name, after, only, take):
+        found = True
+        if row.number > after:
+            yield row
+    if not found and not after:
+        raise UserError("The file is empty; it has no rows.", code="empty_file", field="file")
+
+
+def first_row(path: Path, name: str = "", *, only: str = "") -> Row:
+    """The first row, for guessing a format and mapping columns.
+
+    Raises:
+        UserError: as :func:`rows`.
+    """
+    stream = rows(path, name, only=only)
+    try:
+        return next(stream)
+    finally:
+        stream.close()  # type: ignore[attr-defined]
+
+
+def _rows(path: Path, name: str, after: int, only: str, take: OnError) -> Iterator[Row]:
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    if is_packed(path, head):
+        with open_packed(path) as packed:
+            yield from _packed_rows(packed, after, only, take)
+    elif head.startswith(_PARQUET):
+        yield from read_parquet(path, after=after, on_error=take)
+    elif head.startswith(_GZIP):
+        with gzip.open(path) as unpacked:
+            yield from read_text(Whole(unpacked), name.removesuffix(".gz"), on_error=take)
+    else:
+        with path.open("rb") as stream:
+            yield from read_text(stream, name, on_error=take)
+
+
+def _packed_rows(packed: Packed, after: int, only: str, take: OnError) -> Iterator[Row]:
+    """The rows of all files of rows, numbered through; their place names the file."""
+    before = 0
+    for file in [packed.found(only)] if only else files_of_rows(packed):
+        last = 0
+        for row in _file_rows(packed, file, take):
+            last = row.number
+            yield Row(before + row.number, row.values, f"{row.place} of {file}")
+        before += last
+
+
+def _file_rows(packed: Packed, file: str, take: OnError) -> Iterator[Row]:
+    def named(error: RowError) -> None:
+        take(
+            RowError(
+                error.reason,
+                place=f"{error.place} of {file}",
+                number=error.number,
+                column=error.column,
+            )
+        )
+
+    if file.lower().endswith(".parquet"):
+        with packed.spooled(file) as path:
+            yield from read_parquet(path, on_error=named)
+        return
+    with packed.open(file) as stream:
+        whole: IO[bytes] = (
+            Whole(gzip.GzipFile(fileobj=stream)) if file.lower().endswith(".gz") else stream
+        )
+        yield from read_text(whole, file.lower().removesuffix(".gz"), on_error=named)
+
+
+def files_of_rows(packed: Packed) -> list[str]:
+    """The files of an archive that hold the rows.
+
+    Raises:
+        UserError: there is none.
+    """
+    for endings in ROW_FILES:
+        found = sorted(
+            name
+            for name in packed.names
+            if name.lower().endswith(endings) and Path(name).name not in _ABOUT
+        )
+        if found:
+            return found
+    raise UserError(
+        "The archive must hold a file of rows (.jsonl, .json, .csv, .tsv or .parquet); it has "
+        f"none: {', '.join(sorted(packed.names)[:3]) or 'it is empty'}.",
+        code="bad_archive",
+        field="file",
+    )
+
+
+_ABOUT = {
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+    "croissant.json",
+}
+"""Files about the data, which hold no rows."""
+
+
+class Whole:
+    """A gzip stream of which a cut-off end is told apart from a real one."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        return self._try(self._stream.read, size)
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._try(self._stream.readline, size)
+
+    @staticmethod
+    def _try(call: Callable[[int], bytes], size: int) -> bytes:
+        try:
+            return call(size)
+        except (EOFError, OSError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+            raise UserError(
+                f"The gzip file is cut off or damaged ({error}); pack it again.",
+                code="bad_archive",
+                field="file",
+            ) from None
+
+
+def _raise(error: RowError) -> None:
+    raise error

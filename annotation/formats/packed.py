@@ -1,0 +1,230 @@
+"""ZIP and TAR archives with rows and the media that they name.
+
+Nothing is unpacked to a path that an archive names: a name only finds an entry. What entries unpack
+to is counted while it is read, whatever the archive says of its size.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import struct
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from annotation.formats.archive import MAX_FILES, MAX_UNPACKED, check_index, is_archive
+from steelyard.lib.errors import UserError
+
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    struct.error,
+)
+_CHUNK = 2**20
+
+
+def is_packed(path: Path, head: bytes) -> bool:
+    """Whether a file that begins like that is a ZIP or TAR archive, perhaps in gzip."""
+    if is_archive(head) or head[257:262] == b"ustar":
+        return True
+    if not head.startswith(b"\x1f\x8b"):
+        return False
+    try:
+        with gzip.open(path) as stream:
+            return stream.read(262)[257:262] == b"ustar"
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
+@contextmanager
+def open_packed(path: Path) -> Iterator[Packed]:
+    """The archive, open as long as the block.
+
+    Raises:
+        UserError: it is damaged, holds too much, or an entry's name leads out of it.
+    """
+    with path.open("rb") as stream, tempfile.TemporaryFile() as plain:
+        head = stream.read(512)
+        stream.seek(0)
+        if is_archive(head):
+            check_index(stream)
+            yield Zip(stream)
+            return
+        if head.startswith(b"\x1f\x8b"):
+            _unpack(gzip.GzipFile(fileobj=stream), plain)
+            yield Tar(plain)
+            return
+        yield Tar(stream)
+
+
+class Packed(ABC):
+    """What an archive holds, by name."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.left = MAX_UNPACKED
+        if len(names) > MAX_FILES:
+            raise _wrong(f"The archive has more than {MAX_FILES:,} files; bring it in in parts.")
+        self.names = [name for name in names if not name.startswith("__MACOSX/")]
+        for name in self.names:
+            _check_name(name)
+        if len(set(self.names)) < len(self.names):
+            raise _wrong("The archive has two files of the same name; pack it again.")
+        self._known = set(self.names)
+        folders = {PurePosixPath(name).parts[0] for name in self.names if name}
+        self._top = folders.pop() if len(folders) == 1 else ""
+
+    def found(self, name: str) -> str:
+        """The entry that a row calls so: by its whole name, or by that within the one folder that
+        everything lies in.
+
+        Raises:
+            UserError: there is none.
+        """
+        plain = str(PurePosixPath(name.replace("\\", "/")))
+        for each in (plain, f"{self._top}/{plain}"):
+            if each in self._known:
+                return each
+        raise _wrong(f"The archive has no file “{name[:200]}”.")
+
+    def __contains__(self, name: str) -> bool:
+        plain = str(PurePosixPath(name.replace("\\", "/")))
+        return plain in self._known or f"{self._top}/{plain}" in self._known
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """An entry's bytes, unpacked as they are read, to be read once from the start."""
+        entry = self.found(name)
+        try:
+            stream = self._open(entry)
+        except _BROKEN as error:
+            raise _unreadable(entry, error) from None
+        with stream:
+            yield _Counted(self, entry, stream)
+
+    @contextmanager
+    def spooled(self, name: str) -> Iterator[Path]:
+        """An entry as a file of its own, for readers that go to and fro in it."""
+        with tempfile.NamedTemporaryFile(prefix="steelyard-") as file, self.open(name) as stream:
+            shutil.copyfileobj(stream, file, _CHUNK)
+            file.flush()
+            yield Path(file.name)
+
+    @abstractmethod
+    def _open(self, entry: str) -> IO[bytes]: ...
+
+
+class Zip(Packed):
+    def __init__(self, stream: IO[bytes]) -> None:
+        try:
+            self._zip = zipfile.ZipFile(stream)
+        except (*_BROKEN, ValueError):
+            raise _wrong("This ZIP archive is cut off or damaged; pack it again.") from None
+        entries = [entry for entry in self._zip.infolist() if not entry.is_dir()]
+        self._entries = {_plain(entry.filename): entry for entry in entries}
+        super().__init__([_plain(entry.filename) for entry in entries])
+
+    def _open(self, entry: str) -> IO[bytes]:
+        return self._zip.open(self._entries[entry])
+
+
+class Tar(Packed):
+    def __init__(self, stream: IO[bytes]) -> None:
+        stream.seek(0)
+        names = []
+        self._entries: dict[str, tarfile.TarInfo] = {}
+        try:
+            self._tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115
+            for entry in self._tar:
+                # links and devices are none of the files that rows may name
+                if entry.isfile():
+                    names.append(_plain(entry.name))
+                    self._entries[names[-1]] = entry
+                if len(names) > MAX_FILES:
+                    break
+        except _BROKEN:
+            raise _wrong("This TAR archive is cut off or damaged; pack it again.") from None
+        super().__init__(names)
+
+    def _open(self, entry: str) -> IO[bytes]:
+        stream = self._tar.extractfile(self._entries[entry])
+        assert stream is not None
+        return stream
+
+
+class _Counted:
+    """A file in an archive; what comes out of it is counted against the archive's share."""
+
+    def __init__(self, packed: Packed, name: str, stream: IO[bytes]) -> None:
+        self._packed, self._name, self._stream = packed, name, stream
+
+    def read(self, size: int = -1) -> bytes:
+        return self._count(self._stream.read, size)
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._count(self._stream.readline, size)
+
+    def _count(self, call, size: int) -> bytes:  # type: ignore[no-untyped-def]
+        try:
+            data: bytes = call(size)
+        except _BROKEN as error:
+            raise _unreadable(self._name, error) from None
+        self._packed.left -= len(data)
+        if self._packed.left < 0:
+            raise _too_large()
+        return data
+
+
+def _unpack(stream: gzip.GzipFile, into: IO[bytes]) -> None:
+    left = MAX_UNPACKED
+    while True:
+        try:
+            data = stream.read(_CHUNK)
+        except _BROKEN:
+            raise _wrong("This archive is cut off or damaged; pack it again.") from None
+        if not data:
+            return
+        left -= len(data)
+        if left < 0:
+            raise _too_large()
+        into.write(data)
+
+
+def _check_name(name: str) -> None:
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or (len(name) > 1 and name[1] == ":"):
+        raise _wrong(
+            f"The archive has an entry “{name[:200]}” that leads out of it; pack it again."
+        )
+
+
+def _plain(name: str) -> str:
+    return str(PurePosixPath(name.replace("\\", "/")))
+
+
+def _unreadable(name: str, error: Exception) -> UserError:
+    if isinstance(error, RuntimeError) and "password" in str(error):
+        return _wrong(f"{name} is encrypted; pack the archive without a password.")
+    return _wrong(f"{name} cannot be unpacked ({error}); pack the archive again, as plain ZIP.")
+
+
+def _too_large() -> UserError:
+    return _wrong(
+        f"The archive unpacks to more than {MAX_UNPACKED // 2**30} GiB; bring it in in parts.",
+        code="too_large",
+    )
+
+
+def _wrong(message: str, *, code: str = "bad_archive") -> UserError:
+    return UserError(message, code=code, field="file")

@@ -1,0 +1,80 @@
+"""Between frozen records, which say chosen and rejected, and formats with two sides a and b."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from annotation.formats.base import UNNAMED
+from annotation.formats.records import ImportedVote
+from steelyard.lib.records import PreferenceRecord
+
+
+@dataclass(frozen=True)
+class Side:
+    """One answer of a frozen record."""
+
+    text: str
+    media: str
+    model: str
+
+
+def sides(record: PreferenceRecord) -> tuple[Side, Side]:
+    """The answers a and b, as the votes call them."""
+    chosen = Side(record.chosen, record.chosen_media, record.chosen_model)
+    rejected = Side(record.rejected, record.rejected_media, record.rejected_model)
+    return (chosen, rejected) if record.chosen_side == "a" else (rejected, chosen)
+
+
+def outcome(record: PreferenceRecord) -> str:
+    """a, b or tie: what the votes came to."""
+    return "tie" if record.outcome == "tie" else record.chosen_side
+
+
+def signed(record: PreferenceRecord) -> float:
+    """The strength, negative where a is better; 0 for a tie, else at least a little."""
+    sign = {"a": -1, "b": 1, "tie": 0}[outcome(record)]
+    return sign * max(record.strength, 1e-9)
+
+
+def step(record: PreferenceRecord, most: int = 3) -> int:
+    """:func:`signed` as a whole number of steps, -most to most; a win is at least one."""
+    value = signed(record)
+    size = min(most, max(1, int(abs(value) + 0.5)))
+    return 0 if value == 0 else size if value > 0 else -size
+
+
+def reason_of(record: PreferenceRecord, annotator: str) -> dict[str, Any]:
+    """The rationale that an annotator gave, ``{}`` where there is none."""
+    for rationale in record.rationales:
+        if rationale["annotator"] == annotator:
+            return rationale
+    return {}
+
+
+def vote(
+    outcome: str,
+    *,
+    steps: int = 1,
+    annotator: str = UNNAMED,
+    kind: str = "person",
+    rationale: str = "",
+    tags: list[str] | None = None,
+    aspects: dict[str, int] | None = None,
+) -> ImportedVote:
+    """A vote for an outcome; ``steps`` says how strongly, without a sign."""
+    sign = {"a": -1, "b": 1}.get(outcome, 0)
+    return ImportedVote(
+        annotator=annotator,
+        kind=kind,
+        outcome=outcome,
+        strength=sign * steps,
+        rationale=rationale,
+        tags=tags or [],
+        aspects=aspects or {},
+    )
+
+
+def steps_vote(steps: int, **said: Any) -> ImportedVote:
+    """A vote from a signed number of steps, negative where a is better."""
+    return vote("a" if steps < 0 else "b" if steps > 0 else "tie", steps=abs(steps), **said)
