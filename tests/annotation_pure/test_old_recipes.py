@@ -16,7 +16,7 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
-    "plain": ({}, ""),
+    "plain": ({}, "f74a004dff954d52b9d2b8c70935053c16f846c13f402534c02825324512f488"),
     "written out": (
         {
             "annotators": "both",
@@ -29,9 +29,12 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
             "test_fraction": 0.25,
             "seed": 5,
         },
-        "",
+        "db8e077646e1e08b0646c29c3bd2218242f76f97cefe3a38f217760050b36176",
     ),
-    "ties drawn": ({"ties": "random", "test_fraction": 0.5, "seed": 3}, ""),
+    "ties drawn": (
+        {"ties": "random", "test_fraction": 0.5, "seed": 3},
+        "17c8071777407cbd9ff8f59c03cb98e0b8ce321714a36286e4a820b5c5d411c6",
+    ),
 }
 """Recipe as it was written, and the digest of what it made of the votes below."""
 
