@@ -1,6 +1,16 @@
 from django.urls import path
 
-from annotation.views import coverage, data, flags, groups, judges, label_page, labelling, versions
+from annotation.views import (
+    coverage,
+    data,
+    flags,
+    groups,
+    judges,
+    label_page,
+    labelling,
+    ranking,
+    versions,
+)
 
 app_name = "annotation"
 urlpatterns = [
@@ -11,6 +21,11 @@ urlpatterns = [
     path("label/flag/", label_page.label_flag, name="label-flag"),
     path("label/mine/", label_page.label_mine, name="label-mine"),
     path("label/keys/", label_page.label_keys, name="label-keys"),
+    path("rank/", ranking.rank, name="rank"),
+    path("rank/next/", ranking.rank_next, name="rank-next"),
+    path("rank/submit/", ranking.rank_submit, name="rank-submit"),
+    path("rank/keep/", ranking.rank_keep, name="rank-keep"),
+    path("rank/mine/", ranking.rank_mine, name="rank-mine"),
     path("labelling/", coverage.coverage, name="coverage"),
     path("labelling/now/", coverage.coverage_now, name="coverage-now"),
     path("labelling/pause/", coverage.coverage_pause, name="coverage-pause"),

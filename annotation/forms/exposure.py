@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 DAY_MS = 24 * 3600 * 1000
@@ -13,12 +14,35 @@ _PIXELS = 100_000
 
 def measured(text: str) -> dict[str, Any]:
     """The measurements; what is malformed is left out, for it never stands in a verdict's way."""
+    values = _object(text)
+    seen = _of_page(values)
+    for side in ("a", "b"):
+        if known := _of_side(values.get(side)):
+            seen[side] = known
+    return seen
+
+
+def measured_of_set(text: str, outputs: Iterable[int]) -> dict[str, Any]:
+    """The same of a set to rank, with its outputs by their numbers under ``outputs``."""
+    values = _object(text)
+    seen = _of_page(values)
+    given = values.get("outputs")
+    given = given if isinstance(given, dict) else {}
+    sides = {str(pk): _of_side(given.get(str(pk))) for pk in outputs}
+    if known := {pk: side for pk, side in sides.items() if side}:
+        seen["outputs"] = known
+    return seen
+
+
+def _object(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(values, dict):
-        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _of_page(values: dict[str, Any]) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     if _within(values.get("visible_ms"), DAY_MS):
         seen["visible_ms"] = round(values["visible_ms"])
@@ -27,9 +51,6 @@ def measured(text: str) -> dict[str, Any]:
     for name in ("width", "height"):
         if _within(values.get(name), _PIXELS):
             seen[name] = round(values[name])
-    for side in ("a", "b"):
-        if known := _of_side(values.get(side)):
-            seen[side] = known
     return seen
 
 

@@ -72,11 +72,10 @@ def _said(ranking: Ranking, outputs: list[Output]) -> dict[str, Said]:
     said = {}
     top = top_of(ranking.annotator.project.scheme)
     for better, other, steps in compared(ranking.tiers, top=top):
-        keys = (by_number[better].key, by_number[other].key)
-        a, b = sorted(keys)
-        better_is_a = a == keys[0]
-        outcome = Outcome.TIE if not steps else Outcome.A if better_is_a else Outcome.B
-        strength = -steps if better_is_a else steps
+        first, second = by_number[better].key, by_number[other].key
+        a, b = sorted([first, second])
+        outcome = Outcome.TIE if not steps else Outcome.A if a == first else Outcome.B
+        strength = -steps if a == first else steps
         said[pair_key(prompt.key, a, b)] = (outcome.value, strength)
     return said
 

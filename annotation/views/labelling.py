@@ -45,6 +45,8 @@ STATUS = {"saved": 200, "refused": 422, "passed": 409}
 def label(request: HttpRequest, project: str) -> HttpResponse:
     """The page; ``?amend=UUID`` shows one's own verdict again, ``?amend=last`` the newest."""
     annotator = _annotator(request, project)
+    if annotator.project.scheme["task"] == "ranking":
+        return redirect("annotation:rank", project)
     if asked := request.GET.get("amend"):
         judgment = _own(annotator, asked)
         if judgment is None:

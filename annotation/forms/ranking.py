@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from annotation.forms.exposure import DAY_MS, measured_of_set
+from annotation.services.checking import RATIONALE_LIMIT
+from annotation.services.ranking import Order
+from annotation.tiers import tiers_of
+from steelyard.projects.models import Project
+
+
+class RankForm(forms.Form):
+    """An order as the ranking page sends it: a rank for each output, 1 the best, equal ones tied.
+
+    ``pair`` is the set's number: it is called as on the labelling page, so that what keeps drafts
+    and sends verdicts there does so here.
+    """
+
+    pair = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+    uuid = forms.UUIDField(widget=forms.HiddenInput)
+    supersedes = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    skip = forms.BooleanField(required=False)
+    skip_reason = forms.ChoiceField(required=False)
+    rationale = forms.CharField(required=False, max_length=RATIONALE_LIMIT, widget=forms.Textarea)
+    tags = forms.MultipleChoiceField(required=False)
+    duration_ms = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    exposure = forms.CharField(required=False, max_length=10_000, widget=forms.HiddenInput)
+
+    def __init__(
+        self, *args: Any, project: Project, outputs: Sequence[int] = (), **kwargs: Any
+    ) -> None:
+        """
+        Args:
+            outputs: numbers of the set's outputs.
+        """
+        super().__init__(*args, **kwargs)
+        self.outputs = outputs
+        scheme = project.scheme
+        for name, words in (("tags", scheme["tags"]), ("skip_reason", scheme["skip_reasons"])):
+            self.fields[name].choices = [(word, word) for word in words]  # type: ignore[attr-defined]
+        for pk in outputs:
+            self.fields[f"rank_{pk}"] = forms.TypedChoiceField(
+                required=False,
+                coerce=int,
+                empty_value=None,
+                choices=[(rank, rank) for rank in range(1, len(outputs) + 1)],
+            )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not data.get("skip") and any(data.get(f"rank_{pk}") is None for pk in self.outputs):
+            self.add_error(None, _("Give every answer a rank first."))
+        return data
+
+    def clean_duration_ms(self) -> int | None:
+        """A measurement that cannot be true is none; it never stands in a ranking's way."""
+        value = self.cleaned_data["duration_ms"]
+        return value if value is not None and 0 <= value <= DAY_MS else None
+
+    def as_order(self) -> Order:
+        data = self.cleaned_data
+        ranks = {pk: data[f"rank_{pk}"] for pk in self.outputs}
+        skipped = data["skip"]
+        return Order(
+            uuid=data["uuid"],
+            tiers=[] if skipped else tiers_of(ranks),
+            skipped=skipped,
+            skip_reason=data["skip_reason"] if skipped else "",
+            rationale=data["rationale"],
+            tags=data["tags"],
+            exposure=measured_of_set(data["exposure"], self.outputs),
+            duration_ms=data["duration_ms"],
+        )

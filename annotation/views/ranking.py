@@ -1,0 +1,249 @@
+"""The ranking page: as annotation.views.labelling, with sets of outputs in place of pairs and the
+same headers for its script."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation.forms.ranking import RankForm
+from annotation.models import Annotator, OutputSet, Ranking, RankingLease
+from annotation.services.queue import annotator_for
+from annotation.services.ranking import amend_ranking, record_ranking
+from annotation.services.ranking_queue import next_set, progress_in_sets, renew_sets
+from annotation.views import rank_cards
+from annotation.views.label_page import DRAFT_LIMIT, MINE_PER_PAGE
+from annotation.views.labelling import STATUS
+from steelyard.accounts.models import User
+from steelyard.accounts.people import user_of
+from steelyard.lib.errors import UserError
+from steelyard.projects.policy import ANY_ROLE, STAFF, get_project, role_in
+
+ADDRESSES = ["rank", "rank-next", "rank-submit", "rank-keep", "label-keys"]
+
+
+@never_cache
+@require_GET
+def rank(request: HttpRequest, project: str) -> HttpResponse:
+    """The page; ``?amend=UUID`` shows one's own ranking again."""
+    annotator = _annotator(request, project)
+    if annotator.project.scheme["task"] != "ranking":
+        return redirect("annotation:label", project)
+    if asked := request.GET.get("amend"):
+        ranking = _own(annotator, asked)
+        if ranking is None:
+            raise Http404("No such ranking of yours.")
+        return _answer(request, annotator, rank_cards.amend_card(ranking))
+    return _answer(request, annotator, _next_card(request, annotator, []))
+
+
+@never_cache
+@require_GET
+def rank_next(request: HttpRequest, project: str) -> HttpResponse:
+    """One more card, for the page to keep ahead."""
+    annotator = _annotator(request, project)
+    card = _next_card(request, annotator, _numbers(request.GET.get("holding", "")))
+    return _answer(request, annotator, card) if card else _nothing_more()
+
+
+@never_cache
+def rank_submit(request: HttpRequest, project: str) -> HttpResponse:
+    """Records a ranking and answers the next card; a refused one comes back with its errors."""
+    if request.method != "POST":
+        return redirect("annotation:rank", project)
+    annotator = _annotator(request, project)
+    output_set = _set(annotator, request.POST.get("pair", ""))
+    outputs = list(output_set.outputs.values_list("pk", flat=True)) if output_set else []
+    form = RankForm(request.POST, project=annotator.project, outputs=outputs)
+    became, problem = _record(annotator, output_set, form)
+    if not _by_script(request) and became != "refused":
+        level = messages.SUCCESS if became == "saved" else messages.WARNING
+        messages.add_message(request, level, problem or _("Saved."))
+        return redirect("annotation:rank", project)
+    card = _refused(annotator, form) if became == "refused" else None
+    holding = _numbers(request.POST.get("holding", ""))
+    card = card or _next_card(request, annotator, holding)
+    response = _answer(request, annotator, card) if card else _nothing_more()
+    progress = progress_in_sets(annotator)
+    response.status_code = STATUS[became]
+    response["Steelyard-Label"] = became
+    response["Steelyard-Problem"] = quote(problem)
+    response["Steelyard-Progress"] = f"{progress['done']}/{progress['total']}"
+    return response
+
+
+@require_POST
+def rank_keep(request: HttpRequest, project: str) -> JsonResponse:
+    """Renews the leases of the sets that the page has, and keeps a draft of one of them."""
+    annotator = _annotator(request, project)
+    text = request.POST.get("draft", "")
+    try:
+        draft = json.loads(text) if len(text.encode()) <= DRAFT_LIMIT and text else None
+    except (ValueError, RecursionError):
+        return JsonResponse({"error": _("draft is an object in JSON.")}, status=400)
+    of = _numbers(request.POST.get("draft_of", ""))
+    kept = draft if isinstance(draft, dict) and of else None
+    held = renew_sets(
+        annotator=annotator,
+        sets=_numbers(request.POST.get("pairs", "")),
+        draft=kept,
+        draft_of=of[0] if kept is not None else None,
+    )
+    return JsonResponse({"held": held})
+
+
+@never_cache
+@require_GET
+def rank_mine(request: HttpRequest, project: str) -> HttpResponse:
+    """The person's own rankings, the newest first, each with a way to change it."""
+    annotator = _annotator(request, project)
+    rows = Ranking.objects.current().filter(annotator=annotator)
+    rows = rows.select_related("output_set__prompt")
+    page = Paginator(rows, MINE_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "project": annotator.project,
+        "page": page,
+        "rankings": [(ranking, _in_letters(ranking)) for ranking in page],
+    }
+    return render(request, "annotation/rank/mine.html", context)
+
+
+def _in_letters(ranking: Ranking) -> str:
+    """The order in letters of the person's screen: B, A = C, D."""
+    letters = {pk: chr(ord("A") + place) for place, pk in enumerate(ranking.shown)}
+    return ", ".join(" = ".join(sorted(letters[pk] for pk in tier)) for tier in ranking.tiers)
+
+
+def _annotator(request: HttpRequest, slug: str) -> Annotator:
+    user = user_of(request)
+    return annotator_for(user=user, project=get_project(user, slug, ANY_ROLE))
+
+
+def _by_script(request: HttpRequest) -> bool:
+    return request.headers.get("Steelyard-Part") == "card"
+
+
+def _answer(request: HttpRequest, annotator: Annotator, card: dict[str, Any]) -> HttpResponse:
+    """The card alone to the page's script, the page with it to others."""
+    context = {**card, "project": annotator.project, "progress": progress_in_sets(annotator)}
+    template = "annotation/rank/_card.html"
+    if not _by_script(request):
+        template = "annotation/rank.html"
+        context |= _page_context(user_of(request), annotator)
+    response = render(request, template, context)
+    response["Steelyard-Card"] = card["kind"]
+    return response
+
+
+def _page_context(user: User, annotator: Annotator) -> dict[str, Any]:
+    project = annotator.project
+    scheme = project.scheme
+    return {
+        "is_staff": SimpleLazyObject(lambda: role_in(user, project) in STAFF),
+        "settings": {
+            "project": project.slug,
+            "annotator": annotator.pk,
+            "urls": {
+                name: reverse(f"annotation:{name}", args=[project.slug]) for name in ADDRESSES
+            },
+            "lease_seconds": project.lease_seconds,
+            "break_minutes": project.break_minutes,
+            "rationale_required": scheme["rationale_required"],
+            "rationale_min": scheme["rationale_min"],
+            "ties": scheme["tie"],
+            "keys": user.preferences.get("label_keys", {}),
+        },
+    }
+
+
+def _nothing_more() -> HttpResponse:
+    """To a page that has cards still: there is none beyond those."""
+    return HttpResponse(headers={"Steelyard-Card": "none"})
+
+
+def _next_card(
+    request: HttpRequest, annotator: Annotator, holding: list[int]
+) -> dict[str, Any] | None:
+    """The next card; None where the page has others and there is none beyond them."""
+    if lease := next_set(annotator=annotator, holding=holding):
+        return rank_cards.set_card(lease)
+    return None if holding else rank_cards.none_card(annotator, user_of(request))
+
+
+def _refused(annotator: Annotator, form: RankForm) -> dict[str, Any] | None:
+    """The card of a form with errors; None where its set is the annotator's no more."""
+    if superseded := form["supersedes"].value():
+        ranking = _own(annotator, superseded)
+        return rank_cards.amend_card(ranking, form) if ranking else None
+    leases = RankingLease.objects.filter(annotator=annotator)
+    lease = leases.select_related("output_set__prompt").filter(output_set=form.cleaned_data["pair"])
+    if (found := lease.first()) is None:
+        return None
+    found.project = annotator.project
+    return rank_cards.set_card(found, form)
+
+
+def _record(annotator: Annotator, output_set: OutputSet | None, form: RankForm) -> tuple[str, str]:
+    """What became of the ranking, and what to tell the annotator."""
+    if not form.is_valid():
+        gone = any(form.has_error(name) for name in ("pair", "uuid", "supersedes"))
+        if gone or output_set is None:
+            return "passed", _("That was no ranking of this page.")
+        return "refused", ""
+    if output_set is None:
+        return "passed", _("That set is not in the project any more.")
+    try:
+        if superseded := form.cleaned_data["supersedes"]:
+            ranking = _own(annotator, str(superseded), any_time=True)
+            if ranking is None:
+                return "passed", _("There is no such ranking of yours.")
+            amend_ranking(annotator=annotator, ranking=ranking, order=form.as_order())
+        else:
+            record_ranking(annotator=annotator, output_set=output_set, order=form.as_order())
+    except UserError as error:
+        if error.status == 409:
+            return "passed", error.message
+        form.add_error(error.field if error.field in form.fields else None, error.message)
+        return "refused", ""
+    return "saved", ""
+
+
+def _set(annotator: Annotator, pk: str) -> OutputSet | None:
+    rows = OutputSet.objects.filter(project=annotator.project).select_related("prompt")
+    found = _numbers(pk)
+    return rows.filter(pk=found[0]).first() if found else None
+
+
+def _own(annotator: Annotator, asked: str, any_time: bool = False) -> Ranking | None:
+    """The annotator's own ranking of that UUID, None where there is none.
+
+    Args:
+        any_time: also one that has been superseded, so that a retry finds what it spoke of.
+    """
+    rows = Ranking.objects.filter(annotator=annotator).select_related("output_set__prompt")
+    rows = rows if any_time else rows.current()
+    try:
+        found = rows.filter(uuid=UUID(asked)).first()
+    except ValueError:
+        return None
+    if found:
+        found.annotator = annotator
+    return found
+
+
+def _numbers(text: str) -> list[int]:
+    """Numbers of sets with commas between; whatever else stands there is nobody's set."""
+    parts = [part for part in text.split(",")[:20] if part.isascii() and part.isdigit()]
+    return [int(part) for part in parts if len(part) < 19]

@@ -1,0 +1,380 @@
+// The ranking page: answers of a set are put in order by keys, by dragging or by their selects. As
+// on the labelling page an order is kept in the browser until the server has it, and the next set
+// is there already. Without this script the form is a plain one.
+
+import { fill, gettext } from "./words.js";
+import { addActions } from "./label/actions.js";
+import * as breaks from "./label/breaks.js";
+import { Deck, count, focusTitle, tell } from "./label/cards.js";
+import { Drafts } from "./label/drafts.js";
+import { fieldsOf, putInto } from "./label/fields.js";
+import { newUuid } from "./label/flag.js";
+import * as keyList from "./label/key_list.js";
+import { listen } from "./label/keys.js";
+import { renderMath } from "./label/math.js";
+import { Outbox } from "./label/outbox.js";
+import { Past } from "./label/past.js";
+import { Sender, reason } from "./label/sending.js";
+import * as status from "./label/status.js";
+import { Board } from "./rank/board.js";
+import { attachDrag } from "./rank/drag.js";
+import { Exposure } from "./rank/exposure.js";
+
+const settings = JSON.parse(document.getElementById("label-settings").textContent);
+const { annotator, urls } = settings;
+const project = `${settings.project}/rank`; // its own drafts and outbox
+const deck = new Deck(document.getElementById("card"));
+const outbox = new Outbox(project, annotator, newUuid());
+const past = new Past(project, annotator);
+const drafts = new Drafts({ project, annotator, address: urls["rank-keep"], leaseSeconds: settings.lease_seconds, holding: held, lost });
+const sender = new Sender({ outbox, address: urls["rank-submit"], extra, started: status.sending, answered, failed });
+const exposures = new WeakMap(); // card → what was seen of it
+const begun = new WeakSet(); // cards that have been shown before
+
+let progress = { done: Number(deck.current.dataset.done), total: Number(deck.current.dataset.total) };
+let waitingFor = ""; // the UUID of a ranking after which there is no card yet
+let parked = null; // the card set aside for an earlier ranking
+let board = null;
+let exposure = null;
+let looking = null;
+
+const form = () => deck.current.querySelector("form#verdict");
+const field = (name) => form().elements.namedItem(name);
+const kind = () => deck.current.dataset.kind;
+const open = () => Boolean(form() && !form().inert);
+const skips = () => Boolean(form() && field("skip").checked);
+const within = (place) => document.activeElement?.closest(place) ?? null;
+const ordering = () => open() && !skips() && !within(".tags");
+const current = () => board.focused();
+const say = (words) => (document.getElementById("rank-say").textContent = words);
+
+// ---- showing a card ----
+
+function show(card, { focus = true } = {}) {
+  board?.stop();
+  exposure?.stop();
+  clearTimeout(looking);
+  if (card !== deck.current) deck.put(card);
+  enter(focus);
+}
+
+function enter(focus) {
+  const card = deck.current;
+  count(card, progress);
+  waitingFor = "";
+  board = exposure = null;
+  if (form()) {
+    form().inert = false;
+    form().noValidate = true; // said in words of our own
+    field("uuid").value = newUuid(); // so that the ranking has its name before it leaves
+    if (!begun.has(card) && !card.querySelector("[data-error-of]:not([hidden])")) drafts.restore(form());
+    begun.add(card);
+    board = new Board(card, { ties: settings.ties, say });
+    attachDrag(board);
+    exposure = new Exposure(card, exposures.get(card));
+    exposures.set(card, exposure);
+    renderMath(card);
+  }
+  const wait = Number(card.dataset.lookAgain);
+  if (wait) looking = setTimeout(lookAgain, 1000 * wait);
+  if (focus) focusTitle(card);
+  document.getElementById("undo").hidden = !past.uuids.length;
+  keyList.showLegend();
+}
+
+// ---- handing in ----
+
+function submit() {
+  if (!open()) return;
+  const problem = missing();
+  showError(problem);
+  if (problem) return;
+  const seen = exposure.read();
+  field("duration_ms").value = seen.visible_ms;
+  field("exposure").value = JSON.stringify(seen);
+  const uuid = field("uuid").value;
+  const superseded = field("supersedes").value;
+  outbox.keep(uuid, fieldsOf(form()));
+  drafts.drop(form());
+  past.add(uuid, superseded);
+  if (!superseded) {
+    if (skips()) progress.total -= 1;
+    else progress.done += 1;
+    status.pace(progress.total - progress.done);
+  }
+  const card = parked ?? deck.next();
+  parked = null;
+  if (card) show(card);
+  else {
+    form().inert = true; // what is on its way is not changed
+    waitingFor = uuid;
+  }
+  sender.pump();
+}
+
+// [field, words] or null
+function missing() {
+  if (skips()) return null;
+  const left = board.unranked().map((option) => option.dataset.place);
+  if (left.length) return ["order", fill(gettext("Give every answer a rank first: %(left)s has none."), { left: left.join(", ") })];
+  const rationale = field("rationale").value.trim();
+  if (settings.rationale_required && !rationale) return ["rationale", gettext("Say why: this project asks for a rationale with every verdict.")];
+  const least = settings.rationale_min;
+  if (rationale && [...rationale].length < least) return ["rationale", fill(gettext("Say a little more: a rationale here has at least %(least)s characters."), { least })];
+  return null;
+}
+
+function showError(problem) {
+  for (const place of form().querySelectorAll("[data-error-of]")) {
+    const here = problem?.[0] === place.dataset.errorOf;
+    place.hidden = !here;
+    place.textContent = here ? problem[1] : "";
+  }
+  if (problem?.[0] === "rationale") field("rationale").focus();
+  else if (problem) board.focus(board.unranked()[0]);
+}
+
+function held() {
+  const cards = [deck.current, ...deck.ahead, parked].filter(Boolean);
+  const waits = waitingFor ? deck.current : null; // handed in
+  return [...new Set(cards.filter((card) => card !== waits && card.dataset.kind === "pair").map((card) => card.dataset.pair))];
+}
+
+function extra({ uuid }) {
+  const besides = outbox.all().filter((entry) => entry.uuid !== uuid);
+  return [["holding", [...held(), ...besides.map((entry) => entry.pair)].join(",")]];
+}
+
+// ---- what comes of it ----
+
+function failed(words) {
+  status.waiting(words, outbox.all().length);
+}
+
+async function answered({ entry, became, response, text }) {
+  if (!outbox.mine().length) became === "saved" ? status.saved() : status.told("");
+  progressSaid(response);
+  const card = deck.read(text);
+  const problem = decodeURIComponent(response.headers.get("Steelyard-Problem") ?? "");
+  if (became !== "saved") past.remove(entry.uuid);
+  if (became === "refused" && card?.dataset.pair) return refused(card);
+  take(card, response.headers.get("Steelyard-Card"));
+  if (problem) tell(deck.current, problem);
+  if (!outbox.mine().length) await prefetch();
+}
+
+function progressSaid(response) {
+  const [done, total] = (response.headers.get("Steelyard-Progress") ?? "").split("/").map(Number);
+  if (!Number.isInteger(total)) return;
+  const fresh = outbox.mine().filter((entry) => !entry.said.get("supersedes"));
+  const skipped = fresh.filter((entry) => entry.said.has("skip")).length;
+  progress = { done: done + fresh.length - skipped, total: total - skipped };
+  count(deck.current, progress);
+}
+
+// A card that an answer brought: shown if one is waited for, else kept.
+function take(card, what) {
+  deck.exhausted = what === "none";
+  const idle = waitingFor || kind() === "none";
+  if (card && idle) return show(card.dataset.pair ? card : (deck.next() ?? card));
+  if (card) deck.push(card);
+  else if (idle && !outbox.mine().length) lookAgain();
+}
+
+// Back with what was said; the card that was begun meanwhile waits for it.
+function refused(card) {
+  if (!waitingFor && kind() !== "none") deck.ahead.unshift(deck.current);
+  show(card);
+  status.told(gettext("That ranking was refused; here it is again."));
+}
+
+// ---- cards ahead, behind and none ----
+
+async function fetchCard(address) {
+  const response = await fetch(address, { headers: { "Steelyard-Part": "card" } });
+  const what = response.headers.get("Steelyard-Card");
+  if (!what) throw new Error(reason(response));
+  return { what, card: deck.read(await response.text()) };
+}
+
+// One set ahead: they are larger than pairs, and take longer.
+async function prefetch() {
+  if (kind() === "none" || deck.ahead.length || deck.exhausted) return;
+  const here = [...held(), ...outbox.all().map((entry) => entry.pair)];
+  try {
+    const { what, card } = await fetchCard(`${urls["rank-next"]}?holding=${here.join(",")}`);
+    if (what !== "pair" || !deck.push(card)) deck.exhausted = true;
+  } catch {
+    return; // the next answer brings one
+  }
+  if (waitingFor && deck.ahead.length) show(deck.next());
+}
+
+// The page has nothing: is there something by now?
+async function lookAgain() {
+  clearTimeout(looking);
+  try {
+    const { what, card } = await fetchCard(`${urls["rank-next"]}?holding=${outbox.all().map((entry) => entry.pair).join(",")}`);
+    if (!card) throw new Error(what);
+    progress = { done: Number(card.dataset.done), total: Number(card.dataset.total) };
+    deck.exhausted = false;
+    // a page that waits looks again and again: only a set is worth moving the focus for
+    show(card, { focus: what !== "none" || kind() !== "none" });
+    prefetch();
+  } catch {
+    looking = setTimeout(lookAgain, 5000);
+  }
+}
+
+function lost(pairs) {
+  const here = deck.current.dataset.pair;
+  deck.forget(pairs);
+  if (pairs.includes(here) && kind() === "pair") status.told(gettext("Your time for this set ran out; your ranking is taken if it is still wanted."));
+}
+
+async function undo() {
+  if (sender.running) await Promise.race([sender.running, new Promise((done) => setTimeout(done, 3000))]);
+  const before = kind() === "amend" ? past.uuids.indexOf(deck.current.dataset.amends) : past.uuids.length;
+  const uuid = past.uuids[before - 1];
+  if (!uuid) return status.told(gettext("There is no earlier ranking here. “Your rankings” has them all."));
+  if (outbox.has(uuid)) return status.told(gettext("That ranking is on its way; try again in a moment."));
+  try {
+    const { card } = await fetchCard(`${urls.rank}?amend=${uuid}`);
+    card.dataset.amends = uuid;
+    parked ??= deck.current;
+    show(card);
+  } catch (error) {
+    if (!navigator.onLine || error instanceof TypeError) return status.told(gettext("No connection: that ranking comes back when there is one."));
+    past.remove(uuid); // it is nobody's current ranking any more
+    status.told(gettext("That ranking cannot be changed any more."));
+  }
+}
+
+// The earlier ranking is left as it is.
+async function forward() {
+  const card = parked ?? deck.next();
+  parked = null;
+  if (card) show(card);
+  else await lookAgain();
+}
+
+// ---- keys ----
+
+function toggleSkip() {
+  const box = field("skip");
+  box.checked = !box.checked;
+  if (!box.checked) for (const one of form().querySelectorAll("[name=skip_reason]")) one.checked = false;
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+  say(box.checked ? gettext("Skip: a number gives a reason, Enter submits.") : gettext("Not skipped."));
+}
+
+function leave() {
+  if (skips()) toggleSkip();
+  if (current()) board.focus(current());
+  else focusTitle(deck.current);
+}
+
+function assign(rank) {
+  const option = current() ?? board.unranked()[0];
+  if (!option) return;
+  const wasNew = board.unranked().includes(option);
+  board.assign(option, rank);
+  if (wasNew) board.goOn(option);
+  else board.focus(option);
+}
+
+function act(what) {
+  const option = current();
+  if (!option) return board.step(1);
+  what(option);
+  board.focus(option);
+}
+
+function foldPrompt() {
+  const prompt = deck.current.querySelector(".prompt");
+  prompt.open = !prompt.open;
+}
+
+function guidelines() {
+  const place = document.querySelector(".guidelines");
+  place.open = !place.open;
+  if (place.open) place.querySelector(".prose").focus({ preventScroll: true });
+}
+
+function addKeys() {
+  const digits = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+  const here = (n) => ordering() && board.options.length >= n;
+  const tag = (n) => form()?.querySelectorAll(".tags input")[n - 1];
+  const reasonOf = (n) => form()?.querySelectorAll("[name=skip_reason]")[n - 1];
+  addActions(gettext("Order"), [
+    ...digits.map((n) => ({ id: `rank.${n}`, key: String(n), label: fill(gettext("rank %(n)s to the answer in hand, then on to the next"), { n }), when: () => here(n), run: () => assign(n) })),
+    { id: "rank.previous", key: "ArrowUp", also: ["ArrowLeft"], label: gettext("answer before"), when: ordering, run: () => board.step(-1) },
+    { id: "rank.next", key: "ArrowDown", also: ["ArrowRight"], label: gettext("next answer"), legend: gettext("next answer"), when: ordering, run: () => board.step(1) },
+    { id: "rank.up", key: "Alt+ArrowUp", also: ["Shift+ArrowUp", "Alt+ArrowLeft", "Shift+ArrowLeft"], label: gettext("better: up past the one above"), legend: gettext("up"), when: ordering, run: () => act((option) => board.move(option, -1)) },
+    { id: "rank.down", key: "Alt+ArrowDown", also: ["Shift+ArrowDown", "Alt+ArrowRight", "Shift+ArrowRight"], label: gettext("worse: down past the one below"), legend: gettext("down"), when: ordering, run: () => act((option) => board.move(option, 1)) },
+    { id: "rank.tie", key: "=", label: gettext("tied with the one above, or no longer"), legend: gettext("tie with the one above"), when: () => ordering() && settings.ties, run: () => act((option) => board.tie(option)) },
+    { id: "rank.none", key: "0", also: ["Backspace"], label: gettext("no rank"), when: ordering, run: () => act((option) => board.unrank(option)) },
+    ...digits.map((n) => ({ id: `rank.focus.${n}`, key: `Shift+${n}`, label: fill(gettext("go to the answer at place %(n)s"), { n }), hidden: true, when: () => here(n), run: () => board.focus(board.inOrder()[n - 1]) })),
+    { id: "rank.skip", key: "s", label: gettext("skip: leave the set to others; a number gives a reason"), legend: gettext("skip"), once: true, when: open, run: toggleSkip },
+    { id: "rank.submit", key: "Enter", label: gettext("submit"), legend: gettext("submit"), once: true, when: open, run: submit },
+    { id: "rank.submit-writing", key: "Ctrl+Enter", label: gettext("submit while writing"), once: true, writing: true, when: open, run: submit },
+  ]);
+  addActions(gettext("Why"), [
+    { id: "rank.rationale", key: "r", also: ["/"], label: gettext("write why"), legend: gettext("why"), when: open, run: () => field("rationale").focus() },
+    { id: "rank.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), when: () => open() && tag(1), run: () => tag(1).focus() },
+    { id: "rank.leave", key: "Escape", label: gettext("leave a field, a skip"), fixed: true, writing: true, when: () => open() && (skips() || within("#verdict, .rank-of")), run: leave },
+    { id: "rank.forward", key: "Escape", label: gettext("forward again, the ranking left as it is"), fixed: true, once: true, when: () => kind() === "amend", run: forward },
+    ...digits.flatMap((n) => [
+      { id: `rank.tag.${n}`, key: String(n), hidden: true, when: () => open() && within(".tags") && tag(n), run: () => tag(n).click() },
+      { id: `rank.skip.${n}`, key: String(n), hidden: true, when: () => open() && skips() && reasonOf(n), run: () => reasonOf(n).click() },
+    ]),
+  ]);
+  addActions(gettext("Page"), [
+    { id: "page.undo", key: "u", label: gettext("undo: back to your last ranking, and further back"), legend: gettext("undo"), once: true, when: () => past.uuids.length > 0, run: undo },
+    { id: "page.guidelines", key: "g", label: gettext("guidelines"), once: true, when: () => document.querySelector(".guidelines"), run: guidelines },
+    { id: "page.prompt", key: "p", label: gettext("fold or unfold the prompt"), once: true, when: () => deck.current.querySelector(".prompt"), run: foldPrompt },
+    { id: "page.keys", key: "?", label: gettext("all keys"), once: true, run: keyList.openList },
+  ]);
+}
+
+// An order that an earlier page could not get rid of, if it is of this very set, is shown.
+function resume() {
+  const kept = outbox.all().find((entry) => entry.pair === deck.current.dataset.pair && !entry.said.get("supersedes"));
+  if (kept && kind() === "pair") {
+    putInto(form(), kept.fields);
+    board.lay();
+    form().inert = true;
+    waitingFor = kept.uuid;
+  }
+  return outbox.all().length ? sender.pump() : null;
+}
+
+async function begin() {
+  breaks.begin(settings.break_minutes);
+  keyList.begin(settings);
+  addKeys();
+  listen();
+  for (const [id, run] of [["show-keys", keyList.openList], ["undo", undo]]) {
+    const button = document.getElementById(id);
+    button.hidden = false;
+    button.addEventListener("click", run);
+  }
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "verdict") return;
+    event.preventDefault();
+    submit();
+  });
+  document.addEventListener("input", (event) => event.target.form?.id === "verdict" && form()?.querySelector("[data-error-of]:not([hidden])") && showError(null));
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-forward]")) return;
+    event.preventDefault();
+    forward();
+  });
+  addEventListener("online", () => sender.pump().then(prefetch));
+  outbox.onGone((uuid) => waitingFor === uuid && lookAgain());
+  enter(false);
+  await resume();
+  await prefetch();
+}
+
+begin();

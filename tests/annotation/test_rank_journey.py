@@ -1,0 +1,198 @@
+"""Ranking in a real browser: by keys alone, by dragging, on a phone, without a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from annotation.models import Judgment, Ranking
+from tests import factories
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def project(db: None) -> Any:
+    return factories.make_project(label_scheme={"task": "ranking"})
+
+
+def open_page(browse: Any, user: Any, project: Any, **options: Any) -> Page:
+    page: Page = browse(user, **options).new_page()
+    page.goto(f"/p/{project.slug}/label/")  # which leads on to the ranking page
+    expect(page.locator(".grip").first).to_be_visible()  # the script is at work
+    return page
+
+
+def option(page: Page, place: str) -> Locator:
+    return page.locator(f"#answer-{place}")
+
+
+def order_on(page: Page) -> str:
+    """As the page has it: B | A C | D, with what has no rank behind a /."""
+    return str(
+        page.evaluate(
+            """() => {
+                const letters = (root) =>
+                    [...root.querySelectorAll(".option")].map((o) => o.dataset.place).join(" ");
+                const tiers = [...document.querySelectorAll(".tier")].map(letters).join(" | ");
+                const rest = letters(document.querySelector(".rest-of-set"));
+                return rest ? `${tiers} / ${rest}` : tiers;
+            }"""
+        )
+    )
+
+
+def tiers(ranking: Ranking) -> str:
+    """As it was stored, in letters of the screen."""
+    letters = {pk: "ABCDEFGHI"[n] for n, pk in enumerate(ranking.shown)}
+    return " | ".join(" ".join(sorted(letters[pk] for pk in tier)) for tier in ranking.tiers)
+
+
+def assert_accessible(page: Page) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def drag(page: Page, place: str, target: Locator, share: float) -> None:
+    """A card by its head to a place within another thing, as a share of its width."""
+    head = option(page, place).locator(".option-head h3").bounding_box()
+    box = target.bounding_box()
+    assert head
+    assert box
+    page.mouse.move(head["x"] + 4, head["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + share * box["width"], box["y"] + 30, steps=6)
+    page.mouse.up()
+
+
+def test_it_works_by_keyboard_alone(browse: Any, project: Any, member: Any) -> None:
+    for _ in range(2):
+        factories.make_set(project, 4)
+    page = open_page(browse, member, project)
+    assert_accessible(page)
+    say = page.locator("#rank-say")
+    # each answer its rank, and on to the next
+    page.keyboard.press("ArrowDown")
+    for rank in "2142":
+        page.keyboard.press(rank)
+    assert order_on(page) == "B | A D | C"
+    expect(option(page, "C").get_by_role("combobox")).to_have_value("3")
+    expect(say).to_have_text("D: rank 2 of 4, tied with A")
+    expect(page.get_by_role("region", name="D: rank 2 of 4, tied with A")).to_be_focused()
+    # out of the tie, up to the top, and a tie with the one above
+    page.keyboard.press("Alt+ArrowUp")
+    assert order_on(page) == "B | D | A | C"
+    page.keyboard.press("Shift+ArrowUp")
+    assert order_on(page) == "D | B | A | C"
+    expect(say).to_have_text("D: rank 1 of 4")
+    page.keyboard.press("Shift+Digit3")
+    page.keyboard.press("=")
+    assert order_on(page) == "D | A B | C"
+    page.keyboard.press("r")
+    page.keyboard.type("A = B, 2 of 4.")
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-tied]").filter(has_text="= B")).to_be_visible()
+    assert_accessible(page)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Set 2 of 2")).to_be_focused()
+    expect(page.locator("#save-say")).to_have_text("Saved.")
+    ranking = Ranking.objects.get()
+    assert tiers(ranking) == "D | A B | C"
+    assert ranking.rationale == "A = B, 2 of 4."
+    assert ranking.duration_ms is not None
+    assert set(ranking.exposure["outputs"]) == {str(pk) for pk in ranking.shown}
+    assert Judgment.objects.decisive().count() == 6
+    # back to it, and another order
+    page.keyboard.press("u")
+    expect(page.get_by_role("heading", name="Your ranking, to be changed")).to_be_focused()
+    assert order_on(page) == "D | A B | C"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Alt+ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Set 2 of 2")).to_be_focused()
+    expect(page.locator("#save-say")).to_have_text("Saved.")
+    amended = Ranking.objects.current().get()
+    assert tiers(amended) == "A B | D | C"
+    assert amended.supersedes == ranking
+    # the other one is skipped with a reason
+    page.keyboard.press("s")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
+    expect(page.locator("#save-say")).to_have_text("Saved.")
+    assert Ranking.objects.get(skipped=True).skip_reason == "broken"
+    assert_accessible(page)
+
+
+def test_answers_are_dragged_before_onto_and_behind_each_other(
+    browse: Any, project: Any, member: Any
+) -> None:
+    factories.make_set(project, 4)
+    page = open_page(browse, member, project)
+    drag(page, "B", page.locator(".tiers"), 0.5)
+    assert order_on(page) == "B / A C D"
+    drag(page, "A", option(page, "B"), 0.1)
+    assert order_on(page) == "A | B / C D"
+    drag(page, "C", option(page, "B"), 0.5)
+    assert order_on(page) == "A | B C / D"
+    drag(page, "D", option(page, "A"), 0.95)
+    assert order_on(page) == "A | D | B C"
+    drag(page, "A", option(page, "C"), 0.95)
+    assert order_on(page) == "D | B C | A"
+    option(page, "D").get_by_role("combobox").select_option("3")
+    assert order_on(page) == "B C | A D"
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
+    assert tiers(Ranking.objects.get()) == "B C | A D"
+
+
+def test_a_finger_drags_on_a_narrow_screen(browse: Any, project: Any, member: Any) -> None:
+    factories.make_set(project, 3)
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    page = open_page(browse, member, project, **phone)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for place in "ABC":
+        option(page, place).get_by_role("combobox").select_option(str("ABC".index(place) + 1))
+    touch = page.context.new_cdp_session(page)
+
+    def finger(kind: str, *points: tuple[float, float]) -> None:
+        where = [{"x": x, "y": y} for x, y in points]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": where})
+
+    grip = option(page, "B").locator(".grip").bounding_box()
+    first = option(page, "A").bounding_box()
+    assert grip
+    assert first
+    x, y = grip["x"] + 10, grip["y"] + 10
+    finger("touchStart", (x, y))
+    for n in range(1, 6):
+        finger("touchMove", (x, y + n * (first["y"] + 6 - y) / 5))
+    finger("touchEnd")
+    assert order_on(page) == "B | A | C"
+    assert_accessible(page)
+
+
+def test_an_order_survives_a_closed_page_and_a_dead_connection(
+    browse: Any, project: Any, member: Any
+) -> None:
+    factories.make_set(project, 3)
+    page = open_page(browse, member, project)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="B, C has none")).to_be_visible()
+    page.wait_for_timeout(400)
+    page.reload()
+    assert order_on(page) == "A / B C"
+    for rank in "13":
+        page.keyboard.press(rank)
+    page.context.set_offline(True)
+    page.keyboard.press("Enter")
+    expect(page.locator("#save-state")).to_contain_text("not saved yet")
+    assert not Ranking.objects.exists()
+    page.context.set_offline(False)
+    expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
+    assert tiers(Ranking.objects.get()) == "B | A | C"
