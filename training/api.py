@@ -23,6 +23,8 @@ from training.services import start_training
 class RecipeList(APIView):
     """The ways to train and their settings, with help texts and defaults."""
 
+    beyond_project = True
+
     @extend_schema(responses=RecipeSerializer(many=True))
     def get(self, request: Request) -> Response:
         return Response(RecipeSerializer(recipes_in_words(), many=True).data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -53,6 +55,8 @@ class Labelling(APIView):
 class LabellingPause(APIView):
     """Stop handing out pairs, or go on; for the project's admins."""
 
+    scopes: ClassVar = {"POST": "admin"}
+
     @extend_schema(request=PauseRequest, responses=PausedSerializer)
     def post(self, request: Request, project: str) -> Response:
         found = get_project(user_of(request), project, ADMINS)
@@ -65,6 +69,8 @@ class LabellingPause(APIView):
 class AnnotatorDetail(APIView):
     """What is settled for one person; for the project's admins."""
 
+    scopes: ClassVar = {"PATCH": "admin"}
+
     @extend_schema(request=PersonRequest, responses=SettledSerializer)
     def patch(self, request: Request, project: str, pk: int) -> Response:
         annotator = _annotator(request, project, pk)
@@ -76,6 +82,8 @@ class AnnotatorDetail(APIView):
 
 class AnnotatorRelease(APIView):
     """Take the pairs back that a person holds, so that others get them."""
+
+    scopes: ClassVar = {"POST": "admin"}
 
     @extend_schema(request=None, responses=ReleasedSerializer)
     def post(self, request: Request, project: str, pk: int) -> Response:

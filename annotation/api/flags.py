@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -27,6 +27,8 @@ from steelyard.projects.policy import ADMINS, ANY_ROLE, get_project, get_visible
 
 class PairFlags(APIView):
     """Tell the owner that something is wrong with a pair."""
+
+    scopes: ClassVar = {"POST": "label"}
 
     @extend_schema(request=FlagRequest, responses={200: RaisedSerializer, 201: RaisedSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,10 +22,13 @@ from annotation.serializers.names import model_named
 from annotation.services import groups
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import ADMINS, get_project, get_visible
+from steelyard.web.conditional import require_match
 
 
 class GroupList(APIView):
     """Groups of annotators; they are few and come whole."""
+
+    scopes: ClassVar = {"POST": "admin"}
 
     @extend_schema(responses=GroupSerializer(many=True))
     def get(self, request: Request, project: str) -> Response:
@@ -42,23 +48,35 @@ class GroupList(APIView):
 class GroupDetail(APIView):
     """One group; for the project's admins."""
 
+    scopes: ClassVar = {"PATCH": "admin", "DELETE": "admin"}
+
+    @extend_schema(responses=GroupSerializer)
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        return Response(_shown(_group(request, project, pk)))
+
     @extend_schema(request=GroupChange, responses=GroupSerializer)
     def patch(self, request: Request, project: str, pk: int) -> Response:
-        group = _group(request, project, pk)
+        """With If-Match, only where nobody has changed it meanwhile."""
         body = GroupChange(data=request.data)
         body.is_valid(raise_exception=True)
-        groups.update_group(group=group, by=user_of(request), **body.validated_data)
+        with transaction.atomic():
+            group = _locked(request, project, pk)
+            groups.update_group(group=group, by=user_of(request), **body.validated_data)
         return Response(_shown(group))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, project: str, pk: int) -> Response:
-        """Its pairs are everybody's then."""
-        groups.delete_group(group=_group(request, project, pk), by=user_of(request))
+        """Its pairs are everybody's then. With If-Match, only where nobody has changed it
+        meanwhile."""
+        with transaction.atomic():
+            groups.delete_group(group=_locked(request, project, pk), by=user_of(request))
         return Response(status=204)
 
 
 class GroupPairs(APIView):
     """The pairs of a group; for the project's admins."""
+
+    scopes: ClassVar = {"POST": "admin", "DELETE": "admin"}
 
     @extend_schema(request=PairsRequest, responses=PairsGivenSerializer)
     def post(self, request: Request, project: str, pk: int) -> Response:
@@ -93,6 +111,15 @@ class GroupPairs(APIView):
 def _group(request: Request, project: str, pk: int) -> Group:
     rows = Group.objects.select_related("project")
     return get_visible(rows, user_of(request), ADMINS, pk=pk, project__slug=project)
+
+
+def _locked(request: Request, project: str, pk: int) -> Group:
+    """The group as it is now and stays until the transaction ends, if that is what the caller
+    knows."""
+    group = _group(request, project, pk)
+    Group.objects.select_for_update(no_key=True).get(pk=group.pk)
+    require_match(request, _shown(group))
+    return group
 
 
 def _shown(group: Group) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import Http404
@@ -48,6 +48,8 @@ from steelyard.projects.policy import ANY_ROLE, get_project
 class Next(APIView):
     """The next pair for you."""
 
+    scopes: ClassVar = {"GET": "label"}
+
     @extend_schema(parameters=[NextQuery], responses={200: LeaseSerializer, 204: None})
     def get(self, request: Request, project: str) -> Response:
         """Lease a pair, or get the one that you hold already, its lease renewed.
@@ -69,6 +71,8 @@ class Next(APIView):
 class Renew(APIView):
     """Your leases."""
 
+    scopes: ClassVar = {"POST": "label"}
+
     @extend_schema(request=RenewRequest, responses=HeldSerializer)
     def post(self, request: Request, project: str) -> Response:
         """Keep pairs for as long again, also one whose lease ran out while nobody else took it."""
@@ -81,6 +85,8 @@ class Renew(APIView):
 class Progress(APIView):
     """How far you are."""
 
+    scopes: ClassVar = {"GET": "label"}
+
     @extend_schema(responses=ProgressSerializer)
     def get(self, request: Request, project: str) -> Response:
         return Response(progress_of(annotator_in(user=user_of(request), slug=project)))
@@ -89,6 +95,7 @@ class Progress(APIView):
 class JudgmentList(ListAPIView):
     """Judgments of a project, the newest first, and the way to hand in your own."""
 
+    scopes: ClassVar = {"POST": "label"}
     serializer_class = JudgmentSerializer
     queryset = Judgment.objects.none()
 
@@ -128,6 +135,7 @@ class JudgmentList(ListAPIView):
 class JudgmentsMine(ListAPIView):
     """Your own verdicts that stand, the newest first."""
 
+    scopes: ClassVar = {"GET": ("read", "label")}
     serializer_class = RecordedSerializer
     queryset = Judgment.objects.none()
 
@@ -139,6 +147,8 @@ class JudgmentsMine(ListAPIView):
 
 class JudgmentAmend(APIView):
     """Another verdict of yours on a pair that you have judged."""
+
+    scopes: ClassVar = {"POST": "label"}
 
     @extend_schema(
         request=VerdictRequest, responses={200: RecordedSerializer, 201: RecordedSerializer}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,6 +28,8 @@ from steelyard.projects.policy import ANY_ROLE, get_project
 class TrainingNext(APIView):
     """The next pair of your training round."""
 
+    scopes: ClassVar = {"GET": "label"}
+
     @extend_schema(responses={200: TrainingPairSerializer, 204: None})
     def get(self, request: Request, project: str) -> Response:
         """204 where no training is needed, or no longer: go on with `next`."""
@@ -47,6 +51,8 @@ class TrainingNext(APIView):
 
 class TrainingAnswers(APIView):
     """Your answers in the training round; none of them is a judgment."""
+
+    scopes: ClassVar = {"POST": "label"}
 
     @extend_schema(request=TrainingAnswerRequest, responses=TrainingFeedbackSerializer)
     def post(self, request: Request, project: str) -> Response:

@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "steelyard.web.static.StaticFilesMiddleware",
     "django.middleware.gzip.GZipMiddleware",
+    "steelyard.web.conditional.ConditionalMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -166,7 +167,6 @@ LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # each in its own words
 LOCALE_PATHS = [ROOT / "locale"]
 LANGUAGE_COOKIE_NAME = "language"
 LANGUAGE_COOKIE_AGE = 60 * 60 * 24 * 365
-LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -186,6 +186,12 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
 MAX_UPLOAD_BYTES = env_int("STEELYARD_MAX_UPLOAD_MIB", 1024) * 1024 * 1024
 
 CELERY_BROKER_URL = env("CELERY_BROKER_URL") or paths.broker_url(DATA_DIR)
+# Requests are counted in Redis or Valkey: the broker, where that is one.
+LIMITS_URL = env("STEELYARD_LIMITS_URL") or (
+    CELERY_BROKER_URL if CELERY_BROKER_URL.startswith("redis") else ""
+)
+REQUESTS_OF_TOKEN = env_int("STEELYARD_REQUESTS_OF_TOKEN", 6000)
+REQUESTS_OF_ADDRESS = env_int("STEELYARD_REQUESTS_OF_ADDRESS", 30_000)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -229,8 +235,13 @@ REST_FRAMEWORK = {
         "steelyard.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "steelyard.accounts.scopes.HasScope",
+        "steelyard.web.parameters.KnownParameters",
+    ],
+    "DEFAULT_THROTTLE_CLASSES": ["steelyard.accounts.throttling.RequestLimits"],
+    "DEFAULT_SCHEMA_CLASS": "steelyard.web.schema.ApiSchema",
     "DEFAULT_PAGINATION_CLASS": "steelyard.web.pagination.ApiPagination",
     "EXCEPTION_HANDLER": "steelyard.web.api.exception_handler",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -244,6 +255,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Preferences in, better models out.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "steelyard.web.schema.add_problems",
+    ],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "MessageRoleEnum": "annotation.serializers.messages.ROLES",

@@ -20,6 +20,8 @@ api = [
     path("", include("evaluation.api_urls")),
 ]
 
+handler400 = "steelyard.web.api.bad_request"
+handler500 = "steelyard.web.api.server_error"
 urlpatterns = [
     path("", include("steelyard.projects.urls")),
     path("account/", include("steelyard.accounts.urls")),

@@ -38,7 +38,8 @@ def test_nobody_sees_or_revokes_the_tokens_of_another(bearer: Client, owner: Any
 def test_without_a_known_token_nothing_is_told(header: str) -> None:
     answer = Client(headers={"Authorization": header} if header else {}).get("/api/v1/me")
     assert answer.status_code == 401
-    assert set(answer.json()) == {"code", "message", "field"}
+    assert answer["Content-Type"] == "application/problem+json"
+    assert set(answer.json()) >= {"code", "message", "field", "type", "title", "status", "detail"}
 
 
 def test_a_token_of_a_closed_account_opens_nothing(bearer: Client, stranger: Any) -> None:

@@ -20,16 +20,16 @@ def test_an_unknown_route_is_a_json_404(as_user: Any, owner: Any) -> None:
 
 
 @pytest.mark.parametrize("size", ["abc", "0", "-1", "", "1.5"])
-def test_a_page_size_that_is_no_number_is_refused(as_user: Any, owner: Any, size: str) -> None:
-    answer = as_user(owner).get("/api/v1/projects", {"page_size": size})
+def test_a_limit_that_is_no_number_is_refused(as_user: Any, owner: Any, size: str) -> None:
+    answer = as_user(owner).get("/api/v1/projects", {"limit": size})
     assert answer.status_code == 400
-    assert "from 1 to 500" in answer.json()["fields"]["page_size"][0]
+    assert "from 1 to 500" in answer.json()["fields"]["limit"][0]
 
 
-def test_a_page_size_is_taken(as_user: Any, owner: Any, project: Any) -> None:
+def test_a_limit_is_taken(as_user: Any, owner: Any, project: Any) -> None:
     client = as_user(owner)
     for size in (1, 10**6):
-        answer = client.get("/api/v1/projects", {"page_size": size})
+        answer = client.get("/api/v1/projects", {"limit": size})
         assert [found["slug"] for found in answer.json()["results"]] == [project.slug]
 
 

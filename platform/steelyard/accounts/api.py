@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
@@ -10,7 +12,12 @@ from rest_framework.views import APIView
 from steelyard.accounts import services
 from steelyard.accounts.models import ApiToken
 from steelyard.accounts.people import user_of
-from steelyard.accounts.serializers import NewTokenSerializer, TokenSerializer
+from steelyard.accounts.serializers import (
+    NewTokenSerializer,
+    TokenRequest,
+    TokenSerializer,
+    token_shown,
+)
 
 
 class TokenList(ListAPIView):
@@ -18,21 +25,28 @@ class TokenList(ListAPIView):
 
     serializer_class = TokenSerializer
     queryset = ApiToken.objects.none()
+    scopes: ClassVar = {"GET": "admin", "POST": "admin"}
 
     def get_queryset(self) -> QuerySet[ApiToken]:
-        return ApiToken.objects.filter(user=user_of(self.request))
+        return ApiToken.objects.filter(user=user_of(self.request)).select_related("project")
 
-    @extend_schema(request=TokenSerializer, responses={201: NewTokenSerializer})
+    @extend_schema(request=TokenRequest, responses={201: NewTokenSerializer})
     def post(self, request: Request) -> Response:
-        body = TokenSerializer(data=request.data)
+        """A token made with a token opens no more than that one does, and no longer."""
+        body = TokenRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        token, key = services.create_token(user=user_of(request), **body.validated_data)
-        token.key = key  # type: ignore[attr-defined]
-        return Response(NewTokenSerializer(token).data, status=201)
+        said = dict(body.validated_data)
+        user = user_of(request)
+        project = services.project_for_token(user=user, slug=said.pop("project"))
+        through = request.auth if isinstance(request.auth, ApiToken) else None
+        token, key = services.create_token(user=user, project=project, through=through, **said)
+        return Response(token_shown(token, key), status=201)
 
 
 class TokenDetail(APIView):
     """One of your own tokens."""
+
+    scopes: ClassVar = {"DELETE": "admin"}
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:

@@ -10,6 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from steelyard.accounts.models import ApiToken, User
+from steelyard.accounts.throttling import refuse_flood
 from steelyard.lib.hashing import sha256_hex
 
 NOTED_EVERY = timedelta(minutes=1)
@@ -25,12 +26,19 @@ class TokenAuthentication(BaseAuthentication):
         if len(parts) != 2:
             raise AuthenticationFailed("The Authorization header must be: Bearer <token>.")
         token = (
-            ApiToken.objects.select_related("user")
+            ApiToken.objects.select_related("user", "project")
             .filter(digest=sha256_hex(parts[1].encode()), user__is_active=True)
             .first()
         )
         if token is None:
+            refuse_flood(request)
             raise AuthenticationFailed("This token is unknown or was revoked.")
+        if token.is_expired:
+            raise AuthenticationFailed(
+                f"This token has expired at {token.expires_at:%Y-%m-%d %H:%M} UTC; make a new one "
+                "on your account page.",
+                code="token_expired",
+            )
         _note_use(token)
         return token.user, token
 

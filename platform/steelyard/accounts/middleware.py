@@ -3,13 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
+from steelyard.lib.errors import UserError
+from steelyard.web.api import refusal
 
 
 class LanguageMiddleware:
@@ -40,17 +42,9 @@ class OwnPasswordMiddleware:
             pages = ("account", "sign-out", "language")
             open_to_them = {reverse(f"accounts:{page}") for page in pages}
             if request.path.startswith("/api/"):
-                return JsonResponse(
-                    {
-                        "code": "password_change_required",
-                        "message": _(
-                            "Choose your own password first, on your account page (%(path)s)."
-                        )
-                        % {"path": reverse("accounts:account")},
-                        "field": None,
-                    },
-                    status=403,
-                )
+                message = _("Choose your own password first, on your account page (%(path)s).")
+                said = message % {"path": reverse("accounts:account")}
+                return refusal(UserError(said, code="password_change_required", status=403))
             if request.path not in open_to_them and not request.path.startswith("/words/"):
                 return redirect("accounts:account")
         return self.get_response(request)

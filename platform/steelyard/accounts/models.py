@@ -4,7 +4,11 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils import timezone
+
+from steelyard.web.scopes import SCOPES
 
 
 class User(AbstractUser):
@@ -25,6 +29,10 @@ class User(AbstractUser):
         ordering = ["username"]
 
 
+def _all_scopes() -> list[str]:
+    return list(SCOPES)
+
+
 class ApiToken(models.Model):
     """A key for the API. Only its SHA-256 is kept; the key itself is shown once."""
 
@@ -32,6 +40,20 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)
+    scopes = ArrayField(
+        models.CharField(max_length=10), default=_all_scopes, help_text="What it is good for."
+    )
+    project = models.ForeignKey(
+        "projects.Project",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The one project that it opens; all of its person's where empty.",
+    )
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="From when it opens nothing."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
@@ -40,6 +62,10 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
 
 
 class AuditEvent(models.Model):

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
-from ipaddress import ip_address
-from typing import Any
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from steelyard.accounts.addresses import address_of as address_of
 from steelyard.accounts.models import ApiToken, AuditEvent, User
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex
+from steelyard.web.scopes import SCOPES
+
+if TYPE_CHECKING:
+    from steelyard.projects.models import Project
 
 KEY_PREFIX = "sy_"
 FAILURES_WINDOW = timedelta(minutes=15)
@@ -55,18 +60,6 @@ def record(*, by: User | None, action: str, target: str, **data: Any) -> AuditEv
     return AuditEvent.objects.create(actor=by, action=action, target=target[:200], data=data)
 
 
-def address_of(request: HttpRequest) -> str:
-    """Where a request comes from. A proxy on this machine is believed when it says for whom it
-    asks, so that all its visitors are not one; what anybody else says of that is worth nothing."""
-    peer = request.META.get("REMOTE_ADDR", "")
-    said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    try:
-        from_here = not peer or ip_address(peer).is_loopback
-        return str(ip_address(said)) if from_here and said else peer
-    except ValueError:
-        return peer
-
-
 def refuse_guessing(*, username: str, address: str) -> None:
     """Let one address guess the password of one person a few times and no more, those of several
     people a few more times, and a name be guessed by many addresses for so long.
@@ -88,17 +81,102 @@ def refuse_guessing(*, username: str, address: str) -> None:
 
 
 @transaction.atomic
-def create_token(*, user: User, name: str) -> tuple[ApiToken, str]:
-    """A new API token and its key, which nobody can read again later."""
+def create_token(
+    *,
+    user: User,
+    name: str,
+    scopes: Collection[str] = tuple(SCOPES),
+    project: Project | None = None,
+    expires_at: datetime | None = None,
+    through: ApiToken | None = None,
+) -> tuple[ApiToken, str]:
+    """A new API token and its key, which nobody can read again later.
+
+    Args:
+        scopes: what it is good for, of ``steelyard.web.scopes.SCOPES``.
+        project: the only one that it opens; the caller has seen that the person is in it.
+        through: the token with which this one is asked for; it hands on no more than it has.
+
+    Raises:
+        UserError: it has no name or scope, has expired already, or would open more than
+            ``through`` does.
+    """
     name = name.strip()
     if not name:
-        raise UserError("A token needs a name that says what uses it.", field="name")
+        raise UserError(_("A token needs a name that says what uses it."), field="name")
+    if not scopes or set(scopes) - set(SCOPES):
+        known = ", ".join(SCOPES)
+        raise UserError(
+            _("A token needs one or more of the scopes %(known)s.") % {"known": known},
+            field="scopes",
+        )
+    if expires_at and expires_at <= timezone.now():
+        raise UserError(_("A token must expire later than now."), field="expires_at")
+    if through:
+        _hand_on(through, scopes, project, expires_at)
     key = KEY_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
-        user=user, name=name[:100], prefix=key[:8], digest=sha256_hex(key.encode())
+        user=user,
+        name=name[:100],
+        prefix=key[:8],
+        digest=sha256_hex(key.encode()),
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        project=project,
+        expires_at=expires_at,
     )
-    record(by=user, action="token-created", target=str(token))
+    record(
+        by=user,
+        action="token-created",
+        target=str(token),
+        scopes=token.scopes,
+        project=project.slug if project else None,
+        expires_at=expires_at.isoformat() if expires_at else None,
+    )
     return token, key
+
+
+def _hand_on(
+    through: ApiToken,
+    scopes: Collection[str],
+    project: Project | None,
+    expires_at: datetime | None,
+) -> None:
+    """A token cannot outgrow or outlive itself by making another."""
+    if "admin" not in through.scopes and set(scopes) - set(through.scopes):
+        raise _more_than(through, "scopes")
+    if through.project_id and (project is None or project.pk != through.project_id):
+        raise _more_than(through, "project")
+    if through.expires_at and (expires_at is None or expires_at > through.expires_at):
+        raise _more_than(through, "expires_at")
+
+
+def _more_than(through: ApiToken, field: str) -> UserError:
+    return UserError(
+        _("A token made with the token %(token)s can open no more, and no longer, than that does.")
+        % {"token": through},
+        code="token_too_wide",
+        status=403,
+        field=field,
+    )
+
+
+def project_for_token(*, user: User, slug: str | None) -> Project | None:
+    """The project that a token of this person is to open alone; None where none is named.
+
+    Raises:
+        UserError: ``unknown_project``: there is none, or none in which the person has a role.
+    """
+    if not slug:
+        return None
+    projects = apps.get_model("projects", "Project").objects
+    found = projects.visible_to(user).filter(slug=slug).first()
+    if found is None:
+        raise UserError(
+            _("You are in no project %(slug)s.") % {"slug": slug},
+            code="unknown_project",
+            field="project",
+        )
+    return found
 
 
 @transaction.atomic
@@ -111,7 +189,9 @@ def revoke_token(*, user: User, pk: int) -> None:
     token = ApiToken.objects.filter(user=user, pk=pk).first()
     if token is None:
         raise UserError(
-            "You have no such token; it may be revoked already.", code="unknown_token", status=404
+            _("You have no such token; it may be revoked already."),
+            code="unknown_token",
+            status=404,
         )
     record(by=user, action="token-revoked", target=str(token))
     token.delete()
@@ -172,7 +252,7 @@ def set_active(*, by: User, user: User, active: bool) -> None:
     """
     if user == by:
         raise UserError(
-            "You cannot close your own account; another site admin can.", code="own_account"
+            _("You cannot close your own account; another site admin can."), code="own_account"
         )
     user.is_active = active
     user.save(update_fields=["is_active"])
@@ -197,7 +277,8 @@ def _too_many(what: str) -> UserError:
 
 def _taken(username: str) -> UserError:
     return UserError(
-        f"{username} is taken (upper and lower case count as the same); choose another name.",
+        _("%(username)s is taken (upper and lower case count as the same); choose another name.")
+        % {"username": username},
         code="username_taken",
         field="username",
     )

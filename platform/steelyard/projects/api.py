@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import PermissionDenied
@@ -8,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from steelyard.accounts.people import user_of
+from steelyard.accounts.people import project_of, user_of
 from steelyard.projects import services
 from steelyard.projects.models import Membership, Project
 from steelyard.projects.policy import ADMINS, ANY_ROLE, STAFF, get_project, get_visible
@@ -21,15 +24,22 @@ from steelyard.projects.serializers import (
     ProjectSerializer,
     ProjectSettings,
 )
+from steelyard.web.conditional import require_match
+from steelyard.web.scopes import ANY
 
 
 class Me(APIView):
     """Who the token or the session belongs to."""
 
+    beyond_project = True
+    scopes: ClassVar = {"GET": ANY}
+
     @extend_schema(responses=MeSerializer)
     def get(self, request: Request) -> Response:
         user = user_of(request)
         rows = user.memberships.select_related("project").order_by("project__slug")
+        if only := project_of(request):
+            rows = rows.filter(project=only)
         body = {
             "username": user.username,
             "is_superuser": user.is_superuser,
@@ -41,16 +51,20 @@ class Me(APIView):
 class ProjectList(ListAPIView):
     """Projects that you have a role in; a site admin sees all."""
 
+    scopes: ClassVar = {"GET": ("read", "label"), "POST": "admin"}
+    beyond_project = True
     serializer_class = ProjectSerializer
     queryset = Project.objects.none()
 
     def get_queryset(self) -> ProjectQuerySet:
-        return Project.objects.visible_to(user_of(self.request))
+        rows = Project.objects.visible_to(user_of(self.request))
+        only = project_of(self.request)
+        return rows.filter(pk=only) if only else rows
 
     @extend_schema(request=ProjectRequest, responses={201: ProjectSerializer})
     def post(self, request: Request) -> Response:
         """Make a project; for site admins."""
-        if not user_of(request).is_superuser:
+        if not user_of(request).is_superuser or project_of(request):
             raise PermissionDenied("Only a site admin makes projects.")
         body = ProjectRequest(data=request.data)
         body.is_valid(raise_exception=True)
@@ -61,6 +75,8 @@ class ProjectList(ListAPIView):
 class ProjectDetail(APIView):
     """One project with its settings."""
 
+    scopes: ClassVar = {"GET": ("read", "label"), "PATCH": "admin"}
+
     @extend_schema(responses=ProjectSerializer)
     def get(self, request: Request, project: str) -> Response:
         found = get_project(user_of(request), project, ANY_ROLE)
@@ -69,20 +85,24 @@ class ProjectDetail(APIView):
     @extend_schema(request=ProjectSettings, responses=ProjectSerializer)
     def patch(self, request: Request, project: str) -> Response:
         """Change settings; for the project's admins. A part of ``label_scheme`` that is left out
-        stays as it is."""
-        found = get_project(user_of(request), project, ADMINS)
+        stays as it is. With If-Match, only where nobody has changed it meanwhile."""
+        get_project(user_of(request), project, ADMINS)
         body = ProjectSettings(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         values = dict(body.validated_data)
-        if "label_scheme" in values:
-            values["label_scheme"] = {**found.label_scheme, **values["label_scheme"]}
-        services.update_project(project=found, by=user_of(request), **values)
+        with transaction.atomic():
+            found = Project.objects.select_for_update(no_key=True).get(slug=project)
+            require_match(request, ProjectSerializer(found).data)
+            if "label_scheme" in values:
+                values["label_scheme"] = {**found.label_scheme, **values["label_scheme"]}
+            services.update_project(project=found, by=user_of(request), **values)
         return Response(ProjectSerializer(found).data)
 
 
 class MemberList(ListAPIView):
     """Who is in a project; for its researchers and admins."""
 
+    scopes: ClassVar = {"POST": "admin"}
     serializer_class = MembershipSerializer
     queryset = Membership.objects.none()
 
@@ -102,6 +122,8 @@ class MemberList(ListAPIView):
 
 class MemberDetail(APIView):
     """One membership; for the project's admins."""
+
+    scopes: ClassVar = {"PATCH": "admin", "DELETE": "admin"}
 
     @extend_schema(request=MembershipSerializer, responses=MembershipSerializer)
     def patch(self, request: Request, project: str, pk: int) -> Response:

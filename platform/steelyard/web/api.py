@@ -1,44 +1,109 @@
-"""What every API question and answer has in common: strict requests, the shape of errors."""
+"""What every API question and answer has in common: strict requests, and errors as problem details
+(RFC 9457)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, ClassVar
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from rest_framework import serializers
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
 from steelyard.lib.errors import UserError
 
+PROBLEM_JSON = "application/problem+json"
+
+
+def problem(
+    *, status: int, code: str, message: str, field: str | None = None, **more: Any
+) -> dict[str, Any]:
+    """The body of an error. ``code`` is for programs, ``detail`` for people; ``message`` is the
+    same text under the name that it has on pages."""
+    return {
+        "type": f"urn:steelyard:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": message,
+        "code": code,
+        "message": message,
+        "field": field,
+        **more,
+    }
+
+
+def problem_of(error: UserError) -> dict[str, Any]:
+    return problem(status=error.status, code=error.code, message=error.message, field=error.field)
+
+
+def refusal(error: UserError) -> JsonResponse:
+    """An error that is found outside of any view, by a middleware."""
+    return JsonResponse(problem_of(error), status=error.status, content_type=PROBLEM_JSON)
+
 
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
-    """Every error is ``{"code", "message", "field"}``; a form's errors add ``"fields"``."""
+    """Every error of a view as a problem; a form's errors add ``fields``."""
     if isinstance(exception, UserError):
-        return Response(exception.as_dict(), status=exception.status)
+        body = problem_of(exception)
+        return Response(body, status=exception.status, content_type=PROBLEM_JSON)
     response = drf_handler(exception, context)
     if response is None:
         return None
     data = response.data
     if isinstance(data, dict) and set(data) == {"detail"}:
         detail = data["detail"]
-        body = {"code": getattr(detail, "code", "error"), "message": str(detail), "field": None}
+        code = getattr(detail, "code", "error")
+        body = problem(status=response.status_code, code=code, message=str(detail))
     else:
-        body = {
-            "code": "invalid",
-            "message": "Some fields are wrong; see fields.",
-            "field": None,
-            "fields": data,
-        }
+        fields = data if isinstance(data, dict) else {"non_field_errors": data}
+        body = problem(
+            status=response.status_code,
+            code="invalid",
+            message="Some fields are wrong; see fields.",
+            fields=fields,
+        )
     response.data = body
+    response.content_type = PROBLEM_JSON
     return response
 
 
 def no_such_route(request: HttpRequest, path: str) -> JsonResponse:
     """What stands at every address under /api/ that is no route."""
     message = f"There is no route {request.path}; /api/v1/schema/ lists all there are."
-    return JsonResponse({"code": "not_found", "message": message, "field": None}, status=404)
+    return refusal(UserError(message, code="not_found", status=404))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that Django itself refuses: its host, its size, its encoding."""
+    if not request.path.startswith("/api/"):
+        return defaults.bad_request(request, exception)
+    return refusal(UserError("This request cannot be read.", code="bad_request"))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Our own fault. The log has the traceback."""
+    if not request.path.startswith("/api/"):
+        return defaults.server_error(request)
+    message = "Something in Steelyard broke, not in your request. The server's log has the details."
+    return refusal(UserError(message, code="internal_error", status=500))
+
+
+class AnyType(BaseRenderer):
+    """Lets a caller ask for any type: the file's own is sent."""
+
+    media_type = "*/*"
+    format = "bytes"
+    charset = None
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> Any:
+        """Only errors pass here; they are JSON as everywhere."""
+        return JSONRenderer().render(data)
 
 
 class StrictSerializer(serializers.Serializer):

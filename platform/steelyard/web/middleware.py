@@ -4,11 +4,13 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 
 from steelyard.lib.errors import UserError
+from steelyard.web.api import refusal
 
 
 class UserErrorMiddleware:
@@ -55,13 +57,16 @@ class BodySizeMiddleware:
         if size <= limit:
             return self.get_response(request)
         error = UserError(
-            f"This request brings {size / 2**20:,.0f} MiB; at most {limit // 2**20:,} MiB are "
-            "taken at once. Send less at a time.",
+            _(
+                "This request brings %(size)s MiB; at most %(limit)s MiB are taken at once. "
+                "Send less at a time."
+            )
+            % {"size": f"{size / 2**20:,.0f}", "limit": f"{limit // 2**20:,}"},
             code="too_large",
             status=413,
         )
         if request.path.startswith("/api/"):
-            return JsonResponse(error.as_dict(), status=error.status)
+            return refusal(error)
         return _problem(request, error)
 
 
