@@ -128,8 +128,13 @@ def search(
     order = [
         f"pair.{name.lstrip('-')}{' desc' * name.startswith('-')}" for name in QUEUE_ORDERS[policy]
     ]
-    said = {"annotator": annotator, "project": project, "group": group, "now": now}
-    said["without"] = without
+    said: dict[str, Any] = {
+        "annotator": annotator,
+        "project": project,
+        "group": group,
+        "now": now,
+        "without": without,
+    }
     where = [
         "pair.project_id = %(project)s",
         f"pair.group_id {'is null' if group is None else '= %(group)s'}",

@@ -40,8 +40,9 @@ from plan, (values (0), (1)) as sides(side)
 
 PAIRS = """
 insert into annotation_pair (project_id, prompt_id, output_a_id, output_b_id, key, origin,
-                             priority, wanted, judged, created_at)
-select {project}, a.prompt_id, a.id, b.id, n::text, 'import', 0, 2, 2, now()
+                             priority, wanted, judged, closed, is_training, known_outcome,
+                             known_reason, created_at)
+select {project}, a.prompt_id, a.id, b.id, n::text, 'import', 0, 2, 2, false, false, '', '', now()
 from plan
 join annotation_output a on a.project_id = {project} and a.key = n || '-0'
 join annotation_output b on b.project_id = {project} and b.key = n || '-1'
@@ -49,10 +50,11 @@ join annotation_output b on b.project_id = {project} and b.key = n || '-1'
 
 VOTES = """
 insert into annotation_judgment (uuid, project_id, pair_id, annotator_id, outcome, strength,
-    aspects, rationale, tags, evidence, swapped, exposure, details, is_current, created_at)
+    aspects, rationale, tags, evidence, segments, skip_reason, swapped, exposure, details,
+    is_current, created_at)
 select gen_random_uuid(), {project}, id, {first_worker} + (number * 2 + vote) % {workers}, outcome,
        case outcome when 'a' then -1 when 'b' then 1 else 0 end,
-       '{{}}', '', '[]', '[]', false, '{{}}', '{{}}', true, now()
+       '{{}}', '', '[]', '[]', '[]', '', false, '{{}}', '{{}}', true, now()
 from (
     select p.id, p.key::int as number, vote,
            case when random() < 0.14 then 'tie'
