@@ -1,0 +1,390 @@
+"""One project and its verbs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from steelyard_client import progress as bars
+from steelyard_client.connection import Connection
+from steelyard_client.errors import NotFound, SteelyardError
+from steelyard_client.pairs import File, NewPair, as_line, batches, is_hash, name_and_hash
+from steelyard_client.records import (
+    Asset,
+    EvaluationInfo,
+    Imported,
+    JobInfo,
+    Judge,
+    Judgment,
+    Leaderboard,
+    Lease,
+    Message,
+    Model,
+    Output,
+    Pair,
+    Preview,
+    Progress,
+    ProjectInfo,
+    Prompt,
+    Recorded,
+    RunInfo,
+    VersionInfo,
+)
+from steelyard_client.runs import Evaluation, Run, TrainingJob
+from steelyard_client.versions import Dataset, Version
+
+PAGE = 500
+Recipe = Mapping[str, Any]
+
+
+class Project:
+    def __init__(self, connection: Connection, slug: str) -> None:
+        self._connection, self.slug = connection, slug
+        self._path = f"projects/{slug}"
+        self._sent: dict[str, str] = {}
+        self.nothing = ""
+        """Why the last ``next()`` had no pair."""
+
+    def __repr__(self) -> str:
+        return f"<Project {self.slug}>"
+
+    @property
+    def info(self) -> ProjectInfo:
+        return ProjectInfo.of(self._connection.get(self._path))
+
+    # ---- material
+
+    def pairs(
+        self,
+        *,
+        state: str | None = None,
+        category: str | None = None,
+        model: str | None = None,
+        origin: str | None = None,
+    ) -> Iterator[Pair]:
+        """Pairs, the newest first, fetched page by page.
+
+        Args:
+            state: ``open`` or ``complete``.
+            model: name of a model on either side.
+        """
+        said = {"state": state, "category": category, "model": model, "origin": origin}
+        return map(Pair.of, self._pages("pairs", said))
+
+    def prompts(
+        self, *, category: str | None = None, held_out: bool | None = None
+    ) -> Iterator[Prompt]:
+        return map(Prompt.of, self._pages("prompts", {"category": category, "held_out": held_out}))
+
+    def outputs(self, *, prompt: int | None = None, model: str | None = None) -> Iterator[Output]:
+        return map(Output.of, self._pages("outputs", {"prompt": prompt, "model": model}))
+
+    def add_pairs(
+        self,
+        pairs: Iterable[NewPair | Mapping[str, Any]],
+        *,
+        batch: int = 500,
+        progress: bool = False,
+    ) -> Imported:
+        """Bring in pairs, with the votes on them where they have some, batch by batch.
+
+        Files are sent first, once each, and those that are there are not sent. Everything is known
+        by its content: the same pairs again change nothing, so that after an error the whole can
+        be brought again. A wrong pair is refused with its batch; the batches before it are in.
+        """
+        total = Imported.of({"records": 0, "prompts": 0, "pairs": 0, "judgments": 0})
+        lines = (as_line(pair, place, self._sha256) for place, pair in enumerate(pairs, 1))
+        with bars.line("pairs", "pairs", wanted=progress) as told:
+            for part in batches(lines, batch):
+                total += self._import("pairs", "\n".join(part))
+                told(total.records, len(pairs) if isinstance(pairs, list) else 0)
+        return total
+
+    def add_prompts(self, prompts: Iterable[str | list[Message] | Mapping[str, Any]]) -> Imported:
+        """Held-out prompts for evaluation: a text, messages, or a mapping with prompt, category,
+        reference_answer, media."""
+        rows = [row if isinstance(row, Mapping) else {"prompt": row} for row in prompts]
+        return self._import("held_out", "\n".join(json.dumps(row) for row in rows))
+
+    def import_file(
+        self, path: str | Path, kind: str = "pairs", *, progress: bool = False
+    ) -> Imported:
+        """Bring in a file as it is: JSON Lines, or a .zip of it with the media.
+
+        Args:
+            kind: ``pairs``, or ``held_out`` for prompts.
+        """
+        file = Path(path)
+        with bars.line(file.name, wanted=progress) as told:
+            told(0, 0)
+            said = self._connection.upload(
+                f"{self._path}/import", file, name=file.name, fields={"kind": kind}
+            )
+        return Imported.of(said)
+
+    def upload(self, file: File) -> Asset:
+        """Keep a picture or clip, known by its content. It is kept without its metadata, so that
+        the SHA-256 of the answer may be another than that of the file here."""
+        name, _ = name_and_hash(file)
+        media = file if isinstance(file, bytes) else Path(file)
+        return Asset.of(self._connection.upload(f"{self._path}/assets", media, name=name))
+
+    def assets(self) -> Iterator[Asset]:
+        return map(Asset.of, self._pages("assets"))
+
+    def download_asset(self, sha256: str, path: str | Path) -> Path:
+        target = Path(path)
+        self._connection.download(f"{self._path}/assets/{sha256}/file", target)
+        return target
+
+    def _import(self, kind: str, text: str) -> Imported:
+        said = {"kind": kind, "text": text}
+        return Imported.of(self._connection.post(f"{self._path}/import", said, again=True))
+
+    def _sha256(self, file: File) -> str:
+        """The SHA-256 under which the site keeps a file, which is sent where it is not there."""
+        if is_hash(file):
+            return str(file)
+        _, here = name_and_hash(file)
+        if here not in self._sent:
+            try:
+                kept = self._connection.get(f"{self._path}/assets/{here}")["sha256"]
+            except NotFound:
+                kept = self.upload(file).sha256
+            self._sent[here] = kept
+        return self._sent[here]
+
+    # ---- labelling
+
+    def next(self, *, holding: Iterable[int] = ()) -> Lease | None:
+        """Lease a pair; None where there is none now, and ``nothing`` says why.
+
+        Args:
+            holding: pairs that you have already, to get another one.
+        """
+        held = ",".join(map(str, holding)) or None
+        response = self._connection.send(
+            "GET", f"{self._path}/next", params={"holding": held}, again=True
+        )
+        self.nothing = response.headers.get("Steelyard-Nothing", "")
+        return Lease.of(response.json()) if response.status_code == 200 else None
+
+    def leases(self) -> Iterator[Lease]:
+        """Pairs until there is none for you; submit a verdict on each before you go on."""
+        while (lease := self.next()) is not None:
+            yield lease
+
+    def submit(
+        self, pair: Lease | int, outcome: str, *, strength: int | None = None, **verdict: Any
+    ) -> Recorded:
+        """Hand in a verdict. Sent again after a lost answer it is the same judgment, by its UUID.
+
+        Args:
+            outcome: a, b, tie, both_bad or skip, of the sides that the lease names.
+            strength: negative where a is better; a step where it is left out.
+            verdict: what the project's label scheme has a place for: rationale, tags, aspects,
+                evidence, segments, correction, skip_reason, exposure, duration_ms; and a uuid of
+                your own.
+        """
+        body = {"uuid": str(uuid4()), "outcome": outcome, **verdict}
+        body["pair"] = pair.pair if isinstance(pair, Lease) else pair
+        if strength is not None:
+            body["strength"] = strength
+        said = self._connection.post(f"{self._path}/judgments", _plain(body), again=True)
+        return Recorded.of(said)
+
+    def amend(self, judgment: Recorded | str, outcome: str, **verdict: Any) -> Recorded:
+        """Say something else of a pair that you have judged; the first verdict is kept."""
+        uuid = judgment.uuid if isinstance(judgment, Recorded) else judgment
+        body = {"uuid": str(uuid4()), "outcome": outcome, **verdict}
+        path = f"{self._path}/judgments/{uuid}/amend"
+        return Recorded.of(self._connection.post(path, _plain(body), again=True))
+
+    def my_judgments(self) -> Iterator[Recorded]:
+        return map(Recorded.of, self._pages("judgments/mine"))
+
+    def progress(self) -> Progress:
+        return Progress.of(self._connection.get(f"{self._path}/progress"))
+
+    def judgments(
+        self,
+        *,
+        by: str | None = None,
+        annotator: str | None = None,
+        model: str | None = None,
+        category: str | None = None,
+        outcome: str | None = None,
+        run: int | None = None,
+        pair: int | None = None,
+        superseded: bool = False,
+    ) -> Iterator[Judgment]:
+        """Everybody's verdicts, the newest first, fetched page by page.
+
+        Args:
+            by: ``people`` or ``judges``.
+            superseded: those too that were replaced.
+        """
+        said = {
+            "by": by,
+            "annotator": annotator,
+            "model": model,
+            "category": category,
+            "outcome": outcome,
+            "run": run,
+            "pair": pair,
+            "all": True if superseded else None,
+        }
+        return map(Judgment.of, self._pages("judgments", said))
+
+    # ---- versions
+
+    def preview(self, recipe: Recipe | None = None) -> Preview:
+        """What a recipe would freeze at this moment."""
+        return Preview.of(self._connection.get(f"{self._path}/versions/preview", recipe))
+
+    def freeze(self, name: str, recipe: Recipe | None = None, note: str = "") -> Version:
+        """Freeze the votes as the next version of a dataset.
+
+        Raises:
+            Conflict: the same votes and recipe have made a version already (``version_exists``).
+        """
+        body = {"dataset": name, "recipe": dict(recipe or {}), "note": note}
+        said = self._connection.post(f"{self._path}/versions/publish", body)
+        return self._version(said)
+
+    def datasets(self) -> list[Dataset]:
+        """By name."""
+        names = {row["dataset"] for row in self._pages("versions")}
+        return [self.dataset(name) for name in sorted(names)]
+
+    def dataset(self, name: str) -> Dataset:
+        return Dataset(self._connection, self.slug, name)
+
+    def versions(self) -> Iterator[Version]:
+        """Of all datasets, the newest first."""
+        return map(self._version, self._pages("versions"))
+
+    def version(self, number: int) -> Version:
+        """By its number on the site (``id``), whatever its dataset."""
+        return self._version(self._connection.get(f"{self._path}/versions/{number}"))
+
+    def _version(self, row: Mapping[str, Any]) -> Version:
+        return Version(self._connection, self.slug, VersionInfo.of(row))
+
+    # ---- models and runs
+
+    def models(self) -> Iterator[Model]:
+        return map(Model.of, self._pages("models"))
+
+    def add_model(self, name: str, family: str, source: str, **options: str) -> Model:
+        """Name a model by its hub name, folder or endpoint (``endpoint_model``, ``api_key``)."""
+        body = {"name": name, "family": family, "source": source, **options}
+        return Model.of(self._connection.post(f"{self._path}/models", body))
+
+    def train(
+        self,
+        version: Version | int,
+        *,
+        recipe: str,
+        base: str,
+        name: str,
+        config: Mapping[str, Any] | None = None,
+    ) -> TrainingJob:
+        """Train a model on a version.
+
+        Args:
+            recipe: a way to train; ``Client.recipes()`` tells them with their settings.
+            base: name of the model to start from.
+            name: what the new model is called.
+            config: settings by name.
+        """
+        body = {
+            "version": version.id if isinstance(version, Version) else version,
+            "recipe": recipe,
+            "base": base,
+            "model_name": name,
+            "config": dict(config or {}),
+        }
+        return self._job(self._connection.post(f"{self._path}/training-jobs", body))
+
+    def training_jobs(self) -> Iterator[TrainingJob]:
+        return map(self._job, self._pages("training-jobs"))
+
+    def _job(self, row: Mapping[str, Any]) -> TrainingJob:
+        return TrainingJob(self._connection, self.slug, JobInfo.of(row))
+
+    def judges(self) -> list[Judge]:
+        """AI judges."""
+        return [Judge.of(row["judge"]) for row in self._connection.get(f"{self._path}/judges")]
+
+    def ask_judge(self, judge: Judge | str, **which: Any) -> Run:
+        """Let an AI judge compare pairs (``which``, ``category``, ``limit``)."""
+        if isinstance(judge, str):
+            judge = self._judge(judge)
+        return self._run(self._connection.post(f"{self._path}/judges/{judge.id}/runs", which))
+
+    def _judge(self, name: str) -> Judge:
+        there = self.judges()
+        for one in there:
+            if one.name == name:
+                return one
+        names = ", ".join(one.name for one in there) or "none"
+        raise SteelyardError(f"{self.slug} has no judge {name!r}; it has {names}.")
+
+    def evaluate(
+        self,
+        name: str,
+        *,
+        baseline: str,
+        candidates: Iterable[str],
+        judge: str | None = None,
+        **options: Any,
+    ) -> Evaluation:
+        """Compare models with a baseline on the held-out prompts.
+
+        Args:
+            baseline, candidates: names of models.
+            judge: name of the AI judge that compares; people do where there is none.
+            options: category, limit, sampling, seed.
+        """
+        body = {"name": name, "baseline": baseline, "candidates": list(candidates), **options}
+        body |= {"method": "judge", "judge": judge} if judge else {"method": "people"}
+        return self._evaluation(self._connection.post(f"{self._path}/evaluations", body))
+
+    def evaluations(self) -> Iterator[Evaluation]:
+        return map(self._evaluation, self._pages("evaluations"))
+
+    def evaluation(self, number: int) -> Evaluation:
+        return self._evaluation(self._connection.get(f"{self._path}/evaluations/{number}"))
+
+    def _evaluation(self, row: Mapping[str, Any]) -> Evaluation:
+        return Evaluation(self._connection, self.slug, EvaluationInfo.of(row))
+
+    def runs(self, *, kind: str | None = None, state: str | None = None) -> Iterator[Run]:
+        """The newest first."""
+        return map(self._run, self._pages("runs", {"kind": kind, "state": state}))
+
+    def run(self, number: int) -> Run:
+        return self._run(self._connection.get(f"{self._path}/runs/{number}"))
+
+    def _run(self, row: Mapping[str, Any]) -> Run:
+        return Run(self._connection, self.slug, RunInfo.of(row))
+
+    def leaderboard(
+        self, *, by: str = "people", judge: str | None = None, category: str | None = None
+    ) -> Leaderboard:
+        """Ratings over the votes of ``people`` or ``judges``, or of one judge."""
+        said = {"by": "judges" if judge else by, "judge": judge, "category": category}
+        return Leaderboard.of(self._connection.get(f"{self._path}/leaderboard", said))
+
+    def _pages(
+        self, what: str, params: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        return self._connection.pages(f"{self._path}/{what}", {"limit": PAGE, **(params or {})})
+
+
+def _plain(body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "uuid": str(body["uuid"])}

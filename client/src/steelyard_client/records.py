@@ -1,0 +1,327 @@
+"""What the API answers, with types. What a newer server says besides stays in ``raw``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+Message = dict[str, str]
+R = TypeVar("R", bound="Record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    raw: dict[str, Any] = field(repr=False, compare=False)
+    """The answer as it came."""
+
+    @classmethod
+    def of(cls: type[R], data: Mapping[str, Any]) -> R:
+        """From an answer; times (``…_at``) are read, a part that is a record too becomes one."""
+        known: dict[str, Any] = {"raw": dict(data)}
+        for one in fields(cls):
+            if one.name in data and one.name != "raw":
+                is_time = one.name.endswith("_at")
+                make = datetime.fromisoformat if is_time else one.metadata.get("of")
+                value = data[one.name]
+                known[one.name] = make(value) if make and value is not None else value
+        return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Me(Record):
+    username: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectInfo(Record):
+    slug: str
+    name: str
+    modality: str
+    guidelines: str
+    label_scheme: dict[str, Any]
+    overlap: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset(Record):
+    """A picture or a clip. ``sha256`` is that of the file as it is kept: without metadata."""
+
+    sha256: str
+    kind: str
+    mime: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt(Record):
+    id: int
+    messages: list[Message]
+    media: list[str]
+    category: str
+    reference_answer: str
+    held_out: bool
+    key: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Record):
+    id: int
+    prompt: int
+    model: str
+    text: str
+    asset: str | None
+    seed: int | None
+    parameters: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair(Record):
+    id: int
+    key: str
+    origin: str
+    priority: int
+    wanted: int
+    judged: int
+    closed: bool
+    is_training: bool
+    known_outcome: str
+    known_reason: str
+    prompt: Prompt = field(metadata={"of": Prompt.of})
+    output_a: Output = field(metadata={"of": Output.of})
+    output_b: Output = field(metadata={"of": Output.of})
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded(Record):
+    """A verdict as it was stored."""
+
+    uuid: str
+    pair: int
+    outcome: str
+    strength: int
+    aspects: dict[str, int]
+    rationale: str
+    tags: list[str]
+    evidence: list[dict[str, Any]]
+    segments: list[dict[str, Any]]
+    correction: str
+    skip_reason: str
+    duration_ms: int | None
+    supersedes: str | None
+    is_current: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgment(Recorded):
+    """A verdict as staff see it."""
+
+    annotator: str
+    kind: str
+    swapped: bool
+    model_a: str
+    model_b: str
+    category: str
+    run: int | None
+    exposure: dict[str, Any]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown(Record):
+    """An output to judge; what made it, nobody is told."""
+
+    side: str
+    text: str
+    media: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease(Record):
+    """A pair that is kept for you until ``expires_at``."""
+
+    pair: int
+    prompt: dict[str, Any]
+    outputs: list[Shown] = field(metadata={"of": lambda rows: [Shown.of(row) for row in rows]})
+    scheme: dict[str, Any]
+    guidelines: str
+    leased_at: datetime
+    expires_at: datetime
+
+    @property
+    def question(self) -> str:
+        """The text of the prompt's last message."""
+        return str(self.prompt["messages"][-1]["content"])
+
+    def output(self, side: str) -> Shown:
+        """That of side ``a`` or ``b``, wherever it stands."""
+        return next(one for one in self.outputs if one.side == side)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Record):
+    done: int
+    left: int
+    total: int
+    quota: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported(Record):
+    """What was brought in; what was there already is not counted."""
+
+    records: int
+    prompts: int
+    pairs: int
+    judgments: int
+
+    def __add__(self, other: Imported) -> Imported:
+        counts = ("records", "prompts", "pairs", "judgments")
+        return Imported.of({name: getattr(self, name) + getattr(other, name) for name in counts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview(Record):
+    """What a recipe would freeze at this moment."""
+
+    counts: dict[str, int]
+    passed_over: dict[str, int]
+    problem: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionInfo(Record):
+    id: int
+    dataset: str
+    number: int
+    digest: str
+    parent: int | None
+    counts: dict[str, int]
+    recipe: dict[str, Any]
+    note: str
+    created_by: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Record):
+    id: int
+    name: str
+    modality: str
+    family: str
+    source: str
+    base: str | None
+    made_by: int | None
+    trained_on: int | None
+    digest: str
+    can_generate: bool
+    can_train: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge(Record):
+    """An annotator, person or AI judge."""
+
+    id: int
+    kind: str
+    name: str
+    model: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo(Record):
+    id: int
+    kind: str
+    title: str
+    state: str
+    attempt: int
+    done: int
+    total: int
+    unit: str
+    status_text: str
+    error_code: str
+    error: str
+    result: dict[str, Any] | None
+    created_by: str | None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobInfo(Record):
+    id: int
+    run: int
+    state: str
+    version: int
+    base: str
+    recipe: str
+    config: dict[str, Any]
+    model_name: str
+    result: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinRate(Record):
+    candidate: str
+    source: str
+    judge: str | None
+    win_rate: float
+    lo: float | None
+    hi: float | None
+    votes: int
+    prompts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationInfo(Record):
+    id: int
+    name: str
+    baseline: str
+    candidates: list[str]
+    method: str
+    judge: str | None
+    state: str
+    error: str
+    generation: int | None
+    judging: int | None
+    win_rates: list[WinRate] = field(
+        default_factory=list, metadata={"of": lambda rows: [WinRate.of(row) for row in rows]}
+    )
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing(Record):
+    group: int
+    model: str
+    rank_lo: int
+    rank_hi: int
+    rating: float
+    lo: float | None
+    hi: float | None
+    win_rate: float
+    votes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard(Record):
+    by: str
+    votes: int
+    prompts: int
+    annotators: int
+    standings: list[Standing] = field(
+        metadata={"of": lambda rows: [Standing.of(row) for row in rows]}
+    )
+    unrated: list[dict[str, Any]]

@@ -1,0 +1,148 @@
+"""What goes on in the background: runs, training jobs, evaluations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from steelyard_client import progress as bars
+from steelyard_client.connection import Connection
+from steelyard_client.errors import RunFailed, SteelyardError
+from steelyard_client.records import EvaluationInfo, JobInfo, RunInfo
+
+ENDED = {"succeeded", "failed", "cancelled"}
+SETTLES = 60
+"""seconds in which the server has made comparisons of a generation's outputs"""
+
+
+class Run:
+    """One background execution."""
+
+    def __init__(self, connection: Connection, project: str, info: RunInfo) -> None:
+        self._connection, self.project, self.info = connection, project, info
+        self._path = f"projects/{project}/runs/{info.id}"
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.info.kind} {self.info.state}>"
+
+    @property
+    def id(self) -> int:
+        return self.info.id
+
+    @property
+    def state(self) -> str:
+        """As of the last look: queued, running, cancelling, succeeded, failed or cancelled."""
+        return self.info.state
+
+    def refresh(self) -> RunInfo:
+        self.info = RunInfo.of(self._connection.get(self._path))
+        return self.info
+
+    def wait(
+        self, *, progress: bool = False, timeout: float | None = None, every: float = 2.0
+    ) -> RunInfo:
+        """Wait until it has ended, and say how.
+
+        Args:
+            progress: show a line with how far it is, on a terminal.
+            timeout: seconds after which to give up waiting; the run goes on.
+
+        Raises:
+            RunFailed: it failed, with its reason, or was cancelled.
+            SteelyardError: the time is over.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with bars.line(self.info.title, self.info.unit, wanted=progress) as told:
+            while self.refresh().state not in ENDED:
+                told(self.info.done, self.info.total)
+                if end is not None and time.monotonic() > end:
+                    raise SteelyardError(
+                        f"Run {self.id} is still {self.state} after {timeout:g} s; it goes on."
+                    )
+                time.sleep(every)
+            told(self.info.done, self.info.total)
+        if self.state == "failed":
+            raise RunFailed(
+                f"Run {self.id} failed: {self.info.error or 'no reason is known'}",
+                code=self.info.error_code,
+            )
+        if self.state == "cancelled":
+            raise RunFailed(f"Run {self.id} was cancelled.", code="cancelled")
+        return self.info
+
+    def cancel(self) -> RunInfo:
+        """Ask it to stop."""
+        self.info = RunInfo.of(self._connection.post(f"{self._path}/cancel", again=True))
+        return self.info
+
+    def metrics(self, name: str | None = None) -> Iterator[dict[str, Any]]:
+        """Its numbers, the newest first: step, name, value, time."""
+        yield from self._connection.pages(f"{self._path}/metrics", {"name": name, "limit": 500})
+
+    def log(self, limit: int = 200) -> list[dict[str, Any]]:
+        """Its last lines, the oldest first: time, level, text."""
+        return list(self._connection.get(f"{self._path}/log", {"limit": limit}))
+
+
+class _Started:
+    """What a run is part of."""
+
+    def __init__(self, connection: Connection, project: str) -> None:
+        self._connection, self.project = connection, project
+
+    def _run(self, number: int) -> Run:
+        path = f"projects/{self.project}/runs/{number}"
+        return Run(self._connection, self.project, RunInfo.of(self._connection.get(path)))
+
+
+class TrainingJob(_Started):
+    def __init__(self, connection: Connection, project: str, info: JobInfo) -> None:
+        super().__init__(connection, project)
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"<TrainingJob {self.info.id} {self.info.model_name!r} {self.info.state}>"
+
+    @property
+    def run(self) -> Run:
+        return self._run(self.info.run)
+
+    def refresh(self) -> JobInfo:
+        path = f"projects/{self.project}/training-jobs/{self.info.id}"
+        self.info = JobInfo.of(self._connection.get(path))
+        return self.info
+
+    def wait(self, *, progress: bool = False, timeout: float | None = None) -> JobInfo:
+        """Wait for its run; ``result`` of the answer is the new model's name."""
+        self.run.wait(progress=progress, timeout=timeout)
+        return self.refresh()
+
+
+class Evaluation(_Started):
+    def __init__(self, connection: Connection, project: str, info: EvaluationInfo) -> None:
+        super().__init__(connection, project)
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"<Evaluation {self.info.id} {self.info.name!r} {self.info.state}>"
+
+    def refresh(self) -> EvaluationInfo:
+        """With the win rates so far."""
+        path = f"projects/{self.project}/evaluations/{self.info.id}"
+        self.info = EvaluationInfo.of(self._connection.get(path))
+        return self.info
+
+    def wait(self, *, progress: bool = False, timeout: float | None = None) -> EvaluationInfo:
+        """Wait until the outputs are there, and where a judge compares them, until it has. People
+        take their time; for them ``win_rates`` grows afterwards."""
+        if self.info.generation is not None:
+            self._run(self.info.generation).wait(progress=progress, timeout=timeout)
+        end = time.monotonic() + SETTLES
+        while self.refresh().state == "generating" and time.monotonic() < end:
+            time.sleep(1)
+        if self.info.state == "failed":
+            raise RunFailed(f"Evaluation {self.info.id} failed: {self.info.error}")
+        if self.info.judging is not None:
+            self._run(self.info.judging).wait(progress=progress, timeout=timeout)
+        return self.refresh()

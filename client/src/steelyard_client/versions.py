@@ -1,0 +1,269 @@
+"""Datasets and their versions: what is in them, and their rows by file, by batch, in frames."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from steelyard_client import progress as bars
+from steelyard_client.connection import Connection
+from steelyard_client.errors import SteelyardError
+from steelyard_client.records import VersionInfo
+
+if TYPE_CHECKING:
+    import pandas
+    from datasets import Dataset as HfDataset
+
+BATCH = 4096
+"""rows"""
+_AS_TEXT = ("aspects", "segments")
+
+
+class Dataset:
+    """All versions under one name."""
+
+    def __init__(self, connection: Connection, project: str, name: str) -> None:
+        self._connection, self.project, self.name = connection, project, name
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.project}/{self.name}>"
+
+    def versions(self) -> Iterator[Version]:
+        """The newest first."""
+        path = f"projects/{self.project}/versions"
+        for row in self._connection.pages(path, {"limit": 500}):
+            if row["dataset"] == self.name:
+                yield Version(self._connection, self.project, VersionInfo.of(row))
+
+    def version(self, number: int) -> Version:
+        """
+        Raises:
+            SteelyardError: it has none of that number.
+        """
+        there = []
+        for version in self.versions():
+            if version.number == number:
+                return version
+            there.append(version.number)
+        raise SteelyardError(_none_such(self, number, there))
+
+    def latest(self) -> Version:
+        """
+        Raises:
+            SteelyardError: there is no version of that name.
+        """
+        for version in self.versions():
+            return version
+        raise SteelyardError(f"{self.project} has no dataset {self.name!r}.")
+
+
+class Version:
+    """An immutable version. Its rows are read from its Parquet file, a piece at a time."""
+
+    def __init__(self, connection: Connection, project: str, info: VersionInfo) -> None:
+        self._connection, self.project, self.info = connection, project, info
+        self._path = f"projects/{project}/versions/{info.id}"
+
+    def __repr__(self) -> str:
+        return f"<Version {self.project}/{self}>"
+
+    def __str__(self) -> str:
+        return f"{self.info.dataset} v{self.number}"
+
+    @property
+    def id(self) -> int:
+        return self.info.id
+
+    @property
+    def number(self) -> int:
+        return self.info.number
+
+    @property
+    def digest(self) -> str:
+        """The same votes and recipe give the same one on any machine."""
+        return self.info.digest
+
+    def manifest(self) -> dict[str, Any]:
+        """Schema, recipe, counts, and the hashes of files and media."""
+        return dict(self._connection.get(self._path)["manifest"])
+
+    def download(
+        self, path: str | os.PathLike[str], form: str | None = None, *, progress: bool = False
+    ) -> Path:
+        """Save all rows as ``parquet`` or ``jsonl``.
+
+        Args:
+            path: a file, or a folder to put one into. It is there when it is whole.
+            form: told by the name where it is left out; parquet for a folder.
+
+        Raises:
+            SteelyardError: what came is not what the manifest says.
+        """
+        target = Path(path)
+        if target.is_dir():
+            form = form or "parquet"
+            target /= f"{self._file_name}.{form}"
+        form = form or target.suffix.lstrip(".") or "parquet"
+        with bars.line(f"{self} as {form}", "B", wanted=progress) as told:
+            self._connection.download(f"{self._path}/rows.{form}", target, told=told)
+        if form == "parquet":
+            self._check(target)
+        return target
+
+    def media(self, folder: str | os.PathLike[str], *, progress: bool = False) -> Path:
+        """Save the pictures and clips that the rows name, each under its SHA-256. What is in the
+        folder already is not fetched again."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        wanted = list(self.manifest().get("media", []))
+        with bars.line(f"media of {self}", "files", wanted=progress) as told:
+            for done, sha256 in enumerate(wanted, 1):
+                file = target / sha256
+                if not file.exists():
+                    path = f"projects/{self.project}/assets/{sha256}/file"
+                    self._connection.download(path, file)
+                told(done, len(wanted))
+        return target
+
+    def stream(
+        self, *, batch: int = BATCH, columns: list[str] | None = None, split: str | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows as Arrow record batches in the order of the version, in bounded memory: the file
+        lies on disk meanwhile.
+
+        Args:
+            batch: at most so many rows each.
+            columns: these alone.
+            split: ``train`` or ``test`` alone.
+        """
+        with self._parquet() as path:
+            yield from _batches(path, batch, columns, split)
+
+    def rows(self, *, split: str | None = None) -> Iterator[dict[str, Any]]:
+        """Rows as plain dictionaries, as the JSONL file has them."""
+        for batch in self.stream(batch=256, split=split):
+            for row in batch.to_pylist():
+                yield _decoded(row)
+
+    def to_arrow(self, *, split: str | None = None) -> pa.Table:
+        with self._parquet() as path:
+            found = list(_batches(path, BATCH, None, split))
+            return pa.Table.from_batches(found, schema=pq.read_schema(path))
+
+    def to_pandas(self, *, split: str | None = None) -> pandas.DataFrame:
+        """All rows in a frame; needs pandas.
+
+        ``aspects``, ``segments`` and the rationales' ``evidence`` are JSON, as in the Parquet file.
+        """
+        _needs("pandas", "to_pandas()")
+        return self.to_arrow(split=split).to_pandas()
+
+    def to_hf(
+        self, *, split: str = "train", cache: str | os.PathLike[str] | None = None
+    ) -> HfDataset:
+        """A split as a dataset of Hugging Face ``datasets``, mapped from disk; needs ``datasets``.
+
+        Args:
+            cache: the folder that keeps it by the version's digest; by default that of
+                ``datasets``. A second call reads it from there.
+        """
+        _needs("datasets", "to_hf()")
+        import datasets
+
+        base = Path(cache) if cache is not None else Path(datasets.config.HF_DATASETS_CACHE)
+        target = base / "steelyard" / self.digest / f"{split}.arrow"
+        if not target.exists():
+            self._write_arrow(target, split)
+        return datasets.Dataset.from_file(str(target))
+
+    def _write_arrow(self, target: Path, split: str) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            with self._parquet() as path:
+                schema = pq.read_schema(path).remove_metadata()
+                with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+                    for batch in _batches(path, BATCH, None, split):
+                        writer.write_batch(batch.replace_schema_metadata(None))
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _parquet(self) -> Iterator[Path]:
+        """The Parquet file, for as long as it is needed."""
+        with tempfile.TemporaryDirectory(prefix="steelyard-") as folder:
+            yield self.download(Path(folder) / "rows.parquet")
+
+    def _check(self, path: Path) -> None:
+        files = self.manifest().get("files", [])
+        if len(files) != 1:
+            return
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != files[0]["sha256"]:
+            path.unlink()
+            raise SteelyardError(
+                f"What came for {self} is not what its manifest says: {found} is not "
+                f"{files[0]['sha256']}. Try again; if it stays so, the server's file is damaged."
+            )
+
+    @property
+    def _file_name(self) -> str:
+        kept = "".join(sign if sign.isalnum() else "-" for sign in self.info.dataset.lower())
+        return f"{kept.strip('-') or 'dataset'}-v{self.number}"
+
+
+def _batches(
+    path: Path, size: int, columns: list[str] | None, split: str | None
+) -> Iterator[pa.RecordBatch]:
+    wanted = columns
+    if columns is not None and split is not None and "split" not in columns:
+        wanted = [*columns, "split"]
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=size, columns=wanted):
+            if split is not None:
+                batch = batch.filter(pc.equal(batch.column("split"), split))
+            if wanted is not columns:
+                batch = batch.select(columns)
+            if batch.num_rows:
+                yield batch
+
+
+def _decoded(row: dict[str, Any]) -> dict[str, Any]:
+    for name in _AS_TEXT:
+        if isinstance(row.get(name), str):
+            row[name] = json.loads(row[name])
+    for rationale in row.get("rationales") or []:
+        said = rationale.pop("evidence", None)
+        if said is not None:
+            rationale["evidence"] = json.loads(said)
+    return row
+
+
+def _none_such(dataset: Dataset, number: int, there: list[int]) -> str:
+    if not there:
+        return f"{dataset.project} has no dataset {dataset.name!r}."
+    return f"{dataset.name} has no version {number}; it has {min(there)} to {max(there)}."
+
+
+def _needs(package: str, what: str) -> None:
+    try:
+        __import__(package)
+    except ImportError:
+        extra = {"datasets": "hf"}.get(package, package)
+        raise SteelyardError(
+            f'{what} needs {package}: pip install "steelyard-client[{extra}]"'
+        ) from None
