@@ -1,6 +1,16 @@
 from django.urls import path
 
-from annotation.api import coverage, flags, groups, judges, labelling, material, training, versions
+from annotation.api import (
+    coverage,
+    flags,
+    groups,
+    judges,
+    labelling,
+    material,
+    ranking,
+    training,
+    versions,
+)
 
 _PROJECT = "projects/<slug:project>"
 urlpatterns = [
@@ -12,6 +22,14 @@ urlpatterns = [
         f"{_PROJECT}/judgments/<uuid:uuid>/amend",
         labelling.JudgmentAmend.as_view(),
         name="judgment-amend",
+    ),
+    path(f"{_PROJECT}/sets", ranking.SetList.as_view(), name="sets"),
+    path(f"{_PROJECT}/sets/next", ranking.SetNext.as_view(), name="set-next"),
+    path(f"{_PROJECT}/rankings", ranking.RankingList.as_view(), name="rankings"),
+    path(
+        f"{_PROJECT}/rankings/<uuid:uuid>/amend",
+        ranking.RankingAmend.as_view(),
+        name="ranking-amend",
     ),
     path(f"{_PROJECT}/leases/renew", labelling.Renew.as_view(), name="leases-renew"),
     path(f"{_PROJECT}/training/next", training.TrainingNext.as_view(), name="training-next"),

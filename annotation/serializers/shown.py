@@ -59,10 +59,11 @@ class ShownPromptSerializer(serializers.Serializer):
         project = self.context["project"]
         found = Asset.objects.filter(project=project, sha256__in=prompt.media)
         known = {asset.sha256: asset for asset in found}
-        return _media_of(project, [known[sha] for sha in prompt.media if sha in known])
+        return media_of(project, [known[sha] for sha in prompt.media if sha in known])
 
 
-def _media_of(project: Project, assets: list[Asset]) -> Any:
+def media_of(project: Project, assets: list[Asset]) -> Any:
+    """What is told of files of the project."""
     prefetch_related_objects(assets, "renditions")
     for asset in assets:
         asset.project = project  # its URL names the project
@@ -101,7 +102,7 @@ class ShownPairSerializer(serializers.Serializer):
     def get_outputs(self, lease: Assignment) -> Any:
         shown = list(zip("ba" if lease.swapped else "ab", lease.shown, strict=True))
         files = [output.asset for _, output in shown if output.asset]
-        media = {m["sha256"]: m for m in _media_of(lease.project, files)} if files else {}
+        media = {m["sha256"]: m for m in media_of(lease.project, files)} if files else {}
         return [
             {
                 "side": side,

@@ -307,11 +307,14 @@ function addKeys() {
   const tag = (n) => form()?.querySelectorAll(".tags input")[n - 1];
   const reasonOf = (n) => form()?.querySelectorAll("[name=skip_reason]")[n - 1];
   addActions(gettext("Order"), [
-    ...digits.map((n) => ({ id: `rank.${n}`, key: String(n), label: fill(gettext("rank %(n)s to the answer in hand, then on to the next"), { n }), when: () => here(n), run: () => assign(n) })),
+    ...digits.map((n) => ({ id: `rank.${n}`, key: String(n), label: fill(gettext("rank %(n)s, then on to the next answer"), { n }), legend: n === 1 ? gettext("rank 1 …") : "", when: () => here(n), run: () => assign(n) })),
     { id: "rank.previous", key: "ArrowUp", also: ["ArrowLeft"], label: gettext("answer before"), when: ordering, run: () => board.step(-1) },
     { id: "rank.next", key: "ArrowDown", also: ["ArrowRight"], label: gettext("next answer"), legend: gettext("next answer"), when: ordering, run: () => board.step(1) },
-    { id: "rank.up", key: "Alt+ArrowUp", also: ["Shift+ArrowUp", "Alt+ArrowLeft", "Shift+ArrowLeft"], label: gettext("better: up past the one above"), legend: gettext("up"), when: ordering, run: () => act((option) => board.move(option, -1)) },
-    { id: "rank.down", key: "Alt+ArrowDown", also: ["Shift+ArrowDown", "Alt+ArrowRight", "Shift+ArrowRight"], label: gettext("worse: down past the one below"), legend: gettext("down"), when: ordering, run: () => act((option) => board.move(option, 1)) },
+    { id: "rank.up", key: "Alt+ArrowUp", also: ["Shift+ArrowUp"], label: gettext("better: up past the one above"), legend: gettext("up"), when: ordering, run: () => act((option) => board.move(option, -1)) },
+    { id: "rank.down", key: "Alt+ArrowDown", also: ["Shift+ArrowDown"], label: gettext("worse: down past the one below"), legend: gettext("down"), when: ordering, run: () => act((option) => board.move(option, 1)) },
+    // where cards stand beside each other, the way to the best is to the left
+    { id: "rank.left", key: "Alt+ArrowLeft", also: ["Shift+ArrowLeft"], hidden: true, when: ordering, run: () => act((option) => board.move(option, -1)) },
+    { id: "rank.right", key: "Alt+ArrowRight", also: ["Shift+ArrowRight"], hidden: true, when: ordering, run: () => act((option) => board.move(option, 1)) },
     { id: "rank.tie", key: "=", label: gettext("tied with the one above, or no longer"), legend: gettext("tie with the one above"), when: () => ordering() && settings.ties, run: () => act((option) => board.tie(option)) },
     { id: "rank.none", key: "0", also: ["Backspace"], label: gettext("no rank"), when: ordering, run: () => act((option) => board.unrank(option)) },
     ...digits.map((n) => ({ id: `rank.focus.${n}`, key: `Shift+${n}`, label: fill(gettext("go to the answer at place %(n)s"), { n }), hidden: true, when: () => here(n), run: () => board.focus(board.inOrder()[n - 1]) })),
