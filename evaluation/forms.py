@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Judgment, Pair, Prompt
 from evaluation.models import Evaluation
@@ -15,46 +17,64 @@ from steelyard.registry.models import ModelFamily, ModelVersion
 class EvaluationForm(forms.Form):
     """What an evaluation needs; the services check what the form cannot."""
 
-    name = forms.CharField(max_length=200, help_text="What the evaluation asks, in a few words.")
+    name = forms.CharField(
+        max_length=200, help_text=_("What the evaluation asks, in a few words."), label=_("Name")
+    )
     candidates = forms.ModelMultipleChoiceField(
         ModelVersion.objects.none(),
         widget=forms.CheckboxSelectMultiple,
-        label="New models",
-        help_text="Each is compared with the baseline on every prompt.",
+        label=_("New models"),
+        help_text=_("Each is compared with the baseline on every prompt."),
     )
-    baseline = forms.ModelChoiceField(ModelVersion.objects.none(), label="Baseline")
+    baseline = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Baseline"))
     method = forms.ChoiceField(
         choices=Evaluation.Method.choices,
-        label="Compared by",
-        help_text="People find the pairs first in their labelling queue, without model names. "
-        "A judge is asked in both orders.",
+        label=_("Compared by"),
+        help_text=_(
+            "People find the pairs first in their labelling queue, without model names. A "
+            "judge is asked in both orders."
+        ),
     )
     judge = forms.ModelChoiceField(
-        Annotator.objects.none(), required=False, help_text="Only for comparison by a judge."
+        Annotator.objects.none(),
+        required=False,
+        help_text=_("Only for comparison by a judge."),
+        label=_("Judge"),
     )
     category = forms.ChoiceField(
-        required=False, label="Held-out prompts", help_text="No dataset version contains them."
+        required=False,
+        label=_("Held-out prompts"),
+        help_text=_("No dataset version contains them."),
     )
     limit = forms.IntegerField(
-        min_value=0, initial=0, required=False, label="At most", help_text="prompts; 0 for all"
+        min_value=0,
+        initial=0,
+        required=False,
+        label=_("At most"),
+        help_text=_("prompts; 0 for all"),
     )
     max_new_tokens = forms.IntegerField(
         min_value=1,
         max_value=4096,
         initial=80,
-        help_text="Longest answer, in tokens. A model that has its own sampling keeps it.",
+        help_text=_("Longest answer, in tokens. A model that has its own sampling keeps it."),
+        label=_("Max new tokens"),
     )
     temperature = forms.FloatField(
         min_value=0,
         max_value=2,
         initial=0.7,
-        help_text="0 always takes the likeliest token. A model that has its own sampling keeps it.",
+        help_text=_(
+            "0 always takes the likeliest token. A model that has its own sampling keeps it."
+        ),
+        label=_("Temperature"),
     )
     seed = forms.IntegerField(
         min_value=0,
         max_value=2**31 - 1,
         initial=0,
-        help_text="The same seed gives the same outputs.",
+        help_text=_("The same seed gives the same outputs."),
+        label=_("Seed"),
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
@@ -67,7 +87,7 @@ class EvaluationForm(forms.Form):
             project=project, kind="judge", model__isnull=False
         )
         self.fields["category"].choices = [  # type: ignore[attr-defined]
-            ("", f"all {prompts.count()}"),
+            ("", gettext("all %(count)s") % {"count": prompts.count()}),
             *[(name, name) for name in _categories(prompts)],
         ]
         if project.modality != "text":
@@ -94,11 +114,11 @@ class EvaluationForm(forms.Form):
 class LeaderboardFilter(forms.Form):
     """Which votes a leaderboard counts; what makes no sense is as if it were not said."""
 
-    by = forms.ChoiceField(choices=list(SOURCES.items()), required=False, label="Votes of")
+    by = forms.ChoiceField(choices=list(SOURCES.items()), required=False, label=_("Votes of"))
     judge = forms.ModelChoiceField(
-        Annotator.objects.none(), required=False, empty_label="all together"
+        Annotator.objects.none(), required=False, empty_label=_("all together"), label=_("Judge")
     )
-    category = forms.ChoiceField(required=False)
+    category = forms.ChoiceField(required=False, label=_("Category"))
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_id": "filter-%s", **kwargs})
@@ -109,7 +129,7 @@ class LeaderboardFilter(forms.Form):
             voted, project=project, kind="judge"
         )
         self.fields["category"].choices = [  # type: ignore[attr-defined]
-            ("", "all"),
+            ("", _("all")),
             *[(name, name) for name in _categories(prompts)],
         ]
         self.full_clean()

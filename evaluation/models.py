@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from evaluation.querysets import ComparisonQuerySet, EvaluationQuerySet
 
@@ -11,13 +12,13 @@ class Evaluation(models.Model):
     """Model versions against a baseline on a prompt set, compared blind by people or a judge."""
 
     class State(models.TextChoices):
-        GENERATING = "generating", "Generating outputs"
-        COMPARING = "comparing", "Outputs are there"
-        FAILED = "failed", "Failed"
+        GENERATING = "generating", _("Generating outputs")
+        COMPARING = "comparing", _("Outputs are there")
+        FAILED = "failed", _("Failed")
 
     class Method(models.TextChoices):
-        PEOPLE = "people", "People"
-        JUDGE = "judge", "AI judge"
+        PEOPLE = "people", _("People")
+        JUDGE = "judge", _("AI judge")
 
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="evaluations")
     name = models.CharField(max_length=200)

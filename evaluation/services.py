@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.models import Annotator
 from evaluation.models import Evaluation
@@ -60,10 +61,16 @@ def start_evaluation(
     chosen_sampling = _checked_sampling(project, sampling or {})
     prompt_set = {"category": category, "limit": limit}
     if not chosen_prompts(project, prompt_set):
-        where = f" of category “{category}”" if category else ""
+        missing = (
+            _("This project has no held-out prompts of category “%(category)s”.")
+            if category
+            else _("This project has no held-out prompts.")
+        )
+        advice = _(
+            "Add some under Import → Held-out prompts; they are kept out of every dataset version."
+        )
         raise UserError(
-            f"This project has no held-out prompts{where}. Add some under Import → Held-out "
-            "prompts; they are kept out of every dataset version.",
+            f"{missing % {'category': category}} {advice}",
             code="no_prompts",
             field="category",
         )
@@ -94,37 +101,51 @@ def _check_models(
     project: Project, baseline: ModelVersion, candidates: Sequence[ModelVersion]
 ) -> None:
     if not candidates:
-        raise UserError("Choose at least one model to evaluate.", field="candidates")
+        raise UserError(_("Choose at least one model to evaluate."), field="candidates")
     for model in [baseline, *candidates]:
         if model.project_id != project.pk:
-            raise UserError(f"{model.name} belongs to another project.", field="candidates")
+            raise UserError(
+                _("%(model)s belongs to another project.") % {"model": model.name},
+                field="candidates",
+            )
         if not model.can_generate:
             raise UserError(
-                f"{model.name} is known by imported outputs only and cannot answer new prompts. "
-                "Its imported votes are on the leaderboard.",
+                _(
+                    "%(model)s is known by imported outputs only and cannot answer new prompts. "
+                    "Its imported votes are on the leaderboard."
+                )
+                % {"model": model.name},
                 code="cannot_generate",
                 field="candidates",
             )
     if baseline in candidates:
         raise UserError(
-            f"{baseline.name} is the baseline and cannot be compared with itself.",
+            _("%(baseline)s is the baseline and cannot be compared with itself.")
+            % {"baseline": baseline.name},
             field="candidates",
         )
 
 
 def _check_method(project: Project, method: str, judge: Annotator | None) -> None:
     if method not in Evaluation.Method.values:
-        raise UserError(f"Unknown method {method!r}; it is people or judge.", field="method")
+        raise UserError(
+            _("Unknown method %(method)s; it is people or judge.") % {"method": f"{method!r}"},
+            field="method",
+        )
     if method != Evaluation.Method.JUDGE:
         return
     if judge is None or judge.project_id != project.pk:
         raise UserError(
-            "Choose the judge that is to compare, or make one under AI judges first.", field="judge"
+            _("Choose the judge that is to compare, or make one under AI judges first."),
+            field="judge",
         )
     if judge.kind != Annotator.Kind.JUDGE or judge.model_id is None:
         raise UserError(
-            f"{judge.name} has no model to ask; its votes came from a file. Choose a judge that "
-            "was made here.",
+            _(
+                "%(judge)s has no model to ask; its votes came from a file. Choose a judge that "
+                "was made here."
+            )
+            % {"judge": judge.name},
             code="not_a_judge",
             field="judge",
         )
@@ -136,14 +157,20 @@ def _checked_sampling(project: Project, sampling: dict[str, Any]) -> dict[str, A
     for name, value in sampling.items():
         if name not in known:
             raise UserError(
-                f"There is no sampling setting “{name}” here; there are {', '.join(known)}.",
+                _("There is no sampling setting “%(name)s” here; there are %(names)s.")
+                % {"name": name, "names": ", ".join(known)},
                 code="bad_sampling",
                 field="sampling",
             )
         low, high, whole = known[name]
         if type(value) not in ({int} if whole else {int, float}) or not low <= value <= high:
             raise UserError(
-                f"{name} must be a {'whole ' if whole else ''}number, {low:g} to {high:g}.",
+                (
+                    _("%(name)s must be a whole number, %(low)s to %(high)s.")
+                    if whole
+                    else _("%(name)s must be a number, %(low)s to %(high)s.")
+                )
+                % {"name": name, "low": f"{low:g}", "high": f"{high:g}"},
                 code="bad_sampling",
                 field=name,
             )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from django.db.models import Case, FloatField, Value, When
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Judgment
 from evaluation.engine import ratings, winrate
@@ -20,7 +22,7 @@ from steelyard.registry.models import ModelVersion
 if TYPE_CHECKING:
     from annotation.querysets import JudgmentQuerySet
 
-SOURCES = {"people": "People", "judges": "AI judges"}
+SOURCES = {"people": _("People"), "judges": _("AI judges")}
 _SCORE_OF_A = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
 
 
@@ -44,6 +46,13 @@ class WinRateRow:
         return "judges" if self.judge else "people"
 
     @property
+    def why_no_interval(self) -> str:
+        """The engine's reason in the page's language."""
+        if self.rate.reason.startswith("all votes are on one prompt"):
+            return gettext("all votes are on one prompt, which tells nothing of others")
+        return self.rate.reason
+
+    @property
     def waiting(self) -> int:
         """Comparisons without a vote that are no tie already."""
         return self.comparisons - self.judged - self.identical
@@ -63,6 +72,39 @@ class NotRated:
 
     model: ModelVersion
     row: ratings.Unrated
+
+    @property
+    def why(self) -> str:
+        """The engine's reason in the page's language."""
+        said, votes = self.row.reason, {"count": self.row.votes}
+        if said.startswith("it won"):
+            return (
+                ngettext(
+                    "it won its only vote, so nothing bounds its rating from above; one tie or "
+                    "loss would",
+                    "it won all of its %(count)s votes, so nothing bounds its rating from above; "
+                    "one tie or loss would",
+                    self.row.votes,
+                )
+                % votes
+            )
+        if said.startswith("it lost"):
+            return (
+                ngettext(
+                    "it lost its only vote, so nothing bounds its rating from below; one tie or "
+                    "win would",
+                    "it lost all of its %(count)s votes, so nothing bounds its rating from below; "
+                    "one tie or win would",
+                    self.row.votes,
+                )
+                % votes
+            )
+        if said == "no votes":
+            return gettext("no votes")
+        return gettext(
+            "nobody whom it beat has got the better of it, not even by way of others, so nothing "
+            "ties its rating to theirs"
+        )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -19,25 +21,29 @@ MAIN = ("beta", "learning_rate", "epochs", "max_steps", "batch_size", "lora_rank
 class VersionField(forms.ModelChoiceField):
     def label_from_instance(self, version: DatasetVersion) -> str:
         counts = version.counts
-        return (
-            f"{version} · {counts.get('train', 0)} rows to train on, "
-            f"{counts.get('test', 0)} to test"
-        )
+        return f"{version} · " + gettext("%(train)s rows to train on, %(test)s to test") % {
+            "train": counts.get("train", 0),
+            "test": counts.get("test", 0),
+        }
 
 
 class TrainingForm(forms.Form):
     """Version, base and name, then the settings of the recipe that fits the project."""
 
     version = VersionField(
-        DatasetVersion.objects.none(), label="Dataset version", help_text="What is learnt from."
+        DatasetVersion.objects.none(),
+        label=_("Dataset version"),
+        help_text=_("What is learnt from."),
     )
     base = forms.ModelChoiceField(
         ModelVersion.objects.none(),
-        label="Base model",
-        help_text="Where training starts, and what the new model is held near to.",
+        label=_("Base model"),
+        help_text=_("Where training starts, and what the new model is held near to."),
     )
     model_name = forms.CharField(
-        max_length=200, label="Name of the new model", help_text="One that is free in this project."
+        max_length=200,
+        label=_("Name of the new model"),
+        help_text=_("One that is free in this project."),
     )
 
     def __init__(self, *args: Any, project: Project, recipe: str, **kwargs: Any) -> None:
@@ -105,11 +111,16 @@ def recipe_of(project: Project) -> str | None:
     return next(iter(RECIPES_OF[project.modality]), None)
 
 
+def label_of(setting: FormField) -> str:
+    """A setting's name as a label; English, as all that the engine says."""
+    return setting.name.replace("_", " ").capitalize().replace("Lora", "LoRA")
+
+
 def _field(setting: FormField, default: Any) -> forms.Field:
     shown: dict[str, Any] = {
         "initial": default,
-        "label": setting.name.replace("_", " ").capitalize().replace("Lora", "LoRA"),
-        "help_text": f"{setting.help} {_usual(setting, default)}",
+        "label": gettext(label_of(setting)),
+        "help_text": f"{gettext(setting.help)} {_usual(setting, default)}",
     }
     limits: dict[str, Any] = {"min_value": setting.min, "max_value": setting.max}
     if setting.choices:
@@ -126,11 +137,14 @@ def _field(setting: FormField, default: Any) -> forms.Field:
 
 def _usual(setting: FormField, offered: Any) -> str:
     if offered == setting.default:
-        return f"Default: {_word(setting.default)}."
-    return f"Usually {_word(setting.default)}; {_word(offered)} is offered without a GPU."
+        return gettext("Default: %(value)s.") % {"value": _word(setting.default)}
+    return gettext("Usually %(usual)s; %(offered)s is offered without a GPU.") % {
+        "usual": _word(setting.default),
+        "offered": _word(offered),
+    }
 
 
 def _word(value: Any) -> str:
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return gettext("on") if value else gettext("off")
     return f"{value:g}" if isinstance(value, int | float) else str(value)

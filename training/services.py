@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
 from steelyard.assets.services import blob_path
@@ -80,24 +82,30 @@ def trainable_bases(project: Project) -> ModelVersionQuerySet:
 
 def _check_place(project: Project, version: DatasetVersion, base: ModelVersion) -> None:
     if version.project_id != project.pk:
-        raise UserError(f"{version} belongs to another project.", field="version")
+        raise UserError(
+            _("%(version)s belongs to another project.") % {"version": version}, field="version"
+        )
     if base.project_id != project.pk:
-        raise UserError(f"{base.name} belongs to another project.", field="base")
+        raise UserError(
+            _("%(base)s belongs to another project.") % {"base": base.name}, field="base"
+        )
 
 
 def _families(project: Project, recipe: str) -> tuple[str, ...]:
     recipes = RECIPES_OF[project.modality]
     if not recipes:
         raise UserError(
-            "No recipe trains video models yet. A video project's versions can be downloaded and "
-            "used elsewhere.",
+            _(
+                "No recipe trains video models yet. A video project's versions can be "
+                "downloaded and used elsewhere."
+            ),
             code="no_recipe",
             field="recipe",
         )
     if recipe not in recipes:
         raise UserError(
-            f"The recipe “{recipe}” trains no {project.modality} models; "
-            f"here it must be {' or '.join(recipes)}.",
+            _("The recipe “%(recipe)s” trains no %(modality)s models; here it must be %(names)s.")
+            % {"recipe": recipe, "modality": project.modality, "names": " or ".join(recipes)},
             code="wrong_recipe",
             field="recipe",
         )
@@ -107,14 +115,18 @@ def _families(project: Project, recipe: str) -> tuple[str, ...]:
 def _check_base(base: ModelVersion, families: tuple[str, ...]) -> None:
     if not base.can_train:
         raise UserError(
-            f"{base.name} cannot be trained: its weights are not here. Choose a model with "
-            "weights, or add one under Models by its folder or hub name.",
+            _(
+                "%(base)s cannot be trained: its weights are not here. Choose a model with "
+                "weights, or add one under Models by its folder or hub name."
+            )
+            % {"base": base.name},
             code="cannot_train",
             field="base",
         )
     if base.family not in families:
         raise UserError(
-            f"This recipe does not train a model of the family “{base.get_family_display()}”.",
+            _("This recipe does not train a model of the family “%(family)s”.")
+            % {"family": base.get_family_display()},
             code="wrong_family",
             field="base",
         )
@@ -139,8 +151,11 @@ def checked_name(project: Project, name: str) -> str:
     promised = TrainingJob.objects.active().filter(project=project, model_name=name).first()
     if promised:
         raise UserError(
-            f"A run that is not finished yet ({promised.run}) will make a model called “{name}”; "
-            "choose another name.",
+            _(
+                "A run that is not finished yet (%(run)s) will make a model called “%(name)s”; "
+                "choose another name."
+            )
+            % {"run": promised.run, "name": name},
             code="model_name_taken",
             status=409,
             field="model_name",
@@ -153,25 +168,34 @@ def _check_rows(version: DatasetVersion) -> None:
     path = version.parquet
     if not path.exists():
         raise UserError(
-            f"The rows of {version} are not on this server's disk ({path.name} is missing). "
-            "Restore the data folder from its backup.",
+            _(
+                "The rows of %(version)s are not on this server's disk (%(path)s is missing). "
+                "Restore the data folder from its backup."
+            )
+            % {"version": version, "path": path.name},
             code="version_lost",
             field="version",
         )
     columns = ["split", "outcome", "chosen_media", "rejected_media"]
-    rows = pq.read_table(path, columns=columns)
+    rows = pa.concat_tables(pq.read_table(path, columns=columns) for path in version.files)
     train = rows.filter(pc.equal(rows["split"], "train"))
     if not train.num_rows:
         raise UserError(
-            f"{version} has no rows to train on: all {rows.num_rows} are in its test split. "
-            "Freeze a version with a smaller test share.",
+            _(
+                "%(version)s has no rows to train on: all %(num_rows)s are in its test split. "
+                "Freeze a version with a smaller test share."
+            )
+            % {"version": version, "num_rows": rows.num_rows},
             code="no_train_rows",
             field="version",
         )
     if not pc.any(pc.not_equal(train["outcome"], "tie")).as_py():
         raise UserError(
-            f"All {train.num_rows} rows that {version} has to train on are ties, so no answer is "
-            "better than another. Freeze a version in which one side wins.",
+            _(
+                "All %(num_rows)s rows that %(version)s has to train on are ties, so no answer "
+                "is better than another. Freeze a version in which one side wins."
+            )
+            % {"num_rows": train.num_rows, "version": version},
             code="one_class",
             field="version",
         )
@@ -182,9 +206,17 @@ def _check_media(version: DatasetVersion) -> None:
     missing = [sha for sha in version.manifest.get("media", []) if not blob_path(sha).exists()]
     if missing:
         raise UserError(
-            f"{len(missing)} of the {len(version.manifest['media'])} files that {version} speaks "
-            f"of are not on this server's disk, the first is {missing[0][:12]}…. Restore the data "
-            "folder from its backup.",
+            _(
+                "%(count)s of the %(count_2)s files that %(version)s speaks of are not on this "
+                "server's disk, the first is %(missing)s…. Restore the data folder from its "
+                "backup."
+            )
+            % {
+                "count": len(missing),
+                "count_2": len(version.manifest["media"]),
+                "version": version,
+                "missing": missing[0][:12],
+            },
             code="media_lost",
             field="version",
         )

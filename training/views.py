@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
@@ -34,7 +35,7 @@ def training_new(request: HttpRequest, project: str) -> HttpResponse:
     context = {
         "project": found,
         "form": form,
-        "summary": summary_of(recipe),
+        "summary": gettext(summary_of(recipe)),
         "has_versions": DatasetVersion.objects.filter(project=found).exists(),
         "has_bases": trainable_bases(found).exists(),
     }

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
 from annotation.services.judging import DEFAULT_CRITERIA, MAX_NEW_TOKENS, WHICH
@@ -13,27 +14,35 @@ from steelyard.registry.models import ModelFamily, ModelVersion
 class JudgeForm(forms.Form):
     """A judge is a model and what it is told to look for; both stay what they are."""
 
-    name = forms.CharField(max_length=150, help_text="Shown beside its votes.")
+    name = forms.CharField(max_length=150, help_text=_("Shown beside its votes."), label=_("Name"))
     model = forms.ModelChoiceField(
         ModelVersion.objects.none(),
-        empty_label="choose a model",
-        help_text="A language model or an endpoint of this project.",
+        empty_label=_("choose a model"),
+        help_text=_("A language model or an endpoint of this project."),
+        label=_("Model"),
     )
     criteria = forms.CharField(
         initial=DEFAULT_CRITERIA,
         max_length=10_000,
         widget=forms.Textarea(attrs={"rows": 5}),
-        help_text="What it is told to look for. It sees prompt and answers, without model names.",
+        help_text=_(
+            "What it is told to look for. It sees prompt and answers, without model names."
+        ),
+        label=_("Criteria"),
     )
     temperature = forms.FloatField(
-        min_value=0, max_value=2, initial=0, help_text="0 always takes the likeliest token."
+        min_value=0,
+        max_value=2,
+        initial=0,
+        help_text=_("0 always takes the likeliest token."),
+        label=_("Temperature"),
     )
     max_new_tokens = forms.IntegerField(
         min_value=1,
         max_value=MAX_NEW_TOKENS,
         initial=256,
-        label="Longest answer",
-        help_text="In tokens; its reasons and the verdict must fit in.",
+        label=_("Longest answer"),
+        help_text=_("In tokens; its reasons and the verdict must fit in."),
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
@@ -54,21 +63,21 @@ class JudgeRunForm(forms.Form):
     """Which pairs a judge is to be shown."""
 
     which = forms.ChoiceField(
-        choices=list(WHICH.items()), initial="unjudged", widget=forms.RadioSelect, label="Pairs"
+        choices=list(WHICH.items()), initial="unjudged", widget=forms.RadioSelect, label=_("Pairs")
     )
-    category = forms.ChoiceField(required=False)
+    category = forms.ChoiceField(required=False, label=_("Category"))
     limit = forms.IntegerField(
         required=False,
         min_value=0,
         initial=0,
-        label="At most",
-        help_text="Pairs; 0 for all. Each is asked twice, once in either order.",
+        label=_("At most"),
+        help_text=_("Pairs; 0 for all. Each is asked twice, once in either order."),
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["category"].choices = [  # type: ignore[attr-defined]
-            ("", "all"),
+            ("", _("all")),
             *((name, name) for name in categories_of(project)),
         ]
 

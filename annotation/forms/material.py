@@ -16,7 +16,7 @@ from steelyard.registry.models import ModelVersion
 
 class ImportForm(forms.Form):
     kind = forms.ChoiceField(
-        choices=list(KINDS.items()), widget=forms.RadioSelect, label="What it holds"
+        choices=list(KINDS.items()), widget=forms.RadioSelect, label=_("What it holds")
     )
     file = forms.FileField(
         required=False,
@@ -32,7 +32,7 @@ class ImportForm(forms.Form):
     text = forms.CharField(
         required=False,
         strip=False,
-        label="Or paste the lines",
+        label=_("Or paste the lines"),
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
     )
 
@@ -40,8 +40,8 @@ class ImportForm(forms.Form):
         data = super().clean() or {}
         given = [bool(data.get("file")), bool((data.get("text") or "").strip())]
         if not self.errors and sum(given) != 1:
-            both = "Give a file or paste lines, not both." if all(given) else ""
-            self.add_error("file", both or "Choose a file, or paste the lines below.")
+            both = _("Give a file or paste lines, not both.") if all(given) else ""
+            self.add_error("file", both or _("Choose a file, or paste the lines below."))
         return data
 
     @property
@@ -60,7 +60,7 @@ class Filter(forms.Form):
         self.project = project
         if "category" in self.fields:
             self.fields["category"].choices = [  # type: ignore[attr-defined]
-                ("", "all"),
+                ("", _("all")),
                 *((name, name) for name in categories_of(project)),
             ]
         if "model" in self.fields:
@@ -75,42 +75,57 @@ class Filter(forms.Form):
 
 
 class PromptFilter(Filter):
-    q = forms.CharField(required=False, label="Contains", max_length=200)
-    category = forms.ChoiceField(required=False)
+    q = forms.CharField(required=False, label=_("Contains"), max_length=200)
+    category = forms.ChoiceField(required=False, label=_("Category"))
     use = forms.ChoiceField(
         required=False,
-        choices=[("", "all"), ("label", "to label"), ("held_out", "held out")],
-        label="Kept for",
+        choices=[("", _("all")), ("label", _("to label")), ("held_out", _("held out"))],
+        label=_("Kept for"),
     )
 
 
 class PairFilter(Filter):
-    q = forms.CharField(required=False, label="Prompt contains", max_length=200)
-    category = forms.ChoiceField(required=False)
-    model = forms.ModelChoiceField(ModelVersion.objects.none(), required=False, empty_label="all")
+    q = forms.CharField(required=False, label=_("Prompt contains"), max_length=200)
+    category = forms.ChoiceField(required=False, label=_("Category"))
+    model = forms.ModelChoiceField(
+        ModelVersion.objects.none(), required=False, empty_label=_("all"), label=_("Model")
+    )
     state = forms.ChoiceField(
         required=False,
         choices=[
-            ("", "all"),
-            ("open", "wants votes"),
-            ("complete", "complete"),
-            ("closed", "taken out"),
-            ("flagged", "flagged"),
+            ("", _("all")),
+            ("open", _("wants votes")),
+            ("complete", _("complete")),
+            ("closed", _("taken out")),
+            ("flagged", _("flagged")),
         ],
+        label=_("State"),
     )
-    origin = forms.ChoiceField(required=False, choices=[("", "all"), *Pair.Origin.choices])
+    origin = forms.ChoiceField(
+        required=False, choices=[("", _("all")), *Pair.Origin.choices], label=_("Origin")
+    )
 
 
 class JudgmentFilter(Filter):
     by = forms.ChoiceField(
         required=False,
-        choices=[("", "people and AI judges"), ("people", "people"), ("judges", "AI judges")],
-        label="Votes of",
+        choices=[
+            ("", _("people and AI judges")),
+            ("people", _("people")),
+            ("judges", _("AI judges")),
+        ],
+        label=_("Votes of"),
     )
-    annotator = forms.ModelChoiceField(Annotator.objects.none(), required=False, empty_label="all")
-    model = forms.ModelChoiceField(ModelVersion.objects.none(), required=False, empty_label="all")
-    category = forms.ChoiceField(required=False)
-    outcome = forms.ChoiceField(required=False, choices=[("", "all"), *Outcome.choices])
+    annotator = forms.ModelChoiceField(
+        Annotator.objects.none(), required=False, empty_label=_("all"), label=_("Annotator")
+    )
+    model = forms.ModelChoiceField(
+        ModelVersion.objects.none(), required=False, empty_label=_("all"), label=_("Model")
+    )
+    category = forms.ChoiceField(required=False, label=_("Category"))
+    outcome = forms.ChoiceField(
+        required=False, choices=[("", _("all")), *Outcome.choices], label=_("Outcome")
+    )
     run = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
 from annotation.models import Annotator
@@ -12,29 +14,38 @@ from steelyard.registry.models import Dataset
 from steelyard.registry.services import NAME_LIMIT
 
 
+def in_words(choices: dict[str, str]) -> list[tuple[str, str]]:
+    """Choices of the recipe, which knows no language, in the page's."""
+    return [(value, gettext(words)) for value, words in choices.items()]
+
+
 class RecipeForm(forms.Form):
     """A recipe, field by field; the help texts are the recipe's own."""
 
-    annotators = forms.ChoiceField(choices=list(ANNOTATORS.items()), label="Votes of")
-    ties = forms.ChoiceField(choices=list(TIES.items()))
-    aggregation = forms.ChoiceField(choices=list(AGGREGATIONS.items()))
-    min_votes = forms.IntegerField(min_value=1, max_value=1000, label="Fewest votes")
+    annotators = forms.ChoiceField(choices=lambda: in_words(ANNOTATORS), label=_("Votes of"))
+    ties = forms.ChoiceField(choices=lambda: in_words(TIES), label=_("Ties"))
+    aggregation = forms.ChoiceField(choices=lambda: in_words(AGGREGATIONS), label=_("Aggregation"))
+    min_votes = forms.IntegerField(min_value=1, max_value=1000, label=_("Fewest votes"))
     min_agreement = forms.FloatField(
         min_value=0,
         max_value=1,
-        label="Least agreement",
+        label=_("Least agreement"),
         widget=forms.NumberInput(attrs={"step": "0.05"}),
     )
     test_fraction = forms.FloatField(
         min_value=0,
         max_value=0.9,
-        label="Test share",
+        label=_("Test share"),
         widget=forms.NumberInput(attrs={"step": "0.05"}),
     )
-    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1)
-    categories = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, label=_("Seed"))
+    categories = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple, label=_("Categories")
+    )
     exclude = forms.MultipleChoiceField(
-        required=False, label="Without the votes of", widget=forms.SelectMultiple(attrs={"size": 6})
+        required=False,
+        label=_("Without the votes of"),
+        widget=forms.SelectMultiple(attrs={"size": 6}),
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
@@ -50,7 +61,7 @@ class RecipeForm(forms.Form):
                 del self.fields[field]
         for name, text in help_texts().items():
             if name in self.fields:
-                self.fields[name].help_text = text
+                self.fields[name].help_text = gettext(text)
 
     def as_recipe(self) -> Recipe:
         """
@@ -66,12 +77,15 @@ class PublishForm(RecipeForm):
 
     dataset_name = forms.CharField(
         max_length=NAME_LIMIT,
-        label="Dataset",
-        help_text="A name that is there already gets its next version.",
+        label=_("Dataset"),
+        help_text=_("A name that is there already gets its next version."),
         widget=forms.TextInput(attrs={"list": "dataset-names", "autocomplete": "off"}),
     )
     note = forms.CharField(
-        required=False, max_length=300, help_text="What is new in this version, for others."
+        required=False,
+        max_length=300,
+        help_text=_("What is new in this version, for others."),
+        label=_("Note"),
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.material import Output, Pair
 from annotation.models.outcome import Outcome
@@ -141,9 +142,9 @@ class Flag(models.Model):
     """An annotator's word to the owner that something is wrong with a pair."""
 
     class State(models.TextChoices):
-        OPEN = "open", "Open"
-        KEPT = "kept", "Pair kept"
-        REMOVED = "removed", "Pair taken out"
+        OPEN = "open", _("Open")
+        KEPT = "kept", _("Pair kept")
+        REMOVED = "removed", _("Pair taken out")
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, help_text="Made by the client.")
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="flags")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.db import models
 from django.db.models import F, Q
 from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.outcome import Outcome
 from annotation.querysets import QUEUE_ORDERS, PairQuerySet, PromptQuerySet
@@ -102,10 +103,10 @@ class Pair(models.Model):
     outputs are the same pair wherever they come from."""
 
     class Origin(models.TextChoices):
-        IMPORT = "import", "Imported"
-        EVALUATION = "evaluation", "Evaluation"
-        CORRECTION = "correction", "Correction"
-        RANKING = "ranking", "Ranking"
+        IMPORT = "import", _("Imported")
+        EVALUATION = "evaluation", _("Evaluation")
+        CORRECTION = "correction", _("Correction")
+        RANKING = "ranking", _("Ranking")
 
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="pairs")
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="pairs")

@@ -3,14 +3,15 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 
 class Annotator(models.Model):
     """Who judges in a project: a person, or a judge (a model with its instructions)."""
 
     class Kind(models.TextChoices):
-        PERSON = "person", "Person"
-        JUDGE = "judge", "AI judge"
+        PERSON = "person", _("Person")
+        JUDGE = "judge", _("AI judge")
 
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="annotators")
     kind = models.CharField(max_length=10, choices=Kind.choices)

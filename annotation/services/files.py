@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 from typing import IO
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from annotation.formats import pairs_jsonl, prompts_jsonl
 from annotation.formats.archive import Archive, is_archive
 from annotation.services.importing import Imported, import_held_out, import_records
@@ -13,8 +16,8 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 
 KINDS = {
-    "pairs": "Pairs to label, with or without votes",
-    "held_out": "Held-out prompts, kept for evaluation",
+    "pairs": gettext_lazy("Pairs to label, with or without votes"),
+    "held_out": gettext_lazy("Held-out prompts, kept for evaluation"),
 }
 EXAMPLES = {
     "pairs": pairs_jsonl.EXAMPLE,
@@ -39,7 +42,11 @@ def import_file(
         UserError: naming the line that is wrong and what would be right.
     """
     if kind not in KINDS:
-        raise UserError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.", field="kind")
+        raise UserError(
+            _("kind is %(kind)s; it must be one of %(names)s.")
+            % {"kind": f"{kind!r}", "names": ", ".join(KINDS)},
+            field="kind",
+        )
     stream = io.BytesIO(data) if isinstance(data, bytes) else data
     head = stream.read(4)
     stream.seek(0)
@@ -57,7 +64,8 @@ def _lines(stream: IO[bytes]) -> bytes:
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise UserError(
-            f"The file is larger than {MAX_BYTES // 2**20} MiB; bring it in in parts.",
+            _("The file is larger than %(max_bytes)s MiB; bring it in in parts.")
+            % {"max_bytes": MAX_BYTES // 2**20},
             code="too_large",
             field="file",
         )

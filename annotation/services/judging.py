@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
@@ -17,8 +19,8 @@ from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
 
 WHICH = {
-    "unjudged": "All pairs that it has not judged yet",
-    "labelled": "Of these, only pairs that people have judged",
+    "unjudged": gettext_lazy("All pairs that it has not judged yet"),
+    "labelled": gettext_lazy("Of these, only pairs that people have judged"),
 }
 DEFAULT_CRITERIA = (
     "Which answer helps more the person who asked? Correct beats wrong; of two correct answers, "
@@ -47,9 +49,9 @@ def create_judge(
     """
     name = " ".join(name.split())
     if not name or len(name) > 150:
-        raise UserError("A judge needs a name of at most 150 characters.", field="name")
+        raise UserError(_("A judge needs a name of at most 150 characters."), field="name")
     if not criteria.strip():
-        raise UserError("Say what the judge is to look for.", field="criteria")
+        raise UserError(_("Say what the judge is to look for."), field="criteria")
     _check_model(project, model)
     values = {"temperature": 0.0, "max_new_tokens": 256, **(sampling or {})}
     _check_sampling(values)
@@ -65,7 +67,8 @@ def create_judge(
     )
     if not created:
         raise UserError(
-            f"An annotator of this project is called “{name}” already; choose another name.",
+            _("An annotator of this project is called “%(name)s” already; choose another name.")
+            % {"name": name},
             code="name_taken",
             status=409,
             field="name",
@@ -86,7 +89,8 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
     """
     if judge.kind != Annotator.Kind.JUDGE or judge.model is None:
         raise UserError(
-            f"{judge.name} has no model to ask; its votes came from a file.", code="not_a_judge"
+            _("%(judge)s has no model to ask; its votes came from a file.") % {"judge": judge.name},
+            code="not_a_judge",
         )
     _check_model(judge.project, judge.model)
     wanted = list(dict.fromkeys(pair.pk for pair in pairs))
@@ -94,8 +98,11 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
     left = set(mine.values_list("pk", flat=True))
     if not left:
         raise UserError(
-            f"There is no pair left for {judge.name}: it has judged all of these "
-            "already, or they are not for it (taken out, for training, or about a picture).",
+            _(
+                "There is no pair left for %(judge)s: it has judged all of these already, or "
+                "they are not for it (taken out, for training, or about a picture)."
+            )
+            % {"judge": judge.name},
             code="nothing_to_judge",
         )
     return start_run(
@@ -123,7 +130,11 @@ def pairs_for(*, judge: Annotator, which: str, category: str = "", limit: int = 
 def pairs_left(judge: Annotator, which: str) -> PairQuerySet:
     """All that ``which`` speaks of, oldest first."""
     if which not in WHICH:
-        raise UserError(f"which is {which!r}; it must be one of {', '.join(WHICH)}.", field="which")
+        raise UserError(
+            _("which is %(which)s; it must be one of %(names)s.")
+            % {"which": f"{which!r}", "names": ", ".join(WHICH)},
+            field="which",
+        )
     pairs = _judgeable(judge).order_by("pk")
     return pairs.filter(judged__gt=0) if which == "labelled" else pairs
 
@@ -137,17 +148,25 @@ def _judgeable(judge: Annotator) -> PairQuerySet:
 
 def _check_model(project: Project, model: ModelVersion) -> None:
     if model.project_id != project.pk:
-        raise UserError(f"{model.name} belongs to another project.", field="model")
+        raise UserError(
+            _("%(model)s belongs to another project.") % {"model": model.name}, field="model"
+        )
     if project.modality != Modality.TEXT:
         raise UserError(
-            "AI judges read text; this project is of "
-            f"{project.get_modality_display().lower()}s. Let people judge it.",
+            _(
+                "AI judges read text; this project is of another kind (%(modality)s). Let "
+                "people judge it."
+            )
+            % {"modality": project.get_modality_display().lower()},
             code="wrong_modality",
         )
     if not model.can_generate or model.modality != Modality.TEXT:
         raise UserError(
-            f"{model.name} cannot write: it is known by imported outputs only. Choose a language "
-            "model or an endpoint.",
+            _(
+                "%(model)s cannot write: it is known by imported outputs only. Choose a "
+                "language model or an endpoint."
+            )
+            % {"model": model.name},
             code="cannot_generate",
             field="model",
         )
@@ -155,12 +174,16 @@ def _check_model(project: Project, model: ModelVersion) -> None:
 
 def _check_sampling(values: dict[str, Any]) -> None:
     if unknown := set(values) - {"temperature", "max_new_tokens"}:
-        raise UserError(f"A judge's sampling has no {sorted(unknown)[0]!r}.", field="sampling")
+        raise UserError(
+            _("A judge's sampling has no %(unknown)s.") % {"unknown": f"{sorted(unknown)[0]!r}"},
+            field="sampling",
+        )
     temperature, tokens = values["temperature"], values["max_new_tokens"]
     if type(temperature) not in {int, float} or not 0 <= temperature <= 2:
-        raise UserError("temperature must be a number, 0 to 2.", field="temperature")
+        raise UserError(_("temperature must be a number, 0 to 2."), field="temperature")
     if type(tokens) is not int or not 1 <= tokens <= MAX_NEW_TOKENS:
         raise UserError(
-            f"max_new_tokens must be a whole number, 1 to {MAX_NEW_TOKENS}.",
+            _("max_new_tokens must be a whole number, 1 to %(max_new_tokens)s.")
+            % {"max_new_tokens": MAX_NEW_TOKENS},
             field="max_new_tokens",
         )

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotation.forms.versions import PublishForm, RecipeForm
 from annotation.recipe import Recipe
@@ -16,10 +18,10 @@ from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project
 
 PASSED_OVER = {
-    "unlabelled": "without a vote that counts",
-    "held_out": "on held-out prompts",
-    "other_category": "of other categories",
-    "closed": "taken out",
+    "unlabelled": gettext_lazy("without a vote that counts"),
+    "held_out": gettext_lazy("on held-out prompts"),
+    "other_category": gettext_lazy("of other categories"),
+    "closed": gettext_lazy("taken out"),
 }
 
 
@@ -62,7 +64,7 @@ def _preview(project: Project, values: QueryDict) -> dict[str, Any]:
     if values:
         form = RecipeForm(values, project=project)
         if not form.is_valid():
-            return {"problem": "The counts appear when the fields marked in red are right."}
+            return {"problem": _("The counts appear when the fields marked in red are right.")}
         try:
             recipe = form.as_recipe()
         except UserError as error:

@@ -8,6 +8,7 @@ from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from annotation.models import Judgment, Pair
@@ -49,27 +50,27 @@ class Standing:
         run = self.active_runs[0] if self.active_runs else None
         if not self.pairs:
             if run and run.kind == "demo":
-                return "Watch the demo being built", run.get_absolute_url(), 1
-            return "Bring in pairs", reverse("annotation:import", args=[slug]), 1
+                return _("Watch the demo being built"), run.get_absolute_url(), 1
+            return _("Bring in pairs"), reverse("annotation:import", args=[slug]), 1
         if self.waiting:
-            return "Label the comparisons", reverse("annotation:label", args=[slug]), 5
+            return _("Label the comparisons"), reverse("annotation:label", args=[slug]), 5
         if not self.by_people and not self.by_judges:
-            return "Label pairs", reverse("annotation:label", args=[slug]), 2
+            return _("Label pairs"), reverse("annotation:label", args=[slug]), 2
         if self.latest_version is None:
-            return "Freeze a version", reverse("annotation:version-new", args=[slug]), 3
+            return _("Freeze a version"), reverse("annotation:version-new", args=[slug]), 3
         if run is not None:
-            return f"Watch: {run.title}", run.get_absolute_url(), 4
+            return _("Watch: %(run)s") % {"run": run.title}, run.get_absolute_url(), 4
         if self.unevaluated is not None:
             url = reverse("evaluation:evaluation-new", args=[slug])
             return (
-                f"Evaluate {self.unevaluated}",
+                _("Evaluate %(model)s") % {"model": self.unevaluated},
                 f"{url}?model={self.unevaluated.pk}",
                 5,
             )
         if not self.trained:
             url = reverse("training:training-new", args=[slug])
-            return "Train a model", f"{url}?version={self.latest_version.pk}", 4
-        return "Leaderboard", reverse("evaluation:leaderboard", args=[slug]), 5
+            return _("Train a model"), f"{url}?version={self.latest_version.pk}", 4
+        return _("Leaderboard"), reverse("evaluation:leaderboard", args=[slug]), 5
 
 
 def standing(project: Project) -> Standing:

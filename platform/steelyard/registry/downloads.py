@@ -6,6 +6,7 @@ from django.http import FileResponse, Http404, HttpRequest, StreamingHttpRespons
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
+from django.utils.translation import gettext as _
 
 from steelyard.lib.errors import UserError
 from steelyard.registry.models import DatasetVersion
@@ -25,8 +26,11 @@ def download(request: HttpRequest, version: DatasetVersion, form: str) -> HttpRe
         raise Http404("A version is downloaded as parquet or jsonl.")
     if not version.parquet.exists():
         raise UserError(
-            f"The rows of {version} are not on this server's disk. Restore the data folder from "
-            "its backup.",
+            _(
+                "The rows of %(version)s are not on this server's disk. Restore the data folder "
+                "from its backup."
+            )
+            % {"version": version},
             code="version_lost",
             status=410,
         )

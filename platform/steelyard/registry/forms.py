@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelFamily
@@ -14,26 +15,31 @@ _LABELS = dict(ModelFamily.choices)
 class ModelForm(forms.Form):
     """A model that somebody names by hand; ``add_model`` checks what the form cannot."""
 
-    name = forms.CharField(max_length=200, help_text="What this project calls it.")
-    family = forms.ChoiceField(label="Kind of model")
+    name = forms.CharField(
+        max_length=200, help_text=_("What this project calls it."), label=_("Name")
+    )
+    family = forms.ChoiceField(label=_("Kind of model"))
     source = forms.CharField(
         max_length=500,
-        label="Where it is",
-        help_text="A hub name such as “organisation/model”, or a folder on the server beginning "
-        "with “/” (admins only). For an endpoint its base URL, such as http://localhost:8000/v1.",
+        label=_("Where it is"),
+        help_text=_(
+            "A hub name such as “organisation/model”, or a folder on the server beginning "
+            "with “/” (admins only). For an endpoint its base URL, such as "
+            "http://localhost:8000/v1."
+        ),
     )
     endpoint_model = forms.CharField(
         max_length=200,
         required=False,
-        label="The endpoint's name for the model",
-        help_text="Only for an endpoint, as its list of models says it.",
+        label=_("The endpoint's name for the model"),
+        help_text=_("Only for an endpoint, as its list of models says it."),
     )
     api_key = forms.CharField(
         max_length=500,
         required=False,
-        label="The endpoint's key",
+        label=_("The endpoint's key"),
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text="Only for an endpoint that asks for one. It is never shown again.",
+        help_text=_("Only for an endpoint that asks for one. It is never shown again."),
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
@@ -44,7 +50,7 @@ class ModelForm(forms.Form):
         ]
         if ModelFamily.ENDPOINT not in families:
             del self.fields["endpoint_model"], self.fields["api_key"]
-            self.fields["source"].help_text = (
+            self.fields["source"].help_text = _(
                 "A hub name such as “organisation/model”, or a folder on the server beginning with "
                 "“/” (admins only)."
             )
@@ -56,7 +62,7 @@ class KeyForm(forms.Form):
     api_key = forms.CharField(
         max_length=500,
         required=False,
-        label="New key",
+        label=_("New key"),
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text="Leave it empty to take the key away.",
+        help_text=_("Leave it empty to take the key away."),
     )

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext as _
+
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality
 from steelyard.registry.models import ModelFamily
@@ -34,19 +36,23 @@ def check_source(*, modality: str, family: str, source: str, model: str = "") ->
     if family not in known:
         names = ", ".join(known) or "none yet: its outputs come in by import"
         raise UserError(
-            f"A {modality} project takes no model of family {family!r}; it takes {names}.",
+            _("A %(modality)s project takes no model of family %(family)s; it takes %(names)s.")
+            % {"modality": modality, "family": f"{family!r}", "names": names},
             field="family",
         )
     if family == ModelFamily.ENDPOINT:
         return _endpoint(source, model)
     if not source:
-        raise UserError("Give the model's folder or its hub name.", field="source")
+        raise UserError(_("Give the model's folder or its hub name."), field="source")
     if is_folder(source):
         return _folder(Path(source).expanduser(), family)
     if not _HUB_NAME.fullmatch(source) or ".." in source or len(source) > 96:
         raise UserError(
-            f"“{source}” is neither a folder nor a hub name. A folder begins with “/”; a hub name "
-            "looks like “organisation/model”.",
+            _(
+                "“%(source)s” is neither a folder nor a hub name. A folder begins with “/”; a "
+                "hub name looks like “organisation/model”."
+            )
+            % {"source": source},
             code="bad_model_name",
             field="source",
         )
@@ -65,17 +71,17 @@ def _endpoint(source: str, model: str) -> str:
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UserError(
-            "An endpoint's source is its base URL, such as http://localhost:8000/v1.",
+            _("An endpoint's source is its base URL, such as http://localhost:8000/v1."),
             field="source",
         )
     if parts.username or parts.password or parts.query:
         raise UserError(
-            "Leave user, password and query out of the URL; the key has a field of its own.",
+            _("Leave user, password and query out of the URL; the key has a field of its own."),
             field="source",
         )
     if not model:
         raise UserError(
-            "Say what the endpoint calls the model, as in its list of models.",
+            _("Say what the endpoint calls the model, as in its list of models."),
             field="endpoint_model",
         )
     return source.rstrip("/")
@@ -84,7 +90,9 @@ def _endpoint(source: str, model: str) -> str:
 def _folder(path: Path, family: str) -> str:
     if not path.is_dir():
         raise UserError(
-            f"There is no folder {path} on this server.", code="no_such_model", field="source"
+            _("There is no folder %(path)s on this server.") % {"path": path},
+            code="no_such_model",
+            field="source",
         )
     path = path.resolve()
     if family == ModelFamily.STABLE_DIFFUSION:
@@ -102,7 +110,10 @@ def _folder(path: Path, family: str) -> str:
 def _need(path: Path, name: str, what: str) -> None:
     if not (path / name).is_file():
         raise UserError(
-            f"{path} has no {name}; it is not {what}.", code="not_a_model", field="source"
+            _("%(path)s has no %(name)s; it is not %(what)s.")
+            % {"path": path, "name": name, "what": what},
+            code="not_a_model",
+            field="source",
         )
 
 
@@ -111,20 +122,26 @@ def _need_safetensors(path: Path) -> None:
         return
     if any(path.glob("*.bin")):
         raise UserError(
-            f"The weights in {path} are pickled (.bin), which could run code. Convert them to "
-            "safetensors: load the model and call save_pretrained.",
+            _(
+                "The weights in %(path)s are pickled (.bin), which could run code. Convert them "
+                "to safetensors: load the model and call save_pretrained."
+            )
+            % {"path": path},
             code="pickled_weights",
             field="source",
         )
     raise UserError(
-        f"{path} has no .safetensors file, so no weights.", code="not_a_model", field="source"
+        _("%(path)s has no .safetensors file, so no weights.") % {"path": path},
+        code="not_a_model",
+        field="source",
     )
 
 
 def _need_chat_template(path: Path) -> None:
     if not (path / "tokenizer_config.json").is_file():
         raise UserError(
-            f"{path} has no tokenizer_config.json; save the tokenizer beside the model.",
+            _("%(path)s has no tokenizer_config.json; save the tokenizer beside the model.")
+            % {"path": path},
             code="no_tokenizer",
             field="source",
         )
@@ -132,8 +149,11 @@ def _need_chat_template(path: Path) -> None:
         return
     if not _json(path / "tokenizer_config.json").get("chat_template"):
         raise UserError(
-            f"The tokenizer in {path} has no chat template. Use an instruct model, or save a "
-            "tokenizer with its chat_template set.",
+            _(
+                "The tokenizer in %(path)s has no chat template. Use an instruct model, or save "
+                "a tokenizer with its chat_template set."
+            )
+            % {"path": path},
             code="no_chat_template",
             field="source",
         )
@@ -145,5 +165,7 @@ def _json(path: Path) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise UserError(f"{path} is not a JSON object.", code="not_a_model", field="source")
+        raise UserError(
+            _("%(path)s is not a JSON object.") % {"path": path}, code="not_a_model", field="source"
+        )
     return value

@@ -5,6 +5,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from steelyard.accounts.people import user_of
@@ -98,8 +99,12 @@ def model_key(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     form = KeyForm(request.POST)
     if form.is_valid():
         set_api_key(model=model, api_key=form.cleaned_data["api_key"])
-        kept = "has a new key" if form.cleaned_data["api_key"] else "has no key any more"
-        messages.success(request, f"{model.name} {kept}.")
+        kept = (
+            _("%(name)s has a new key.")
+            if form.cleaned_data["api_key"]
+            else _("%(name)s has no key any more.")
+        )
+        messages.success(request, kept % {"name": model.name})
     return redirect(model)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
@@ -48,7 +49,7 @@ def cancel_run(*, run: Run, by: User) -> None:
         run.refresh_from_db()
         if run.state != RunState.CANCELLING:
             raise UserError(
-                f"This run has {run.get_state_display().lower()} already.",
+                _("This run has %(state)s already.") % {"state": run.get_state_display().lower()},
                 code="run_ended",
                 status=409,
             )

@@ -7,6 +7,8 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from steelyard.accounts.people import user_of
@@ -15,7 +17,12 @@ from steelyard.runs.curves import as_json, curves, panels
 from steelyard.runs.models import Run, RunState
 from steelyard.runs.services import cancel_run
 
-KINDS = {"train": "Training", "judge": "Judging", "generate": "Generation", "demo": "Demo"}
+KINDS = {
+    "train": gettext_lazy("Training"),
+    "judge": gettext_lazy("Judging"),
+    "generate": gettext_lazy("Generation"),
+    "demo": gettext_lazy("Demo"),
+}
 LOG_LINES = 200
 
 
@@ -65,7 +72,7 @@ def run_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def run_cancel(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     run = _run(request, project, pk)
     cancel_run(run=run, by=user_of(request))
-    messages.info(request, f"“{run.title}” is being cancelled.")
+    messages.info(request, _("“%(run)s” is being cancelled.") % {"run": run.title})
     return redirect(run)
 
 

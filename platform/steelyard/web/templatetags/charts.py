@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 from django import template
+from django.utils.translation import gettext
 
 register = template.Library()
 _serial = count(1)
@@ -150,7 +151,11 @@ def outcome_bar(
 ) -> dict[str, Any]:
     """One bar of wins, ties and losses, seen from ``left_name``; ties need no half here."""
     total = wins + ties + losses
-    kinds = [("win", str(left_name), wins), ("tie", "tie", ties), ("loss", str(right_name), losses)]
+    kinds = [
+        ("win", str(left_name), wins),
+        ("tie", gettext("tie"), ties),
+        ("loss", str(right_name), losses),
+    ]
     segments, x = [], 0.0
     for kind, name, n in kinds:
         share = n / total if total else 0.0
@@ -274,5 +279,8 @@ def _y(point: Point) -> float:
 
 def _interval(row: Any) -> str:
     if not (_finite(row.lo) and _finite(row.hi)):
-        return "no interval"
-    return f"{short(round(row.lo))} to {short(round(row.hi))}"
+        return gettext("no interval")
+    return gettext("%(low)s to %(high)s") % {
+        "low": short(round(row.lo)),
+        "high": short(round(row.hi)),
+    }
