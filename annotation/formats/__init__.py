@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
-from annotation.formats import pairs_jsonl
+from annotation.formats import (
+    alpaca_eval,
+    arena,
+    arena_55k,
+    arena_140k,
+    helpsteer2,
+    helpsteer3,
+    hh_rlhf,
+    llamafactory,
+    mapped,
+    mt_bench,
+    oasst,
+    pairs_jsonl,
+    trl_preference,
+    trl_reward,
+    trl_unpaired,
+    ultrafeedback,
+)
 from annotation.formats.base import Format
 from annotation.formats.rows import Row
 from steelyard.lib.errors import UserError
 
-_TEXT: tuple[Format, ...] = (pairs_jsonl.FORMAT,)
+_TEXT: tuple[Format, ...] = (
+    pairs_jsonl.FORMAT,
+    trl_preference.FORMAT,
+    trl_unpaired.FORMAT,
+    trl_reward.FORMAT,
+    llamafactory.FORMAT,
+    hh_rlhf.FORMAT,
+    ultrafeedback.FORMAT,
+    helpsteer2.FORMAT,
+    helpsteer3.FORMAT,
+    oasst.OASST_TREES,
+    oasst.OASST_MESSAGES,
+    arena.ARENA_33K,
+    arena_55k.FORMAT,
+    arena.ARENA_100K,
+    arena_140k.FORMAT,
+    alpaca_eval.FORMAT,
+    mt_bench.FORMAT,
+    mapped.FORMAT,
+)
 _MEDIA: tuple[Format, ...] = ()
 FORMATS: dict[str, Format] = {each.name: each for each in (*_TEXT, *_MEDIA)}
 

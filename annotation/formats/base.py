@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,8 @@ class Reading:
     """Takes a row's error, and the reading goes on; without it the first error ends it."""
     left: Counter[str] = field(default_factory=Counter)
     """How many rows were left out without being wrong, by reason."""
-    seen: set[str] = field(default_factory=set)
-    """Outside ids met so far."""
+    seen: set[bytes] = field(default_factory=set)
+    """Hashes of the outside ids met so far."""
 
     def leave_out(self, reason: str) -> None:
         self.left[reason] += 1
@@ -110,7 +111,8 @@ class Reading:
 
     def taken(self, record: ImportedRecord) -> ImportedRecord | None:
         """The record, with its annotator named; None where its id was met before."""
-        if record.key and record.key in self.seen:
+        key = blake2b(record.key.encode(), digest_size=12).digest()
+        if record.key and key in self.seen:
             self.wrong(
                 RowError(
                     f"the id “{record.key[:100]}” was met before; an id stands for one row.",
@@ -120,7 +122,7 @@ class Reading:
             )
             return None
         if record.key:
-            self.seen.add(record.key)
+            self.seen.add(key)
         return replace(record, votes=[self._named(vote) for vote in record.votes])
 
     def _named(self, vote: ImportedVote) -> ImportedVote:

@@ -6,10 +6,9 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 from annotation.formats.packed import Packed, is_packed, open_packed
-from annotation.formats.row_files import ROW_FILES, read_parquet, read_text
+from annotation.formats.row_files import ROW_FILES, Stream, read_parquet, read_text
 from annotation.formats.rows import Row, RowError
 from steelyard.lib.errors import UserError
 
@@ -109,7 +108,7 @@ def _file_rows(packed: Packed, file: str, take: OnError) -> Iterator[Row]:
             yield from read_parquet(path, on_error=named)
         return
     with packed.open(file) as stream:
-        whole: IO[bytes] = (
+        whole: Stream = (
             Whole(gzip.GzipFile(fileobj=stream)) if file.lower().endswith(".gz") else stream
         )
         yield from read_text(whole, file.lower().removesuffix(".gz"), on_error=named)

@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -103,7 +103,7 @@ class Packed(ABC):
         return plain in self._known or f"{self._top}/{plain}" in self._known
 
     @contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
+    def open(self, name: str) -> Iterator[Counted]:
         """An entry's bytes, unpacked as they are read, to be read once from the start."""
         entry = self.found(name)
         try:
@@ -111,7 +111,7 @@ class Packed(ABC):
         except _BROKEN as error:
             raise _unreadable(entry, error) from None
         with stream:
-            yield _Counted(self, entry, stream)
+            yield Counted(self, entry, stream)
 
     @contextmanager
     def spooled(self, name: str) -> Iterator[Path]:
@@ -163,7 +163,7 @@ class Tar(Packed):
         return stream
 
 
-class _Counted:
+class Counted:
     """A file in an archive; what comes out of it is counted against the archive's share."""
 
     def __init__(self, packed: Packed, name: str, stream: IO[bytes]) -> None:
@@ -175,9 +175,9 @@ class _Counted:
     def readline(self, size: int = -1) -> bytes:
         return self._count(self._stream.readline, size)
 
-    def _count(self, call, size: int) -> bytes:  # type: ignore[no-untyped-def]
+    def _count(self, call: Callable[[int], bytes], size: int) -> bytes:
         try:
-            data: bytes = call(size)
+            data = call(size)
         except _BROKEN as error:
             raise _unreadable(self._name, error) from None
         self._packed.left -= len(data)

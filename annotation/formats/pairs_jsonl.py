@@ -66,6 +66,12 @@ def read_row(row: Line) -> Iterator[ImportedRecord]:
     yield _record(Line(row.number, there, row.place))
 
 
+def is_ours(row: Line) -> bool:
+    """Whether it has two sides, and no column that is not ours."""
+    ours = {*KEYS, *VOTE_KEYS, *MEDIA_KEYS, *TRAINING_KEYS}
+    return set(row.values) <= ours and (row.has("a", "b") or row.has("media_a", "media_b"))
+
+
 def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]]:
     """One row a vote; a record without votes is one row with what it came to."""
     a, b = sides(record)
@@ -195,7 +201,7 @@ FORMAT = Format(
     modalities=("text", "image", "video"),
     containers=TEXT_CONTAINERS,
     columns=("prompt",),
-    fits=lambda row: row.has("a", "b") or row.has("media_a", "media_b"),
+    fits=is_ours,
     read=read_row,
     write=write,
     ties="Kept: every vote is a row with its own outcome.",

@@ -7,7 +7,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +29,14 @@ _BOM = codecs.BOM_UTF8
 OnError = Callable[[RowError], None]
 
 
-def read_text(stream: IO[bytes], name: str, *, on_error: OnError) -> Iterator[Row]:
+class Stream(Protocol):
+    """What bytes come from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readline(self, size: int = -1, /) -> bytes: ...
+
+
+def read_text(stream: Stream, name: str, *, on_error: OnError) -> Iterator[Row]:
     """The rows of a text file, which is CSV or TSV by its name, an array if it begins with a
     bracket, and else JSON Lines."""
     first = _first_line(stream)
@@ -41,7 +48,7 @@ def read_text(stream: IO[bytes], name: str, *, on_error: OnError) -> Iterator[Ro
         yield from _json_lines(stream, first, wrong=on_error)
 
 
-def _first_line(stream: IO[bytes]) -> bytes:
+def _first_line(stream: Stream) -> bytes:
     """The first line that is not blank, or as much of it as one row may have, without its mark of
     UTF-8; blank lines before it stay in front so that lines are counted right."""
     line = stream.readline(MAX_ROW + 1)
@@ -63,17 +70,16 @@ def _first_line(stream: IO[bytes]) -> bytes:
     return line
 
 
-def _lines(stream: IO[bytes], first: bytes) -> Iterator[bytes]:
-    yield from first.splitlines(keepends=True) if not first.strip() else _split(first)
+def _lines(stream: Stream, first: bytes) -> Iterator[bytes]:
+    """All lines, of which the first have been read; one longer than a row may be comes in pieces,
+    each of which but the last has no line break."""
+    yield from (line + b"\n" for line in first.removesuffix(b"\n").split(b"\n")[:-1])
+    yield first.removesuffix(b"\n").split(b"\n")[-1] + (b"\n" if first.endswith(b"\n") else b"")
     while line := stream.readline(MAX_ROW + 1):
         yield line
 
 
-def _split(first: bytes) -> list[bytes]:
-    return [part + b"\n" for part in first[:-1].split(b"\n")] if first[-1:] == b"\n" else [first]
-
-
-def _json_lines(stream: IO[bytes], first: bytes, *, wrong: OnError) -> Iterator[Row]:
+def _json_lines(stream: Stream, first: bytes, *, wrong: OnError) -> Iterator[Row]:
     too_long = False
     number = 0
     for line in _lines(stream, first):
@@ -145,7 +151,7 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-def _array(stream: IO[bytes], first: bytes, *, wrong: OnError) -> Iterator[Row]:
+def _array(stream: Stream, first: bytes, *, wrong: OnError) -> Iterator[Row]:
     """The objects of an array; only the element being read is held."""
     text = _Text(stream, first)
     text.skip("[")
@@ -173,7 +179,7 @@ def _array(stream: IO[bytes], first: bytes, *, wrong: OnError) -> Iterator[Row]:
 class _Text:
     """A text that is read as far as is needed, and forgotten behind."""
 
-    def __init__(self, stream: IO[bytes], first: bytes) -> None:
+    def __init__(self, stream: Stream, first: bytes) -> None:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._json = json.JSONDecoder(parse_constant=_no_constant)
@@ -258,7 +264,7 @@ def _cut(number: int, said: str) -> RowError:
 def _csv(lines: Iterator[bytes], *, tabs: bool, wrong: OnError) -> Iterator[Row]:
     csv.field_size_limit(MAX_ROW)
     # bytes that are no UTF-8 are carried along, so that the row that has them can be named
-    texts = (line.decode(errors="surrogateescape") for line in lines)
+    texts = _texts(lines)
     first = next((text for text in texts if text.strip()), "")
     delimiter = "\t" if tabs or ("\t" in first and "," not in first) else ","
     if delimiter == "," and ";" in first and "," not in first:
@@ -279,6 +285,13 @@ def _csv(lines: Iterator[bytes], *, tabs: bool, wrong: OnError) -> Iterator[Row]
         row = _csv_row(columns, values, number, wrong)
         if row is not None:
             yield row
+
+
+def _texts(lines: Iterator[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        if len(line) > MAX_ROW:
+            raise _too_long("Line", number)
+        yield line.decode(errors="surrogateescape")
 
 
 def _header(first: str, texts: Iterator[str], delimiter: str) -> list[str]:

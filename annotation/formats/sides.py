@@ -78,3 +78,8 @@ def vote(
 def steps_vote(steps: int, **said: Any) -> ImportedVote:
     """A vote from a signed number of steps, negative where a is better."""
     return vote("a" if steps < 0 else "b" if steps > 0 else "tie", steps=abs(steps), **said)
+
+
+def steps_of(size: float) -> int:
+    """A strength of any size as 1 to 3 whole steps."""
+    return min(3, max(1, int(size + 0.5)))

@@ -1,0 +1,183 @@
+"""TRL's unpaired preferences, for KTO: an answer and whether it is good.
+
+::
+
+    {"prompt": …, "completion": …, "label": true}
+
+Rows of one prompt are put together in pairs: each good answer with a bad one of the same prompt.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+
+from annotation.formats.base import TEXT_CONTAINERS, Format, Option, Reading, Writing
+from annotation.formats.outside import (
+    MESSAGES,
+    WITH_MEDIA,
+    answer,
+    files,
+    only_images,
+    pair,
+    prompt_media,
+    single,
+    user,
+    with_images,
+)
+from annotation.formats.records import ImportedRecord, Messages
+from annotation.formats.rows import Row, RowError
+from annotation.formats.sides import vote
+from annotation.formats.trl_preference import SHAPE, is_standard
+from steelyard.lib.hashing import canonical_json
+from steelyard.lib.records import PreferenceRecord
+
+MAX_WAITING = 64 * 2**20
+"""Characters of rows that wait for their other half."""
+_TIES = Option(
+    "ties",
+    "Ties",
+    (
+        ("leave_out", "left out"),
+        ("good", "both answers are good"),
+        ("bad", "both answers are bad"),
+    ),
+)
+
+
+@dataclass
+class _Half:
+    row: Row
+    prompt: Messages
+    text: str
+    good: bool
+    media: list[str]
+    blobs: dict[str, bytes]
+
+    @property
+    def size(self) -> int:
+        return len(self.text) + sum(len(message["content"]) for message in self.prompt)
+
+
+def gather(rows: Iterable[Row], reading: Reading) -> Iterator[ImportedRecord]:
+    """Pairs of rows, as soon as both are met; the others are counted as left out."""
+    waiting: dict[bytes, deque[_Half]] = {}
+    size = 0
+    for row in rows:
+        try:
+            half = _half(row)
+        except RowError as error:
+            reading.wrong(error)
+            continue
+        key = sha256(canonical_json([half.prompt, half.media])).digest()
+        others = waiting.setdefault(key, deque())
+        if not others or others[0].good == half.good:
+            others.append(half)
+            size += half.size
+        else:
+            other = others.popleft()
+            size -= other.size
+            try:
+                yield _pair(other, half)
+            except RowError as error:
+                reading.wrong(error)
+        if not others:
+            del waiting[key]
+        while size > MAX_WAITING:
+            size -= _give_up(waiting, reading)
+    while waiting:
+        _give_up(waiting, reading)
+
+
+def _give_up(waiting: dict[bytes, deque[_Half]], reading: Reading) -> int:
+    """Leave out the rows of the prompt that waits longest; how much they held."""
+    halves = waiting.pop(next(iter(waiting)))
+    for half in halves:
+        other = "bad" if half.good else "good"
+        reading.leave_out(f"no {other} answer to the same prompt to pair it with")
+    return sum(half.size for half in halves)
+
+
+def _half(row: Row) -> _Half:
+    for column in FORMAT.columns:
+        if column not in row.values:
+            raise row.wrong(f"there is no column “{column}”.", column)
+    prompt, completion = row.values["prompt"], row.values["completion"]
+    names, blobs = files(row, "images")
+    return _Half(
+        row,
+        row.conversation("prompt") if isinstance(prompt, list) else user(row.text("prompt")),
+        answer(row, "completion", row.conversation("completion"))
+        if isinstance(completion, list)
+        else row.text("completion"),
+        row.truth("label"),
+        names,
+        blobs,
+    )
+
+
+def _pair(first: _Half, second: _Half) -> ImportedRecord:
+    good, bad = (first, second) if first.good else (second, first)
+    return pair(
+        second.row,
+        good.prompt,
+        good.text,
+        bad.text,
+        [vote("a")],
+        columns=("completion", "completion"),
+        media=good.media,
+        blobs=good.blobs | bad.blobs,
+    )
+
+
+def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]]:
+    labels = _labels(record, writing)
+    if labels is None:
+        return
+    media = prompt_media(record, writing)
+    if media is None or not only_images(media, writing):
+        return
+    prompt: Any = [dict(message) for message in record.prompt]
+    if is_standard(writing) and (prompt := single(record, writing)) is None:
+        return
+    for text, label in zip((record.chosen, record.rejected), labels, strict=True):
+        said = text if is_standard(writing) else [{"role": "assistant", "content": text}]
+        row = {"prompt": prompt, "completion": said, "label": label}
+        yield {**row, "images": media} if writing.option("media") == "yes" else row
+
+
+def _labels(record: PreferenceRecord, writing: Writing) -> tuple[bool, bool] | None:
+    if record.outcome != "tie":
+        return True, False
+    ties = writing.option("ties")
+    if ties == "leave_out":
+        writing.leave_out("a tie says of neither answer that it is good")
+        return None
+    return ties == "good", ties == "good"
+
+
+def schema(writing: Writing) -> pa.Schema:
+    kind = pa.string() if is_standard(writing) else MESSAGES
+    fields = [("prompt", kind), ("completion", kind), ("label", pa.bool_())]
+    return with_images(fields, writing)
+
+
+FORMAT = Format(
+    name="trl_unpaired",
+    title="TRL unpaired (KTO)",
+    modalities=("text",),
+    containers=TEXT_CONTAINERS,
+    columns=("prompt", "completion", "label"),
+    gather=gather,
+    write=write,
+    options=(SHAPE, _TIES, WITH_MEDIA),
+    schema=schema,
+    ties="Left out, or both answers written as good or as bad, as chosen.",
+    cannot="Which two answers were compared, strength, reasons, votes and models; that the better "
+    "answer is good and the worse one bad is more than the votes say.",
+)
