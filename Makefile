@@ -6,7 +6,7 @@ WITH_SERVERS := $(BIN)/python -m steelyard.servers.test_env
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 CHECKS := format lint imports types migrations templates layout
 
-.PHONY: help up test check bench fmt vendor dev $(CHECKS:%=check-%)
+.PHONY: help up test check bench fmt messages vendor dev $(CHECKS:%=check-%)
 
 help: ## these lines
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -44,6 +44,9 @@ bench: dev ## every benchmark; each prints a ratio
 fmt: dev ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+messages: dev ## read the interface's words anew into locale/ and compile them (needs gettext)
+	$(BIN)/python scripts/messages.py
 
 vendor: ## fetch the pages' libraries anew into static/vendor (needs npm)
 	$(PYTHON) scripts/vendor.py

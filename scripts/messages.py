@@ -1,0 +1,96 @@
+"""``make messages``: the words of the interface, read from the code into ``locale/``, and compiled.
+
+    python scripts/messages.py            read anew (where gettext is installed), then compile
+    python scripts/messages.py compile    only make the .mo of each .po
+
+What is new or has changed stands in the .po with an empty translation, or marked fuzzy; tests fail
+until somebody has written it. Compiling needs no gettext, and the .mo are committed, so that
+nothing else does. A new language: its row in ``settings.LANGUAGES``, a folder
+``locale/<code>/LC_MESSAGES``, and this.
+"""
+
+# ruff: noqa: T201
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import polib
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCALE = ROOT / "locale"
+MARKED = ROOT / "platform" / "steelyard" / "web" / "_engine_words.py"
+LIBRARIES = ["static/vendor/*", "node_modules", ".venv", "var", "tests", "*/migrations/*"]
+
+
+def main() -> None:
+    if "compile" not in sys.argv[1:]:
+        if shutil.which("xgettext") is None:
+            sys.exit("messages: xgettext is missing (Debian: apt install gettext).")
+        read_anew()
+    for po in sorted(LOCALE.glob("*/LC_MESSAGES/*.po")):
+        compile_one(po)
+
+
+def read_anew() -> None:
+    """Both catalogues of every language, by Django's own makemessages."""
+    # they are said as they are, never filled in: a per cent sign in them is one
+    texts = sorted(set(words_of_engines()))
+    words = "\n".join(f"# xgettext:no-python-format\n_({text!r})" for text in texts)
+    MARKED.write_text(f"from django.utils.translation import gettext as _\n\n{words}\n")
+    try:
+        for domain, extra in (("django", ["-e", "html,py"]), ("djangojs", ["-e", "js"])):
+            ignored = [part for pattern in LIBRARIES for part in ("-i", pattern)]
+            languages = [part for code in languages_here() for part in ("-l", code)]
+            flags = ["--no-location", "--no-wrap", "--no-obsolete", *languages]
+            command = ["makemessages", "-d", domain, *extra, *flags, *ignored]
+            subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
+    finally:
+        MARKED.unlink()
+    for po in LOCALE.glob("*/LC_MESSAGES/*.po"):
+        catalogue = polib.pofile(str(po), wrapwidth=0)
+        catalogue.metadata.pop("POT-Creation-Date", None)  # it would change at every reading
+        catalogue.save()
+
+
+def languages_here() -> list[str]:
+    return sorted(folder.name for folder in LOCALE.iterdir() if folder.is_dir())
+
+
+def words_of_engines() -> Iterator[str]:
+    """What code says that knows no Django: a recipe's help texts, and the settings of trainings."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "steelyard.settings")
+    import django
+
+    django.setup()
+    from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, help_texts
+    from training.engine.config import RECIPES, form_fields
+    from training.forms import label_of
+    from training.services import summary_of
+
+    for table in (AGGREGATIONS, ANNOTATORS, TIES, help_texts()):
+        yield from table.values()
+    for name, config in RECIPES.items():
+        yield summary_of(name)
+        for setting in form_fields(config):
+            yield label_of(setting)
+            yield setting.help
+
+
+def compile_one(po: Path) -> None:
+    """Written only where it says something else than before."""
+    catalogue = polib.pofile(str(po), wrapwidth=0)
+    data = catalogue.to_binary()
+    mo = po.with_suffix(".mo")
+    if not mo.exists() or mo.read_bytes() != data:
+        mo.write_bytes(data)
+    open_ones = len(catalogue.untranslated_entries()) + len(catalogue.fuzzy_entries())
+    print(f"{po.relative_to(ROOT)}: {len(catalogue)} entries, {open_ones} to be translated")
+
+
+if __name__ == "__main__":
+    main()
