@@ -1,0 +1,193 @@
+"""The command ``steelyard``: what it may be told, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from steelyard_client import verbs
+from steelyard_client.connection import VERSION
+from steelyard_client.errors import (
+    ConnectionFailed,
+    RunFailed,
+    ServerFault,
+    SteelyardError,
+    TooManyRequests,
+)
+from steelyard_client.output import complain
+
+ENDING = """\
+exit codes:
+  0  done
+  1  refused: something in the request is wrong, not allowed or not there
+  2  the command cannot be understood
+  3  nobody answered, or the server broke; the same again may work later
+  4  a run that was waited for failed or was cancelled
+
+environment:
+  STEELYARD_URL, STEELYARD_TOKEN   instead of steelyard login
+  STEELYARD_PROJECT                instead of --project
+"""
+Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    said = parser().parse_args(words)
+    try:
+        said.do(said)
+        sys.stdout.flush()
+    except SteelyardError as error:
+        return _failed(error)
+    except BrokenPipeError:
+        # whoever reads us has enough; nothing more may be written when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        complain("stopped")
+        return 130
+    except OSError as error:
+        complain(f"{error.filename or ''} {error.strerror or error}")
+        return 1
+    return 0
+
+
+def _failed(error: SteelyardError) -> int:
+    complain(str(error))
+    if isinstance(error, RunFailed):
+        return 4
+    return 3 if isinstance(error, ConnectionFailed | ServerFault | TooManyRequests) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="steelyard",
+        description="Pairs, votes, dataset versions and runs of a Steelyard.",
+        epilog=ENDING,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"steelyard-client {VERSION}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    _signing_in(commands)
+    _material(commands)
+    _versions(commands)
+    _work(commands)
+    return top
+
+
+def _signing_in(commands: Parsers) -> None:
+    login = _add(commands, "login", verbs.login, "keep address and token on this machine")
+    login.add_argument("url", metavar="URL", help="such as https://steelyard.example")
+    login.epilog = (
+        "The token comes from your account page. It is asked for, or read from standard input; "
+        "it is kept in a file that nobody else may read."
+    )
+    _add(commands, "logout", verbs.logout, "forget them")
+    _add(commands, "projects", verbs.projects, "the projects of which you are a member")
+
+
+def _material(commands: Parsers) -> None:
+    bring = _in_project(commands, "import", verbs.bring, "bring files in")
+    bring.add_argument("files", metavar="FILE", nargs="+", help=".jsonl, or .zip with media")
+    bring.add_argument(
+        "--kind",
+        choices=["pairs", "held_out"],
+        default="pairs",
+        help="pairs, with or without votes (default), or prompts kept for evaluation",
+    )
+
+
+def _versions(commands: Parsers) -> None:
+    freeze = _in_project(commands, "freeze", verbs.freeze, "freeze votes as the next version")
+    freeze.add_argument("dataset", metavar="DATASET", help="its name; a new one begins with 1")
+    freeze.add_argument("--recipe", metavar="FILE", help="JSON; - for standard input")
+    _settings(freeze, "of the recipe, such as ties=keep")
+    freeze.add_argument("--note", default="", help="what it is for")
+    freeze.add_argument("--preview", action="store_true", help="count alone, freeze nothing")
+
+    versions = _in_project(commands, "versions", verbs.versions, "versions, the newest first")
+    versions.add_argument("dataset", metavar="DATASET", nargs="?", help="of this one alone")
+
+    export = _in_project(commands, "export", verbs.export, "save a version's rows")
+    _version(export)
+    export.add_argument(
+        "-o", "--output", metavar="FILE", default=".", help="file or folder; - for standard output"
+    )
+    export.add_argument("--form", help="parquet or jsonl; told by the file's name if left out")
+    export.add_argument("--media", metavar="FOLDER", help="save pictures and clips there as well")
+
+
+def _work(commands: Parsers) -> None:
+    train = _in_project(commands, "train", verbs.train, "train a model on a version")
+    _version(train)
+    train.add_argument("--recipe", required=True, help="the way to train, such as dpo")
+    train.add_argument("--base", required=True, metavar="MODEL", help="the model to start from")
+    train.add_argument("--name", required=True, help="what the new model is called")
+    _settings(train, "of the recipe, such as learning_rate=0.0005")
+    _wait(train)
+
+    evaluate = _in_project(commands, "evaluate", verbs.evaluate, "compare models with a baseline")
+    evaluate.add_argument("name", metavar="NAME", help="what it is called")
+    evaluate.add_argument("--baseline", required=True, metavar="MODEL")
+    evaluate.add_argument("--candidate", required=True, metavar="MODEL", action="append")
+    evaluate.add_argument("--judge", help="the AI judge that compares; people if left out")
+    evaluate.add_argument("--category", default="", help="prompts of this category alone")
+    evaluate.add_argument("--limit", type=int, default=0, metavar="N", help="so many prompts")
+    _wait(evaluate)
+
+    runs = _in_project(commands, "runs", verbs.runs, "what goes on in the background")
+    runs.add_argument("run", metavar="RUN", nargs="?", type=int, help="one by its number")
+    runs.add_argument("--kind", help="of this kind alone, such as train")
+    runs.add_argument("--state", help="in this state alone, such as running")
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+    runs.add_argument("--cancel", action="store_true", help="ask RUN to stop")
+    _wait(runs)
+
+    board = _in_project(commands, "leaderboard", verbs.leaderboard, "models by rating")
+    board.add_argument("--by", choices=["people", "judges"], default="people")
+    board.add_argument("--judge", help="the votes of this judge alone")
+    board.add_argument("--category", help="prompts of this category alone")
+
+
+Verb = Callable[[argparse.Namespace], None]
+
+
+def _add(commands: Parsers, name: str, verb: Verb, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(do=verb)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress line")
+    return command
+
+
+def _in_project(commands: Parsers, name: str, verb: Verb, text: str) -> argparse.ArgumentParser:
+    command = _add(commands, name, verb, text)
+    command.add_argument("-p", "--project", metavar="SLUG", help="its name in addresses")
+    return command
+
+
+def _version(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "version", metavar="DATASET[@N]", help="the newest version unless a number says which"
+    )
+
+
+def _settings(command: argparse.ArgumentParser, of: str) -> None:
+    command.add_argument(
+        "-s",
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help=f"a setting {of}; the value is read as JSON where it is some",
+    )
+
+
+def _wait(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--wait", action="store_true", help="until it has ended")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

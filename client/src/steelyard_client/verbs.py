@@ -1,0 +1,237 @@
+"""What each command does: asks the client, and prints."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from steelyard_client import signin
+from steelyard_client.client import Client
+from steelyard_client.errors import SteelyardError
+from steelyard_client.output import as_json, table, tell
+from steelyard_client.project import Project
+from steelyard_client.records import RunInfo, VersionInfo
+from steelyard_client.runs import Evaluation, TrainingJob
+from steelyard_client.versions import Version
+
+_RUN = ("id", "kind", "state", "done", "title")
+_VERSION = ("version", "id", "rows", "digest", "created", "note")
+
+
+def login(said: Namespace) -> None:
+    token = os.environ.get("STEELYARD_TOKEN") or _asked("Token: ")
+    with Client(said.url, token) as client:
+        me = client.me()
+        kept = signin.keep(client.url, token)
+    tell(said, me.raw, f"Signed in to {client.url} as {me.username}; kept in {kept}.")
+
+
+def logout(said: Namespace) -> None:
+    gone = signin.forget()
+    tell(said, {"forgotten": gone}, "Forgotten." if gone else "Nothing was kept.")
+
+
+def projects(said: Namespace) -> None:
+    rows = [project.info.raw for project in Client().projects()]
+    table(said, rows, ("slug", "modality", "name"))
+
+
+def bring(said: Namespace) -> None:
+    project = _project(said)
+    for name in said.files:
+        done = project.import_file(name, said.kind, progress=not said.quiet)
+        tell(
+            said,
+            {"file": name, **done.raw},
+            f"{name}: {done.records} read; new are {done.prompts} prompts, {done.pairs} pairs, "
+            f"{done.judgments} judgments.",
+        )
+
+
+def freeze(said: Namespace) -> None:
+    project, recipe = _project(said), _recipe(said)
+    if said.preview:
+        seen = project.preview(recipe)
+        counts = ", ".join(f"{name} {n}" for name, n in seen.counts.items())
+        tell(said, seen.raw, counts)
+        if seen.problem:
+            raise SteelyardError(str(seen.problem["message"]))
+        return
+    version = project.freeze(said.dataset, recipe, said.note)
+    tell(
+        said,
+        version.info.raw,
+        f"{version}: {version.info.counts.get('rows', 0)} rows, digest {version.digest}.",
+    )
+
+
+def versions(said: Namespace) -> None:
+    project = _project(said)
+    found = project.dataset(said.dataset).versions() if said.dataset else project.versions()
+    infos = [version.info for version in found]
+    if said.json:
+        as_json([info.raw for info in infos])
+    else:
+        table(said, [_version_row(info) for info in infos], _VERSION)
+
+
+def export(said: Namespace) -> None:
+    version = _version_named(_project(said), said.version)
+    if said.output == "-":
+        with tempfile.TemporaryDirectory(prefix="steelyard-") as folder:
+            path = version.download(Path(folder) / "rows", said.form or "jsonl")
+            with path.open("rb") as stream:
+                shutil.copyfileobj(stream, sys.stdout.buffer)
+        return
+    path = version.download(said.output, said.form, progress=not said.quiet)
+    if said.media:
+        version.media(said.media, progress=not said.quiet)
+    size = path.stat().st_size
+    tell(said, {"file": str(path), "bytes": size}, f"{path}: {version}, {size:,} bytes.")
+
+
+def train(said: Namespace) -> None:
+    project = _project(said)
+    version = _version_named(project, said.version)
+    job = project.train(
+        version, recipe=said.recipe, base=said.base, name=said.name, config=_set(said.set)
+    )
+    if said.wait:
+        job.wait(progress=not said.quiet)
+        tell(said, job.info.raw, f"{job.info.result} is there, by run {job.info.run}.")
+    else:
+        _started(said, job, job.info.run)
+
+
+def evaluate(said: Namespace) -> None:
+    evaluation = _project(said).evaluate(
+        said.name,
+        baseline=said.baseline,
+        candidates=said.candidate,
+        judge=said.judge,
+        category=said.category,
+        limit=said.limit,
+    )
+    if not said.wait:
+        _started(said, evaluation, evaluation.info.generation)
+        return
+    info = evaluation.wait(progress=not said.quiet)
+    if said.json:
+        as_json(info.raw)
+    else:
+        table(
+            said,
+            [asdict(rate) for rate in info.win_rates],
+            ("candidate", "source", "judge", "win_rate", "lo", "hi", "votes"),
+        )
+
+
+def runs(said: Namespace) -> None:
+    project = _project(said)
+    if said.run is None:
+        if said.cancel or said.wait:
+            raise SteelyardError("Say which run: steelyard runs RUN --wait")
+        found = project.runs(kind=said.kind, state=said.state)
+        rows = [run.info for run in islice(found, said.limit)]
+        table(said, [_run_row(said, info) for info in rows], _RUN)
+        return
+    run = project.run(said.run)
+    if said.cancel:
+        run.cancel()
+    if said.wait:
+        run.wait(progress=not said.quiet)
+    done = run.info.error or run.info.status_text or run.info.title
+    tell(said, run.info.raw, f"Run {run.id}, {run.info.kind}: {run.state}. {done}")
+
+
+def leaderboard(said: Namespace) -> None:
+    board = _project(said).leaderboard(by=said.by, judge=said.judge, category=said.category)
+    if said.json:
+        as_json(board.raw)
+        return
+    rows = [
+        {
+            **row.raw,
+            "rank": f"{row.rank_lo}–{row.rank_hi}" if row.rank_lo < row.rank_hi else row.rank_lo,
+        }
+        for row in board.standings
+    ]
+    table(said, rows, ("rank", "model", "rating", "lo", "hi", "win_rate", "votes"))
+
+
+def _started(said: Namespace, what: TrainingJob | Evaluation, run: int | None) -> None:
+    tell(said, what.info.raw, f"Started as run {run}; steelyard runs {run} --wait waits for it.")
+
+
+def _project(said: Namespace) -> Project:
+    slug = said.project or os.environ.get("STEELYARD_PROJECT")
+    if not slug:
+        raise SteelyardError("Say which project: --project SLUG, or set STEELYARD_PROJECT.")
+    return Client().project(slug)
+
+
+def _version_named(project: Project, name: str) -> Version:
+    """``answers`` or ``answers@3``; a name may have an @ of its own."""
+    dataset, sign, number = name.rpartition("@")
+    if sign and number.isdecimal():
+        return project.dataset(dataset).version(int(number))
+    return project.dataset(name).latest()
+
+
+def _recipe(said: Namespace) -> dict[str, Any]:
+    recipe: Any = {}
+    if said.recipe:
+        try:
+            text = sys.stdin.read() if said.recipe == "-" else Path(said.recipe).read_text()
+            recipe = json.loads(text)
+        except (OSError, ValueError) as error:
+            raise SteelyardError(f"The recipe {said.recipe} cannot be read: {error}.") from error
+        if not isinstance(recipe, dict):
+            raise SteelyardError(f"The recipe {said.recipe} must be a JSON object.")
+    return {**recipe, **_set(said.set)}
+
+
+def _set(pairs: Iterable[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise SteelyardError(f"--set {pair!r} must be NAME=VALUE.")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+def _asked(what: str) -> str:
+    """From the terminal unseen, or the first line of what is piped in."""
+    return (getpass.getpass(what) if sys.stdin.isatty() else sys.stdin.readline()).strip()
+
+
+def _version_row(info: VersionInfo) -> dict[str, Any]:
+    return {
+        "version": f"{info.dataset}@{info.number}",
+        "id": info.id,
+        "rows": info.counts.get("rows", 0),
+        "digest": info.digest[:12],
+        "created": f"{info.created_at:%Y-%m-%d %H:%M}",
+        "note": info.note,
+    }
+
+
+def _run_row(said: Namespace, info: RunInfo) -> dict[str, Any]:
+    if said.json:
+        return info.raw
+    done = f"{info.done}/{info.total}" if info.total else str(info.done)
+    return {**info.raw, "done": done}
