@@ -23,6 +23,7 @@ from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
 from annotation.services.checking import Verdict, checked
 from annotation.services.corrections import keep_correction, withdraw_correction
 from steelyard.lib.errors import UserError
+from steelyard.webhooks.services import emit
 
 __all__ = ["Verdict", "amend_judgment", "amend_shown", "record_judgment", "record_shown"]
 
@@ -175,7 +176,7 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     judgment = Judgment.objects.create(
         **_values(annotator, locked, said), uuid=said.uuid, swapped=lease.swapped
     )
-    _widen(locked, annotator)
+    _settle(locked, annotator, counted=said.outcome != Outcome.SKIP)
     return judgment
 
 
@@ -199,7 +200,7 @@ def _supersede(annotator: Annotator, judgment: Judgment, said: Verdict) -> Judgm
     former = judgment.correction
     if former and former.pk != amended.correction_id:
         withdraw_correction(output=former)
-    _widen(pair, annotator)
+    _settle(pair, annotator, counted=now and not was)
     return amended
 
 
@@ -256,16 +257,26 @@ def _count(pair: Pair, change: int) -> None:
     pair.judged += change
 
 
-def _widen(pair: Pair, annotator: Annotator) -> None:
+def _settle(pair: Pair, annotator: Annotator, *, counted: bool) -> None:
+    """What becomes of a pair after a verdict on it, which ``counted`` towards those that it wants
+    or not. The caller holds the pair's lock."""
+    if not _widen(pair, annotator) and counted and pair.judged >= pair.wanted:
+        told = {"pair": pair.pk, "judged": pair.judged, "wanted": pair.wanted}
+        emit(project=annotator.project, event="pair.completed", **told)
+
+
+def _widen(pair: Pair, annotator: Annotator) -> bool:
     """A complete pair on which no verdict has more than half of the people wants one judgment more,
     up to the project's limit. The caller holds the pair's lock."""
     if not pair.wanted <= pair.judged or pair.wanted >= annotator.project.overlap_max:
-        return
+        return False
     said = Counter(
         Judgment.objects.decisive().by_people().filter(pair=pair).values_list("outcome", flat=True)
     )
-    if said and max(said.values()) * 2 <= said.total():
-        Pair.objects.filter(pk=pair.pk).update(wanted=F("wanted") + 1)
+    if not said or max(said.values()) * 2 > said.total():
+        return False
+    Pair.objects.filter(pk=pair.pk).update(wanted=F("wanted") + 1)
+    return True
 
 
 def _uuid_taken() -> UserError:

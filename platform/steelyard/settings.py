@@ -91,6 +91,7 @@ INSTALLED_APPS = [
     "steelyard.accounts",
     "steelyard.projects",
     "steelyard.assets",
+    "steelyard.webhooks",
     "steelyard.runs",
     "steelyard.registry",
     "annotation",
@@ -192,6 +193,7 @@ LIMITS_URL = env("STEELYARD_LIMITS_URL") or (
 )
 REQUESTS_OF_TOKEN = env_int("STEELYARD_REQUESTS_OF_TOKEN", 6000)
 REQUESTS_OF_ADDRESS = env_int("STEELYARD_REQUESTS_OF_ADDRESS", 30_000)
+WEBHOOKS_PRIVATE = env_bool("STEELYARD_WEBHOOKS_PRIVATE", False)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -214,6 +216,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 30},
     },
+    "deliver-webhooks": {
+        "task": "steelyard.webhooks.tasks.deliver_due",
+        "schedule": 10.0,
+        "options": {"expires": 30},
+    },
+    "forget-old-deliveries": {
+        "task": "steelyard.webhooks.tasks.forget_old_deliveries",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "free-abandoned-leases": {
         "task": "annotation.tasks.free_abandoned_leases",
         "schedule": 30.0,
@@ -225,6 +237,7 @@ CELERY_BEAT_SCHEDULE = {
 RUN_KINDS = {
     "train": "training.runner",
     "judge": "annotation.runner",
+    "freeze": "annotation.freeze_runner",
     "generate": "evaluation.runner",
     "demo": "steelyard.demo.runner",
 }

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 # by name, because the models of a project are `Project.models` and hide the module there
@@ -73,6 +74,12 @@ class Project(models.Model):
     )
     break_minutes = models.PositiveSmallIntegerField(
         default=50, help_text="After how long a break is offered; 0 for never."
+    )
+    webhook_events = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        blank=True,
+        help_text="What its webhooks want to know; kept by them, so that telling nobody is free.",
     )
     created_by = ForeignKey(
         settings.AUTH_USER_MODEL, PROTECT, null=True, blank=True, related_name="+"

@@ -19,12 +19,13 @@ from types import ModuleType
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from steelyard.lib.errors import UserError
 from steelyard.runs import launchers
 from steelyard.runs.models import MetricPoint, Run, RunState
+from steelyard.webhooks.services import emit
 
 logger = logging.getLogger(__name__)
 
@@ -292,9 +293,11 @@ def _end(run: Run, state: RunState, **changes: Any) -> None:
         for name, value in {"state": state, **changes}.items():
             setattr(run, name, value)
         _abandon(run)
-    Run.objects.active().filter(pk=run.pk).update(
-        state=state, finished_at=timezone.now(), **changes
-    )
+    with transaction.atomic():
+        active = Run.objects.active().filter(pk=run.pk)
+        if active.update(state=state, finished_at=timezone.now(), **changes):
+            told = {"run": run.pk, "kind": run.kind, "title": run.title, "state": str(state)}
+            emit(project=run.project, event="run.finished", **told)
 
 
 def _kill(run: Run) -> None:

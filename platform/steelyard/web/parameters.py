@@ -35,7 +35,7 @@ class KnownParameters(BasePermission):
             for name, value in request.query_params.items():
                 if name not in known:
                     wrong[name] = [_unknown(name, sorted(known))]
-                elif complaint := _complaint(value, known[name]):
+                elif complaint := _complaint(str(value), known[name]):
                     wrong[name] = [complaint]
             if wrong:
                 raise serializers.ValidationError(wrong)
@@ -44,7 +44,7 @@ class KnownParameters(BasePermission):
 
 def known_parameters(view: APIView, method: str) -> dict[str, OpenApiParameter | None]:
     """Query parameters of a call by name; None for one that the view's own serializer reads."""
-    known = dict(_of_class(type(view), method.lower()))
+    known = dict(_of_class(type(view), method.lower()))  # type: ignore[arg-type]
     paginator = getattr(view, "paginator", None)
     if method in {"GET", "HEAD"} and paginator is not None:
         for said in paginator.get_schema_operation_parameters(view):
