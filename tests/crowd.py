@@ -122,13 +122,23 @@ class Client:
         return Received(response.status, json.loads(content) if is_json else content, taken)
 
     def insist(self, method: str, what: str, said: dict[str, Any] | None = None) -> Received:
-        """Ask until somebody answers: what a good client does when the server is killed."""
-        while True:
-            with suppress(OSError, http.client.HTTPException):
-                received = self.ask(method, what, said)
-                if received.status < 500:
-                    return received
+        """Ask until somebody answers: what a good client does when the server is killed.
+
+        Raises:
+            AssertionError: nobody did for two minutes, or all that came was errors.
+        """
+        end = time.monotonic() + 120
+        last: object = None
+        while time.monotonic() < end:
+            try:
+                last = self.ask(method, what, said)
+            except (OSError, http.client.HTTPException) as error:
+                last = error
+            else:
+                if last.status < 500:
+                    return last
             time.sleep(random.uniform(0.02, 0.1))
+        raise AssertionError(f"{method} {what}: no answer for two minutes, last {last}")
 
 
 def clients(project: Project, number: int, address: Address) -> list[Client]:
@@ -326,7 +336,7 @@ def books_of(project: Project, acknowledged: dict[str, int]) -> Books:
 
 
 _BOOKS = """
-select coalesce(sum(n), 0), count(*) filter (where n > wanted),
+select coalesce(sum(n), 0)::bigint, count(*) filter (where n > wanted),
        count(*) filter (where n <> judged), count(*) filter (where people < n)
 from (
     select pair.wanted, pair.judged, count(said.id) as n, count(distinct annotator_id) as people
