@@ -31,6 +31,7 @@ check-imports: dev
 	$(BIN)/lint-imports
 check-types: dev
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file client/pyproject.toml client/src
 check-migrations: dev
 	$(WITH_SERVERS) $(BIN)/python manage.py makemigrations --check --dry-run
 check-templates: dev

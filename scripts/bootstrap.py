@@ -71,6 +71,7 @@ def digest(lock: Path) -> str:
     files = [LOCK, *([DEV_LOCK] if lock == DEV_LOCK else [])]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     ours = [project["build-system"], project["project"], project["tool"]["hatch"]]
+    files.append(ROOT / "client" / "pyproject.toml")
     parts = [file.read_bytes() for file in files] + [json.dumps(ours, sort_keys=True).encode()]
     parts += [f"{sys.version_info.major}.{sys.version_info.minor}".encode(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
@@ -250,7 +251,8 @@ def install(lock: Path) -> None:
     # lock, made for every machine, cannot name them.
     torch = next(line for line in LOCK.read_text().splitlines() if line.startswith("torch=="))
     pip("install", torch, "--constraint", str(LOCK))
-    pip("install", "--no-deps", "--no-build-isolation", "--editable", ".")
+    here = ("--editable", ".", "--editable", "./client")
+    pip("install", "--no-deps", "--no-build-isolation", *here)
     for done in {LOCK, lock}:
         stamp_of(done).write_text(digest(done))
     MARK.unlink()

@@ -20,6 +20,8 @@ Usage = namedtuple("Usage", "total used free")
 def checkout(tmp_path: Path) -> Path:
     for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "client").mkdir()
+    shutil.copy(ROOT / "client" / "pyproject.toml", tmp_path / "client")
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "bootstrap.py", tmp_path / "scripts")
     return tmp_path

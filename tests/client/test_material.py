@@ -1,0 +1,135 @@
+"""Pairs and votes go in and come out."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from annotation.models import Judgment, Pair
+from steelyard.assets.models import Asset
+from steelyard_client import Client, Invalid, NewPair, Project, SteelyardError
+from tests import factories
+
+
+def png(shade: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.full((4, 4, 3), shade, np.uint8)).save(out, "png")
+    return out.getvalue()
+
+
+def test_pairs_go_in_in_batches_and_come_out_page_by_page(mine: Project) -> None:
+    given = [{"prompt": f"What is {n}?", "a": f"{n}.", "b": f"No {n}."} for n in range(7)]
+    done = mine.add_pairs(given, batch=3)
+    assert (done.records, done.prompts, done.pairs) == (7, 7, 7)
+    read = list(mine.pairs(state="open"))
+    assert {pair.prompt.messages[-1]["content"] for pair in read} == {
+        row["prompt"] for row in given
+    }
+    assert {read[0].output_a.text, read[0].output_b.text} == {"6.", "No 6."}
+
+
+def test_more_than_a_page_is_fetched_by_its_links(mine: Project, monkeypatch: Any) -> None:
+    monkeypatch.setattr("steelyard_client.project.PAGE", 2)
+    mine.add_pairs({"prompt": f"What is {n}?", "a": "One.", "b": "Two."} for n in range(5))
+    assert len({pair.id for pair in mine.pairs()}) == 5
+
+
+def test_the_same_pairs_again_change_nothing(mine: Project) -> None:
+    pair = NewPair(
+        prompt="What is a yard?", a="Three feet.", b="A tree.", outcome="a", annotator="rater"
+    )
+    assert mine.add_pairs([pair]).judgments == 1
+    again = mine.add_pairs([pair])
+    assert (again.pairs, again.judgments) == (0, 0)
+    [vote] = mine.judgments()
+    assert (vote.annotator, vote.kind) == ("rater", "person")
+    assert vote.created_at.tzinfo is not None
+
+
+def test_a_wrong_pair_is_named_and_what_came_before_its_batch_is_in(mine: Project) -> None:
+    good = {"prompt": "Good?", "a": "Yes.", "b": "No."}
+    with pytest.raises(Invalid, match="Line 1"):
+        mine.add_pairs([good, {"prompt": "Bad?", "a": "Same.", "b": "Same."}], batch=1)
+    assert Pair.objects.count() == 1
+
+
+def test_a_pair_with_a_misspelt_key_is_not_sent(mine: Project) -> None:
+    with pytest.raises(SteelyardError, match="Pair 1: a pair has no 'promt'"):
+        mine.add_pairs([{"promt": "What?", "a": "One.", "b": "Two."}])
+
+
+def test_pictures_are_sent_once_by_path_or_bytes(
+    client_of: Callable[..., Client], tmp_path: Path
+) -> None:
+    project = factories.make_project(modality="image")
+    mine = client_of(factories.make_user(project=project, role="admin")).project(project.slug)
+    (tmp_path / "kite.png").write_bytes(png(10))
+    given = {"prompt": "A kite", "media_a": tmp_path / "kite.png", "media_b": png(200)}
+    mine.add_pairs([given, {**given, "prompt": "A dark kite"}])
+    assert Asset.objects.count() == 2
+    [pair, _] = mine.pairs()
+    assert pair.output_a.asset
+    saved = mine.download_asset(pair.output_a.asset, tmp_path / "back.png")
+    assert saved.read_bytes() in {png(10), png(200)} or Image.open(saved).size == (4, 4)
+    sent = mine._connection.upload
+    mine._sent.clear()
+    mine._connection.upload = None  # type: ignore[assignment, method-assign]
+    try:
+        by_hash = {"prompt": "A third", "media_a": pair.output_a.asset, "media_b": saved}
+        known = mine._sha256(saved)
+    finally:
+        mine._connection.upload = sent  # type: ignore[method-assign]
+    assert known == pair.output_a.asset
+    assert by_hash
+
+
+def test_a_file_that_is_not_there_is_named(mine: Project) -> None:
+    with pytest.raises(SteelyardError, match=r"nowhere\.png cannot be read"):
+        mine.add_pairs([{"prompt": "What?", "media_a": "nowhere.png", "media_b": "b.png"}])
+
+
+def test_a_file_of_lines_and_an_archive_go_in(mine: Project, tmp_path: Path) -> None:
+    line = json.dumps({"prompt": "What is it?", "a": "This.", "b": "That.", "media": ["x.png"]})
+    with zipfile.ZipFile(tmp_path / "pairs.zip", "w") as archive:
+        archive.writestr("pairs.jsonl", line)
+        archive.writestr("x.png", png(70))
+    assert mine.import_file(tmp_path / "pairs.zip").pairs == 1
+    (tmp_path / "ask.jsonl").write_text('{"prompt": "Held out?"}\n')
+    assert mine.import_file(tmp_path / "ask.jsonl", kind="held_out").prompts == 1
+    assert mine.add_prompts(["And this?"]).prompts == 1
+    assert len(list(mine.prompts(held_out=True))) == 2
+
+
+def test_a_bot_labels_until_there_is_nothing_left(
+    client_of: Callable[..., Client], member: Any, project: Any
+) -> None:
+    for _ in range(3):
+        factories.make_pair(project)
+    bot = client_of(member).project(project.slug)
+    for lease in bot.leases():
+        assert {lease.output("a").text, lease.output("b").text}
+        said = bot.submit(lease, "a", strength=-2, rationale="It answers.")
+        assert said.strength == -2
+    assert bot.nothing == "done"
+    assert bot.progress().done == 3
+    assert Judgment.objects.filter(outcome="a", rationale="It answers.").count() == 3
+    [latest, *_] = bot.my_judgments()
+    assert bot.amend(latest, "b", rationale="No.").supersedes == latest.uuid
+
+
+def test_the_same_verdict_twice_is_one_judgment(mine: Project, project: Any) -> None:
+    factories.make_pair(project)
+    lease = mine.next()
+    assert lease is not None
+    uuid = "6f0c1a52-8e3a-4d0e-9a35-7d2b5c9d0e11"
+    first = mine.submit(lease, "tie", uuid=uuid)
+    assert mine.submit(lease, "tie", uuid=uuid) == first
+    assert Judgment.objects.count() == 1
