@@ -35,6 +35,48 @@ def majority(outcomes: Iterable[str]) -> str:
     return ranked[0][0]
 
 
+def majorities(cast: np.ndarray) -> np.ndarray:
+    """The majority of many items at once.
+
+    Args:
+        cast: votes by item and outcome, shape (items, 4) in the order a, b, tie, both_bad.
+
+    Returns:
+        the place of each item's outcome, shape (items,).
+    """
+    most = cast.max(axis=1, keepdims=True)
+    shared = (cast == most).sum(axis=1) > 1
+    return np.where(shared, _CLASSES.index("tie"), cast.argmax(axis=1))
+
+
+def dawid_skene_of(
+    item: np.ndarray,
+    worker: np.ndarray,
+    said: np.ndarray,
+    *,
+    rounds: int = 500,
+    tolerance: float = 1e-9,
+) -> np.ndarray:
+    """:func:`dawid_skene` on arrays with one entry a vote.
+
+    Args:
+        item: 0, 1, … without a gap.
+        worker: numbers in the order of the annotators' names.
+        said: the place of each vote's outcome in a, b, tie, both_bad.
+
+    Returns:
+        the place of each item's outcome, shape (items,).
+    """
+    if not len(item):
+        return np.zeros(0, dtype=np.int64)
+    order = np.lexsort((said, worker, item))
+    item, worker, said = item[order], np.unique(worker[order], return_inverse=True)[1], said[order]
+    posterior = _fit(item, worker, said, int(item[-1]) + 1, rounds, tolerance)
+    ranked = np.argsort(-posterior, axis=1, kind="stable")
+    best, second = (posterior[np.arange(len(ranked)), ranked[:, place]] for place in (0, 1))
+    return np.where(best - second < _SAME, _CLASSES.index("tie"), ranked[:, 0])
+
+
 def dawid_skene(
     votes: Mapping[str, Sequence[tuple[str, str]]], *, rounds: int = 500, tolerance: float = 1e-9
 ) -> dict[str, str]:
@@ -59,15 +101,26 @@ def dawid_skene(
         raise ValueError(f"item {empty[0]} has no votes")
     if unknown := sorted({outcome for _, _, outcome in cast} - set(_CLASSES)):
         raise ValueError(f"unknown outcome {unknown[0]!r}")
-    posterior = _fit(cast, len(items), rounds, tolerance)
-    return {item: _best(row) for item, row in zip(items, posterior, strict=True)}
-
-
-def _fit(cast: list[tuple[int, str, str]], items: int, rounds: int, tolerance: float) -> np.ndarray:
-    """Posterior of each outcome, shape (items, 4)."""
-    item = np.array([at for at, _, _ in cast])
     _, worker = np.unique([name for _, name, _ in cast], return_inverse=True)
-    said = np.array([_CLASSES.index(outcome) for _, _, outcome in cast])
+    found = dawid_skene_of(
+        np.array([at for at, _, _ in cast]),
+        worker,
+        np.array([_CLASSES.index(outcome) for _, _, outcome in cast]),
+        rounds=rounds,
+        tolerance=tolerance,
+    )
+    return {item: _CLASSES[at] for item, at in zip(items, found.tolist(), strict=True)}
+
+
+def _fit(
+    item: np.ndarray,
+    worker: np.ndarray,
+    said: np.ndarray,
+    items: int,
+    rounds: int,
+    tolerance: float,
+) -> np.ndarray:
+    """Posterior of each outcome, shape (items, 4)."""
     occurs = np.isin(np.arange(4), said)
     occurs[:2] |= occurs[:2].any()
     wrong_ways = max(int(occurs.sum()) - 1, 1)
@@ -91,8 +144,3 @@ def _fit(cast: list[tuple[int, str, str]], items: int, rounds: int, tolerance: f
         if np.abs(posterior - before).max() < tolerance:
             break
     return posterior
-
-
-def _best(row: np.ndarray) -> str:
-    first, second = np.argsort(-row, kind="stable")[:2]
-    return "tie" if row[first] - row[second] < _SAME else _CLASSES[first]

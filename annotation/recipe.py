@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 from dataclasses import asdict, dataclass, fields
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -18,12 +19,55 @@ ANNOTATORS = {
     "judges": "AI judges only",
     "both": "People and AI judges together",
 }
-AGGREGATIONS = {"majority": "Majority", "dawid_skene": "Dawid–Skene (one coin)"}
+AGGREGATIONS = {
+    "majority": "Majority",
+    "dawid_skene": "Dawid–Skene (one coin)",
+    "per_vote": "None: a row for each vote",
+}
 TIES = {
     "drop": "Leave ties out",
     "keep": "Keep them as ties",
     "random": "Give each to a side drawn by the seed",
+    "half": "Twice with half the weight, once for each side",
 }
+CAPS = {
+    "models": "of two models against each other",
+    "category": "of a category",
+    "prompt": "of a prompt",
+}
+_CHOICES = {
+    "annotators": ANNOTATORS,
+    "aggregation": AGGREGATIONS,
+    "ties": TIES,
+    "cap_by": CAPS,
+}
+_LISTS = ("exclude", "categories", "only", "models", "without_models", "withdrawals")
+_WHOLE = (
+    ("min_votes", 1, 1000),
+    ("seed", 0, 2**31 - 1),
+    ("min_known", 1, 10_000),
+    ("cap", 0, 2**31 - 1),
+)
+_NUMBERS = (
+    ("min_agreement", 1.0),
+    ("test_fraction", 0.9),
+    ("min_strength", 3.0),
+    ("min_right", 1.0),
+    ("min_seconds", 3600.0),
+)
+_FIRST = {
+    "annotators",
+    "exclude",
+    "categories",
+    "min_votes",
+    "aggregation",
+    "min_agreement",
+    "ties",
+    "test_fraction",
+    "seed",
+}
+"""What recipes have had from the start: written out always. A later field is written only where it
+says something, so that what an earlier release froze has its digest still."""
 
 
 @dataclass(frozen=True)
@@ -36,45 +80,95 @@ class Recipe:
 
     annotators: str = "people"
     """Whose votes count. People and AI judges are only mixed if you say so."""
+    only: tuple[str, ...] = ()
+    """Names of annotators whose votes alone count; none chosen means all."""
     exclude: tuple[str, ...] = ()
     """Names of annotators whose votes do not count."""
+    since: str = ""
+    """The first day (UTC) whose votes count, as 2031-05-17."""
+    until: str = ""
+    """The last day (UTC) whose votes count."""
     categories: tuple[str, ...] = ()
     """Only prompts of these categories; none chosen means all."""
+    models: tuple[str, ...] = ()
+    """Only pairs whose outputs are both by these models; none chosen means all."""
+    without_models: tuple[str, ...] = ()
+    """No pair with an output of one of these models."""
+    min_right: float = 0.0
+    """Annotators who are right on a smaller share of the known answers, 0 to 1, do not count."""
+    min_known: int = 10
+    """That rule looks only at annotators who have judged so many pairs with a known answer."""
+    min_seconds: float = 0.0
+    """Votes given in fewer seconds do not count; those whose time nobody measured do."""
+    count_withdrawn: bool = False
+    """Count votes as well that have been withdrawn."""
+    withdrawals: tuple[str, ...] = ()
+    """The withdrawals whose votes do not count; all of the project unless it says which."""
     min_votes: int = 1
     """A pair with fewer votes is left out."""
     aggregation: str = "majority"
     """Majority counts every vote alike; Dawid–Skene weighs annotators by how reliable they are."""
     min_agreement: float = 0.0
     """A pair is left out where a smaller share of its votes, 0 to 1, is for its verdict."""
+    min_strength: float = 0.0
+    """A pair with a winner is left out where its strength, 0 to 3, is less."""
     ties: str = "drop"
     """What becomes of pairs whose verdict is a tie."""
+    cap: int = 0
+    """At most so many pairs of one source, drawn by the seed; 0 means no limit."""
+    cap_by: str = "models"
+    """What a source is."""
     test_fraction: float = 0.1
     """Share of prompts, 0 to 0.9, whose rows are kept for testing; no prompt is in both parts."""
+    group_similar: bool = False
+    """Prompts that say nearly the same share a part, and pairs whose prompt is nearly a held-out
+    one are left out."""
     seed: int = 0
-    """Draws the split and the sides of ties."""
+    """Draws the split, the sides of ties and the pairs that stay under a limit."""
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("annotators", ANNOTATORS),
-            ("aggregation", AGGREGATIONS),
-            ("ties", TIES),
-        ):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise _wrong(name, f"it must be one of {', '.join(choices)}")
-        for name in ("exclude", "categories"):
+        for name in _LISTS:
             names = getattr(self, name)
             if not all(isinstance(item, str) for item in names):
                 raise _wrong(name, "it must be a list of names")
             object.__setattr__(self, name, tuple(sorted(set(names))))
-        for name, low, high in (("min_votes", 1, 1000), ("seed", 0, 2**31 - 1)):
+        for name, low, high in _WHOLE:
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
                 raise _wrong(name, f"it must be a whole number, {low} to {high}")
-        for name, top in (("min_agreement", 1.0), ("test_fraction", 0.9)):
+        for name, top in _NUMBERS:
             value = getattr(self, name)
             if type(value) not in {int, float} or not 0.0 <= value <= top:
                 raise _wrong(name, f"it must be a number, 0 to {top:g}")
             object.__setattr__(self, name, float(value))
+        for name in ("count_withdrawn", "group_similar"):
+            if type(getattr(self, name)) is not bool:
+                raise _wrong(name, "it must be true or false")
+        self._check_days()
+        self._check_names()
+
+    def _check_days(self) -> None:
+        for name in ("since", "until"):
+            day = getattr(self, name)
+            if day and (not isinstance(day, str) or _day(day) is None):
+                raise _wrong(name, "it must be a day such as 2031-05-17")
+        if self.since and self.until and self.since > self.until:
+            raise _wrong(
+                "until",
+                f"it must not lie before since, and {self.until} is before {self.since}, so no "
+                "vote could count",
+            )
+
+    def _check_names(self) -> None:
+        for some, none in (("only", "exclude"), ("models", "without_models")):
+            both = sorted(set(getattr(self, some)) & set(getattr(self, none)))
+            if both:
+                raise _wrong(none, f"“{both[0]}” cannot be in {some} as well")
+        if self.count_withdrawn and self.withdrawals:
+            raise _wrong("withdrawals", "there are none where withdrawn votes are counted")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
@@ -90,17 +184,34 @@ class Recipe:
                 code="bad_recipe",
                 field="recipe",
             )
-        for name in ("exclude", "categories"):
+        for name in _LISTS:
             if not isinstance(values.get(name, []), list | tuple):
                 raise _wrong(name, "it must be a list of names")
         return cls(**values)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON with every field, lists sorted: equal recipes give equal bytes."""
-        return {
+        """Plain JSON, lists sorted: equal recipes give equal bytes.
+
+        A field that came after the first release is there only where it does something.
+        """
+        values = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
         }
+        plain = {field.name: field.default for field in fields(self)}
+        said = {name for name in values if getattr(self, name) != plain[name]} - {"count_withdrawn"}
+        # half of a rule, which says something only beside its other half
+        for name, other in (("cap_by", "cap"), ("min_known", "min_right")):
+            (said.add if getattr(self, other) else said.discard)(name)
+        return {name: value for name, value in values.items() if name in _FIRST | said}
+
+
+def _day(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.isoformat() == text else None
 
 
 def _wrong(name: str, advice: str) -> UserError:
@@ -115,5 +226,5 @@ def help_texts() -> dict[str, str]:
         if isinstance(line, ast.AnnAssign) and isinstance(after, ast.Expr):
             assert isinstance(line.target, ast.Name)
             assert isinstance(after.value, ast.Constant)
-            texts[line.target.id] = str(after.value.value)
+            texts[line.target.id] = " ".join(str(after.value.value).split())
     return texts

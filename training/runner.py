@@ -26,10 +26,11 @@ LIBRARIES = ("torch", "transformers", "diffusers", "peft")
 def prepare(run: Run) -> dict[str, Any]:
     """Puts the version's rows and media into the run's folder; again is the same."""
     job = _job(run)
-    rows = job.version.parquet
+    rows = job.version.files
     for folder in (run.dir.data, run.dir.media):
         folder.mkdir(parents=True, exist_ok=True)
-    _place(rows, run.dir.data / rows.name)
+    for path in rows:
+        _place(path, run.dir.data / path.name)
     for sha256 in job.version.manifest.get("media", []):
         _place(blob_path(sha256), run.dir.media / sha256)
     return {
@@ -38,7 +39,11 @@ def prepare(run: Run) -> dict[str, Any]:
         "config": job.config,
         "seed": job.config.get("seed", 0),
         "base": job.base.as_spec(),
-        "dataset": {"digest": job.version.digest, "file": f"data/{rows.name}"},
+        "dataset": {
+            "digest": job.version.digest,
+            "file": f"data/{rows[0].name}",
+            "files": [f"data/{path.name}" for path in rows],
+        },
         "libraries": {name: version_of(name) for name in LIBRARIES},
     }
 

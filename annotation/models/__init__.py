@@ -5,6 +5,7 @@ from annotation.models.material import Output, Pair, Prompt
 from annotation.models.outcome import Outcome
 from annotation.models.people import Annotator, Group
 from annotation.models.ranking import OutputSet, Ranking, RankingLease
+from annotation.models.withdrawal import Withdrawal
 
 __all__ = [
     "Annotator",
@@ -20,4 +21,5 @@ __all__ = [
     "Ranking",
     "RankingLease",
     "TrainingAnswer",
+    "Withdrawal",
 ]

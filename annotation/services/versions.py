@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import transaction
-from django.db.models import BooleanField, ExpressionWrapper, F, Q
+from django.utils.translation import gettext as _
 
-from annotation import aggregation
-from annotation.models import Judgment, Outcome, Pair
+from annotation.freezing.content import records_of
+from annotation.freezing.load import load, one_look, texts_of
+from annotation.freezing.problems import problem_of
+from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED, select
+from annotation.models import Annotator, Judgment, Prompt, Withdrawal
 from annotation.recipe import Recipe
-from annotation.services.version_rows import Verdict, Vote, records_of
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
-from steelyard.lib.hashing import stable_uniform
 from steelyard.projects.models import Project
-from steelyard.registry.models import DatasetVersion
-from steelyard.registry.services import commit_version
+from steelyard.registry.models import DatasetVersion, ModelVersion
+from steelyard.registry.services import check_dataset_name, commit_version
+from steelyard.runs.models import ACTIVE, Run
+from steelyard.runs.services import start_run
 
-DROPPED = {
-    "few_votes": "fewer votes than asked for",
-    "identical": "both outputs are the same",
-    "both_bad": "both bad",
-    "low_agreement": "too little agreement",
-    "tie": "tie",
-}
-"""Why a pair with votes is left out, in the order in which it is asked."""
+__all__ = ["DROPPED", "DROPPED_IF_ASKED", "Preview", "preview", "publish_version", "start_freeze"]
+
+AT_ONCE = 20_000
+"""A project with more judgments is frozen in the background."""
+SIMILAR_AT_ONCE = 5_000
+"""Similar prompts are looked for in a preview up to so many prompts; it takes a second."""
 
 
 @dataclass(frozen=True)
@@ -41,30 +39,33 @@ class Preview:
     categories: list[tuple[str, int, int]]
     """Category, train rows, test rows."""
     passed_over: dict[str, int]
-    """Pairs that no counted vote speaks of: unlabelled, held_out, other_category; and
+    """Pairs that no counted vote speaks of: unlabelled, held_out, other_category, other_model; and
     ``closed``, taken out by the owner."""
     problem: UserError | None
     """Why this cannot be published, None where it can."""
-
-
-@dataclass
-class _Selection:
-    verdicts: list[Verdict] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    recipe: Recipe
+    """With the withdrawals that it applies."""
+    similar_unknown: bool = False
+    """Whether there are too many prompts to look for similar ones here: the split and what is left
+    out for it are known when the version is frozen."""
 
 
 def preview(*, project: Project, recipe: Recipe) -> Preview:
     """The counts that :func:`publish_version` would freeze at this moment."""
-    selection = _select(project, recipe)
-    by_category: dict[str, Counter[str]] = defaultdict(Counter)
-    for verdict in selection.verdicts:
-        by_category[verdict.category][verdict.split] += 1
+    recipe = with_withdrawals(project, recipe)
+    asked = recipe
+    if recipe.group_similar and _many_prompts(project):
+        asked = replace(recipe, group_similar=False)
+    with one_look():
+        material = load(project, asked)
+        selection = select(**vars(material), recipe=asked, texts=texts_of)
     return Preview(
-        counts=_counts(selection),
-        categories=[(name, n["train"], n["test"]) for name, n in sorted(by_category.items())],
-        passed_over=dict(selection.passed_over),
-        problem=_problem(selection, recipe),
+        counts=selection.counts,
+        categories=selection.categories,
+        passed_over=selection.passed_over,
+        problem=problem_of(selection, recipe),
+        recipe=recipe,
+        similar_unknown=asked != recipe,
     )
 
 
@@ -77,175 +78,98 @@ def publish_version(
     digest whatever the order in which they came.
 
     Raises:
-        UserError: there is nothing to freeze, nothing to train on, no winner in any row, or the
-            dataset has the same version already.
+        UserError: there is nothing to freeze, nothing to train on, no winner in any row, a name in
+            the recipe is none of the project's, or the dataset has the same version already.
     """
-    # one look at the votes, while they may go on coming
-    with transaction.atomic():
-        selection = _select(project, recipe)
-        if problem := _problem(selection, recipe):
-            raise problem
-        return commit_version(
-            project=project,
-            dataset_name=dataset_name,
-            records=records_of(project=project, recipe=recipe, verdicts=selection.verdicts),
-            recipe=recipe.as_dict(),
-            counts=_counts(selection),
-            note=note,
-            by=by,
-        )
-
-
-def _select(project: Project, recipe: Recipe) -> _Selection:
-    """The verdicts in the order of their pair keys; outputs' texts are not read here."""
-    selection = _Selection()
-    votes = _votes(project, recipe)
-    pairs = []
-    for row in _pairs(project):
-        if row["prompt__held_out"]:
-            selection.passed_over["held_out"] += 1
-        elif row["closed"]:
-            selection.passed_over["closed"] += 1
-        elif recipe.categories and row["prompt__category"] not in recipe.categories:
-            selection.passed_over["other_category"] += 1
-        elif row["pk"] not in votes:
-            selection.passed_over["unlabelled"] += 1
-        elif len(votes[row["pk"]]) < recipe.min_votes:
-            selection.dropped["few_votes"] += 1
-        elif row["identical"]:
-            selection.dropped["identical"] += 1
-        else:
-            pairs.append(row)
-    outcomes = _aggregated({row["key"]: votes[row["pk"]] for row in pairs}, recipe)
-    for row in pairs:
-        verdict = _verdict(row, outcomes[row["key"]], votes[row["pk"]], recipe)
-        if reason := _reason(verdict, recipe):
-            selection.dropped[reason] += 1
-        else:
-            selection.verdicts.append(verdict)
-    return selection
-
-
-def _pairs(project: Project) -> Iterator[Any]:
-    """Every pair's identity, ordered by key, but those that only train people."""
-    same_file = Q(output_a__asset=F("output_b__asset")) | Q(
-        output_a__asset=None, output_b__asset=None
-    )
-    identical = Q(output_a__text=F("output_b__text")) & same_file
-    return (
-        Pair.objects.filter(project=project, is_training=False)
-        .annotate(identical=ExpressionWrapper(identical, BooleanField()))
-        .order_by("key")
-        .values(
-            "pk",
-            "key",
-            "prompt__key",
-            "prompt__category",
-            "prompt__held_out",
-            "closed",
-            "identical",
-        )
-        .iterator()
+    recipe = checked(project, recipe)
+    with one_look():
+        material = load(project, recipe)
+        selection = select(**vars(material), recipe=recipe, texts=texts_of)
+    if problem := problem_of(selection, recipe):
+        raise problem
+    # what pairs and judgments say never changes, so it may be read later
+    return commit_version(
+        project=project,
+        dataset_name=dataset_name,
+        records=records_of(
+            project=project, recipe=recipe, selection=selection, names=material.names
+        ),
+        recipe=recipe.as_dict(),
+        counts=selection.counts,
+        note=note,
+        by=by,
     )
 
 
-def _votes(project: Project, recipe: Recipe) -> dict[int, list[Vote]]:
-    """Counted votes by pair, each list ordered by UUID."""
-    rows = Judgment.objects.decisive().filter(project=project, pair__prompt__held_out=False)
-    if recipe.annotators != "both":
-        rows = rows.by_people() if recipe.annotators == "people" else rows.by_judges()
-    if recipe.exclude:
-        rows = rows.exclude(annotator__name__in=recipe.exclude)
-    votes: dict[int, list[Vote]] = defaultdict(list)
-    columns = ("pair_id", "uuid", "annotator__name", "annotator__kind", "outcome", "strength")
-    for pair, uuid, *said in rows.order_by("uuid").values_list(*columns).iterator():
-        votes[pair].append(Vote(str(uuid), *said))
-    return votes
+def start_freeze(
+    *, project: Project, dataset_name: str, recipe: Recipe, note: str = "", by: User | None
+) -> Run:
+    """The same in the background: the run ends with the version.
 
-
-def _aggregated(votes: dict[str, list[Vote]], recipe: Recipe) -> dict[str, str]:
-    """One outcome a pair, by pair key."""
-    if recipe.aggregation == "dawid_skene":
-        return aggregation.dawid_skene(
-            {key: [(vote.annotator, vote.outcome) for vote in cast] for key, cast in votes.items()}
+    Raises:
+        UserError: a name in the recipe is none of the project's, or the dataset is being frozen by
+            another run.
+    """
+    recipe = checked(project, recipe)
+    name = check_dataset_name(dataset_name)
+    busy = Run.objects.filter(project=project, kind="freeze", state__in=ACTIVE)
+    if busy.filter(spec__dataset_name=name).exists():
+        raise UserError(
+            _("“%(name)s” is being frozen already. Wait for that run, or cancel it.")
+            % {"name": name},
+            code="freezing",
+            status=409,
         )
-    return {key: aggregation.majority(vote.outcome for vote in cast) for key, cast in votes.items()}
+    spec: dict[str, Any] = {"dataset_name": name, "recipe": recipe.as_dict(), "note": note[:300]}
+    title = _("Freeze %(name)s") % {"name": name}
+    return start_run(project=project, kind="freeze", title=title, spec=spec, by=by)
 
 
-def _verdict(row: dict[str, Any], outcome: str, votes: list[Vote], recipe: Recipe) -> Verdict:
-    test = stable_uniform("split", recipe.seed, row["prompt__key"]) < recipe.test_fraction
-    return Verdict(
-        pair=row["pk"],
-        key=row["key"],
-        prompt_key=row["prompt__key"],
-        category=row["prompt__category"],
-        outcome=outcome,
-        agreement=round(sum(vote.outcome == outcome for vote in votes) / len(votes), 6),
-        votes=votes,
-        split="test" if test else "train",
-    )
+def is_large(project: Project) -> bool:
+    """Whether freezing takes longer than a request may."""
+    rows = Judgment.objects.filter(project=project).order_by()
+    return rows[AT_ONCE : AT_ONCE + 1].exists()
 
 
-def _reason(verdict: Verdict, recipe: Recipe) -> str | None:
-    """Why a verdict is left out, None where it is not."""
-    if verdict.outcome == Outcome.BOTH_BAD:
-        return "both_bad"
-    if verdict.agreement < recipe.min_agreement:
-        return "low_agreement"
-    if verdict.outcome == Outcome.TIE and recipe.ties == "drop":
-        return "tie"
-    return None
+def checked(project: Project, recipe: Recipe) -> Recipe:
+    """The recipe with its withdrawals.
 
-
-def _counts(selection: _Selection) -> dict[str, int]:
-    verdicts = selection.verdicts
-    splits = Counter(verdict.split for verdict in verdicts)
-    return {
-        "rows": len(verdicts),
-        "train": splits["train"],
-        "test": splits["test"],
-        "ties": sum(verdict.outcome == Outcome.TIE for verdict in verdicts),
-        "prompts": len({verdict.prompt_key for verdict in verdicts}),
-        "votes": sum(len(verdict.votes) for verdict in verdicts),
-        "annotators": len({vote.annotator for verdict in verdicts for vote in verdict.votes}),
-        **{f"dropped_{reason}": selection.dropped[reason] for reason in DROPPED},
+    Raises:
+        UserError: it names an annotator, a category, a model or a withdrawal that the project does
+            not have: a name that is misspelt must not change a version in silence.
+    """
+    names = {
+        "only": Annotator.objects.filter(project=project).values_list("name", flat=True),
+        "exclude": Annotator.objects.filter(project=project).values_list("name", flat=True),
+        "categories": Prompt.objects.filter(project=project).values_list("category", flat=True),
+        "models": ModelVersion.objects.filter(project=project).values_list("name", flat=True),
+        "withdrawals": Withdrawal.objects.filter(project=project).values_list("key", flat=True),
     }
+    names["without_models"] = names["models"]
+    for field, there in names.items():
+        wanted = getattr(recipe, field)
+        if not wanted:
+            continue
+        column = {"categories": "category", "withdrawals": "key"}.get(field, "name")
+        known = set(there.filter(**{f"{column}__in": wanted}))
+        if unknown := [name for name in wanted if name not in known]:
+            raise UserError(
+                _("This project has no “%(name)s” that %(field)s could mean.")
+                % {"name": unknown[0], "field": field},
+                code="bad_recipe",
+                field=field,
+            )
+    return with_withdrawals(project, recipe)
 
 
-def _problem(selection: _Selection, recipe: Recipe) -> UserError | None:
-    """Why nothing could be learnt from these rows, and what to do about it."""
-    verdicts = selection.verdicts
-    if not verdicts:
-        return UserError(_empty_message(selection, recipe), code="empty_version")
-    if all(verdict.outcome == Outcome.TIE for verdict in verdicts):
-        return UserError(
-            f"All {len(verdicts)} rows are ties, so no answer is better than another and there is "
-            "nothing to learn. Label pairs in which one side wins, or count other annotators.",
-            code="one_class",
-        )
-    train = [verdict for verdict in verdicts if verdict.split == "train"]
-    if not train:
-        return UserError(
-            f"All {len(verdicts)} rows fall into the test split, and none is left to train on. "
-            "Lower the test share, change the seed, or label more prompts.",
-            code="no_train_rows",
-            field="test_fraction",
-        )
-    if all(verdict.outcome == Outcome.TIE for verdict in train):
-        return UserError(
-            f"All {len(train)} rows to train on are ties, so there is nothing to learn from them. "
-            "Change the seed, or label pairs in which one side wins.",
-            code="one_class",
-        )
-    return None
+def with_withdrawals(project: Project, recipe: Recipe) -> Recipe:
+    """A recipe that does not say which withdrawals it applies gets all that are in force."""
+    if recipe.count_withdrawn or recipe.withdrawals:
+        return recipe
+    rows = Withdrawal.objects.filter(project=project, lifted_at=None)
+    return replace(recipe, withdrawals=tuple(rows.values_list("key", flat=True)))
 
 
-def _empty_message(selection: _Selection, recipe: Recipe) -> str:
-    dropped = [f"{n} {DROPPED[reason]}" for reason, n in selection.dropped.items()]
-    if dropped:
-        return (
-            f"This recipe keeps no rows (left out: {', '.join(dropped)}). Loosen it, or collect "
-            "more votes."
-        )
-    who = {"people": "people", "judges": "AI judges", "both": "anybody"}[recipe.annotators]
-    return f"No pair has a vote by {who} that this recipe counts. Label some pairs first."
+def _many_prompts(project: Project) -> bool:
+    rows = Prompt.objects.filter(project=project).order_by()
+    return rows[SIMILAR_AT_ONCE : SIMILAR_AT_ONCE + 1].exists()

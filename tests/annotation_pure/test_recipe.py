@@ -38,7 +38,7 @@ def test_every_field_explains_itself() -> None:
     [
         ({"annotators": "robots"}, "annotators"),
         ({"aggregation": "mean"}, "aggregation"),
-        ({"ties": "half"}, "ties"),
+        ({"ties": "third"}, "ties"),
         ({"min_votes": 0}, "min_votes"),
         ({"min_votes": 1.5}, "min_votes"),
         ({"min_votes": True}, "min_votes"),

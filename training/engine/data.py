@@ -87,17 +87,20 @@ def read_records(
 ) -> list[PreferenceRecord]:
     """The rows of the run's dataset version.
 
+    Args:
+        dataset: ``files``, in the order of the rows; or ``file``, where there is one.
+
     Raises:
         UserError: the file is missing, is no preference file or holds what this recipe cannot use:
             nothing, another modality, prompts with media, no row to train on, or ties alone.
     """
-    path = rundir.path / dataset["file"]
+    names = dataset.get("files") or [dataset["file"]]
     try:
-        records = read_parquet(path)
+        records = read_parquet([rundir.path / name for name in names])
     except (FileNotFoundError, ArrowInvalid, ValueError) as error:
         raise UserError(
-            f"The dataset file {dataset['file']} of this run cannot be read: {error}. It should be "
-            "the Parquet file of a dataset version; freeze a version and start a new run.",
+            f"The dataset file {', '.join(names)} of this run cannot be read: {error}. It should "
+            "be the Parquet file of a dataset version; freeze a version and start a new run.",
             code="bad_dataset",
         ) from error
     if not records:

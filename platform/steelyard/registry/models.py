@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from steelyard.registry.querysets import DatasetVersionQuerySet, ModelVersionQuerySet
 
@@ -75,17 +76,65 @@ class DatasetVersion(models.Model):
         return Path(settings.VERSIONS_DIR) / self.digest
 
     @property
+    def files(self) -> list[Path]:
+        """The Parquet files, one after another in the order of the rows."""
+        return [self.dir / file["name"] for file in self.manifest["files"]]
+
+    @property
+    def lost(self) -> list[Path]:
+        """Those that are not on this server's disk."""
+        return [path for path in self.files if not path.exists()]
+
+    @property
     def parquet(self) -> Path:
-        """The file of all rows."""
-        return self.dir / self.manifest["files"][0]["name"]
+        """The first file; of a small version the only one."""
+        return self.files[0]
+
+
+class VersionTag(models.Model):
+    """A name for one version of a dataset that can be moved to another: “paper”, “best so far”."""
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="version_tags")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="tags")
+    version = models.ForeignKey(DatasetVersion, models.CASCADE, related_name="tags")
+    name = models.CharField(max_length=60)
+    moved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    moved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "name"], name="version_tag_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class VersionNote(models.Model):
+    """What somebody has found out about a version since. Notes are added, never changed."""
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="version_notes")
+    version = models.ForeignKey(DatasetVersion, models.CASCADE, related_name="notes")
+    text = models.TextField()
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at", "pk"]
+
+    def __str__(self) -> str:
+        return self.text[:80]
 
 
 class ModelFamily(models.TextChoices):
-    CAUSAL_LM = "causal_lm", "Language model"
-    CLASS_UNET = "class_unet", "Class-conditional image model"
-    STABLE_DIFFUSION = "stable_diffusion", "Stable Diffusion"
-    ENDPOINT = "endpoint", "HTTP endpoint"
-    IMPORTED = "imported", "Imported outputs only"
+    CAUSAL_LM = "causal_lm", _("Language model")
+    CLASS_UNET = "class_unet", _("Class-conditional image model")
+    STABLE_DIFFUSION = "stable_diffusion", _("Stable Diffusion")
+    ENDPOINT = "endpoint", _("HTTP endpoint")
+    IMPORTED = "imported", _("Imported outputs only")
 
 
 class ModelVersion(models.Model):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,17 +18,19 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
-from steelyard.lib.hashing import canonical_json, digest_of, sha256_file
-from steelyard.lib.records import SCHEMA_VERSION, PreferenceRecord, canonical_lines, write_parquet
+from steelyard.lib.hashing import canonical_json, digest_of
+from steelyard.lib.records import SCHEMA_VERSION, PreferenceRecord, ShardWriter
 from steelyard.lib.rundir import write_atomically
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import Dataset, DatasetVersion, ModelVersion
 from steelyard.registry.sources import check_source, is_folder
 from steelyard.runs.models import Run
+from steelyard.webhooks.services import emit
 
 NAME_LIMIT = 200
 
@@ -68,7 +72,8 @@ def register_model(
     )
     if not created and any(getattr(model, field) != value for field, value in values.items()):
         raise UserError(
-            f"This project has another model called “{name}”; choose another name.",
+            _("This project has another model called “%(name)s”; choose another name.")
+            % {"name": name},
             code="model_name_taken",
             status=409,
             field="name",
@@ -101,8 +106,10 @@ def add_model(
     """
     if is_folder(source.strip()) and by is not None and role_in(by, project) not in ADMINS:
         raise UserError(
-            "Only an admin of the project may name a folder on the server. Ask one, or give a "
-            "hub name.",
+            _(
+                "Only an admin of the project may name a folder on the server. Ask one, or give "
+                "a hub name."
+            ),
             code="admins_only",
             status=403,
             field="source",
@@ -130,7 +137,9 @@ def add_model(
 def set_api_key(*, model: ModelVersion, api_key: str) -> None:
     """Replace an endpoint's key; an empty one takes it away. The model stays what it is."""
     if model.family != "endpoint":
-        raise UserError(f"{model.name} is no endpoint and needs no key.", field="api_key")
+        raise UserError(
+            _("%(model)s is no endpoint and needs no key.") % {"model": model.name}, field="api_key"
+        )
     locked = ModelVersion.objects.select_for_update().get(pk=model.pk)
     options = {key: value for key, value in locked.options.items() if key != "api_key"}
     if api_key:
@@ -147,7 +156,8 @@ def check_new_name(*, project: Project, name: str) -> str:
     name = _checked_name(name)
     if ModelVersion.objects.filter(project=project, name=name).exists():
         raise UserError(
-            f"This project has a model called “{name}” already; choose another name.",
+            _("This project has a model called “%(name)s” already; choose another name.")
+            % {"name": name},
             code="model_name_taken",
             status=409,
             field="name",
@@ -167,36 +177,40 @@ def free_name(*, project: Project, name: str) -> str:
 def _checked_name(name: str) -> str:
     name = name.strip()
     if not name or any(sign < " " for sign in name):
-        raise UserError("A model needs a name of one line.", field="name")
+        raise UserError(_("A model needs a name of one line."), field="name")
     if len(name) > NAME_LIMIT:
-        raise UserError(f"A model's name has at most {NAME_LIMIT} characters.", field="name")
+        raise UserError(
+            _("A model's name has at most %(name_limit)s characters.") % {"name_limit": NAME_LIMIT},
+            field="name",
+        )
     return name
 
 
-def rows_digest(records: list[PreferenceRecord]) -> str:
-    """SHA-256 over the records' canonical lines, in the order given."""
-    hasher = hashlib.sha256()
-    for line in canonical_lines(records):
-        hasher.update(line)
-    return hasher.hexdigest()
+@dataclass(frozen=True)
+class Frozen:
+    """Rows that are written whole, ready to become a version."""
+
+    folder: Path
+    """On the disk of the versions; it becomes the version's own."""
+    files: list[dict[str, Any]]
+    """Name, sha256, size and rows of each, in the order of the rows."""
+    rows_sha256: str
+    """Over the records' canonical lines."""
+    media: list[str]
 
 
-@transaction.atomic
 def commit_version(
     *,
     project: Project,
     dataset_name: str,
-    records: list[PreferenceRecord],
+    records: Iterable[PreferenceRecord],
     recipe: dict[str, Any],
     counts: dict[str, int],
     note: str = "",
     by: User | None = None,
 ) -> DatasetVersion:
-    """Freeze records as the next version of a dataset.
-
-    The digest covers schema, recipe, counts and the records' canonical JSON: nothing in it depends
-    on this machine, on time or on the order of insertion. The Parquet file is named by its own
-    SHA-256 beside the manifest.
+    """Freeze records as the next version of a dataset. They are taken one by one, so there may be
+    any number.
 
     Args:
         records: sorted by their pair key.
@@ -205,7 +219,56 @@ def commit_version(
     Raises:
         UserError: there are no records, or the dataset has this very version already.
     """
-    if not records:
+    with partial_folder() as folder:
+        writer = ShardWriter(folder)
+        try:
+            writer.add(records)
+            writer.close()
+        finally:
+            writer.abandon()
+        frozen = Frozen(folder, writer.files, writer.rows_sha256, sorted(writer.media))
+        return commit_frozen(
+            project=project,
+            dataset_name=dataset_name,
+            frozen=frozen,
+            recipe=recipe,
+            counts=counts,
+            note=note,
+            by=by,
+        )
+
+
+@contextmanager
+def partial_folder() -> Iterator[Path]:
+    """A folder beside the versions that is gone afterwards, unless it has become one of them."""
+    folder = Path(settings.VERSIONS_DIR) / f".{uuid.uuid4().hex}.partial"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@transaction.atomic
+def commit_frozen(
+    *,
+    project: Project,
+    dataset_name: str,
+    frozen: Frozen,
+    recipe: dict[str, Any],
+    counts: dict[str, int],
+    note: str = "",
+    by: User | None = None,
+) -> DatasetVersion:
+    """Make written rows the next version of a dataset.
+
+    The digest covers schema, recipe, counts and the records' canonical JSON: nothing in it depends
+    on this machine, on time, on the order of insertion or on how the rows lie in files.
+
+    Raises:
+        UserError: there are no rows, or the dataset has this very version already.
+    """
+    if not frozen.files:
         raise UserError("A version needs at least one row.", code="empty_version")
     # the lock makes numbers of one dataset follow one another; labelling needs a key's share of
     # the row for each judgment, and goes on
@@ -215,7 +278,7 @@ def commit_version(
         "schema": SCHEMA_VERSION,
         "recipe": recipe,
         "counts": counts,
-        "rows_sha256": rows_digest(records),
+        "rows_sha256": frozen.rows_sha256,
     }
     digest = digest_of(identity)
     if same := dataset.versions.filter(digest=digest).first():
@@ -226,74 +289,63 @@ def commit_version(
             status=409,
         )
     last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
-    return DatasetVersion.objects.create(
+    version = DatasetVersion.objects.create(
         project=project,
         dataset=dataset,
         number=last + 1,
         digest=digest,
         parent=dataset.versions.filter(number=last).first(),
         recipe=recipe,
-        manifest=store_version(digest, identity, records),
+        manifest=_store(digest, identity, frozen),
         note=note[:300],
         created_by=by,
     )
+    told = {"version": version.pk, "dataset": dataset.slug, "number": version.number}
+    emit(project=project, event="version.published", **told, digest=digest)
+    return version
 
 
 def _dataset(project: Project, name: str) -> Dataset:
-    name = " ".join(name.split())
-    if not name or len(name) > NAME_LIMIT:
-        raise UserError(
-            f"A dataset needs a name of at most {NAME_LIMIT} characters.", field="dataset_name"
-        )
+    name = check_dataset_name(name)
     # letters outside ASCII stay in the name; the slug falls back to a part of the name's hash
     slug = slugify(name)[:80] or f"dataset-{digest_of(name)[:8]}"
     dataset, _ = Dataset.objects.get_or_create(project=project, slug=slug, defaults={"name": name})
     return dataset
 
 
-def store_version(
-    digest: str, identity: dict[str, Any], records: list[PreferenceRecord]
-) -> dict[str, Any]:
-    """Write the Parquet file and the manifest into the folder of that digest.
+def check_dataset_name(name: str) -> str:
+    """The name as it is to be kept.
+
+    Raises:
+        UserError: it is none.
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > NAME_LIMIT:
+        raise UserError(
+            f"A dataset needs a name of at most {NAME_LIMIT} characters.", field="dataset_name"
+        )
+    return name
+
+
+def _store(digest: str, identity: dict[str, Any], frozen: Frozen) -> dict[str, Any]:
+    """Write the manifest, and give the folder its name.
 
     The folder appears whole or not at all; one that is there already holds the same content and is
     left as it is.
 
     Returns:
-        the manifest: identity, digest, the Parquet file's name, size and hash, and the media.
+        the manifest: identity, digest, the files and the media.
     """
     target = Path(settings.VERSIONS_DIR) / digest
-    if (target / "manifest.json").exists():
-        return json.loads((target / "manifest.json").read_bytes())
-    partial = target.with_name(f".{digest}.{uuid.uuid4().hex}")
-    partial.mkdir(parents=True)
-    try:
+    if not (target / "manifest.json").exists():
         manifest = {
             **identity,
             "digest": digest,
-            "files": [_write_rows(records, partial)],
-            "media": sorted({sha for record in records for sha in _media_of(record)}),
+            "files": frozen.files,
+            "media": frozen.media,
         }
-        write_atomically(partial / "manifest.json", canonical_json(manifest))
+        write_atomically(frozen.folder / "manifest.json", canonical_json(manifest))
         # fails where another commit of the same content was quicker, whose folder serves as well
         with contextlib.suppress(OSError):
-            os.rename(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            os.rename(frozen.folder, target)
     return json.loads((target / "manifest.json").read_bytes())
-
-
-def _media_of(record: PreferenceRecord) -> list[str]:
-    answers = [record.chosen_media, record.rejected_media]
-    return [*record.prompt_media, *filter(None, answers)]
-
-
-def _write_rows(records: list[PreferenceRecord], folder: Path) -> dict[str, Any]:
-    """One Parquet file named by its hash, on disk when this returns."""
-    path = folder / "rows.parquet"
-    write_parquet(records, path)
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-    sha256 = sha256_file(path)
-    named = path.rename(folder / f"{sha256}.parquet")
-    return {"name": named.name, "sha256": sha256, "size": named.stat().st_size}

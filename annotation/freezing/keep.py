@@ -1,0 +1,70 @@
+"""What a freezing run has decided, kept in its folder: votes that come later change nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from annotation.freezing.load import load, one_look, texts_of
+from annotation.freezing.problems import problem_of
+from annotation.freezing.select import Names, Pairs, Rows, Selection, Votes, select
+from annotation.recipe import Recipe
+from steelyard.lib.rundir import write_atomically
+from steelyard.projects.models import Project
+
+_PARTS: dict[str, Any] = {"pairs": Pairs, "votes": Votes, "rows": Rows}
+
+
+def kept_selection(folder: Path, project: Project, recipe: Recipe) -> tuple[Selection, Names]:
+    """What is kept in the folder; decided now where nothing is.
+
+    Raises:
+        UserError: it could not be published.
+    """
+    if not (folder / "selection.json").exists():
+        with one_look():
+            material = load(project, recipe)
+            selection = select(**vars(material), recipe=recipe, texts=texts_of)
+        if problem := problem_of(selection, recipe):
+            raise problem
+        _keep(folder, selection, material.names)
+    return _read(folder)
+
+
+def _keep(folder: Path, selection: Selection, names: Names) -> None:
+    arrays = {
+        f"{part}.{name}": values
+        for part in _PARTS
+        for name, values in vars(getattr(selection, part)).items()
+    }
+    partial = folder / ".selection.partial.npz"
+    np.savez(partial, **arrays)
+    os.replace(partial, folder / "selection.npz")
+    said = {
+        "counts": selection.counts,
+        "wins": selection.wins,
+        "train_wins": selection.train_wins,
+        "names": asdict(names),
+    }
+    write_atomically(folder / "selection.json", json.dumps(said).encode())
+
+
+def _read(folder: Path) -> tuple[Selection, Names]:
+    said = json.loads((folder / "selection.json").read_text())
+    with np.load(folder / "selection.npz", allow_pickle=False) as arrays:
+        parts = {
+            part: kind(*(arrays[f"{part}.{field.name}"] for field in fields(kind)))
+            for part, kind in _PARTS.items()
+        }
+    named = said.pop("names")
+    by_pk = {
+        table: {int(pk): name for pk, name in named[table].items()}
+        for table in ("annotators", "kinds", "models")
+    }
+    names = Names(**by_pk, categories=named["categories"])
+    return Selection(**parts, **said, categories=[], passed_over={}), names
