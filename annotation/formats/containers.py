@@ -4,11 +4,13 @@ in a ZIP or TAR archive beside media. Rows come one after another, so that memor
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, cast
 
 from annotation.formats.packed import Packed, is_packed, open_packed
-from annotation.formats.row_files import ROW_FILES, Stream, read_parquet, read_text
+from annotation.formats.row_files import ROW_FILES, read_parquet, read_text
 from annotation.formats.rows import Row, RowError
 from steelyard.lib.errors import UserError
 
@@ -70,7 +72,7 @@ def _rows(path: Path, name: str, after: int, only: str, take: OnError) -> Iterat
         head = stream.read(512)
     if is_packed(path, head):
         with open_packed(path) as packed:
-            yield from _packed_rows(packed, after, only, take)
+            yield from _packed_rows(packed, only, take)
     elif head.startswith(_PARQUET):
         yield from read_parquet(path, after=after, on_error=take)
     elif head.startswith(_GZIP):
@@ -81,37 +83,47 @@ def _rows(path: Path, name: str, after: int, only: str, take: OnError) -> Iterat
             yield from read_text(stream, name, on_error=take)
 
 
-def _packed_rows(packed: Packed, after: int, only: str, take: OnError) -> Iterator[Row]:
+def _packed_rows(packed: Packed, only: str, take: OnError) -> Iterator[Row]:
     """The rows of all files of rows, numbered through; their place names the file."""
     before = 0
     for file in [packed.found(only)] if only else files_of_rows(packed):
-        last = 0
-        for row in _file_rows(packed, file, take):
-            last = row.number
-            yield Row(before + row.number, row.values, f"{row.place} of {file}")
-        before += last
+        last = before
+
+        def named(error: RowError, before: int = before, file: str = file) -> RowError:
+            nonlocal last
+            last = before + error.number
+            place = f"{error.place} of {file}"
+            return RowError(error.reason, place=place, number=last, column=error.column)
+
+        def taken(error: RowError, named: Callable[[RowError], RowError] = named) -> None:
+            take(named(error))
+
+        found = _file_rows(packed, file, taken)
+        while True:
+            try:
+                row = next(found, None)
+            except RowError as error:
+                # one that ended the file by itself does not say yet which file it was
+                raise error if error.place.endswith(file) else named(error) from None
+            if row is None:
+                break
+            last = before + row.number
+            yield Row(last, row.values, f"{row.place} of {file}")
+        before = last
 
 
 def _file_rows(packed: Packed, file: str, take: OnError) -> Iterator[Row]:
-    def named(error: RowError) -> None:
-        take(
-            RowError(
-                error.reason,
-                place=f"{error.place} of {file}",
-                number=error.number,
-                column=error.column,
-            )
-        )
-
-    if file.lower().endswith(".parquet"):
+    lower = file.lower()
+    if lower.endswith(".parquet"):
         with packed.spooled(file) as path:
-            yield from read_parquet(path, on_error=named)
+            yield from read_parquet(path, on_error=take)
         return
     with packed.open(file) as stream:
-        whole: Stream = (
-            Whole(gzip.GzipFile(fileobj=stream)) if file.lower().endswith(".gz") else stream
-        )
-        yield from read_text(whole, file.lower().removesuffix(".gz"), on_error=named)
+        if lower.endswith(".gz"):
+            unpacked = gzip.GzipFile(fileobj=cast(IO[bytes], stream), mode="rb")
+            yield from read_text(Whole(unpacked), lower.removesuffix(".gz"), on_error=take)
+        else:
+            yield from read_text(stream, lower, on_error=take)
 
 
 def files_of_rows(packed: Packed) -> list[str]:
@@ -162,7 +174,7 @@ class Whole:
     def _try(call: Callable[[int], bytes], size: int) -> bytes:
         try:
             return call(size)
-        except (EOFError, OSError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+        except (EOFError, OSError, zlib.error) as error:
             raise UserError(
                 f"The gzip file is cut off or damaged ({error}); pack it again.",
                 code="bad_archive",

@@ -49,32 +49,38 @@ def read_text(stream: Stream, name: str, *, on_error: OnError) -> Iterator[Row]:
 
 
 def _first_line(stream: Stream) -> bytes:
-    """The first line that is not blank, or as much of it as one row may have, without its mark of
-    UTF-8; blank lines before it stay in front so that lines are counted right."""
-    line = stream.readline(MAX_ROW + 1)
+    """The first line that is not blank, or the first part of it, without the mark of UTF-8; blank
+    lines stay in front of it so that lines are counted right."""
+    line = stream.readline(_CHUNK)
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UserError("The file is UTF-16 text. Save it as UTF-8.", code="not_utf8", field="file")
-    if b"\x00" in line[:1024]:
+    line = line.removeprefix(_BOM)
+    while not line.strip() and len(line) < MAX_ROW and (more := stream.readline(_CHUNK)):
+        line += more
+    if b"\x00" in line or (line[:1] > b"~" and not _is_utf8(line)):
         raise UserError(
             "This is no file of rows: it must be JSON Lines, a JSON array, CSV, Parquet, or a ZIP "
             "or TAR archive with one of them.",
             code="no_rows",
             field="file",
         )
-    line = line.removeprefix(_BOM)
-    while line and not line.strip() and len(line) < MAX_ROW:
-        more = stream.readline(MAX_ROW + 1)
-        if not more:
-            break
-        line += more
     return line
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _lines(stream: Stream, first: bytes) -> Iterator[bytes]:
     """All lines, of which the first have been read; one longer than a row may be comes in pieces,
     each of which but the last has no line break."""
-    yield from (line + b"\n" for line in first.removesuffix(b"\n").split(b"\n")[:-1])
-    yield first.removesuffix(b"\n").split(b"\n")[-1] + (b"\n" if first.endswith(b"\n") else b"")
+    *blank, line = first.removesuffix(b"\n").split(b"\n")
+    yield from (each + b"\n" for each in blank)
+    yield line + (b"\n" if first.endswith(b"\n") else stream.readline(MAX_ROW + 1 - len(line)))
     while line := stream.readline(MAX_ROW + 1):
         yield line
 
@@ -229,23 +235,24 @@ class _Text:
         self.peek()
         size = _CHUNK
         while True:
+            at = self._at
             try:
                 value, self._at = self._json.raw_decode(self._text, self._at)
             except (ValueError, RecursionError) as error:
                 if len(self._text) - self._at > MAX_ROW:
                     raise _too_long("Row", number) from None
                 if not self._take(self._stream.read(size)):
-                    raise _bad_element(number, self._text[self._at :], error) from None
+                    raise _bad_element(number, self._text[self._at :], error, at) from None
                 size = min(2 * size, MAX_ROW)
             else:
                 self._row = number
                 return value
 
 
-def _bad_element(number: int, text: str, error: Exception) -> RowError:
+def _bad_element(number: int, text: str, error: Exception, at: int) -> RowError:
     if text.rstrip()[-1:] != "]":
         return _cut(number, "the array is not closed")
-    where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+    where = f" at character {error.pos - at + 1}" if isinstance(error, json.JSONDecodeError) else ""
     return RowError(
         f"this is not JSON{where} of the element: “{text[:60]}”.",
         place=f"Row {number}",
