@@ -12,6 +12,8 @@ from django.utils.translation import gettext as _
 from steelyard.lib.errors import UserError
 from steelyard.web.api import refusal
 
+NDJSON = "application/x-ndjson"
+
 
 class UserErrorMiddleware:
     """Shows a UserError that a view let through: a fragment to htmx, a page to others."""
@@ -52,7 +54,8 @@ class BodySizeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         said = request.META.get("CONTENT_LENGTH") or "0"
         size = int(said) if said.isdecimal() else 0
-        files = request.content_type == "multipart/form-data"
+        # neither is ever in memory as a whole
+        files = request.content_type in {"multipart/form-data", NDJSON}
         limit = settings.MAX_UPLOAD_BYTES if files else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if size <= limit:
             return self.get_response(request)
