@@ -145,7 +145,7 @@ class Import(APIView):
         responses=ImportedSerializer,
     )
     def post(self, request: Request, project: str) -> Response:
-        """Pairs (with any votes) or held-out prompts, one JSON object a line.
+        """Pairs (with any votes), sets to rank or held-out prompts, one JSON object a line.
 
         A line names a picture or video by the SHA-256 that `POST assets` answered, or by its file
         name where the upload is a .zip with the lines (one .jsonl) and the files. A wrong line is

@@ -70,6 +70,11 @@ class ImportedRecord:
         yield from (("media", name) for name in self.media)
         yield from (("media_a", self.media_a), ("media_b", self.media_b))
 
+    @property
+    def voters(self) -> list[tuple[str, str]]:
+        """Name and kind of everybody who votes."""
+        return [(vote.annotator, vote.kind) for vote in self.votes]
+
 
 @dataclass(frozen=True)
 class ImportedPrompt:
@@ -84,3 +89,42 @@ class ImportedPrompt:
     @property
     def files(self) -> Iterator[tuple[str, str]]:
         yield from (("media", name) for name in self.media)
+
+
+@dataclass(frozen=True)
+class ImportedAnswer:
+    """One of the outputs of a set."""
+
+    text: str = ""
+    media: str = ""
+    """SHA-256 or name of its file, empty for a text."""
+    model: str = "unknown"
+
+
+@dataclass(frozen=True)
+class ImportedRanking:
+    """A set of outputs to rank, and perhaps somebody's ranking of it."""
+
+    place: str
+    messages: Messages
+    answers: list[ImportedAnswer]
+    category: str = ""
+    media: list[str] = field(default_factory=list)
+    """What the prompt is about."""
+    ranks: list[int] = field(default_factory=list)
+    """A number for each answer, the best 1, equal ones tied; empty where nobody ranks."""
+    annotator: str = ""
+    kind: str = "person"
+    rationale: str = ""
+    tags: list[str] = field(default_factory=list)
+
+    @property
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Key and name of every file that it names."""
+        yield from (("media", name) for name in self.media)
+        yield from (("outputs", answer.media) for answer in self.answers)
+
+    @property
+    def voters(self) -> list[tuple[str, str]]:
+        """Name and kind of whoever ranks."""
+        return [(self.annotator, self.kind)] if self.ranks else []

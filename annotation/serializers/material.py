@@ -212,4 +212,6 @@ class ImportedSerializer(serializers.Serializer):
     records = serializers.IntegerField(help_text="Lines read.")
     prompts = serializers.IntegerField()
     pairs = serializers.IntegerField()
-    judgments = serializers.IntegerField()
+    judgments = serializers.IntegerField(help_text="Those of rankings too.")
+    sets = serializers.IntegerField(help_text="Sets to rank.")
+    rankings = serializers.IntegerField()

@@ -24,7 +24,7 @@ class SetRequest(StrictSerializer):
     messages = messages(help_text="Ends with a user's message.")
     media = media()
     category = serializers.CharField(max_length=100, allow_blank=True, default="")
-    answers = AnswerRequest(many=True, min_length=LEAST, max_length=MOST)
+    answers = serializers.ListField(child=AnswerRequest(), min_length=LEAST, max_length=MOST)
     priority = serializers.IntegerField(
         default=0, min_value=-1000, max_value=1000, help_text="Higher is ranked first."
     )
@@ -39,7 +39,7 @@ class SetRequest(StrictSerializer):
 
 
 class SetSerializer(serializers.ModelSerializer):
-    outputs = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
+    outputs = serializers.SerializerMethodField(help_text="Numbers of the outputs.")
 
     class Meta:
         model = OutputSet
@@ -55,6 +55,9 @@ class SetSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         read_only_fields = fields
+
+    def get_outputs(self, output_set: OutputSet) -> list[int]:
+        return list(output_set.outputs.order_by("pk").values_list("pk", flat=True))
 
 
 class ShownInSetSerializer(serializers.Serializer):

@@ -8,8 +8,9 @@ from typing import IO
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.formats import pairs_jsonl, prompts_jsonl
+from annotation.formats import pairs_jsonl, prompts_jsonl, rankings_jsonl
 from annotation.formats.archive import Archive, is_archive
+from annotation.services.imported_rankings import import_rankings
 from annotation.services.importing import Imported, import_held_out, import_records
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
@@ -17,11 +18,13 @@ from steelyard.projects.models import Project
 
 KINDS = {
     "pairs": gettext_lazy("Pairs to label, with or without votes"),
+    "rankings": gettext_lazy("Sets of answers to rank, with or without rankings"),
     "held_out": gettext_lazy("Held-out prompts, kept for evaluation"),
 }
 EXAMPLES = {
     "pairs": pairs_jsonl.EXAMPLE,
     "media": pairs_jsonl.MEDIA_EXAMPLE,
+    "rankings": rankings_jsonl.EXAMPLE,
     "held_out": prompts_jsonl.EXAMPLE,
 }
 MAX_BYTES = 64 * 1024 * 1024
@@ -55,6 +58,9 @@ def import_file(
     if kind == "pairs":
         records = pairs_jsonl.read(lines)
         return import_records(project=project, records=records, by=by, archive=archive)
+    if kind == "rankings":
+        sets = rankings_jsonl.read(lines)
+        return import_rankings(project=project, records=sets, by=by, archive=archive)
     prompts = list(prompts_jsonl.read(lines))
     new = import_held_out(project=project, prompts=prompts, archive=archive)
     return Imported(records=len(prompts), prompts=new, pairs=0, judgments=0)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import IO, cast
 
 from annotation.formats.archive import Archive
-from annotation.formats.records import ImportedPrompt, ImportedRecord
+from annotation.formats.records import ImportedPrompt, ImportedRanking, ImportedRecord
 from steelyard.assets.models import Asset
 from steelyard.assets.services import store_upload
 from steelyard.lib.errors import UserError
@@ -21,7 +21,7 @@ _KINDS = {Modality.IMAGE.value: "pictures", Modality.VIDEO.value: "videos"}
 def find_files(
     *,
     project: Project,
-    records: Iterable[ImportedRecord | ImportedPrompt],
+    records: Iterable[ImportedRecord | ImportedPrompt | ImportedRanking],
     archive: Archive | None,
 ) -> dict[str, Asset]:
     """Every file that the records name, by that name; those of the archive become assets.
@@ -71,6 +71,24 @@ def check_sides(project: Project, record: ImportedRecord, files: dict[str, Asset
             raise _wrong(
                 record.place,
                 f"“{key}” is of kind {files[name].kind}; {project.name} compares {kind}.",
+                code="wrong_modality",
+            )
+
+
+def check_answers(project: Project, record: ImportedRanking, files: dict[str, Asset]) -> None:
+    """The same of a set to rank.
+
+    Raises:
+        UserError: an answer is a text where it should be a file, or the other way round.
+    """
+    right = "“text”" if project.modality == Modality.TEXT else "“media”"
+    for answer in record.answers:
+        kind = files[answer.media].kind if answer.media else Modality.TEXT.value
+        if kind != project.modality:
+            raise _wrong(
+                record.place,
+                f"an output is of kind {kind}; {project.name} is of modality {project.modality}: "
+                f"give each output {right}.",
                 code="wrong_modality",
             )
 

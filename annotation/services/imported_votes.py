@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid5
 
 from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery
@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from annotation.formats.records import ImportedVote
 from annotation.models import Annotator, Judgment, Outcome, Pair
-from annotation.services.imported_rows import Row
+from annotation.services.imported_rows import Answered, Row
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -28,7 +28,7 @@ def counts(vote: ImportedVote) -> bool:
 def store_votes(project: Project, rows: list[Row], pairs: dict[str, Pair]) -> int:
     """Store the votes that are new, count the people's, and return how many are new."""
     said = _votes(rows)
-    annotators = _annotators(project, rows)
+    annotators = annotators_of(project, rows)
     known = set(
         Judgment.objects.filter(pair__in=list(pairs.values()), is_current=True).values_list(
             "pair__key", "annotator__name"
@@ -97,27 +97,30 @@ def _judgment(row: Row, vote: ImportedVote, pair: Pair, annotator: Annotator) ->
     )
 
 
-def _annotators(project: Project, rows: list[Row]) -> dict[str, Annotator]:
+def annotators_of(project: Project, rows: Sequence[Answered]) -> dict[str, Annotator]:
     """The annotators of the votes by name, those that are new made.
 
     A name that is here from an earlier file stays usable, whoever has joined since.
+
+    Raises:
+        UserError: a name is that of somebody who signs in here, or of the other kind.
     """
-    votes = {vote.annotator: vote for row in rows for vote in row.record.votes}
-    found = _annotators_by_name(project, votes)
-    signing_in = _usernames(project, set(votes) - set(found))
+    kinds = dict(voter for row in rows for voter in row.record.voters)
+    found = _annotators_by_name(project, kinds)
+    signing_in = _usernames(project, set(kinds) - set(found))
     for row in rows:
-        for vote in row.record.votes:
-            if vote.annotator in signing_in:
-                raise _somebodys_own(row.record.place, vote.annotator)
+        for name, _kind in row.record.voters:
+            if name in signing_in:
+                raise _somebodys_own(row.record.place, name)
     new = [
-        Annotator(project=project, name=name, kind=votes[name].kind)
-        for name in sorted(set(votes) - set(found))
+        Annotator(project=project, name=name, kind=kinds[name])
+        for name in sorted(set(kinds) - set(found))
     ]
     Annotator.objects.bulk_create(new, ignore_conflicts=True)
-    found = _annotators_by_name(project, votes)
+    found = _annotators_by_name(project, kinds)
     for row in rows:
-        for vote in row.record.votes:
-            _check_annotator(row.record.place, vote, found[vote.annotator])
+        for name, kind in row.record.voters:
+            _check_annotator(row.record.place, kind, found[name])
     return found
 
 
@@ -132,13 +135,13 @@ def _usernames(project: Project, names: set[str]) -> set[str]:
     return set(people.values_list("username", flat=True))
 
 
-def _check_annotator(place: str, vote: ImportedVote, annotator: Annotator) -> None:
+def _check_annotator(place: str, kind: str, annotator: Annotator) -> None:
     if annotator.user_id or annotator.model_id:
         raise _somebodys_own(place, annotator.name)
-    if annotator.kind != vote.kind:
+    if annotator.kind != kind:
         raise UserError(
             f"{place}: “{annotator.name}” is the name of {_A_KIND[annotator.kind]} in this "
-            f"project, and the vote says {vote.kind}; give it another name.",
+            f"project, and the vote says {kind}; give it another name.",
             code="annotator_kind",
             field="file",
         )

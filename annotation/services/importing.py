@@ -3,7 +3,7 @@ so that bringing the same thing in twice changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -13,7 +13,7 @@ from annotation.formats.records import ImportedPrompt, ImportedRecord
 from annotation.keys import prompt_key
 from annotation.models import Annotator, Judgment, Output, Pair, Prompt
 from annotation.services.imported_media import check_sides, find_files
-from annotation.services.imported_rows import Row
+from annotation.services.imported_rows import Answered, Row
 from annotation.services.imported_votes import counts, store_votes
 from annotation.services.known import known_of_rows, settle_known
 from steelyard.accounts.models import User
@@ -33,6 +33,8 @@ class Imported:
     prompts: int
     pairs: int
     judgments: int
+    sets: int = 0
+    rankings: int = 0
 
 
 @transaction.atomic
@@ -108,8 +110,8 @@ def import_records(
     # one import at a time in a project; a key's share of the row stays free, so labelling goes on
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     before = (project.prompts.count(), project.pairs.count())
-    prompts = _prompts(project, rows)
-    outputs = _outputs(project, rows, prompts, _models(project, rows, by))
+    prompts = prompts_of(project, rows)
+    outputs = outputs_of(project, rows, prompts, by)
     pairs = _pairs(project, rows, prompts, outputs)
     judgments = store_votes(project, rows, pairs)
     _plan_for(len(rows))
@@ -125,7 +127,12 @@ def _prompts_by_key(project: Project, keys: Iterable[str]) -> dict[str, Prompt]:
     return {p.key: p for p in Prompt.objects.filter(project=project, key__in=list(keys))}
 
 
-def _prompts(project: Project, rows: list[Row]) -> dict[str, Prompt]:
+def prompts_of(project: Project, rows: Sequence[Answered]) -> dict[str, Prompt]:
+    """The rows' prompts by key, those that are new made.
+
+    Raises:
+        UserError: one is held out.
+    """
     new: dict[str, Prompt] = {}
     for row in rows:
         record = row.record
@@ -150,7 +157,7 @@ def _prompts(project: Project, rows: list[Row]) -> dict[str, Prompt]:
     return found
 
 
-def _models(project: Project, rows: list[Row], by: User | None) -> dict[str, ModelVersion]:
+def _models(project: Project, rows: Sequence[Answered], by: User | None) -> dict[str, ModelVersion]:
     names = {side.model for row in rows for side in row.sides}
     found = {m.name: m for m in ModelVersion.objects.filter(project=project, name__in=names)}
     for name in sorted(names - set(found)):
@@ -164,12 +171,11 @@ def _models(project: Project, rows: list[Row], by: User | None) -> dict[str, Mod
     return found
 
 
-def _outputs(
-    project: Project,
-    rows: list[Row],
-    prompts: dict[str, Prompt],
-    models: dict[str, ModelVersion],
+def outputs_of(
+    project: Project, rows: Sequence[Answered], prompts: dict[str, Prompt], by: User | None
 ) -> dict[tuple[int, str], Output]:
+    """The rows' outputs by prompt and key, those that are new made; and their models."""
+    models = _models(project, rows, by)
     new = {}
     for row in rows:
         prompt = prompts[row.prompt]

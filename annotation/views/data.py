@@ -23,11 +23,18 @@ from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
 
 PER_PAGE = 50
+AFTER_IMPORT = {
+    "pairs": "annotation:pair-list",
+    "rankings": "annotation:coverage",
+    "held_out": "annotation:prompt-list",
+}
+"""Where what was brought in is seen."""
 
 
 def import_page(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
-    form = ImportForm(request.POST or None, request.FILES or None, initial={"kind": "pairs"})
+    kind = "rankings" if found.scheme["task"] == "ranking" else "pairs"
+    form = ImportForm(request.POST or None, request.FILES or None, initial={"kind": kind})
     if request.method == "POST" and form.is_valid():
         kind = form.cleaned_data["kind"]
         try:
@@ -38,9 +45,7 @@ def import_page(request: HttpRequest, project: str) -> HttpResponse:
             form.add_error(field if field in form.fields else None, error.message)
         else:
             messages.success(request, _imported(done, kind))
-            return redirect(
-                "annotation:pair-list" if kind == "pairs" else "annotation:prompt-list", found.slug
-            )
+            return redirect(AFTER_IMPORT[kind], found.slug)
     context = {
         "project": found,
         "form": form,
@@ -55,6 +60,13 @@ def _imported(done: Imported, kind: str) -> str:
     if kind == "held_out":
         read = ngettext("%d prompt", "%d prompts", done.records) % done.records
         return _("%(read)s read, %(new)d of them new.") % {"read": read, "new": done.prompts}
+    if kind == "rankings":
+        new = {
+            "read": ngettext("%d line", "%d lines", done.records) % done.records,
+            "sets": ngettext("%d set", "%d sets", done.sets) % done.sets,
+            "rankings": ngettext("%d ranking", "%d rankings", done.rankings) % done.rankings,
+        }
+        return _("%(read)s read. New: %(sets)s, %(rankings)s.") % new
     new = {
         "read": ngettext("%d line", "%d lines", done.records) % done.records,
         "pairs": ngettext("%d pair", "%d pairs", done.pairs) % done.pairs,
@@ -89,7 +101,7 @@ def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "project": pair.project,
         "pair": pair,
         "sides": [("a", pair.output_a), ("b", pair.output_b)],
-        "sources": [("People", votes.by_people()), ("AI judges", votes.by_judges())],
+        "sources": [(_("People"), votes.by_people()), (_("AI judges"), votes.by_judges())],
         "held": pair.assignments.live().count(),
         "marks": shown_marks(evidence, texts),
         "boxes": shown_boxes(evidence),

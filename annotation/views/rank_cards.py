@@ -23,7 +23,7 @@ from steelyard.projects.policy import STAFF, role_in
 
 def set_card(lease: RankingLease, form: RankForm | None = None) -> dict[str, Any]:
     """A set to rank: empty, or with what was said in a refused form."""
-    said = {**form.data.dict(), "tags": form["tags"].value() or []} if form else {}
+    said = _said_in(form) if form else {}
     draft = json.dumps(lease.draft) if lease.draft and not said else ""
     card = _shown(lease.project, lease.output_set, lease.shown, said)
     return {"kind": "pair", "draft": draft, "form": form, **card}
@@ -41,7 +41,7 @@ def amend_card(ranking: Ranking, form: RankForm | None = None) -> dict[str, Any]
             **{f"rank_{pk}": str(rank) for pk, rank in ranks.items()},
         }
     else:
-        said = {**form.data.dict(), "tags": form["tags"].value() or []}
+        said = _said_in(form)
     card = _shown(ranking.annotator.project, ranking.output_set, ranking.shown, said)
     amended = {"kind": "amend", "supersedes": ranking.uuid, "ranking": ranking}
     return {"form": form, **card, **amended}
@@ -56,6 +56,11 @@ def none_card(annotator: Annotator, user: User) -> dict[str, Any]:
         "look_again": LOOK_AGAIN_SECONDS.get(why),
         "is_staff": SimpleLazyObject(lambda: role_in(user, annotator.project) in STAFF),
     }
+
+
+def _said_in(form: RankForm) -> dict[str, Any]:
+    """What a refused form holds."""
+    return {**{name: form.data.get(name) for name in form.data}, "tags": form["tags"].value() or []}
 
 
 def _shown(

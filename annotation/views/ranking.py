@@ -46,7 +46,11 @@ def rank(request: HttpRequest, project: str) -> HttpResponse:
         if ranking is None:
             raise Http404("No such ranking of yours.")
         return _answer(request, annotator, rank_cards.amend_card(ranking))
-    return _answer(request, annotator, _next_card(request, annotator, []))
+    lease = next_set(annotator=annotator)
+    card = (
+        rank_cards.set_card(lease) if lease else rank_cards.none_card(annotator, user_of(request))
+    )
+    return _answer(request, annotator, card)
 
 
 @never_cache

@@ -1,0 +1,183 @@
+"""Bringing in files of sets to rank, with the rankings that they come with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID, uuid5
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
+
+from annotation.formats.archive import Archive
+from annotation.formats.records import ImportedRanking
+from annotation.models import Annotator, Judgment, Output, OutputSet, Prompt, Ranking
+from annotation.services.imported_media import check_answers, find_files
+from annotation.services.imported_rows import SetRow
+from annotation.services.imported_votes import annotators_of
+from annotation.services.importing import Imported, outputs_of, prompts_of
+from annotation.services.ranked_pairs import expand
+from annotation.services.ranking import Order, write_ranking
+from annotation.services.sets import check_task
+from annotation.tiers import tiers_of
+from steelyard.accounts.models import User
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
+
+_NAMESPACE = UUID("2b9d1c1e-8a3f-4d6e-b0f4-5c7a6e1d9f20")
+_BATCH = 2000
+
+
+@transaction.atomic
+def import_rankings(
+    *,
+    project: Project,
+    records: Iterable[ImportedRanking],
+    by: User | None,
+    archive: Archive | None = None,
+) -> Imported:
+    """Sets with the rankings they come with, in one transaction.
+
+    A new set that comes with people's rankings wants no more of them; one without wants the
+    project's overlap. Known sets and rankings are left as they are, so that the same file twice
+    changes nothing.
+
+    Args:
+        archive: where the files are that records name by other than their SHA-256.
+
+    Raises:
+        UserError: the project compares pairs, a record is on a held-out prompt or names a file
+            that is not there, its answers are of another modality than the project, one annotator
+            ranks a set in two ways, or a ranking is in the name of somebody who signs in here;
+            nothing is stored then.
+    """
+    check_task(project)
+    given = list(records)
+    files = find_files(project=project, records=given, archive=archive)
+    for record in given:
+        check_answers(project, record, files)
+    rows = [SetRow.of(record, files) for record in given]
+    said = _said(rows)
+    # one import at a time in a project; a key's share of the row stays free, so labelling goes on
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    before = _counts(project)
+    prompts = prompts_of(project, rows)
+    outputs = outputs_of(project, rows, prompts, by)
+    sets = _sets(project, rows, prompts, outputs)
+    annotators = annotators_of(project, rows)
+    known = set(
+        Ranking.objects.current()
+        .filter(output_set__project=project)
+        .values_list("output_set__key", "annotator__name")
+    )
+    rankings = 0
+    for (key, name), row in said.items():
+        if (key, name) not in known:
+            annotators[name].project = project
+            _rank(row, sets[key], annotators[name], outputs)
+            rankings += 1
+    after = _counts(project)
+    new = {name: after[name] - before[name] for name in after}
+    return Imported(records=len(rows), rankings=rankings, **new)
+
+
+def _counts(project: Project) -> dict[str, int]:
+    rows = {
+        "prompts": Prompt.objects,
+        "pairs": project.pairs,
+        "judgments": Judgment.objects,
+        "sets": OutputSet.objects,
+    }
+    return {name: manager.filter(project=project).count() for name, manager in rows.items()}
+
+
+def _said(rows: list[SetRow]) -> dict[tuple[str, str], SetRow]:
+    """Each annotator's one ranking of each set."""
+    said: dict[tuple[str, str], SetRow] = {}
+    for row in rows:
+        if not row.record.ranks:
+            continue
+        earlier = said.setdefault((row.key, row.record.annotator), row)
+        if _tiers(earlier) != _tiers(row):
+            raise UserError(
+                f"{row.record.place}: {row.record.annotator} ranks the same set in another way "
+                f"than at {earlier.record.place}; keep one of the two.",
+                code="two_rankings",
+                field="file",
+            )
+    return said
+
+
+def _tiers(row: SetRow) -> list[set[str]]:
+    """By the outputs' keys."""
+    places = tiers_of(dict(enumerate(row.record.ranks)))
+    return [{row.sides[place].key for place in tier} for tier in places]
+
+
+def _sets(
+    project: Project,
+    rows: list[SetRow],
+    prompts: dict[str, Prompt],
+    outputs: dict[tuple[int, str], Output],
+) -> dict[str, OutputSet]:
+    """The rows' sets by key, locked; those that are new made, with their outputs."""
+    people: dict[str, set[str]] = {}
+    for row in rows:
+        kind = Annotator.Kind.PERSON
+        people.setdefault(row.key, set()).update(
+            name for name, of in row.record.voters if of == kind
+        )
+    first = {row.key: row for row in reversed(rows)}
+    here = OutputSet.objects.filter(project=project, key__in=list(first))
+    known = set(here.values_list("key", flat=True))
+    new = [
+        OutputSet(
+            project=project,
+            prompt=prompts[row.prompt],
+            key=key,
+            wanted=len(people[key]) or project.overlap,
+        )
+        for key, row in sorted(first.items())
+        if key not in known
+    ]
+    # one at a time in a project imports, but a set may come in over the API meanwhile
+    OutputSet.objects.bulk_create(new, ignore_conflicts=True, batch_size=_BATCH)
+    found = {one.key: one for one in here.order_by("pk").select_for_update(no_key=True)}
+    through = OutputSet.outputs.through
+    members = [
+        through(
+            outputset_id=found[one.key].pk,
+            output_id=outputs[prompts[first[one.key].prompt].pk, side.key].pk,
+        )
+        for one in new
+        for side in first[one.key].sides
+    ]
+    through.objects.bulk_create(members, ignore_conflicts=True, batch_size=_BATCH)
+    for key, one in found.items():
+        one.prompt = prompts[first[key].prompt]
+    return found
+
+
+def _rank(
+    row: SetRow,
+    output_set: OutputSet,
+    annotator: Annotator,
+    outputs: dict[tuple[int, str], Output],
+) -> None:
+    """Store one ranking and its judgments."""
+    of_set = [outputs[output_set.prompt_id, side.key] for side in row.sides]
+    ranks = dict(zip((output.pk for output in of_set), row.record.ranks, strict=True))
+    name = f"{annotator.project.slug}/{output_set.key}/{annotator.name}"
+    order = Order(
+        uuid=uuid5(_NAMESPACE, name),
+        tiers=tiers_of(ranks),
+        rationale=row.record.rationale,
+        tags=row.record.tags,
+    )
+    shown = [output.pk for output in of_set]
+    expand(ranking=write_ranking(annotator, output_set, order, shown=shown), outputs=of_set)
+    if annotator.kind == Annotator.Kind.PERSON:
+        judged = F("judged") + 1
+        OutputSet.objects.filter(pk=output_set.pk).update(
+            judged=judged, wanted=Greatest(F("wanted"), judged)
+        )
