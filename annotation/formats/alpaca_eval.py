@@ -23,7 +23,7 @@ from annotation.formats.base import Format, Writing
 from annotation.formats.outside import pair, single, user
 from annotation.formats.records import ImportedRecord, ImportedVote
 from annotation.formats.rows import Row
-from annotation.formats.sides import sides, step, vote
+from annotation.formats.sides import sides, vote
 from steelyard.lib.records import PreferenceRecord
 
 
@@ -57,7 +57,7 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
             "generator_2": b.model,
             "output_2": b.text,
             "annotator": one["annotator"],
-            "preference": 1.5 + one.get("strength", step(record)) / 6,
+            "preference": 1.5 + one["strength"] / 6,
         }
 
 

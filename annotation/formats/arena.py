@@ -9,7 +9,8 @@ arena-human-preference-100k have them.
      "language": "English", "tstamp": 1682351591.1}
 
 The 100k has ``judge_hash`` in place of ``judge``. A conversation of several turns goes on as each
-model answered, so all that follows the first question is the answer.
+model answered, so all that follows the last question that both
+have in common is the answer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from annotation.formats.base import TEXT_CONTAINERS, UNNAMED, Format, Writing
 from annotation.formats.outside import MESSAGES, pair
 from annotation.formats.records import ImportedRecord, ImportedVote, Messages
 from annotation.formats.rows import Row
-from annotation.formats.sides import Side, sides, step, vote
+from annotation.formats.sides import Side, sides, vote, whole
 from steelyard.lib.records import PreferenceRecord
 
 OUTCOME = {
@@ -78,22 +79,24 @@ def outcome_of(row: Row, column: str = "winner") -> str:
     return OUTCOME[row.one_of(column, *OUTCOME)]
 
 
-def first_turn(row: Row, a: Messages, b: Messages) -> tuple[Messages, str, str]:
-    """What both were asked first, and all that followed on each side.
+def part_ways(row: Row, a: Messages, b: Messages) -> tuple[Messages, str, str]:
+    """What both conversations begin with, up to the question after which they are different, and
+    all that followed on each side.
 
     Raises:
         RowError: they were asked different things, or nothing was answered.
     """
-    heads = [
-        next((at for at, m in enumerate(talk) if m["role"] == "assistant"), 0) for talk in (a, b)
-    ]
-    if not heads[0] or not heads[1] or a[: heads[0]] != b[: heads[1]]:
+    differ = (at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+    at = min(next(differ, len(a)), len(a) - 1, len(b) - 1)
+    while at > 0 and not (a[at - 1]["role"] == "user" and a[at]["role"] == "assistant"):
+        at -= 1
+    if at < 1 or b[at]["role"] != "assistant":
         raise row.wrong(
             "“conversation_a” and “conversation_b” must begin with the same question and go on "
             "with an answer.",
             "conversation_b",
         )
-    return a[: heads[0]], _answer(a[heads[0] :]), _answer(b[heads[1] :])
+    return a[:at], _answer(a[at:]), _answer(b[at:])
 
 
 def conversation(record: PreferenceRecord, side: Side) -> Messages:
@@ -102,18 +105,18 @@ def conversation(record: PreferenceRecord, side: Side) -> Messages:
     return [*prompt, {"role": "assistant", "content": side.text}]
 
 
+def turns(record: PreferenceRecord) -> int:
+    """How often the user speaks."""
+    return sum(message["role"] == "user" for message in record.prompt)
+
+
 def votes_of(record: PreferenceRecord, writing: Writing) -> list[dict[str, Any]]:
     """The votes that a log of winners can hold, or one of what they came to where there are none;
     none, and the record counted as left out, where the prompt has files."""
     if record.prompt_media:
         writing.leave_out("its prompt is about pictures or clips")
         return []
-    kept = [one for one in record.votes if one["outcome"] != "skip"]
-    if record.votes:
-        return kept
-    strength = step(record)
-    outcome = "a" if strength < 0 else "b" if strength > 0 else "tie"
-    return [{"judgment": record.pair, "annotator": UNNAMED, "outcome": outcome}]
+    return [one for one in record.votes or [whole(record)] if one["outcome"] != "skip"]
 
 
 def kind_of_judge(name: str) -> str:
@@ -130,7 +133,7 @@ def _answer(rest: Messages) -> str:
 
 
 def _record(row: Row, judge: str) -> ImportedRecord:
-    messages, a, b = first_turn(
+    messages, a, b = part_ways(
         row, row.conversation("conversation_a"), row.conversation("conversation_b")
     )
     name = row.name(judge, default=UNNAMED, limit=150)
@@ -164,7 +167,7 @@ def _rows(
             judge: one["annotator"],
             "conversation_a": conversation(record, a),
             "conversation_b": conversation(record, b),
-            "turn": 1,
+            "turn": turns(record),
             "anony": True,
             "language": "",
             "tstamp": None,

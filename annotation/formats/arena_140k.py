@@ -20,8 +20,8 @@ from annotation.formats.arena import (
     TIES,
     WINNER,
     conversation,
-    first_turn,
     outcome_of,
+    part_ways,
     votes_of,
 )
 from annotation.formats.base import TEXT_CONTAINERS, Format, Writing
@@ -37,7 +37,7 @@ _TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(_PART))
 
 
 def read(row: Row) -> Iterator[ImportedRecord]:
-    messages, a, b = first_turn(
+    messages, a, b = part_ways(
         row, row.conversation("conversation_a"), row.conversation("conversation_b")
     )
     names, blobs = _pictures(row)

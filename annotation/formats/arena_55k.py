@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from annotation.formats.arena import CANNOT, first_turn, votes_of
+from annotation.formats.arena import CANNOT, part_ways, votes_of
 from annotation.formats.base import FLAT_CONTAINERS, Format, Writing
 from annotation.formats.outside import as_list, pair
 from annotation.formats.records import ImportedRecord, Messages
@@ -29,7 +29,7 @@ _WINNERS = {"a": "winner_model_a", "b": "winner_model_b", "tie": "winner_tie"}
 def read(row: Row) -> Iterator[ImportedRecord]:
     asked = _texts(row, "prompt")
     talks = [_talk(row, asked, column) for column in ("response_a", "response_b")]
-    messages, a, b = first_turn(row, talks[0], talks[1])
+    messages, a, b = part_ways(row, talks[0], talks[1])
     yield pair(
         row,
         messages,
@@ -44,9 +44,11 @@ def read(row: Row) -> Iterator[ImportedRecord]:
 
 
 def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]]:
-    if len(record.prompt) != 1:
-        writing.leave_out("its prompt is a conversation, of which each model had its own here")
+    roles = [message["role"] for message in record.prompt]
+    if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"]:
+        writing.leave_out("the user and the assistant do not take turns in its prompt")
         return
+    texts = [message["content"] for message in record.prompt]
     a, b = sides(record)
     for one in votes_of(record, writing):
         outcome = "tie" if one["outcome"] == "both_bad" else one["outcome"]
@@ -56,9 +58,9 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
             "id": one["judgment"],
             "model_a": a.model,
             "model_b": b.model,
-            "prompt": _list(record.prompt[0]["content"]),
-            "response_a": _list(a.text),
-            "response_b": _list(b.text),
+            "prompt": _list(texts[::2]),
+            "response_a": _list([*texts[1::2], a.text]),
+            "response_b": _list([*texts[1::2], b.text]),
             **{column: int(outcome == side) for side, column in _WINNERS.items()},
         }
 
@@ -73,8 +75,8 @@ def schema(writing: Writing) -> pa.Schema:
     )
 
 
-def _list(text: str) -> str:
-    return json.dumps([text], ensure_ascii=False)
+def _list(texts: list[str]) -> str:
+    return json.dumps(texts, ensure_ascii=False)
 
 
 def _texts(row: Row, column: str) -> list[str]:
@@ -116,5 +118,5 @@ FORMAT = Format(
     write=write,
     schema=schema,
     ties="Kept; both bad becomes a tie.",
-    cannot="Who voted; that both are bad; prompts of several messages. " + CANNOT,
+    cannot="Who voted; that both are bad; system messages. " + CANNOT,
 )

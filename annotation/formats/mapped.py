@@ -16,7 +16,7 @@ from annotation.formats.base import FLAT_CONTAINERS, UNNAMED, Format, Writing
 from annotation.formats.outside import WITH_MEDIA, files, pair, prompt_media, user
 from annotation.formats.records import ImportedRecord, ImportedVote, Messages
 from annotation.formats.rows import Row
-from annotation.formats.sides import outcome, reason_of, sides, step, steps_vote, vote
+from annotation.formats.sides import reason_of, sides, steps_vote, vote, whole
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 
@@ -163,7 +163,7 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
     if a.media:
         pair |= {"media_a": writing.media(a.media), "media_b": writing.media(b.media)}
     pair |= {"model_a": a.model, "model_b": b.model, "category": record.category}
-    for one in record.votes or [_whole(record)]:
+    for one in record.votes or [whole(record)]:
         yield {
             **pair,
             "outcome": one["outcome"],
@@ -172,15 +172,6 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
             "strength": one["strength"],
             "rationale": reason_of(record, one["annotator"]).get("text", ""),
         }
-
-
-def _whole(record: PreferenceRecord) -> dict[str, Any]:
-    return {
-        "outcome": outcome(record),
-        "annotator": UNNAMED,
-        "kind": "person",
-        "strength": step(record),
-    }
 
 
 def _prompt_cell(messages: Messages) -> str:

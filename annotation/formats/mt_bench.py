@@ -17,9 +17,10 @@ from annotation.formats.arena import (
     CANNOT,
     WINNER,
     conversation,
-    first_turn,
     kind_of_judge,
     outcome_of,
+    part_ways,
+    turns,
     votes_of,
 )
 from annotation.formats.base import TEXT_CONTAINERS, Format, Writing
@@ -35,7 +36,7 @@ def read(row: Row) -> Iterator[ImportedRecord]:
     talks = [
         _until(turn, row.conversation(column)) for column in ("conversation_a", "conversation_b")
     ]
-    messages, a, b = first_turn(row, talks[0], talks[1])
+    messages, a, b = part_ways(row, talks[0], talks[1])
     judge = row.name("judge", limit=150)
     yield pair(
         row,
@@ -62,7 +63,7 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
             "judge": one["annotator"],
             "conversation_a": conversation(record, a),
             "conversation_b": conversation(record, b),
-            "turn": 1,
+            "turn": turns(record),
         }
 
 

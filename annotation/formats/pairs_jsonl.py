@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from annotation.formats.base import TEXT_CONTAINERS, UNNAMED, Format, Writing
+from annotation.formats.base import TEXT_CONTAINERS, Format, Writing
 from annotation.formats.jsonl import Line, lines
 from annotation.formats.records import ImportedRecord, ImportedVote, Known
-from annotation.formats.sides import outcome, reason_of, sides, step
+from annotation.formats.sides import reason_of, sides, whole
 from steelyard.lib.records import PreferenceRecord
 
 KEYS = ("prompt", "a", "b", "model_a", "model_b", "category")
@@ -87,11 +87,11 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
         pair["media"] = [writing.media(sha256) for sha256 in record.prompt_media]
     if a.media:
         pair |= {"media_a": writing.media(a.media), "media_b": writing.media(b.media)}
-    if any(record.aspects) or record.segments:
+    if record.aspects or record.segments:
         writing.without("aspects and parts")
     if any(rationale.get("evidence") for rationale in record.rationales):
         writing.without("evidence")
-    for vote in record.votes:
+    for vote in record.votes or [whole(record)]:
         said = reason_of(record, vote["annotator"])
         yield {
             **pair,
@@ -102,8 +102,6 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
             "rationale": said.get("text", ""),
             "tags": said.get("tags", []),
         }
-    if not record.votes:
-        yield {**pair, "outcome": outcome(record), "annotator": UNNAMED, "strength": step(record)}
 
 
 def _record(line: Line) -> ImportedRecord:

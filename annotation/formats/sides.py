@@ -52,6 +52,17 @@ def reason_of(record: PreferenceRecord, annotator: str) -> dict[str, Any]:
     return {}
 
 
+def whole(record: PreferenceRecord) -> dict[str, Any]:
+    """What the votes came to as one vote, for a record that tells none."""
+    return {
+        "judgment": record.pair,
+        "annotator": UNNAMED,
+        "kind": "person",
+        "outcome": outcome(record),
+        "strength": step(record),
+    }
+
+
 def vote(
     outcome: str,
     *,
