@@ -28,8 +28,9 @@ def png(shade: int) -> bytes:
 def test_pairs_go_in_in_batches_and_come_out_page_by_page(mine: Project) -> None:
     given = [{"prompt": f"What is {n}?", "a": f"{n}.", "b": f"No {n}."} for n in range(7)]
     done = mine.add_pairs(given, batch=3)
-    assert (done.records, done.prompts, done.pairs) == (7, 7, 7)
+    assert (done.new, len(done.pairs)) == (7, 7)
     read = list(mine.pairs(state="open"))
+    assert [pair.id for pair in reversed(read)] == done.pairs
     assert {pair.prompt.messages[-1]["content"] for pair in read} == {
         row["prompt"] for row in given
     }
@@ -42,23 +43,30 @@ def test_more_than_a_page_is_fetched_by_its_links(mine: Project, monkeypatch: An
     assert len({pair.id for pair in mine.pairs()}) == 5
 
 
-def test_the_same_pairs_again_change_nothing(mine: Project) -> None:
+def test_the_same_pairs_again_change_nothing(mine: Project, tmp_path: Path) -> None:
     pair = NewPair(
         prompt="What is a yard?", a="Three feet.", b="A tree.", outcome="a", annotator="rater"
     )
-    assert mine.add_pairs([pair]).judgments == 1
+    first = mine.add_pairs([pair])
     again = mine.add_pairs([pair])
-    assert (again.pairs, again.judgments) == (0, 0)
+    assert (first.new, again.new) == (1, 0)
+    assert first.pairs == again.pairs
     [vote] = mine.judgments()
     assert (vote.annotator, vote.kind) == ("rater", "person")
     assert vote.created_at.tzinfo is not None
+    saved = mine.save_lines("judgments", tmp_path / "votes.ndjson")
+    assert json.loads(saved.read_text())["uuid"] == vote.uuid
 
 
-def test_a_wrong_pair_is_named_and_what_came_before_its_batch_is_in(mine: Project) -> None:
+def test_a_wrong_pair_is_named_by_its_place(mine: Project) -> None:
     good = {"prompt": "Good?", "a": "Yes.", "b": "No."}
-    with pytest.raises(Invalid, match="Line 1"):
-        mine.add_pairs([good, {"prompt": "Bad?", "a": "Same.", "b": "Same."}], batch=1)
+    bad = {"prompt": "Bad?", "a": "Same.", "b": "Same."}
+    with pytest.raises(Invalid, match="Pair 2: “a” and “b” are the same text"):
+        mine.add_pairs([good, bad, {**good, "prompt": "Later?"}], batch=1)
     assert Pair.objects.count() == 1
+    added = mine.add_pairs([bad, good, {**good, "prompt": "Later?"}], batch=1, strict=False)
+    assert (added.new, len(added.pairs)) == (1, 2)
+    assert [problem.place for problem in added.problems] == [1]
 
 
 def test_a_pair_with_a_misspelt_key_is_not_sent(mine: Project) -> None:
@@ -78,17 +86,18 @@ def test_pictures_are_sent_once_by_path_or_bytes(
     [pair, _] = mine.pairs()
     assert pair.output_a.asset
     saved = mine.download_asset(pair.output_a.asset, tmp_path / "back.png")
-    assert saved.read_bytes() in {png(10), png(200)} or Image.open(saved).size == (4, 4)
-    sent = mine._connection.upload
-    mine._sent.clear()
-    mine._connection.upload = None  # type: ignore[assignment, method-assign]
-    try:
-        by_hash = {"prompt": "A third", "media_a": pair.output_a.asset, "media_b": saved}
-        known = mine._sha256(saved)
-    finally:
-        mine._connection.upload = sent  # type: ignore[method-assign]
-    assert known == pair.output_a.asset
-    assert by_hash
+    assert Image.open(saved).size == (4, 4)
+
+
+def test_a_file_that_the_site_has_is_not_sent(
+    mine: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = mine.upload(png(10))
+    saved = mine.download_asset(kept.sha256, tmp_path / "back.png")
+    monkeypatch.setattr(Project, "upload", None)
+    pair = {"prompt": "What is this?", "a": "A kite.", "b": "A cat.", "media": [saved]}
+    mine.add_pairs([pair, {**pair, "prompt": "And this?", "media": [kept.sha256]}])
+    assert [row.prompt.media for row in mine.pairs()] == [[kept.sha256]] * 2
 
 
 def test_a_file_that_is_not_there_is_named(mine: Project) -> None:

@@ -23,12 +23,13 @@ from steelyard_client.errors import (
     SteelyardError,
     TooManyRequests,
 )
-from steelyard_client.pairs import NewPair
+from steelyard_client.pairs import Added, NewPair, WrongPair
 from steelyard_client.project import Project
 from steelyard_client.runs import Evaluation, Run, TrainingJob
 from steelyard_client.versions import Dataset, Version
 
 __all__ = [
+    "Added",
     "ApiError",
     "Client",
     "Conflict",
@@ -48,5 +49,6 @@ __all__ = [
     "TooManyRequests",
     "TrainingJob",
     "Version",
+    "WrongPair",
     "__version__",
 ]

@@ -50,6 +50,35 @@ class NewPair:
     tags: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class WrongPair:
+    """Why the pair of that place, from 1, was refused."""
+
+    place: int
+    status: int
+    code: str
+    detail: str
+    field: str | None
+
+    @classmethod
+    def of(cls, place: int, said: Mapping[str, Any]) -> WrongPair:
+        return cls(place, said["status"], said["code"], said["detail"], said.get("field"))
+
+    def __str__(self) -> str:
+        return re.sub(r"^Line \d+: ", "", self.detail)
+
+
+@dataclass
+class Added:
+    """What became of pairs that were brought in."""
+
+    pairs: list[int] = field(default_factory=list, repr=False)
+    """Their numbers on the site, in the order given; those that were there already too."""
+    new: int = 0
+    """How many were not there before."""
+    problems: list[WrongPair] = field(default_factory=list)
+
+
 _PLAIN = NewPair(prompt="")
 _NEEDED = ("prompt", "a", "b")
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from steelyard_client import progress as bars
 from steelyard_client.connection import Connection
-from steelyard_client.errors import NotFound, SteelyardError
-from steelyard_client.pairs import File, NewPair, as_line, batches, is_hash, name_and_hash
+from steelyard_client.errors import Invalid, NotFound, SteelyardError
+from steelyard_client.pairs import (
+    Added,
+    File,
+    NewPair,
+    WrongPair,
+    as_line,
+    batches,
+    is_hash,
+    name_and_hash,
+)
 from steelyard_client.records import (
     Asset,
     EvaluationInfo,
@@ -87,21 +96,52 @@ class Project:
         pairs: Iterable[NewPair | Mapping[str, Any]],
         *,
         batch: int = 500,
+        strict: bool = True,
         progress: bool = False,
-    ) -> Imported:
+    ) -> Added:
         """Bring in pairs, with the votes on them where they have some, batch by batch.
 
         Files are sent first, once each, and those that are there are not sent. Everything is known
         by its content: the same pairs again change nothing, so that after an error the whole can
-        be brought again. A wrong pair is refused with its batch; the batches before it are in.
+        be brought again.
+
+        Args:
+            strict: stop at the first batch in which one is wrong; the right ones of it are in all
+                the same. Otherwise go on, and ``problems`` of the answer has them.
+
+        Raises:
+            Invalid: one is wrong, named by its place from 1.
         """
-        total = Imported.of({"records": 0, "prompts": 0, "pairs": 0, "judgments": 0})
-        lines = (as_line(pair, place, self._sha256) for place, pair in enumerate(pairs, 1))
+        total, place = Added(), 0
+        lines = (as_line(pair, number, self._sha256) for number, pair in enumerate(pairs, 1))
         with bars.line("pairs", "pairs", wanted=progress) as told:
             for part in batches(lines, batch):
-                total += self._import("pairs", "\n".join(part))
-                told(total.records, len(pairs) if isinstance(pairs, list) else 0)
+                self._add_lines(part, place, total)
+                place += len(part)
+                told(place, len(pairs) if isinstance(pairs, Sized) else 0)
+                if strict and total.problems:
+                    first = total.problems[0]
+                    more = len(total.problems) - 1
+                    rest = f" ({more} more of its batch are wrong.)" if more else ""
+                    raise Invalid(
+                        first.status, first.code, f"Pair {first.place}: {first}{rest}", first.field
+                    )
         return total
+
+    def _add_lines(self, lines: list[str], before: int, total: Added) -> None:
+        response = self._connection.send(
+            "POST",
+            f"{self._path}/pairs.ndjson",
+            content="".join(f"{line}\n" for line in lines).encode(),
+            headers={"Content-Type": "application/x-ndjson"},
+            again=True,
+        )
+        for result in map(json.loads, response.text.splitlines()):
+            if "problem" in result:
+                total.problems.append(WrongPair.of(before + result["line"], result["problem"]))
+            else:
+                total.pairs.append(result["pair"])
+                total.new += result["status"] == 201
 
     def add_prompts(self, prompts: Iterable[str | list[Message] | Mapping[str, Any]]) -> Imported:
         """Held-out prompts for evaluation: a text, messages, or a mapping with prompt, category,
@@ -138,6 +178,13 @@ class Project:
     def download_asset(self, sha256: str, path: str | Path) -> Path:
         target = Path(path)
         self._connection.download(f"{self._path}/assets/{sha256}/file", target)
+        return target
+
+    def save_lines(self, what: str, path: str | Path, *, progress: bool = False) -> Path:
+        """Save all ``pairs``, ``prompts`` or ``judgments``, one JSON object a line."""
+        target = Path(path)
+        with bars.line(what, "B", wanted=progress) as told:
+            self._connection.download(f"{self._path}/{what}.ndjson", target, told=told)
         return target
 
     def _import(self, kind: str, text: str) -> Imported:
