@@ -174,6 +174,15 @@ def _coverage(project: Project) -> Coverage:
     return found
 
 
+def sets_of(project: Project) -> Tally:
+    """Sets to rank by how far they are; they are few beside their pairs."""
+    rows = project.output_sets.order_by().values_list("judged", "wanted", "closed")
+    found = Tally()
+    for judged, wanted, closed, n in rows.annotate(n=Count("pk")):
+        found.add(judged, wanted, closed, n, project.overlap)
+    return found
+
+
 def throughput(project: Project) -> Counted[Throughput]:
     """Verdicts of the last days and of today's hours, by person; a day is one of UTC."""
     return _counted(project, "throughput", lambda: _throughput(project))

@@ -41,6 +41,7 @@ def coverage(request: HttpRequest, project: str) -> HttpResponse:
     context |= {
         "now": overview.at_work(found),
         "has_pairs": found.pairs.exists(),
+        "sets": overview.sets_of(found) if found.scheme["task"] == "ranking" else None,
         "n_flagged": flagged.count(),
         "flagged": flagged.select_related("prompt").prefetch_related("flags__annotator")[
             :FLAGS_SHOWN

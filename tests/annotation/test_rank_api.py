@@ -264,3 +264,20 @@ def test_drafts_and_leases_are_kept_whatever_is_sent(
     assert answer.status_code in (200, 400)
     if answer.status_code == 200:
         assert answer.json() == {"held": [output_set.pk]}
+
+
+def test_the_owner_sees_how_far_the_sets_are_and_takes_them_back(
+    project: Any, owner: Any, member: Any, as_user: Any
+) -> None:
+    client = as_user(owner)
+    address = f"/p/{project.slug}/labelling/"
+    assert "No sets to rank yet." in client.get(address).content.decode()
+    for _ in range(2):
+        factories.make_set(project, 2)
+    as_user(member).get(f"/p/{project.slug}/rank/")
+    page = client.get(address).content.decode()
+    assert "2 of 2 sets want rankings." in page
+    assert "0 of 2 rankings" in page
+    annotator = project.annotators.get(user=member)
+    client.post(f"/p/{project.slug}/labelling/people/{annotator.pk}/release/")
+    assert not annotator.ranking_leases.exists()
