@@ -3,6 +3,7 @@
 
 import { gettext } from "./words.js";
 import { addActions } from "./label/actions.js";
+import * as aside from "./label/aside.js";
 import * as breaks from "./label/breaks.js";
 import { AHEAD, Deck, count, focusTitle, tell } from "./label/cards.js";
 import { Drafts } from "./label/drafts.js";
@@ -86,7 +87,7 @@ function enter(focus) {
   if (focus) focusTitle(card);
   document.getElementById("raise-flag").hidden = !card.dataset.pair || kind() === "training";
   document.getElementById("undo").hidden = !past.uuids.length;
-  keepPromptFolded(card);
+  aside.keepFolded(card);
   keyList.showLegend();
 }
 
@@ -394,34 +395,6 @@ function resume() {
   return outbox.all().length ? sender.pump() : null;
 }
 
-const PROMPT = "steelyard.label.prompt";
-
-function keepPromptFolded(card) {
-  const prompt = card.querySelector(".prompt");
-  try {
-    if (prompt && sessionStorage.getItem(PROMPT)) prompt.open = false;
-  } catch {
-    // it is open
-  }
-}
-
-function foldPrompt() {
-  const prompt = deck.current.querySelector(".prompt");
-  prompt.open = !prompt.open;
-  try {
-    sessionStorage.setItem(PROMPT, prompt.open ? "" : "folded");
-  } catch {
-    // for this card only
-  }
-}
-
-function guidelines() {
-  const place = document.querySelector(".guidelines");
-  place.open = !place.open;
-  if (place.open) place.querySelector(".prose").focus({ preventScroll: true });
-  else focusTitle(deck.current);
-}
-
 const amending = () => kind() === "amend";
 
 async function begin() {
@@ -435,8 +408,8 @@ async function begin() {
     { id: "page.undo", key: "u", label: gettext("undo: back to your last verdict, and further back"), legend: gettext("undo"), once: true, when: () => past.uuids.length > 0, run: undo },
     { id: "page.forward", key: "Escape", label: gettext("forward again, the verdict left as it is"), fixed: true, once: true, when: amending, run: forward },
     { id: "page.flag", key: "f", label: gettext("flag the pair"), legend: gettext("flag"), once: true, when: () => form() && kind() !== "training", run: flag.openFlag },
-    { id: "page.guidelines", key: "g", label: gettext("guidelines"), legend: gettext("guidelines"), once: true, when: () => document.querySelector(".guidelines"), run: guidelines },
-    { id: "page.prompt", key: "p", label: gettext("fold or unfold the prompt"), legend: gettext("prompt"), once: true, when: () => deck.current.querySelector(".prompt"), run: foldPrompt },
+    { id: "page.guidelines", key: "g", label: gettext("guidelines"), legend: gettext("guidelines"), once: true, when: () => document.querySelector(".guidelines"), run: () => aside.guidelines(deck.current) },
+    { id: "page.prompt", key: "p", label: gettext("fold or unfold the prompt"), legend: gettext("prompt"), once: true, when: () => deck.current.querySelector(".prompt"), run: () => aside.fold(deck.current) },
     { id: "page.keys", key: "?", label: gettext("all keys"), once: true, run: keyList.openList },
   ]);
   listen();
