@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import Http404
@@ -59,6 +59,8 @@ class SetList(APIView):
 class SetNext(APIView):
     """The next set for you."""
 
+    scopes: ClassVar = {"GET": "label"}
+
     @extend_schema(parameters=[NextQuery], responses={200: SetLeaseSerializer, 204: None})
     def get(self, request: Request, project: str) -> Response:
         """Lease a set, or get the one that you hold already, its lease renewed.
@@ -79,6 +81,7 @@ class SetNext(APIView):
 class RankingList(ListAPIView):
     """Rankings of a project, the newest first, and the way to hand in your own."""
 
+    scopes: ClassVar = {"POST": "label"}
     serializer_class = RankingSerializer
     queryset = Ranking.objects.none()
 
@@ -124,6 +127,8 @@ class RankingList(ListAPIView):
 
 class RankingAmend(APIView):
     """Another order of yours of a set that you have ranked."""
+
+    scopes: ClassVar = {"POST": "label"}
 
     @extend_schema(request=OrderRequest, responses={200: RankedSerializer, 201: RankedSerializer})
     def post(self, request: Request, project: str, uuid: UUID) -> Response:

@@ -51,7 +51,11 @@ def test_a_wrong_old_or_a_weak_new_password_changes_nothing(
 
 def test_a_token_is_shown_once_and_opens_the_api(as_user: AsUser, stranger: Any) -> None:
     client = as_user(stranger)
-    made = client.post(reverse("accounts:token-create"), {"name": "nightly export"}, follow=True)
+    made = client.post(
+        reverse("accounts:token-create"),
+        {"name": "nightly export", "scopes": ["read"]},
+        follow=True,
+    )
     key = made.context["new_key"]
     assert key in made.content.decode()
     assert key not in client.get(URL).content.decode()
@@ -80,6 +84,8 @@ def test_nobody_revokes_the_token_of_another(
 
 
 def test_a_token_without_a_name_is_refused(as_user: AsUser, stranger: Any) -> None:
-    response = as_user(stranger).post(reverse("accounts:token-create"), {"name": "  "})
+    response = as_user(stranger).post(
+        reverse("accounts:token-create"), {"name": "  ", "scopes": ["read"]}
+    )
     assert response.status_code == 400
     assert not stranger.tokens.exists()

@@ -41,7 +41,7 @@ def test_the_page_for_our_own_faults_needs_neither_session_nor_database() -> Non
 def test_an_old_form_is_refused_in_words(stranger: Any) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(stranger)
-    response = client.post("/account/tokens/", {"name": "x"})
+    response = client.post("/account/tokens/", {"name": "x", "scopes": ["read"]})
     assert response.status_code == 403
     assert "reload the page" in response.content.decode()
 

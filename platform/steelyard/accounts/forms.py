@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from steelyard.accounts.models import ApiToken
-from steelyard.accounts.services import address_of, record, refuse_guessing
+from steelyard.accounts.models import User
+from steelyard.accounts.services import address_of, projects_of, record, refuse_guessing
 from steelyard.lib.errors import UserError
 
 
@@ -47,12 +49,52 @@ class OwnPasswordForm(PasswordChangeForm):
         self.fields["new_password2"].help_text = ""
 
 
-class TokenForm(forms.ModelForm):
-    class Meta:
-        model = ApiToken
-        fields = ["name"]
-        labels = {"name": _("Name")}
-        help_texts = {"name": _("What will use it, such as “nightly export”.")}
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        max_length=100,
+        label=_("Name"),
+        help_text=_("What will use it, such as “nightly export”."),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("Good for"),
+        choices=[
+            ("read", _("Reading what you may read")),
+            ("label", _("Labelling in your name")),
+            ("write", _("Bringing in data, freezing versions, starting runs")),
+            ("admin", _("Settings, people, webhooks and tokens, and all of the above")),
+        ],
+        initial=["read", "label", "write"],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    project: Any = forms.ModelChoiceField(
+        queryset=None,
+        required=False,
+        to_field_name="slug",
+        label=_("In one project alone"),
+        empty_label=_("All of yours"),
+    )
+    days = forms.ChoiceField(
+        required=False,
+        label=_("Expires"),
+        choices=[
+            ("", _("Never")),
+            ("7", _("After 7 days")),
+            ("30", _("After 30 days")),
+            ("90", _("After 90 days")),
+            ("365", _("After a year")),
+        ],
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["project"].queryset = projects_of(user=user)  # type: ignore[attr-defined]
+
+    def values(self) -> dict[str, Any]:
+        """What :func:`services.create_token` takes."""
+        said = dict(self.cleaned_data)
+        days = said.pop("days")
+        said["expires_at"] = timezone.now() + timedelta(days=int(days)) if days else None
+        return said
 
 
 class PersonForm(forms.Form):

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -160,6 +161,17 @@ def _more_than(through: ApiToken, field: str) -> UserError:
     )
 
 
+def token_events(*, user: User) -> list[AuditEvent]:
+    """What lately became of the person's tokens, the newest first."""
+    rows = AuditEvent.objects.filter(actor=user, action__in=["token-created", "token-revoked"])
+    return list(rows[:20])
+
+
+def projects_of(*, user: User) -> QuerySet[Project]:
+    """Those in which the person has a role; all of them for a site admin."""
+    return apps.get_model("projects", "Project").objects.visible_to(user)
+
+
 def project_for_token(*, user: User, slug: str | None) -> Project | None:
     """The project that a token of this person is to open alone; None where none is named.
 
@@ -168,8 +180,7 @@ def project_for_token(*, user: User, slug: str | None) -> Project | None:
     """
     if not slug:
         return None
-    projects = apps.get_model("projects", "Project").objects
-    found = projects.visible_to(user).filter(slug=slug).first()
+    found = projects_of(user=user).filter(slug=slug).first()
     if found is None:
         raise UserError(
             _("You are in no project %(slug)s.") % {"slug": slug},

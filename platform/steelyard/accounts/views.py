@@ -86,8 +86,9 @@ def account(request: HttpRequest) -> HttpResponse:
         return redirect("accounts:account")
     context = {
         "password_form": password_form,
-        "token_form": TokenForm(auto_id="token_%s"),
-        "tokens": user.tokens.all(),
+        "token_form": TokenForm(auto_id="token_%s", user=user),
+        "tokens": user.tokens.select_related("project"),
+        "token_events": services.token_events(user=user),
         "memberships": user.memberships.select_related("project").order_by("project__name"),
         "new_key": request.session.pop("new_key", None),
     }
@@ -96,7 +97,12 @@ def account(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def token_create(request: HttpRequest) -> HttpResponse:
-    _token, key = services.create_token(user=user_of(request), name=request.POST.get("name", ""))
+    user = user_of(request)
+    form = TokenForm(request.POST, user=user)
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        raise UserError(f"{form.fields[field].label}: {errors[0]}", field=field)
+    _token, key = services.create_token(user=user, **form.values())
     request.session["new_key"] = key  # shown by the next page, once
     return redirect(reverse("accounts:account") + "#tokens")
 

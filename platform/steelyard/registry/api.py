@@ -22,6 +22,7 @@ from steelyard.registry.serializers import (
     RowsSerializer,
 )
 from steelyard.registry.services import add_model
+from steelyard.web.api import AnyType
 
 MAX_ROWS = 500
 
@@ -65,7 +66,10 @@ class VersionRows(APIView):
 
 
 class VersionDownload(APIView):
-    """All rows as one file: ``parquet`` or ``jsonl``. The ETag is the version's digest."""
+    """All rows as one file: ``parquet`` or ``jsonl``. The ETag is the version's digest; of Parquet
+    one may ask for ranges."""
+
+    renderer_classes = [AnyType]
 
     @extend_schema(
         parameters=[
@@ -76,7 +80,7 @@ class VersionDownload(APIView):
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, project: str, pk: int, form: str) -> HttpResponseBase:
-        return download(request, _version(request, project, pk), form)
+        return download(request._request, _version(request, project, pk), form)
 
 
 class ModelList(ListAPIView):
@@ -114,5 +118,5 @@ def _version(request: Request, project: str, pk: int) -> DatasetVersion:
 
 
 def _number(request: Request, name: str, default: int) -> int:
-    value = request.query_params.get(name, "")
-    return int(value) if value.isdecimal() and len(value) < 10 else default
+    """A parameter that the schema has as a whole number, so that it is one."""
+    return max(0, int(request.query_params.get(name) or default))

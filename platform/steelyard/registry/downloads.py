@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from steelyard.lib.errors import UserError
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.rows import file_name, jsonl
+from steelyard.web.ranges import serve_file
 
 TYPES = {"parquet": "application/vnd.apache.parquet", "jsonl": "application/x-ndjson"}
 
@@ -35,12 +36,31 @@ def download(request: HttpRequest, version: DatasetVersion, form: str) -> HttpRe
             status=410,
         )
     etag = quote_etag(version.digest)
+    if form == "parquet" and len(version.files) == 1:
+        return _file(request, version, etag)
     unchanged = get_conditional_response(request, etag=etag)
     if unchanged is not None:
         return unchanged
     response = _body(version, form)
     response["ETag"] = etag
     # asked again each time: who may see it can change, what it holds cannot
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def _file(request: HttpRequest, version: DatasetVersion, etag: str) -> HttpResponseBase:
+    """The Parquet file, of which a reader may ask for the parts that it wants."""
+    path = version.parquet
+    response = serve_file(
+        request,
+        path,
+        size=path.stat().st_size,
+        etag=etag,
+        mime=TYPES["parquet"],
+        modified=version.created_at,
+    )
+    name = file_name(version, "parquet")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["Cache-Control"] = "private, no-cache"
     return response
 

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -31,7 +32,9 @@ class RunList(ListAPIView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("kind", str, description="Only runs of this kind."),
+            OpenApiParameter(
+                "kind", str, enum=list(settings.RUN_KINDS), description="Only runs of this kind."
+            ),
             OpenApiParameter("state", str, enum=RunState.values, description="Only in this state."),
         ]
     )
@@ -103,8 +106,7 @@ class RunLog(APIView):
     )
     def get(self, request: Request, project: str, pk: int) -> Response:
         run = _run(request, project, pk)
-        limit = request.query_params.get("limit", "")
-        count = min(int(limit), MAX_LOG_LINES) if limit.isdecimal() and len(limit) < 7 else 200
+        count = min(max(0, int(request.query_params.get("limit", 200))), MAX_LOG_LINES)
         events = run.dir.last_events(count) if count else []
         return Response(LogLineSerializer(events, many=True).data)
 

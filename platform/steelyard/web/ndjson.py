@@ -29,7 +29,7 @@ class NdjsonParser(BaseParser):
 
     media_type = MEDIA_TYPE
 
-    def parse(
+    def parse(  # type: ignore[override]
         self,
         stream: IO[bytes],
         media_type: str | None = None,
