@@ -11,6 +11,7 @@ from annotation.api import (
     ranking,
     training,
     versions,
+    withdrawals,
 )
 
 _PROJECT = "projects/<slug:project>"
@@ -61,4 +62,15 @@ urlpatterns = [
     path(f"{_PROJECT}/judges/<int:pk>/runs", judges.JudgeRuns.as_view(), name="judge-runs"),
     path(f"{_PROJECT}/versions/preview", versions.Preview.as_view(), name="version-preview"),
     path(f"{_PROJECT}/versions/publish", versions.Publish.as_view(), name="version-publish"),
+    path(f"{_PROJECT}/withdrawals", withdrawals.WithdrawalList.as_view(), name="withdrawals"),
+    path(
+        f"{_PROJECT}/withdrawals/<int:pk>",
+        withdrawals.WithdrawalDetail.as_view(),
+        name="withdrawal",
+    ),
+    path(
+        f"{_PROJECT}/withdrawals/<int:pk>/lift",
+        withdrawals.WithdrawalLift.as_view(),
+        name="withdrawal-lift",
+    ),
 ]

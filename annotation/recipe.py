@@ -189,15 +189,19 @@ class Recipe:
                 raise _wrong(name, "it must be a list of names")
         return cls(**values)
 
+    def values(self) -> dict[str, Any]:
+        """Every field as plain JSON."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON, lists sorted: equal recipes give equal bytes.
 
         A field that came after the first release is there only where it does something.
         """
-        values = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
-        }
+        values = self.values()
         plain = {field.name: field.default for field in fields(self)}
         said = {name for name in values if getattr(self, name) != plain[name]} - {"count_withdrawn"}
         # half of a rule, which says something only beside its other half

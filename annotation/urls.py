@@ -10,6 +10,7 @@ from annotation.views import (
     labelling,
     ranking,
     versions,
+    withdrawals,
 )
 
 app_name = "annotation"
@@ -45,9 +46,13 @@ urlpatterns = [
     path("pairs/", data.pair_list, name="pair-list"),
     path("pairs/<int:pk>/", data.pair_detail, name="pair-detail"),
     path("judgments/", data.judgment_list, name="judgment-list"),
+    path("judgments/withdrawn/", withdrawals.withdrawal_list, name="withdrawal-list"),
+    path("judgments/withdrawn/<int:pk>/", withdrawals.withdrawal_detail, name="withdrawal-detail"),
+    path("judgments/withdrawn/<int:pk>/lift/", withdrawals.withdrawal_lift, name="withdrawal-lift"),
     path("judgments.csv", data.judgment_download, name="judgment-download"),
     path("judges/", judges.judge_list, name="judge-list"),
     path("judges/new/", judges.judge_new, name="judge-new"),
     path("judges/<int:pk>/run/", judges.judge_run, name="judge-run"),
     path("versions/new/", versions.version_new, name="version-new"),
+    path("runs/<int:pk>/freeze/", versions.freeze_of_run, name="freeze-of-run"),
 ]

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
-from annotation.models import Prompt
+from annotation.models import Output, Prompt
 from evaluation.forms import EvaluationForm, LeaderboardFilter
 from evaluation.models import Evaluation
 from evaluation.services import start_evaluation
@@ -127,3 +128,14 @@ def evaluations_for_model(request: HttpRequest, project: str, pk: int) -> HttpRe
     rows = Evaluation.objects.filter(project=found, candidates=pk).with_parts()
     context = {"project": found, "evaluations": rows, "model_pk": pk}
     return render(request, "evaluation/evaluations.html#brief", context)
+
+
+def rankings_for_version(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """A fragment for the version's page: where the models that were trained on it are ranked."""
+    found = get_project(user_of(request), project)
+    models = ModelVersion.objects.filter(project=found, trained_on=pk)
+    rows = Evaluation.objects.filter(project=found)
+    compared = rows.filter(Q(candidates__in=models) | Q(baseline__in=models)).distinct()
+    ranked = models.filter(outputs__in=Output.objects.filter(project=found)).distinct()
+    context = {"project": found, "evaluations": compared.with_parts(), "ranked": ranked}
+    return render(request, "evaluation/evaluations.html#of-version", context)

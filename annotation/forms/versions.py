@@ -3,20 +3,29 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
-from annotation.models import Annotator
-from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, Recipe, help_texts
+from annotation.models import Annotator, Output
+from annotation.recipe import AGGREGATIONS, ANNOTATORS, CAPS, TIES, Recipe, help_texts
 from steelyard.projects.models import Project
-from steelyard.registry.models import Dataset
+from steelyard.registry.models import Dataset, ModelVersion
 from steelyard.registry.services import NAME_LIMIT
 
 
 def in_words(choices: dict[str, str]) -> list[tuple[str, str]]:
     """Choices of the recipe, which knows no language, in the page's."""
     return [(value, gettext(words)) for value, words in choices.items()]
+
+
+def _several() -> forms.SelectMultiple:
+    return forms.SelectMultiple(attrs={"size": 5})
+
+
+def _day() -> forms.TextInput:
+    return forms.TextInput(attrs={"type": "date"})
 
 
 class RecipeForm(forms.Form):
@@ -32,27 +41,77 @@ class RecipeForm(forms.Form):
         label=_("Least agreement"),
         widget=forms.NumberInput(attrs={"step": "0.05"}),
     )
+    min_strength = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=3,
+        label=_("Least strength"),
+        widget=forms.NumberInput(attrs={"step": "0.5"}),
+    )
     test_fraction = forms.FloatField(
         min_value=0,
         max_value=0.9,
         label=_("Test share"),
         widget=forms.NumberInput(attrs={"step": "0.05"}),
     )
+    group_similar = forms.BooleanField(required=False, label=_("Keep similar prompts together"))
     seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, label=_("Seed"))
     categories = forms.MultipleChoiceField(
-        required=False, widget=forms.CheckboxSelectMultiple, label=_("Categories")
+        required=False, label=_("Categories"), widget=forms.CheckboxSelectMultiple
+    )
+    only = forms.MultipleChoiceField(
+        required=False, label=_("Only the votes of"), widget=_several()
     )
     exclude = forms.MultipleChoiceField(
+        required=False, label=_("Without the votes of"), widget=_several()
+    )
+    since = forms.CharField(required=False, label=_("From"), widget=_day())
+    until = forms.CharField(required=False, label=_("To"), widget=_day())
+    models = forms.MultipleChoiceField(
+        required=False, label=_("Only outputs of"), widget=_several()
+    )
+    without_models = forms.MultipleChoiceField(
+        required=False, label=_("No output of"), widget=_several()
+    )
+    min_right = forms.FloatField(
         required=False,
-        label=_("Without the votes of"),
-        widget=forms.SelectMultiple(attrs={"size": 6}),
+        min_value=0,
+        max_value=1,
+        label=_("Least share right"),
+        widget=forms.NumberInput(attrs={"step": "0.05"}),
+    )
+    min_known = forms.IntegerField(
+        required=False, min_value=1, max_value=10_000, label=_("Fewest known answers")
+    )
+    min_seconds = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=3600,
+        label=_("Least seconds"),
+        widget=forms.NumberInput(attrs={"step": "0.5"}),
+    )
+    count_withdrawn = forms.BooleanField(required=False, label=_("Count withdrawn votes"))
+    cap = forms.IntegerField(
+        required=False, min_value=0, max_value=2**31 - 1, label=_("Most pairs of one source")
+    )
+    cap_by = forms.ChoiceField(
+        required=False, choices=lambda: in_words(CAPS), label=_("A source is all pairs")
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        kwargs["initial"] = {**Recipe().as_dict(), **kwargs.get("initial", {})}
+        kwargs["initial"] = {**Recipe().values(), **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
-        names = Annotator.objects.filter(project=project).values_list("name", flat=True)
-        for field, choices in (("categories", categories_of(project)), ("exclude", names)):
+        people = Annotator.objects.filter(project=project).values_list("name", flat=True)
+        models = ModelVersion.objects.filter(project=project).order_by("name")
+        made = models.filter(Exists(Output.objects.filter(model=OuterRef("pk"))))
+        names = list(made.values_list("name", flat=True))
+        for field, choices in (
+            ("categories", categories_of(project)),
+            ("only", people),
+            ("exclude", people),
+            ("models", names),
+            ("without_models", names),
+        ):
             if choices:
                 self.fields[field].choices = [  # type: ignore[attr-defined]
                     (name, name) for name in choices
@@ -69,7 +128,43 @@ class RecipeForm(forms.Form):
             UserError: a value is out of bounds.
         """
         known = {name: self.cleaned_data[name] for name in help_texts() if name in self.fields}
-        return Recipe.from_dict(known)
+        return Recipe.from_dict(
+            {name: said for name, said in known.items() if said not in (None, "")}
+        )
+
+    def groups(self) -> list[tuple[str, list[forms.BoundField], bool]]:
+        """Heading, fields, and whether one of them says something: then they are shown."""
+        plain = Recipe().values()
+        found = []
+        for heading, names in GROUPS:
+            fields = [self[name] for name in names if name in self.fields]
+            said = any((one.value() or plain[one.name]) != plain[one.name] for one in fields)
+            wrong = any(one.errors for one in fields)
+            found.append((heading, fields, said or wrong))
+        return found
+
+
+GROUPS: list[tuple[Any, list[str]]] = [
+    (
+        _("Which votes"),
+        [
+            "only",
+            "exclude",
+            "since",
+            "until",
+            "min_seconds",
+            "min_right",
+            "min_known",
+            "count_withdrawn",
+        ],
+    ),
+    (
+        _("Which pairs"),
+        ["categories", "models", "without_models", "min_strength", "cap", "cap_by"],
+    ),
+    (_("Training and testing"), ["test_fraction", "group_similar", "seed"]),
+]
+"""What stands under a heading of its own; the rest comes first."""
 
 
 class PublishForm(RecipeForm):
@@ -94,4 +189,7 @@ class PublishForm(RecipeForm):
             Dataset.objects.filter(project=project).values_list("name", flat=True)
         )
         self.fields["dataset_name"].initial = (self.dataset_names or ["preferences"])[0]
-        self.recipe_fields = [self[name] for name in self.fields if name in help_texts()]
+        under = {name for _heading, names in GROUPS for name in names}
+        self.first_fields = [
+            self[name] for name in self.fields if name in help_texts() and name not in under
+        ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, Recipe, help_texts
+from annotation.recipe import AGGREGATIONS, ANNOTATORS, CAPS, TIES, Recipe, help_texts
 from steelyard.registry.services import NAME_LIMIT
 from steelyard.web.api import StrictSerializer
 
@@ -52,6 +52,51 @@ class RecipeSerializer(serializers.Serializer):
     seed = serializers.IntegerField(
         default=_DEFAULT.seed, min_value=0, max_value=2**31 - 1, help_text=_HELP["seed"]
     )
+    only = serializers.ListField(
+        child=serializers.CharField(), default=list, help_text=_HELP["only"]
+    )
+    since = serializers.DateField(default=None, allow_null=True, help_text=_HELP["since"])
+    until = serializers.DateField(default=None, allow_null=True, help_text=_HELP["until"])
+    models = serializers.ListField(
+        child=serializers.CharField(), default=list, help_text=_HELP["models"]
+    )
+    without_models = serializers.ListField(
+        child=serializers.CharField(), default=list, help_text=_HELP["without_models"]
+    )
+    min_right = serializers.FloatField(
+        default=_DEFAULT.min_right, min_value=0, max_value=1, help_text=_HELP["min_right"]
+    )
+    min_known = serializers.IntegerField(
+        default=_DEFAULT.min_known, min_value=1, max_value=10_000, help_text=_HELP["min_known"]
+    )
+    min_seconds = serializers.FloatField(
+        default=_DEFAULT.min_seconds, min_value=0, max_value=3600, help_text=_HELP["min_seconds"]
+    )
+    count_withdrawn = serializers.BooleanField(default=False, help_text=_HELP["count_withdrawn"])
+    withdrawals = serializers.ListField(
+        child=serializers.CharField(), default=list, help_text=_HELP["withdrawals"]
+    )
+    min_strength = serializers.FloatField(
+        default=_DEFAULT.min_strength, min_value=0, max_value=3, help_text=_HELP["min_strength"]
+    )
+    cap = serializers.IntegerField(
+        default=_DEFAULT.cap, min_value=0, max_value=2**31 - 1, help_text=_HELP["cap"]
+    )
+    cap_by = serializers.ChoiceField(
+        choices=list(CAPS.items()), default=_DEFAULT.cap_by, help_text=_HELP["cap_by"]
+    )
+    group_similar = serializers.BooleanField(default=False, help_text=_HELP["group_similar"])
+
+    def as_recipe(self) -> Recipe:
+        """What the valid parameters say.
+
+        Raises:
+            UserError: they contradict one another.
+        """
+        said = dict(self.validated_data)
+        for name in ("since", "until"):
+            said[name] = said[name].isoformat() if said[name] else ""
+        return Recipe.from_dict(said)
 
 
 class PublishRequest(StrictSerializer):
@@ -64,6 +109,11 @@ class PublishRequest(StrictSerializer):
         default=dict, help_text="As ``versions/preview`` takes it; an unknown key is refused."
     )
     note = serializers.CharField(max_length=300, allow_blank=True, default="")
+    background = serializers.BooleanField(
+        default=None,
+        allow_null=True,
+        help_text="Whether a run is to freeze it. Left out, one does where it would take long.",
+    )
 
 
 class CategoryCountSerializer(serializers.Serializer):
@@ -83,11 +133,19 @@ class PreviewSerializer(serializers.Serializer):
 
     counts = serializers.DictField(
         child=serializers.IntegerField(),
-        help_text="rows, train, test, ties, prompts, votes, annotators, and dropped_<reason>",
+        help_text="rows, train, test, ties, prompts, votes, annotators, and dropped_<reason>; "
+        "similar_prompts where similar ones are grouped",
     )
     categories = CategoryCountSerializer(many=True)
     passed_over = serializers.DictField(
-        child=serializers.IntegerField(), help_text="unlabelled, held_out, other_category, closed"
+        child=serializers.IntegerField(),
+        help_text="unlabelled, held_out, other_category, other_model, closed",
+    )
+    withdrawals = serializers.ListField(
+        child=serializers.CharField(), help_text="The withdrawals whose votes do not count."
+    )
+    similar_unknown = serializers.BooleanField(
+        help_text="Whether there are too many prompts to look for similar ones in a preview."
     )
     problem = ProblemSerializer(
         allow_null=True, help_text="Why this cannot be published; null where it can."

@@ -9,18 +9,29 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from annotation import freeze_runner
 from annotation.forms.versions import PublishForm, RecipeForm
 from annotation.recipe import Recipe
-from annotation.services.versions import DROPPED, preview, publish_version
+from annotation.services.versions import (
+    DROPPED,
+    DROPPED_IF_ASKED,
+    is_large,
+    preview,
+    publish_version,
+    start_freeze,
+)
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
-from steelyard.projects.policy import get_project
+from steelyard.projects.policy import get_project, get_visible
+from steelyard.registry.words import recipe_in_words
+from steelyard.runs.models import Run
 
 PASSED_OVER = {
     "unlabelled": gettext_lazy("without a vote that counts"),
     "held_out": gettext_lazy("on held-out prompts"),
     "other_category": gettext_lazy("of other categories"),
+    "other_model": gettext_lazy("of other models"),
     "closed": gettext_lazy("taken out"),
 }
 
@@ -40,10 +51,12 @@ def version_new(request: HttpRequest, project: str) -> HttpResponse:
 
 
 def _publish(request: HttpRequest, project: Project) -> HttpResponse:
+    """At once, or as a run where it takes long."""
     form = PublishForm(request.POST, project=project)
     if form.is_valid():
+        freeze = start_freeze if is_large(project) else publish_version
         try:
-            version = publish_version(
+            made = freeze(
                 project=project,
                 dataset_name=form.cleaned_data["dataset_name"],
                 recipe=form.as_recipe(),
@@ -53,14 +66,26 @@ def _publish(request: HttpRequest, project: Project) -> HttpResponse:
         except UserError as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
         else:
-            return redirect(version)
+            return redirect(made)
     context = {"project": project, "form": form, **_preview(project, request.POST)}
     return render(request, "annotation/version_new.html", context)
 
 
+def freeze_of_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """A fragment for the run's page: the recipe, and the version once there is one."""
+    run = get_visible(Run, user_of(request), pk=pk, project__slug=project, kind="freeze")
+    context = {
+        "project": run.project,
+        "run": run,
+        "recipe": recipe_in_words(run.spec["recipe"]),
+        "product": freeze_runner.product(run),
+    }
+    return render(request, "annotation/version_new.html#of-run", context)
+
+
 def _preview(project: Project, values: QueryDict) -> dict[str, Any]:
     """What the recipe in a form's values would freeze, or why it is no recipe."""
-    recipe, problem = Recipe(), ""
+    recipe = Recipe()
     if values:
         form = RecipeForm(values, project=project)
         if not form.is_valid():
@@ -70,14 +95,13 @@ def _preview(project: Project, values: QueryDict) -> dict[str, Any]:
         except UserError as error:
             return {"problem": error.message}
     found = preview(project=project, recipe=recipe)
-    if found.problem:
-        problem = found.problem.message
-    dropped = {name: found.counts[f"dropped_{name}"] for name in DROPPED}
+    words = DROPPED | DROPPED_IF_ASKED
+    dropped = {name: found.counts.get(f"dropped_{name}", 0) for name in words}
     return {
         "preview": found,
-        "problem": problem,
+        "problem": found.problem.message if found.problem else "",
         "counts": found.counts,
-        "left_out": [(DROPPED[name], n) for name, n in dropped.items() if n],
+        "left_out": [(_(words[name]), n) for name, n in dropped.items() if n],
         "passed_over": [(PASSED_OVER[name], n) for name, n in found.passed_over.items() if n],
     }
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, overload
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from steelyard.lib.hashing import canonical_json
@@ -57,6 +59,39 @@ class Rows(Sequence[dict[str, Any]]):
                 found[place] = from_parquet(row)
         return [found[place] for place in places]
 
+    def place_of(self, pair: str) -> int | None:
+        """The first row of the pair of this key; rows lie in the order of their pairs, so that one
+        row group is read at most."""
+        for group, (file, number) in enumerate(self.groups):
+            place = file.schema_arrow.get_field_index("pair")
+            seen = file.metadata.row_group(number).column(place).statistics
+            if seen is not None and seen.has_min_max and not seen.min <= pair <= seen.max:
+                continue
+            column = file.read_row_group(number, columns=["pair"])["pair"]
+            at = pc.index(column, pair).as_py()
+            if at >= 0:
+                return self.starts[group] + at
+        return None
+
+    def has_votes_of(self, annotator: str) -> bool:
+        return any(
+            pc.any(pc.equal(_leaf(batch, "annotator"), annotator)).as_py()
+            for batch in self.batches(["votes.list.element.annotator"])
+        )
+
+    def count_votes(self, votes: np.ndarray) -> tuple[int, int]:
+        """How many of these votes (sorted UUIDs of 16 bytes) stand behind rows, and behind how many
+        rows."""
+        n_votes = n_rows = 0
+        for batch in self.batches(["votes.list.element.judgment"]):
+            text = pc.replace_substring(_leaf(batch, "judgment"), "-", "")
+            raw = bytes.fromhex("".join(text.to_pylist()))
+            here = np.isin(np.frombuffer(raw, dtype="V16"), votes)
+            n_votes += int(here.sum())
+            parents = pc.list_parent_indices(batch.column(0)).to_numpy()
+            n_rows += len(np.unique(parents[here]))
+        return n_votes, n_rows
+
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Some columns of all rows."""
         return pa.concat_tables(file.read(columns=list(names)) for file in self.files)
@@ -67,6 +102,11 @@ class Rows(Sequence[dict[str, Any]]):
             for number in range(file.metadata.num_row_groups):
                 columns = None if names is None else list(names)
                 yield from file.read_row_group(number, columns=columns).to_batches()
+
+
+def _leaf(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """One field of all votes of a batch."""
+    return pc.struct_field(pc.list_flatten(batch.column(0)), name)
 
 
 def jsonl(version: DatasetVersion) -> Iterator[bytes]:

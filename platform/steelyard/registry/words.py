@@ -14,12 +14,19 @@ _ANNOTATORS = {
 }
 _AGGREGATIONS = {
     "majority": _("Each pair's verdict is the majority's."),
+    "per_vote": _("Each vote is a row of its own."),
     "dawid_skene": _("Verdicts weigh annotators by how reliable they are (one-coin Dawid–Skene)."),
 }
 _TIES = {
     "drop": _("Ties are left out."),
     "keep": _("Ties are kept as ties."),
+    "half": _("A tie is there twice with half the weight, once for each side."),
     "random": _("A tie goes to a side drawn by the seed."),
+}
+_CAPS = {
+    "models": _("At most %(cap)s pairs of two models against each other."),
+    "category": _("At most %(cap)s pairs of a category."),
+    "prompt": _("At most %(cap)s pairs of a prompt."),
 }
 _COUNTS = {
     "rows": _("rows"),
@@ -34,6 +41,10 @@ _COUNTS = {
     "dropped_both_bad": _("left out: both bad"),
     "dropped_low_agreement": _("left out: too little agreement"),
     "dropped_tie": _("left out: tie"),
+    "dropped_low_strength": _("left out: too weak a preference"),
+    "dropped_held_out_twin": _("left out: the prompt is nearly a held-out one"),
+    "dropped_cap": _("left out: more than the limit of its source"),
+    "similar_prompts": _("prompts that are nearly another one"),
 }
 
 
@@ -51,6 +62,7 @@ def recipe_in_words(recipe: dict[str, Any]) -> list[str]:
     ]
     if names := left.pop("exclude", []):
         sentences.append(gettext("Not counted: %(names)s.") % {"names": ", ".join(names)})
+    sentences += _of_votes(left)
     if names := left.pop("categories", []):
         sentences.append(gettext("Only prompts of %(names)s.") % {"names": ", ".join(names)})
     if (votes := left.pop("min_votes", 1)) > 1:
@@ -62,12 +74,62 @@ def recipe_in_words(recipe: dict[str, Any]) -> list[str]:
             gettext("Pairs in which fewer than %(share)s agree are left out.")
             % {"share": f"{share:.0%}"}
         )
+    sentences += _of_pairs(left)
     if "test_fraction" in left:
         sentences.append(
             gettext("%(share)s of prompts are kept for testing.")
             % {"share": f"{left.pop('test_fraction'):.0%}"}
         )
     return sentences + [f"{name.replace('_', ' ')}: {value}" for name, value in left.items()]
+
+
+def _of_votes(left: dict[str, Any]) -> list[str]:
+    """Takes what it has told out of the recipe."""
+    told = []
+    if names := left.pop("only", []):
+        told.append(gettext("Only votes of %(names)s.") % {"names": ", ".join(names)})
+    if day := left.pop("since", ""):
+        told.append(gettext("Only votes since %(day)s.") % {"day": day})
+    if day := left.pop("until", ""):
+        told.append(gettext("Only votes until %(day)s.") % {"day": day})
+    if seconds := left.pop("min_seconds", 0):
+        told.append(
+            gettext("Votes given in less than %(seconds)s s do not count.")
+            % {"seconds": f"{seconds:g}"}
+        )
+    known = left.pop("min_known", 0)
+    if share := left.pop("min_right", 0):
+        told.append(
+            gettext(
+                "Annotators with %(known)s known answers or more do not count where fewer than "
+                "%(share)s of theirs are right."
+            )
+            % {"known": known, "share": f"{share:.0%}"}
+        )
+    if keys := left.pop("withdrawals", []):
+        told.append(
+            gettext("Withdrawn votes do not count (%(names)s).") % {"names": ", ".join(keys)}
+        )
+    return told
+
+
+def _of_pairs(left: dict[str, Any]) -> list[str]:
+    told = []
+    if names := left.pop("models", []):
+        told.append(gettext("Only pairs of outputs by %(names)s.") % {"names": ", ".join(names)})
+    if names := left.pop("without_models", []):
+        told.append(gettext("No output by %(names)s.") % {"names": ", ".join(names)})
+    if strength := left.pop("min_strength", 0):
+        told.append(
+            gettext("Winners weaker than %(strength)s are left out.")
+            % {"strength": f"{strength:g}"}
+        )
+    source = left.pop("cap_by", "")
+    if cap := left.pop("cap", 0):
+        told.append(str(_CAPS[source]) % {"cap": cap})
+    if left.pop("group_similar", False):
+        told.append(gettext("Prompts that are nearly the same share a part."))
+    return told
 
 
 def counts_in_words(counts: dict[str, int]) -> list[tuple[int, str]]:

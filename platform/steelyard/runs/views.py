@@ -20,6 +20,7 @@ from steelyard.runs.services import cancel_run
 KINDS = {
     "train": gettext_lazy("Training"),
     "judge": gettext_lazy("Judging"),
+    "freeze": gettext_lazy("Freezing"),
     "generate": gettext_lazy("Generation"),
     "demo": gettext_lazy("Demo"),
 }
