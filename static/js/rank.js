@@ -290,6 +290,17 @@ function act(what) {
   board.focus(option);
 }
 
+const clip = () => current()?.querySelector("video");
+const picture = () => current()?.querySelector(".picture-link");
+
+// One clip at a time.
+function play() {
+  const here = clip();
+  const was = here.paused;
+  for (const video of deck.current.querySelectorAll(".option video")) video.pause();
+  if (was) here.play().catch(() => {}); // one that cannot be played says so itself
+}
+
 function foldPrompt() {
   const prompt = deck.current.querySelector(".prompt");
   prompt.open = !prompt.open;
@@ -307,7 +318,7 @@ function addKeys() {
   const tag = (n) => form()?.querySelectorAll(".tags input")[n - 1];
   const reasonOf = (n) => form()?.querySelectorAll("[name=skip_reason]")[n - 1];
   addActions(gettext("Order"), [
-    ...digits.map((n) => ({ id: `rank.${n}`, key: String(n), label: fill(gettext("rank %(n)s, then on to the next answer"), { n }), legend: n === 1 ? gettext("rank 1 …") : "", when: () => here(n), run: () => assign(n) })),
+    ...digits.map((n) => ({ id: `rank.${n}`, key: String(n), label: fill(gettext("rank %(n)s, then on to the next answer"), { n }), legend: n === 1 ? gettext("… 9: its rank") : "", when: () => here(n), run: () => assign(n) })),
     { id: "rank.previous", key: "ArrowUp", also: ["ArrowLeft"], label: gettext("answer before"), when: ordering, run: () => board.step(-1) },
     { id: "rank.next", key: "ArrowDown", also: ["ArrowRight"], label: gettext("next answer"), legend: gettext("next answer"), when: ordering, run: () => board.step(1) },
     { id: "rank.up", key: "Alt+ArrowUp", also: ["Shift+ArrowUp"], label: gettext("better: up past the one above"), legend: gettext("up"), when: ordering, run: () => act((option) => board.move(option, -1)) },
@@ -317,6 +328,8 @@ function addKeys() {
     { id: "rank.right", key: "Alt+ArrowRight", also: ["Shift+ArrowRight"], hidden: true, when: ordering, run: () => act((option) => board.move(option, 1)) },
     { id: "rank.tie", key: "=", label: gettext("tied with the one above, or no longer"), legend: gettext("tie with the one above"), when: () => ordering() && settings.ties, run: () => act((option) => board.tie(option)) },
     { id: "rank.none", key: "0", also: ["Backspace"], label: gettext("no rank"), when: ordering, run: () => act((option) => board.unrank(option)) },
+    { id: "rank.play", key: " ", label: gettext("play or pause the clip"), once: true, when: () => ordering() && clip(), run: play },
+    { id: "rank.full", key: "o", label: gettext("open the picture at full size"), once: true, when: () => ordering() && picture(), run: () => picture().click() },
     ...digits.map((n) => ({ id: `rank.focus.${n}`, key: `Shift+${n}`, label: fill(gettext("go to the answer at place %(n)s"), { n }), hidden: true, when: () => here(n), run: () => board.focus(board.inOrder()[n - 1]) })),
     { id: "rank.skip", key: "s", label: gettext("skip: leave the set to others; a number gives a reason"), legend: gettext("skip"), once: true, when: open, run: toggleSkip },
     { id: "rank.submit", key: "Enter", label: gettext("submit"), legend: gettext("submit"), once: true, when: open, run: submit },
