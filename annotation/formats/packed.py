@@ -7,6 +7,7 @@ to is counted while it is read, whatever the archive says of its size.
 from __future__ import annotations
 
 import gzip
+import posixpath
 import shutil
 import struct
 import tarfile
@@ -20,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from annotation.formats.archive import MAX_FILES, MAX_UNPACKED, check_index, is_archive
+from annotation.formats.row_files import ROW_FILES
 from steelyard.lib.errors import UserError
 
 _BROKEN = (
@@ -82,25 +84,30 @@ class Packed(ABC):
         if len(set(self.names)) < len(self.names):
             raise _wrong("The archive has two files of the same name; pack it again.")
         self._known = set(self.names)
-        folders = {PurePosixPath(name).parts[0] for name in self.names if name}
-        self._top = folders.pop() if len(folders) == 1 else ""
+        self._folders = ["", *sorted({_folder(name) for name in self.names if _has_rows(name)})]
+        top = {PurePosixPath(name).parts[0] for name in self.names if name}
+        if len(top) == 1:
+            self._folders += top
 
     def found(self, name: str) -> str:
-        """The entry that a row calls so: by its whole name, or by that within the one folder that
-        everything lies in.
+        """The entry that a row calls so: by its whole name, by that seen from where the rows
+        lie, or by that within the one folder that everything lies in.
 
         Raises:
             UserError: there is none.
         """
-        plain = str(PurePosixPath(name.replace("\\", "/")))
-        for each in (plain, f"{self._top}/{plain}"):
-            if each in self._known:
-                return each
-        raise _wrong(f"The archive has no file “{name[:200]}”.")
+        entry = self._find(name)
+        if entry is None:
+            raise _wrong(f"The archive has no file “{name[:200]}”.")
+        return entry
 
     def __contains__(self, name: str) -> bool:
-        plain = str(PurePosixPath(name.replace("\\", "/")))
-        return plain in self._known or f"{self._top}/{plain}" in self._known
+        return self._find(name) is not None
+
+    def _find(self, name: str) -> str | None:
+        plain = _plain(name)
+        seen = (posixpath.normpath(posixpath.join(folder, plain)) for folder in self._folders)
+        return next((each for each in seen if each in self._known), None)
 
     @contextmanager
     def open(self, name: str) -> Iterator[Counted]:
@@ -207,6 +214,14 @@ def _check_name(name: str) -> None:
         raise _wrong(
             f"The archive has an entry “{name[:200]}” that leads out of it; pack it again."
         )
+
+
+def _folder(name: str) -> str:
+    return str(PurePosixPath(name).parent)
+
+
+def _has_rows(name: str) -> bool:
+    return name.lower().endswith(tuple(ending for endings in ROW_FILES for ending in endings))
 
 
 def _plain(name: str) -> str:

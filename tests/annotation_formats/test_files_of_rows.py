@@ -265,11 +265,17 @@ def test_an_archive_that_is_cut_off_is_told_so(tmp_path: Path, name: str) -> Non
 
 
 def test_a_file_of_an_archive_is_found_by_its_name_within(tmp_path: Path) -> None:
+    files = {"README.md": b"", "set/rows/a.jsonl": LINES, "set/media/1.png": b"png"}
+    path = zipped(tmp_path, files)
+    with packed.open_packed(path) as archive:
+        assert "set/media/1.png" in archive
+        assert "../media/1.png" in archive
+        assert "../../../media/1.png" not in archive
     path = zipped(tmp_path, {"set/rows.jsonl": LINES, "set/media/1.png": b"png"})
     with packed.open_packed(path) as archive:
-        assert "media/1.png" in archive
+        assert "./media/1.png" in archive
         assert "media/2.png" not in archive
-        with archive.open("media/1.png") as stream:
+        with archive.open("media\\1.png") as stream:
             assert stream.read() == b"png"
         with pytest.raises(UserError, match="has no file"), archive.open("media/2.png"):
             pass
