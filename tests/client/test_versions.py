@@ -1,0 +1,118 @@
+"""Versions come as files, as batches and as frames, and are what was frozen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steelyard.registry.models import DatasetVersion
+from steelyard_client import Conflict, Invalid, Project, SteelyardError, Version
+from tests import factories
+
+RECIPE = {"test_fraction": 0.4, "ties": "keep"}
+
+
+@pytest.fixture
+def version(mine: Project, project: Any) -> Version:
+    """Nine rows in two splits."""
+    for n in range(9):
+        pair = factories.make_pair(project, prompt=factories.make_prompt(project, f"Question {n}?"))
+        factories.make_judgment(pair, "ab"[n % 2], rationale="It answers.")
+    return mine.freeze("answers", RECIPE, note="the first")
+
+
+def test_a_version_is_what_was_frozen(mine: Project, version: Version, tmp_path: Path) -> None:
+    assert str(version) == "answers v1"
+    assert (version.info.counts["rows"], version.info.note) == (9, "the first")
+    assert version.info.recipe["ties"] == "keep"
+    assert [dataset.name for dataset in mine.datasets()] == ["answers"]
+    dataset = mine.dataset("answers")
+    assert dataset.version(1).digest == dataset.latest().digest == version.digest
+
+    parquet = version.download(tmp_path)
+    assert parquet.name == "answers-v1.parquet"
+    assert pq.read_metadata(parquet).num_rows == 9
+    [file] = version.manifest()["files"]
+    assert hashlib.sha256(parquet.read_bytes()).hexdigest() == file["sha256"]
+    lines = version.download(tmp_path / "rows.jsonl").read_text().splitlines()
+    rows = list(version.rows())
+    assert [json.loads(line) for line in lines] == rows
+    assert rows[0]["rationales"][0]["text"] == "It answers."
+
+    assert [batch.num_rows for batch in version.stream(batch=4)] == [4, 4, 1]
+    [batch] = version.stream(columns=["chosen"], split="test")
+    assert batch.schema.names == ["chosen"]
+    assert version.to_arrow().num_rows == 9
+
+    frame = version.to_pandas()
+    assert list(frame["chosen"]) == [row["chosen"] for row in rows]
+    test = version.to_hf(split="test", cache=tmp_path / "cache")
+    assert test["pair"] == [row["pair"] for row in rows if row["split"] == "test"]
+    train = version.to_hf(cache=tmp_path / "cache")
+    assert len(train) + len(test) == 9
+    assert train[0]["prompt"][0]["role"] == "user"
+
+
+def test_what_cannot_be_frozen_is_refused_with_its_reason(
+    mine: Project, version: Version, project: Any
+) -> None:
+    with pytest.raises(Conflict) as same:
+        mine.freeze("answers", RECIPE)
+    assert same.value.code == "version_exists"
+    with pytest.raises(Invalid, match="A recipe has no “tie”"):
+        mine.freeze("answers", {"tie": "keep"})
+    two = [vote.annotator for vote in mine.judgments()][:2]
+    assert mine.preview({"exclude": two}).counts["rows"] == 7
+    assert mine.preview({"min_votes": 5}).problem is not None
+    with pytest.raises(SteelyardError, match="answers has no version 7; it has 1 to 1"):
+        mine.dataset("answers").version(7)
+    with pytest.raises(SteelyardError, match="has no dataset 'other'"):
+        mine.dataset("other").latest()
+
+
+def test_a_file_that_is_not_the_frozen_one_is_refused(
+    mine: Project, version: Version, tmp_path: Path
+) -> None:
+    kept = DatasetVersion.objects.get(pk=version.id).parquet
+    pq.write_table(pq.read_table(kept).slice(0, 3), kept)
+    with pytest.raises(SteelyardError, match="is not what its manifest says"):
+        version.download(tmp_path)
+    assert list(tmp_path.glob("*.parquet")) == []
+
+
+READER = """
+import resource, sys
+from pathlib import Path
+from steelyard_client.versions import _batches
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def read(path):
+    return sum(batch.num_rows for batch in _batches(Path(path), 1024, None, None))
+read(sys.argv[1])
+before = peak()
+rows = read(sys.argv[2])
+print(rows, peak() - before)
+"""
+
+
+def test_a_version_far_larger_than_the_memory_that_it_takes_is_read(tmp_path: Path) -> None:
+    """80 MB of text in a single row group, as one process reads it."""
+    letters = np.random.default_rng(0).integers(97, 123, (40_000, 2000), np.uint8)
+    texts = pa.array([row.tobytes().decode() for row in letters])
+    table = pa.table({"chosen": texts, "split": ["train"] * len(texts)})
+    for name, part in (("small", table.slice(0, 1000)), ("large", table)):
+        pq.write_table(part, tmp_path / name, row_group_size=10**6, use_dictionary=False)
+    assert (tmp_path / "large").stat().st_size > 60 * 2**20
+    command = [sys.executable, "-c", READER, tmp_path / "small", tmp_path / "large"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    rows, grown = map(int, done.stdout.split())
+    assert rows == 40_000
+    assert grown < 40, f"{grown} MiB"
