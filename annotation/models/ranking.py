@@ -7,7 +7,12 @@ from django.db.models import F, Q
 
 from annotation.models.material import Output, Prompt
 from annotation.models.people import Annotator
-from annotation.querysets import OutputSetQuerySet, RankingLeaseQuerySet, RankingQuerySet
+from annotation.querysets import (
+    QUEUE_ORDERS,
+    OutputSetQuerySet,
+    RankingLeaseQuerySet,
+    RankingQuerySet,
+)
 
 
 class OutputSet(models.Model):
@@ -36,13 +41,14 @@ class OutputSet(models.Model):
                 condition=Q(judged__lte=F("wanted")), name="output_set_within_overlap"
             ),
         ]
+        # read by the queue: the open sets of a project, in each order that it may choose
         indexes = [
-            # read by OutputSetQuerySet.waiting_for: the open sets of a project, the urgent first
             models.Index(
-                fields=["project", "-priority", "id"],
-                name="output_set_open",
+                fields=["project", "-priority", *order],
+                name=f"output_set_{name}",
                 condition=Q(judged__lt=F("wanted"), closed=False),
             )
+            for name, order in QUEUE_ORDERS.items()
         ]
 
     def __str__(self) -> str:

@@ -136,11 +136,19 @@ def progress_in_sets(annotator: Annotator) -> dict[str, int | None]:
     """How far the annotator is: ``done``, ``left``, ``total`` and ``quota``, as
     annotation.services.queue.progress_of counts pairs; a ranking is one verdict."""
     done = Ranking.objects.decisive().filter(annotator=annotator).count()
-    left = OutputSet.objects.waiting_for(annotator).count()
-    cap = _cap(annotator)
+    left, cap = _left(annotator), _cap(annotator)
     if cap is not None:
         left = max(0, min(left, cap - done))
     return {"done": done, "left": left, "total": done + left, "quota": annotator.quota}
+
+
+def _left(annotator: Annotator) -> int:
+    """How many sets wait for the annotator: as a difference, so that an index alone counts."""
+    opened = OutputSet.objects.open().filter(project=annotator.project_id)
+    theirs = opened.filter(rankings__annotator=annotator, rankings__is_current=True).count()
+    written = Output.objects.filter(author=annotator)
+    ours = opened.filter(outputs__in=written).distinct().count() if written.exists() else 0
+    return max(0, opened.count() - theirs - ours)
 
 
 def cap_reached(annotator: Annotator, *, held: int) -> str:

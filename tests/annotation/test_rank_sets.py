@@ -113,6 +113,7 @@ def test_nobody_ranks_an_output_of_their_own(project: Any) -> None:
     annotator = factories.make_annotator(project)
     output_set.outputs.filter(pk=numbers(output_set)[0]).update(author=annotator)
     assert next_set(annotator=annotator) is None
+    assert progress_in_sets(annotator)["left"] == 0
     assert next_set(annotator=factories.make_annotator(project)) is not None
 
 
