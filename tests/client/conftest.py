@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from steelyard.accounts.services import create_token
+from steelyard.runs import supervisor
 from steelyard_client import Client, Project
 
 
@@ -39,3 +42,22 @@ def client_of(live_server: Any) -> Iterator[Callable[..., Client]]:
 def mine(client_of: Callable[..., Client], owner: Any, project: Any) -> Project:
     """The project, as its owner's client has it."""
     return client_of(owner).project(project.slug)
+
+
+@pytest.fixture
+def working(live_server: Any) -> Iterator[None]:
+    """Runs go on beside the test, as the worker lets them."""
+    over = threading.Event()
+
+    def work() -> None:
+        try:
+            while not over.wait(0.2):
+                supervisor.reconcile()
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    yield
+    over.set()
+    worker.join()

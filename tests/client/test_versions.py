@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from steelyard.registry.models import DatasetVersion
-from steelyard_client import Conflict, Invalid, Project, SteelyardError, Version
+from steelyard_client import Conflict, Invalid, Project, RunFailed, SteelyardError, Version
 from tests import factories
 
 RECIPE = {"test_fraction": 0.4, "ties": "keep"}
@@ -77,6 +77,17 @@ def test_what_cannot_be_frozen_is_refused_with_its_reason(
         mine.dataset("answers").version(7)
     with pytest.raises(SteelyardError, match="has no dataset 'other'"):
         mine.dataset("other").latest()
+
+
+@pytest.mark.usefixtures("working")
+def test_what_takes_long_is_frozen_by_a_run_that_is_waited_for(
+    mine: Project, version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("steelyard_client.runs.EVERY", 0.2)
+    second = mine.freeze("answers", {**RECIPE, "seed": 1}, background=True)
+    assert (second.number, second.info.recipe["seed"]) == (2, 1)
+    with pytest.raises(RunFailed, match="This equals"):
+        mine.freeze("answers", {**RECIPE, "seed": 1}, background=True)
 
 
 def test_a_file_that_is_not_the_frozen_one_is_refused(

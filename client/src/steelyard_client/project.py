@@ -292,15 +292,36 @@ class Project:
         """What a recipe would freeze at this moment."""
         return Preview.of(self._connection.get(f"{self._path}/versions/preview", recipe))
 
-    def freeze(self, name: str, recipe: Recipe | None = None, note: str = "") -> Version:
+    def freeze(
+        self,
+        name: str,
+        recipe: Recipe | None = None,
+        note: str = "",
+        *,
+        background: bool | None = None,
+        progress: bool = False,
+    ) -> Version:
         """Freeze the votes as the next version of a dataset.
+
+        Args:
+            background: whether a run does it, which is waited for; the site decides by the number
+                of votes where it is left out.
 
         Raises:
             Conflict: the same votes and recipe have made a version already (``version_exists``).
+            RunFailed: the same, or anything else, found by the run.
         """
-        body = {"dataset": name, "recipe": dict(recipe or {}), "note": note}
-        said = self._connection.post(f"{self._path}/versions/publish", body)
-        return self._version(said)
+        body: dict[str, Any] = {"dataset": name, "recipe": dict(recipe or {}), "note": note}
+        if background is not None:
+            body["background"] = background
+        response = self._connection.send("POST", f"{self._path}/versions/publish", json=body)
+        if response.status_code != 202:
+            return self._version(response.json())
+        result = self._run(response.json()).wait(progress=progress).result or {}
+        for version in self.dataset(" ".join(name.split())).versions():
+            if version.manifest().get("rows_sha256") == result.get("rows_sha256"):
+                return version
+        raise SteelyardError(f"The new version of {name} is not there any more.")
 
     def datasets(self) -> list[Dataset]:
         """By name."""

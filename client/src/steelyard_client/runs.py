@@ -12,6 +12,8 @@ from steelyard_client.errors import RunFailed, SteelyardError
 from steelyard_client.records import EvaluationInfo, JobInfo, RunInfo
 
 ENDED = {"succeeded", "failed", "cancelled"}
+EVERY = 2.0
+"""seconds between two looks"""
 SETTLES = 60
 """seconds in which the server has made comparisons of a generation's outputs"""
 
@@ -39,9 +41,7 @@ class Run:
         self.info = RunInfo.of(self._connection.get(self._path))
         return self.info
 
-    def wait(
-        self, *, progress: bool = False, timeout: float | None = None, every: float = 2.0
-    ) -> RunInfo:
+    def wait(self, *, progress: bool = False, timeout: float | None = None) -> RunInfo:
         """Wait until it has ended, and say how.
 
         Args:
@@ -60,7 +60,7 @@ class Run:
                     raise SteelyardError(
                         f"Run {self.id} is still {self.state} after {timeout:g} s; it goes on."
                     )
-                time.sleep(every)
+                time.sleep(EVERY)
             told(self.info.done, self.info.total)
         if self.state == "failed":
             raise RunFailed(
@@ -140,7 +140,7 @@ class Evaluation(_Started):
             self._run(self.info.generation).wait(progress=progress, timeout=timeout)
         end = time.monotonic() + SETTLES
         while self.refresh().state == "generating" and time.monotonic() < end:
-            time.sleep(1)
+            time.sleep(EVERY)
         if self.info.state == "failed":
             raise RunFailed(f"Evaluation {self.info.id} failed: {self.info.error}")
         if self.info.judging is not None:

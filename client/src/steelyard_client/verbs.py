@@ -67,7 +67,7 @@ def freeze(said: Namespace) -> None:
         if seen.problem:
             raise SteelyardError(str(seen.problem["message"]))
         return
-    version = project.freeze(said.dataset, recipe, said.note)
+    version = project.freeze(said.dataset, recipe, said.note, progress=not said.quiet)
     tell(
         said,
         version.info.raw,
