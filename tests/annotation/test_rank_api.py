@@ -281,3 +281,11 @@ def test_the_owner_sees_how_far_the_sets_are_and_takes_them_back(
     annotator = project.annotators.get(user=member)
     client.post(f"/p/{project.slug}/labelling/people/{annotator.pk}/release/")
     assert not annotator.ranking_leases.exists()
+
+
+def test_a_project_with_sets_stays_one_of_rankings(project: Any, owner: Any, as_user: Any) -> None:
+    factories.make_set(project, 2)
+    body = json.dumps({"label_scheme": {"task": "pair"}})
+    address = f"/api/v1/projects/{project.slug}"
+    refused = as_user(owner).patch(address, body, content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "task_fixed")

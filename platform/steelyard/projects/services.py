@@ -209,10 +209,15 @@ def _keep_the_task(project: Project, scheme: dict[str, Any]) -> None:
     """Pairs of a ranking belong together; those that are there already belong to none, and the
     other way round."""
     task = project.scheme["task"]
-    if scheme.get("task", task) != task and project.pk and project.pairs.exists():
+    if scheme.get("task", task) == task or not project.pk:
+        return
+    if project.pairs.exists() or project.output_sets.exists():
         raise wrong(
             "task",
-            _("task stays %(task)s, because the project has pairs; make another project for it")
+            _(
+                "task stays %(task)s, because the project has pairs or sets; make another project "
+                "for it"
+            )
             % {"task": task},
             code="task_fixed",
             status=409,
