@@ -109,21 +109,27 @@ class Reading:
             raise error
         self.on_error(error)
 
-    def taken(self, record: ImportedRecord) -> ImportedRecord | None:
-        """The record, with its annotator named; None where its id was met before."""
-        key = blake2b(record.key.encode(), digest_size=12).digest()
-        if record.key and key in self.seen:
+    def taken(self, record: ImportedRecord, number: int = 0) -> ImportedRecord | None:
+        """The record of that row, with its annotator named; None where its id was met before."""
+        if record.key and not self._is_new(record.key):
             self.wrong(
                 RowError(
                     f"the id “{record.key[:100]}” was met before; an id stands for one row.",
                     place=record.place,
+                    number=number,
                     column="id",
                 )
             )
             return None
-        if record.key:
-            self.seen.add(key)
-        return replace(record, votes=[self._named(vote) for vote in record.votes])
+        if (self.annotator or self.kind) and record.votes:
+            return replace(record, votes=[self._named(vote) for vote in record.votes])
+        return record
+
+    def _is_new(self, key: str) -> bool:
+        digest = blake2b(key.encode(), digest_size=12).digest()
+        before = len(self.seen)
+        self.seen.add(digest)
+        return len(self.seen) > before
 
     def _named(self, vote: ImportedVote) -> ImportedVote:
         if vote.annotator != UNNAMED:
@@ -204,7 +210,7 @@ class Format:
                 reading.wrong(error)
                 continue
             for record in found:
-                if taken := reading.taken(record):
+                if taken := reading.taken(record, row.number):
                     yield taken
 
     def read_row(self, row: Row) -> Iterable[ImportedRecord]:

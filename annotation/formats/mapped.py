@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from annotation.formats.base import FLAT_CONTAINERS, UNNAMED, Format, Writing
@@ -149,7 +150,12 @@ def format_for(mapping: Mapping) -> Format:
 
 def read(row: Row) -> Iterator[ImportedRecord]:
     """A row whose columns have usual names."""
-    yield _record(row, mapping_of(suggest(row.values), row.values))
+    yield _record(row, _usual_mapping(tuple(row.values)))
+
+
+@lru_cache(maxsize=64)
+def _usual_mapping(columns: tuple[str, ...]) -> Mapping:
+    return mapping_of(suggest(columns), columns)
 
 
 def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ a refusal names the row, the column, what was wrong and what would be right.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from steelyard.lib.errors import UserError
 
 MAX_TEXT = 200_000
 ROLES = ("system", "user", "assistant")
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _ROLE_OF = {
     "human": "user",
     "prompter": "user",
@@ -75,7 +77,7 @@ class Row:
     def name(self, key: str, *, default: str | None = None, limit: int = 100) -> str:
         """A text that names something: not blank, no line break."""
         value = self.text(key, default=default, limit=limit)
-        if value != default and (not value.strip() or any(sign < " " for sign in value)):
+        if value != default and (not value.strip() or _CONTROL.search(value)):
             raise self.wrong(f"“{key}” must be a name of one line, not blank.", key)
         return value.strip()
 
@@ -88,6 +90,8 @@ class Row:
             )
         if "\x00" in value:
             raise self.wrong(f"“{key}” holds a NUL character (\\u0000); take it out.", key)
+        if value.isascii():
+            return value
         try:
             value.encode()
         except UnicodeEncodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,9 @@ from PIL import Image
 
 from annotation.formats import FORMATS, write_files
 from annotation.formats.base import Format, MediaFile
+from steelyard.lib.records import PreferenceRecord
 from tests.annotation_formats import frozen
+from tests.annotation_formats.tiny_vlm import make_tiny_vlm
 from tests.tiny_models import make_tiny_lm
 
 pytestmark = pytest.mark.slow
@@ -140,20 +143,40 @@ def test_datasets_loads_an_export_in_every_container(format: Format, tmp_path: P
         assert set(found.column_names) == {name for row in rows for name in row}
 
 
-def test_datasets_gives_the_pictures_of_an_export_as_pictures(tmp_path: Path) -> None:
-    format = FORMATS["trl_preference"]
-    writing = format.writing({"media": "yes"}, kite(tmp_path))
-    records = [replace(frozen.WIN_B, prompt_media=["kite"]), frozen.TALK]
-    schema = format.schema(writing) if format.schema else None
-    write_files.write(
-        format.rows(records, writing), tmp_path / "x.parquet", "parquet", schema=schema
+def test_dpo_trains_on_an_export_with_pictures(tmp_path: Path) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from trl import DPOConfig, DPOTrainer
+
+    model = make_tiny_vlm(tmp_path / "model")
+    trainer = DPOTrainer(
+        model=AutoModelForImageTextToText.from_pretrained(model),
+        args=arguments(DPOConfig, tmp_path, max_length=None),
+        train_dataset=loaded(with_pictures(tmp_path, frozen.WIN_B, frozen.TALK)),
+        processing_class=AutoProcessor.from_pretrained(model),
     )
-    found = loaded(tmp_path / "x.parquet")
+    trained(trainer)
+
+
+def test_datasets_gives_the_pictures_of_an_export_as_pictures(tmp_path: Path) -> None:
+    found = loaded(with_pictures(tmp_path, frozen.WIN_B, without=[frozen.TALK]))
     (picture,) = found[0]["images"]
     assert isinstance(picture, Image.Image)
     assert picture.size == (9, 7)
     assert found[1]["images"] == []
     assert found[0]["prompt"] == [{"role": "user", "content": "Name a sea."}]
+
+
+def with_pictures(
+    folder: Path, *records: PreferenceRecord, without: Iterable[PreferenceRecord] = ()
+) -> Path:
+    """These records exported as if their prompts were about a picture, and some as they are."""
+    format = FORMATS["trl_preference"]
+    writing = format.writing({"media": "yes"}, kite(folder))
+    given = [*(replace(record, prompt_media=["kite"]) for record in records), *without]
+    schema = format.schema(writing) if format.schema else None
+    path = folder / "x.parquet"
+    write_files.write(format.rows(given, writing), path, "parquet", schema=schema)
+    return path
 
 
 def kite(folder: Path) -> Any:
