@@ -14,6 +14,8 @@ from annotation.services.ranking_queue import next_set
 from annotation.tiers import ranks_of
 from steelyard.assets.services import store_upload
 from steelyard.lib.errors import UserError
+from steelyard.registry.models import DatasetVersion
+from steelyard.registry.rows import Rows
 from tests import factories
 from tests.annotation.test_label_journey import picture
 
@@ -146,3 +148,18 @@ def test_the_example_is_read_as_it_stands() -> None:
     first, second = read(EXAMPLE.encode())
     assert [answer.model for answer in first.answers] == ["large", "small", "unknown"]
     assert (second.ranks, second.annotator) == ([2, 1, 2], "worker 17")
+
+
+def test_a_version_is_frozen_of_rankings_as_of_any_votes(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    bring(project, line(ranking=[1, 2, 2], annotator="rater", rationale="One is right."))
+    recipe = {"annotators": "people", "ties": "keep", "aggregation": "majority", "min_votes": 1}
+    recipe |= {"min_agreement": 0, "test_fraction": 0, "seed": 0}
+    address = f"/p/{project.slug}/versions/new/"
+    as_user(owner).post(address, {**recipe, "dataset_name": "ranked", "note": ""})
+    rows = Rows(DatasetVersion.objects.get())[:]
+    found = {(row["chosen"], row["rejected"]) for row in rows if row["outcome"] == "win"}
+    assert found == {("one", "two"), ("one", "three")}
+    assert [row["outcome"] for row in rows].count("tie") == 1
+    assert all(row["rationales"][0]["text"] == "One is right." for row in rows)
