@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
-from annotation.formats.packed import Packed, is_packed, open_packed
+from annotation.formats.packed import MAX_UNPACKED, Packed, is_packed, open_packed, too_large
 from annotation.formats.row_files import ROW_FILES, read_parquet, read_text
 from annotation.formats.rows import Row, RowError
 from steelyard.lib.errors import UserError
@@ -159,10 +159,12 @@ _ABOUT = {
 
 
 class Whole:
-    """A gzip stream of which a cut-off end is told apart from a real one."""
+    """A gzip stream of which a cut-off end is told apart from a real one, and which may unpack to
+    so much and no more."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
+        self._left = MAX_UNPACKED
 
     def read(self, size: int = -1) -> bytes:
         return self._try(self._stream.read, size)
@@ -170,16 +172,19 @@ class Whole:
     def readline(self, size: int = -1) -> bytes:
         return self._try(self._stream.readline, size)
 
-    @staticmethod
-    def _try(call: Callable[[int], bytes], size: int) -> bytes:
+    def _try(self, call: Callable[[int], bytes], size: int) -> bytes:
         try:
-            return call(size)
+            data = call(size)
         except (EOFError, OSError, zlib.error) as error:
             raise UserError(
                 f"The gzip file is cut off or damaged ({error}); pack it again.",
                 code="bad_archive",
                 field="file",
             ) from None
+        self._left -= len(data)
+        if self._left < 0:
+            raise too_large()
+        return data
 
 
 def _raise(error: RowError) -> None:

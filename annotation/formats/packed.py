@@ -189,7 +189,7 @@ class Counted:
             raise _unreadable(self._name, error) from None
         self._packed.left -= len(data)
         if self._packed.left < 0:
-            raise _too_large()
+            raise too_large()
         return data
 
 
@@ -204,7 +204,7 @@ def _unpack(stream: gzip.GzipFile, into: IO[bytes]) -> None:
             return
         left -= len(data)
         if left < 0:
-            raise _too_large()
+            raise too_large()
         into.write(data)
 
 
@@ -234,9 +234,9 @@ def _unreadable(name: str, error: Exception) -> UserError:
     return _wrong(f"{name} cannot be unpacked ({error}); pack the archive again, as plain ZIP.")
 
 
-def _too_large() -> UserError:
+def too_large() -> UserError:
     return _wrong(
-        f"The archive unpacks to more than {MAX_UNPACKED // 2**30} GiB; bring it in in parts.",
+        f"The file unpacks to more than {MAX_UNPACKED // 2**30} GiB; bring it in in parts.",
         code="too_large",
     )
 

@@ -16,10 +16,12 @@ or by its name in the archive that the lines come in.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from annotation.formats.base import TEXT_CONTAINERS, Format, Writing
 from annotation.formats.jsonl import Line, lines
+from annotation.formats.outside import files
 from annotation.formats.records import ImportedRecord, ImportedVote, Known
 from annotation.formats.sides import reason_of, sides, whole
 from steelyard.lib.records import PreferenceRecord
@@ -63,7 +65,14 @@ def read_row(row: Line) -> Iterator[ImportedRecord]:
         RowError: a column is wrong.
     """
     there = {key: value for key, value in row.values.items() if value is not None}
-    yield _record(Line(row.number, there, row.place))
+    blobs: dict[str, bytes] = {}
+    for key in MEDIA_KEYS:
+        names, carried = files(row, key)
+        blobs |= carried
+        if names:
+            there[key] = names if key == "media" else names[0]
+    record = _record(Line(row.number, there, row.place))
+    yield replace(record, blobs=blobs) if blobs else record
 
 
 def is_ours(row: Line) -> bool:

@@ -254,6 +254,9 @@ def test_an_archive_may_unpack_to_so_much_and_no_more(
     monkeypatch.setattr(packed, "MAX_UNPACKED", 100)
     for make, name in ((zipped, "x.zip"), (tarred, "x.tar.gz")):
         assert "unpacks to more than" in refusal(make(tmp_path, {"a.jsonl": LINES * 9}, name))
+    monkeypatch.setattr(containers, "MAX_UNPACKED", 100)
+    path = put(tmp_path, "x.jsonl.gz", gzip.compress(LINES * 9))
+    assert "unpacks to more than" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz"])

@@ -65,6 +65,34 @@ def test_a_prompt_with_media_is_left_out_or_told_whole(
         assert "<image>" not in record.messages[0]["content"]
 
 
+@pytest.mark.parametrize("container", ["parquet", "jsonl"])
+@pytest.mark.parametrize("name", ["steelyard_pairs", "mapped"])
+def test_pictures_may_be_compared(
+    name: str, container: str, tmp_path: Path, find_media: Callable[[str], MediaFile]
+) -> None:
+    format = FORMATS[name]
+    other = replace(find_media("kite"), name="other.png")
+    found = {"kite": find_media("kite"), "other": other}
+    pictures = replace(
+        frozen.WIN_B,
+        modality="image",
+        chosen="",
+        rejected="",
+        chosen_media="kite",
+        rejected_media="other",
+    )
+    writing = format.writing({}, found.__getitem__)
+    path = tmp_path / f"x.{container}"
+    write_files.write(format.rows([pictures], writing), path, container)
+    for record in format.records(containers.rows(path)):
+        assert (record.text_a, record.text_b) == ("", "")
+        if container == "parquet":
+            assert set(record.blobs) == {record.media_a, record.media_b}
+        else:
+            assert record.media_b == f"media/{find_media('kite').name}"
+            assert record.media_a == "media/other.png"
+
+
 def test_llamafactory_is_told_what_its_file_is(find_media: Callable[[str], MediaFile]) -> None:
     format = FORMATS["llamafactory_ranking"]
     assert format.aside is not None
