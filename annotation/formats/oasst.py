@@ -8,7 +8,8 @@
     {"message_id", "parent_id", "message_tree_id", "text", "role", "rank"}              messages
 
 The best reply has rank 0. Every two ranked replies become a pair, with a vote of each ranking that
-the tree tells, or else one from the ranks. Messages of one tree stand one after another.
+the tree tells (both bad where it is called not rankable), or else one from the ranks.
+Messages of one tree stand one after another.
 """
 
 from __future__ import annotations
@@ -161,6 +162,7 @@ def _joined(row: Row, nodes: dict[str, _Node]) -> list[_Node]:
 def _expanded(row: Row, order: list[_Node]) -> Iterator[ImportedRecord]:
     """A pair of each two ranked answers to one message."""
     asked: dict[str, Messages] = {}
+    rankings = _told_rankings(order)
     for node in order:
         before = asked.get(node.parent, [])
         asked[node.id] = [*before, {"role": node.role, "content": node.text}]
@@ -174,26 +176,35 @@ def _expanded(row: Row, order: list[_Node]) -> Iterator[ImportedRecord]:
                     asked[node.id],
                     a.text,
                     b.text,
-                    _votes(node, a, b),
+                    _votes(rankings, a, b),
                     columns=(a.id, b.id),
                     model_a=a.model,
                     model_b=b.model,
-                    category=row.text("lang", default=""),
+                    category=node.row.text("lang", default=""),
                     key=f"{a.id} {b.id}",
                 )
 
 
-def _votes(node: _Node, a: _Node, b: _Node) -> list[ImportedVote]:
-    events = node.row.values.get("events") or {}
-    rankings = events.get("ranking") if isinstance(events, dict) else None
+def _told_rankings(order: list[_Node]) -> dict[tuple[str, ...], bool]:
+    """Who ranked which messages, the best first, and whether all of them were called flawed."""
+    found: dict[tuple[str, ...], bool] = {}
+    for node in order:
+        events = node.row.values.get("events")
+        told = events.get("ranking") if isinstance(events, dict) else None
+        for number, ranking in enumerate(told or [], 1):
+            ids = ranking.get("ranked_message_ids") if isinstance(ranking, dict) else None
+            if isinstance(ids, list):
+                who = ranking.get("user_id") or f"annotator {number}"
+                found[(str(who), *map(str, ids))] = bool(ranking.get("not_rankable"))
+    return found
+
+
+def _votes(rankings: dict[tuple[str, ...], bool], a: _Node, b: _Node) -> list[ImportedVote]:
     votes = []
-    for number, ranking in enumerate(rankings or [], 1):
-        if not isinstance(ranking, dict) or ranking.get("not_rankable"):
-            continue
-        order = ranking.get("ranked_message_ids") or []
-        if a.id in order and b.id in order:
-            who = str(ranking.get("user_id") or f"annotator {number}")
-            votes.append(vote(_better(order.index(a.id), order.index(b.id)), annotator=who))
+    for (who, *ids), flawed in rankings.items():
+        if a.id in ids and b.id in ids:
+            outcome = "both_bad" if flawed else _better(ids.index(a.id), ids.index(b.id))
+            votes.append(vote(outcome, annotator=who))
     return votes or [vote(_better(a.rank or 0, b.rank or 0), annotator=UNNAMED)]
 
 
@@ -224,13 +235,14 @@ def _tree(record: PreferenceRecord, at: int) -> dict[str, Any]:
 def _rankings(record: PreferenceRecord, ids: list[str]) -> list[dict[str, Any]]:
     rankings = []
     for one in record.votes:
-        if one["outcome"] in ("a", "b"):
-            first = one["outcome"] == record.chosen_side
+        if one["outcome"] in ("a", "b", "both_bad"):
+            first = one["outcome"] in (record.chosen_side, "both_bad")
             rankings.append(
                 {
+                    "type": "ranking",
                     "ranking": [0, 1] if first else [1, 0],
                     "ranked_message_ids": ids if first else ids[::-1],
-                    "not_rankable": False,
+                    "not_rankable": one["outcome"] == "both_bad",
                     "user_id": one["annotator"],
                 }
             )
