@@ -99,7 +99,7 @@ class GroupPairs(APIView):
         )
         return Response(PairsGivenSerializer({"pairs": n}).data)
 
-    @extend_schema(responses=PairsGivenSerializer)
+    @extend_schema(responses={200: PairsGivenSerializer})
     def delete(self, request: Request, project: str, pk: int) -> Response:
         """Take its open pairs back: they are everybody's then."""
         group = _group(request, project, pk)

@@ -34,7 +34,9 @@ class RaisedSerializer(serializers.ModelSerializer):
 
 class FlagSerializer(RaisedSerializer):
     annotator = serializers.CharField(source="annotator.name")
-    resolved_by = serializers.CharField(source="resolved_by.username", default=None)
+    resolved_by = serializers.CharField(
+        source="resolved_by.username", allow_null=True, default=None
+    )
 
     class Meta:
         model = Flag

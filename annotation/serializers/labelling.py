@@ -186,7 +186,10 @@ class RecordedSerializer(serializers.ModelSerializer):
 
     correction = serializers.CharField(source="correction.text", default="")
     supersedes = serializers.UUIDField(
-        source="supersedes.uuid", default=None, help_text="The verdict that it replaces."
+        source="supersedes.uuid",
+        allow_null=True,
+        default=None,
+        help_text="The verdict that it replaces.",
     )
 
     class Meta:

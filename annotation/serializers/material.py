@@ -129,6 +129,7 @@ class PairSerializer(serializers.ModelSerializer):
     prompt = PromptSerializer()
     output_a = OutputSerializer()
     output_b = OutputSerializer()
+    known_outcome = serializers.CharField(help_text="The right answer; empty where none is known.")
 
     class Meta:
         model = Pair

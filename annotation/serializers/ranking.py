@@ -154,7 +154,7 @@ class RankedSerializer(serializers.ModelSerializer):
     """A ranking as it was stored, for the one who gave it."""
 
     set = serializers.IntegerField(source="output_set_id")
-    supersedes = serializers.UUIDField(source="supersedes.uuid", default=None)
+    supersedes = serializers.UUIDField(source="supersedes.uuid", allow_null=True, default=None)
     tiers = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
     tags = serializers.ListField(child=serializers.CharField())
 

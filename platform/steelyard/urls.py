@@ -22,6 +22,7 @@ api = [
 ]
 
 handler400 = "steelyard.web.api.bad_request"
+handler404 = "steelyard.web.api.not_found"
 handler500 = "steelyard.web.api.server_error"
 urlpatterns = [
     path("", include("steelyard.projects.urls")),

@@ -77,6 +77,13 @@ def no_such_route(request: HttpRequest, path: str) -> JsonResponse:
     return refusal(UserError(message, code="not_found", status=404))
 
 
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What no pattern fits, such as an address with a line break in it."""
+    if not request.path.startswith("/api/"):
+        return defaults.page_not_found(request, exception)
+    return no_such_route(request, request.path)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that Django itself refuses: its host, its size, its encoding."""
     if not request.path.startswith("/api/"):

@@ -107,7 +107,8 @@ def _read(cursor: str | None) -> tuple[str, int]:
         found = _CURSOR.fullmatch(said.decode("ascii"))
     except (UnicodeError, binascii.Error, ValueError):
         found = None
-    if found is None or int(found[2]) > _LARGEST:
+    # base64 is read leniently; a cursor is one only as it was written
+    if found is None or int(found[2]) > _LARGEST or _written(found[1], int(found[2])) != cursor:
         raise ValidationError(
             {"cursor": ["This is no cursor; take one from next or previous of an answer."]}
         )

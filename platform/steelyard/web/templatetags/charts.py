@@ -103,7 +103,7 @@ def short(value: float | None) -> str:
 
 
 @register.inclusion_tag("components/charts/rating.html")
-def rating_chart(standings: Sequence[Any], title: str = "Ratings") -> dict[str, Any]:
+def rating_chart(standings: Sequence[Any], title: str = "") -> dict[str, Any]:
     """Each model's rating with its 95 % interval, the best at the top.
 
     Args:
@@ -134,7 +134,7 @@ def rating_chart(standings: Sequence[Any], title: str = "Ratings") -> dict[str, 
     ]
     return {
         "id": f"chart-{next(_serial)}",
-        "title": title,
+        "title": title or gettext("Ratings"),
         "rows": whiskers,
         "standings": rows,
         "ticks": [Tick(_share(t, ticks) * 100, short(t)) for t in ticks],
