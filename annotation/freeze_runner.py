@@ -46,7 +46,13 @@ def finish(run: Run, result: dict[str, Any]) -> None:
             version = commit_frozen(
                 project=run.project,
                 dataset_name=run.spec["dataset_name"],
-                frozen=Frozen(folder, result["files"], result["rows_sha256"], result["media"]),
+                frozen=Frozen(
+                    folder,
+                    result["files"],
+                    result["rows_sha256"],
+                    result["media"],
+                    result["facts"],
+                ),
                 recipe=run.spec["recipe"],
                 counts=result["counts"],
                 note=run.spec["note"],

@@ -62,6 +62,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
         rows_sha256=writer.rows_sha256,
         media=sorted(writer.media),
         counts=selection.counts,
+        facts={"position": selection.position},
     )
 
 

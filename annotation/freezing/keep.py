@@ -48,6 +48,7 @@ def _keep(folder: Path, selection: Selection, names: Names) -> None:
     said = {
         "counts": selection.counts,
         "wins": selection.wins,
+        "position": selection.position,
         "train_wins": selection.train_wins,
         "names": asdict(names),
     }

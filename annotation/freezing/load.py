@@ -132,11 +132,18 @@ def _votes(project: Project, recipe: Recipe, annotators: list[Annotator]) -> Vot
     if recipe.min_right:
         rows = rows.exclude(annotator__in=unreliable(project, recipe))
     table = _copied(
-        rows.values("pair_id", "annotator_id", "outcome", "strength", "uuid"),
+        rows.values("pair_id", "annotator_id", "outcome", "strength", "uuid", "swapped"),
         "pair_id::int8, annotator_id::int8, array_position(%s::text[], outcome::text)::int2, "
-        "strength::int2, uuid",
+        "strength::int2, uuid, swapped",
         [list(OUTCOMES)],
-        {"pair": ">i8", "annotator": ">i8", "outcome": ">i2", "strength": ">i2", "uuid": "V16"},
+        {
+            "pair": ">i8",
+            "annotator": ">i8",
+            "outcome": ">i2",
+            "strength": ">i2",
+            "uuid": "V16",
+            "swapped": "?",
+        },
     )
     table["outcome"] -= 1
     return Votes(**table)

@@ -77,6 +77,8 @@ class Votes:
     strength: np.ndarray
     uuid: np.ndarray
     """16 bytes."""
+    swapped: np.ndarray
+    """Whether b was shown first."""
 
     def __len__(self) -> int:
         return len(self.pair)
@@ -132,6 +134,9 @@ class Selection:
     wins: int
     """Rows that votes gave a winner; no drawn or halved tie is one."""
     train_wins: int
+    position: dict[str, int]
+    """Of people's votes for a side behind the rows: ``of`` how many, and ``first`` for how many
+    of them the side was shown first."""
 
 
 def select(
@@ -191,6 +196,7 @@ def select(
         categories=_by_category(pairs, rows, names),
         passed_over={reason: n for reason, n in passed_over.items() if n},
         wins=int((rows.outcome != _TIE).sum()),
+        position=_position(votes, rows, names),
         train_wins=int((~rows.test & (rows.outcome != _TIE)).sum()),
     )
 
@@ -410,10 +416,7 @@ def _halved(rows: Rows) -> Rows:
 def _counts(
     pairs: Pairs, votes: Votes, rows: Rows, dropped: Counter[str], recipe: Recipe
 ) -> dict[str, int]:
-    behind = np.zeros(len(votes) + 1, dtype=np.int64)
-    np.add.at(behind, rows.start, 1)
-    np.add.at(behind, rows.stop, -1)
-    used = np.cumsum(behind[:-1]) > 0
+    used = _used(votes, rows)
     asked = {
         "low_strength": recipe.min_strength,
         "held_out_twin": recipe.group_similar,
@@ -429,6 +432,21 @@ def _counts(
         "annotators": len(np.unique(votes.annotator[used])),
         **{f"dropped_{reason}": dropped[reason] for reason in reasons},
     }
+
+
+def _position(votes: Votes, rows: Rows, names: Names) -> dict[str, int]:
+    people = [pk for pk, kind in names.kinds.items() if kind == "person"]
+    told = _used(votes, rows) & np.isin(votes.annotator, people) & (votes.outcome < _TIE)
+    first = votes.outcome[told] == votes.swapped[told]
+    return {"of": int(told.sum()), "first": int(first.sum())}
+
+
+def _used(votes: Votes, rows: Rows) -> np.ndarray:
+    """Which votes stand behind a row."""
+    behind = np.zeros(len(votes) + 1, dtype=np.int64)
+    np.add.at(behind, rows.start, 1)
+    np.add.at(behind, rows.stop, -1)
+    return np.cumsum(behind[:-1]) > 0
 
 
 def _split_counts(rows: Rows) -> dict[str, int]:

@@ -96,6 +96,7 @@ def publish_version(
         ),
         recipe=recipe.as_dict(),
         counts=selection.counts,
+        facts={"position": selection.position},
         note=note,
         by=by,
     )

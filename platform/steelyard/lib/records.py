@@ -224,8 +224,10 @@ class ShardWriter:
 
     def abandon(self) -> None:
         """Let go of the file that is half written."""
-        if self._stream is not None:
+        if self._parquet is not None and self._stream is not None:
+            self._parquet.close()
             self._stream.close()
+            self._parquet = self._stream = None
 
     def _pass(self, record: PreferenceRecord) -> None:
         self._rows.update(canonical_line(record))

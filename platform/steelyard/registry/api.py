@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -9,11 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from steelyard.accounts.people import user_of
+from steelyard.lib.errors import UserError
 from steelyard.projects.policy import get_project, get_visible
+from steelyard.registry.api_of_version import there
 from steelyard.registry.downloads import download
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.registry.querysets import DatasetVersionQuerySet, ModelVersionQuerySet
-from steelyard.registry.rows import Rows
+from steelyard.registry.searching import OUTCOMES, RowFilter, search
 from steelyard.registry.serializers import (
     DatasetVersionDetailSerializer,
     DatasetVersionSerializer,
@@ -47,26 +51,33 @@ class VersionDetail(APIView):
 
 
 class VersionRows(APIView):
-    """Some rows of a version."""
+    """Some rows of a version, all or those that meet a filter."""
 
     @extend_schema(
         parameters=[
             OpenApiParameter("offset", int, description="The first row, from 0."),
             OpenApiParameter("limit", int, description=f"At most so many; 50, up to {MAX_ROWS}."),
+            OpenApiParameter("q", str, description="Words in a prompt, an answer or a rationale."),
+            OpenApiParameter("split", str, enum=["train", "test"]),
+            OpenApiParameter("category", str),
+            OpenApiParameter("model", str, description="On either side."),
+            OpenApiParameter("outcome", str, enum=OUTCOMES),
+            OpenApiParameter("agreement", float, description="At most so much, 0 to 1."),
         ],
         responses=RowsSerializer,
     )
     def get(self, request: Request, project: str, pk: int) -> Response:
-        version = _version(request, project, pk)
+        version = there(request, project, pk)
         offset = _number(request, "offset", 0)
         limit = min(_number(request, "limit", 50), MAX_ROWS)
-        rows = Rows(version)
+        rows = search(version, _filter(request))
         body = {"count": len(rows), "offset": offset, "rows": rows[offset : offset + limit]}
         return Response(RowsSerializer(body).data)
 
 
 class VersionDownload(APIView):
-    """All rows as one file: ``parquet`` or ``jsonl``. The ETag is the version's digest; of Parquet
+    """All rows as one file: ``parquet``, ``jsonl``, or ``zip``: the Parquet files in a folder
+    with their card, as the hub's libraries read it. The ETag is the version's digest; of Parquet
     one may ask for ranges."""
 
     renderer_classes = [AnyType]
@@ -74,7 +85,11 @@ class VersionDownload(APIView):
     @extend_schema(
         parameters=[
             OpenApiParameter(
-                "form", str, OpenApiParameter.PATH, enum=["parquet", "jsonl"], description="Format."
+                "form",
+                str,
+                OpenApiParameter.PATH,
+                enum=["parquet", "jsonl", "zip"],
+                description="Format.",
             )
         ],
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
@@ -120,3 +135,22 @@ def _version(request: Request, project: str, pk: int) -> DatasetVersion:
 def _number(request: Request, name: str, default: int) -> int:
     """A parameter that the schema has as a whole number, so that it is one."""
     return max(0, int(request.query_params.get(name) or default))
+
+
+def _filter(request: Request) -> RowFilter:
+    """
+    Raises:
+        UserError: the agreement is no number from 0 to 1.
+    """
+    said = request.query_params
+    agreement = said.get("agreement", "")
+    if agreement and not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", agreement):
+        raise UserError("It must be a number, 0 to 1, such as 0.5.", field="agreement")
+    return RowFilter(
+        q=said.get("q", ""),
+        split=said.get("split", ""),
+        category=said.get("category"),
+        model=said.get("model", ""),
+        outcome=said.get("outcome", ""),
+        agreement=float(agreement) if agreement else None,
+    )

@@ -7,7 +7,9 @@ from django.utils.translation import gettext_lazy as _
 
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelFamily
+from steelyard.registry.searching import RowFilter
 from steelyard.registry.sources import FAMILIES
+from steelyard.registry.tagging import NOTE_LIMIT
 
 _LABELS = dict(ModelFamily.choices)
 
@@ -65,4 +67,61 @@ class KeyForm(forms.Form):
         label=_("New key"),
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
         help_text=_("Leave it empty to take the key away."),
+    )
+
+
+class RowsForm(forms.Form):
+    """Which rows of a version are shown."""
+
+    q = forms.CharField(required=False, max_length=200, label=_("Words"))
+    split = forms.ChoiceField(
+        required=False,
+        label=_("Split"),
+        choices=[("", _("all")), ("train", _("train")), ("test", _("test"))],
+    )
+    category = forms.ChoiceField(required=False, label=_("Category"))
+    model = forms.ChoiceField(required=False, label=_("Model"))
+    outcome = forms.ChoiceField(
+        required=False,
+        label=_("Outcome"),
+        choices=[("", _("all")), ("win", _("a winner")), ("tie", _("a tie"))],
+    )
+    agreement = forms.ChoiceField(
+        required=False,
+        label=_("Agreement"),
+        choices=[("", _("all")), ("0.99", _("not all agree")), ("0.5", _("at most half agree"))],
+    )
+
+    def __init__(self, *args: Any, choices: dict[str, list[str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, values in (("category", choices["categories"]), ("model", choices["models"])):
+            named = [(value, value) for value in values if value]
+            self.fields[name].choices = [("", _("all")), *named]  # type: ignore[attr-defined]
+
+    def asked(self) -> RowFilter:
+        """What a form that makes no sense asks is nothing."""
+        if not self.is_valid():
+            return RowFilter()
+        said = self.cleaned_data
+        return RowFilter(
+            q=said["q"],
+            split=said["split"],
+            category=said["category"] or None,
+            model=said["model"],
+            outcome=said["outcome"],
+            agreement=float(said["agreement"]) if said["agreement"] else None,
+        )
+
+
+class TagForm(forms.Form):
+    """A name for a version."""
+
+    name = forms.CharField(max_length=60, label=_("Tag"))
+
+
+class NoteForm(forms.Form):
+    """What somebody has found out about a version."""
+
+    text = forms.CharField(
+        max_length=NOTE_LIMIT, label=_("Note"), widget=forms.Textarea(attrs={"rows": 2})
     )

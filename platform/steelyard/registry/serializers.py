@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
+from steelyard.registry.models import (
+    DatasetVersion,
+    ModelFamily,
+    ModelVersion,
+    VersionNote,
+    VersionTag,
+)
 from steelyard.web.api import StrictSerializer
 
 
@@ -98,3 +104,84 @@ class ModelRequest(StrictSerializer):
         write_only=True,
         help_text="An endpoint's key; no answer ever shows it.",
     )
+
+
+class TagSerializer(serializers.ModelSerializer):
+    moved_by = serializers.CharField(source="moved_by.username", allow_null=True, default=None)
+
+    class Meta:
+        model = VersionTag
+        fields = ["name", "version", "moved_by", "moved_at"]
+        read_only_fields = fields
+
+
+class TagRequest(StrictSerializer):
+    """What ``POST tags`` takes."""
+
+    name = serializers.CharField(max_length=60)
+
+
+class NoteSerializer(serializers.ModelSerializer):
+    created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
+
+    class Meta:
+        model = VersionNote
+        fields = ["id", "text", "created_by", "created_at"]
+        read_only_fields = fields
+
+
+class NoteRequest(StrictSerializer):
+    """What ``POST notes`` takes."""
+
+    text = serializers.CharField(max_length=5000)
+
+
+class DiffRowSerializer(serializers.Serializer):
+    old = serializers.DictField(allow_null=True, help_text="The row there; null where added.")
+    new = serializers.DictField(allow_null=True, help_text="The row here; null where removed.")
+
+
+class DiffSerializer(serializers.Serializer):
+    """What two versions differ in."""
+
+    counts = serializers.DictField(
+        child=serializers.IntegerField(), help_text="added, removed, relabelled, changed and same"
+    )
+    kind = serializers.CharField(help_text="Which rows these are.")
+    offset = serializers.IntegerField(help_text="The first one's place among them.")
+    rows = DiffRowSerializer(many=True)
+
+
+class StatisticsSerializer(serializers.Serializer):
+    """What a version's rows are like."""
+
+    by = serializers.DictField(help_text="[value, rows] by category, split and outcome.")
+    agreement = serializers.ListField(
+        child=serializers.ListField(), help_text="[least share of votes that agree, rows]"
+    )
+    strength = serializers.ListField(
+        child=serializers.ListField(), help_text="[least strength, rows with a winner]"
+    )
+    length = serializers.DictField(
+        allow_null=True,
+        help_text="Of rows with a winner whose answers differ in length: rows, longer (in how many "
+        "the longer won), and mean characters of chosen and rejected.",
+    )
+    position = serializers.DictField(
+        allow_null=True,
+        help_text="Of people's votes for a side: of how many, and first: for the one shown first.",
+    )
+    wins = serializers.ListField(
+        child=serializers.ListField(), help_text="[winning model, losing model, rows]"
+    )
+    ties = serializers.ListField(
+        child=serializers.ListField(), help_text="[model, model, rows without a winner]"
+    )
+    annotators = serializers.ListField(
+        child=serializers.ListField(), help_text="[annotator, votes], the busiest first"
+    )
+
+
+class CardSerializer(serializers.Serializer):
+    readme = serializers.CharField(help_text="Markdown with YAML before it.")
+    croissant = serializers.DictField(help_text="JSON-LD of Croissant 1.0.")

@@ -9,7 +9,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,8 @@ class Frozen:
     rows_sha256: str
     """Over the records' canonical lines."""
     media: list[str]
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the manifest says beside what makes the version's identity."""
 
 
 def commit_version(
@@ -206,6 +208,7 @@ def commit_version(
     records: Iterable[PreferenceRecord],
     recipe: dict[str, Any],
     counts: dict[str, int],
+    facts: dict[str, Any] | None = None,
     note: str = "",
     by: User | None = None,
 ) -> DatasetVersion:
@@ -215,6 +218,7 @@ def commit_version(
     Args:
         records: sorted by their pair key.
         counts: rows by split and what was left out by reason.
+        facts: what the manifest says besides, such as ``position``.
 
     Raises:
         UserError: there are no records, or the dataset has this very version already.
@@ -226,7 +230,7 @@ def commit_version(
             writer.close()
         finally:
             writer.abandon()
-        frozen = Frozen(folder, writer.files, writer.rows_sha256, sorted(writer.media))
+        frozen = Frozen(folder, writer.files, writer.rows_sha256, sorted(writer.media), facts or {})
         return commit_frozen(
             project=project,
             dataset_name=dataset_name,
@@ -339,6 +343,7 @@ def _store(digest: str, identity: dict[str, Any], frozen: Frozen) -> dict[str, A
     target = Path(settings.VERSIONS_DIR) / digest
     if not (target / "manifest.json").exists():
         manifest = {
+            **frozen.facts,
             **identity,
             "digest": digest,
             "files": frozen.files,

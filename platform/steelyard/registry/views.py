@@ -12,9 +12,9 @@ from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.registry.downloads import download
-from steelyard.registry.forms import KeyForm, ModelForm
+from steelyard.registry.forms import KeyForm, ModelForm, NoteForm, RowsForm, TagForm
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
-from steelyard.registry.rows import Rows
+from steelyard.registry.searching import RowFilter, choices, search
 from steelyard.registry.services import add_model, set_api_key
 from steelyard.registry.words import counts_in_words, recipe_in_words
 
@@ -23,22 +23,32 @@ ROWS_A_PAGE = 20
 
 def version_list(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
-    rows = DatasetVersion.objects.filter(project=found).with_names()
+    rows = DatasetVersion.objects.filter(project=found).with_names().prefetch_related("tags")
     page = Paginator(rows, 50).get_page(request.GET.get("page"))
     return render(request, "registry/versions.html", {"project": found, "page": page})
 
 
 def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     version = _version(request, project, pk)
-    rows = Rows(version) if version.parquet.exists() else []
+    lost = bool(version.lost)
+    form = RowsForm(request.GET, choices=choices(version)) if not lost else None
+    asked = form.asked() if form else RowFilter()
+    rows = search(version, asked) if form else []
     context = {
         "project": version.project,
         "version": version,
         "recipe": recipe_in_words(version.recipe),
         "counts": counts_in_words(version.counts),
-        "lost": not version.parquet.exists(),
+        "lost": lost,
+        "form": form,
+        "filtered": bool(asked),
         "page": Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page")),
-        "children": version.children.all(),
+        "children": version.children.select_related("project"),
+        "tags": version.tags.all(),
+        "notes": version.notes.select_related("created_by"),
+        "tag_form": TagForm(),
+        "note_form": NoteForm(),
+        "models": version.models.select_related("project", "made_by__project"),
     }
     return render(request, "registry/version.html", context)
 
