@@ -146,7 +146,7 @@ def _record(row: Row, judge: str) -> ImportedRecord:
         columns=("conversation_a", "conversation_b"),
         model_a=row.name("model_a", limit=200),
         model_b=row.name("model_b", limit=200),
-        key=str(row.values.get("question_id") or ""),
+        key=row.id("question_id"),
     )
 
 

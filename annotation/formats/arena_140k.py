@@ -50,7 +50,7 @@ def read(row: Row) -> Iterator[ImportedRecord]:
         columns=("conversation_a", "conversation_b"),
         model_a=row.name("model_a", limit=200),
         model_b=row.name("model_b", limit=200),
-        key=str(row.values.get("id") or ""),
+        key=row.id("id"),
         media=names,
         blobs=blobs,
     )

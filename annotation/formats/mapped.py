@@ -150,6 +150,8 @@ def format_for(mapping: Mapping) -> Format:
 
 def read(row: Row) -> Iterator[ImportedRecord]:
     """A row whose columns have usual names."""
+    if not _usual(row):
+        raise row.wrong("its columns have no usual names; say by a mapping which column is what.")
     yield _record(row, _usual_mapping(tuple(row.values)))
 
 
@@ -213,9 +215,8 @@ def _record(row: Row, mapping: Mapping) -> ImportedRecord:
 
 def _key(row: Row, mapping: Mapping) -> str:
     """The row's id; where annotators are told, several may have judged what has one id."""
-    if row.values.get(mapping.key) is None:
-        return ""
-    return f"{row.values[mapping.key]} {_text(row, mapping.annotator)}".strip()
+    key = row.id(mapping.key)
+    return f"{key} {_text(row, mapping.annotator)}".strip() if key else ""
 
 
 def _messages(row: Row, column: str) -> Messages:

@@ -22,7 +22,7 @@ from typing import Any
 from annotation.formats.base import UNNAMED, Format, Reading, Writing
 from annotation.formats.outside import UNKNOWN, pair, won
 from annotation.formats.records import ImportedRecord, ImportedVote, Messages
-from annotation.formats.rows import Row, RowError
+from annotation.formats.rows import Row, RowError, kind_of
 from annotation.formats.sides import vote
 from steelyard.lib.records import PreferenceRecord
 
@@ -58,9 +58,11 @@ def read_tree(row: Row) -> Iterator[ImportedRecord]:
     Raises:
         RowError: a message is there twice, or says another parent than the one it stands below.
     """
-    root = row.part("prompt", *(row.values["prompt"] or {}))
-    if root is None:
-        raise row.wrong("“prompt” is null; it must be the first message of the tree.", "prompt")
+    prompt = row.values["prompt"]
+    if not isinstance(prompt, dict):
+        said = f"“prompt” is {kind_of(prompt)}; it must be the first message of the tree."
+        raise row.wrong(said, "prompt")
+    root = Row(row.number, prompt, row.place)
     nodes: dict[str, _Node] = {}
     waiting = [(root, "")]
     while waiting:
@@ -191,7 +193,7 @@ def _told_rankings(order: list[_Node]) -> dict[tuple[str, ...], bool]:
     for node in order:
         events = node.row.values.get("events")
         told = events.get("ranking") if isinstance(events, dict) else None
-        for number, ranking in enumerate(told or [], 1):
+        for number, ranking in enumerate(told if isinstance(told, list) else [], 1):
             ids = ranking.get("ranked_message_ids") if isinstance(ranking, dict) else None
             if isinstance(ids, list):
                 who = ranking.get("user_id") or f"annotator {number}"

@@ -81,6 +81,15 @@ class Row:
             raise self.wrong(f"“{key}” must be a name of one line, not blank.", key)
         return value.strip()
 
+    def id(self, key: str) -> str:
+        """The outside's own id, a text or a whole number; empty where there is none."""
+        value = self.values.get(key)
+        if value is None:
+            return ""
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise self.wrong(f"“{key}” is {kind_of(value)}; an id is a text or a number.", key)
+        return self.storable(key, str(value), 200)
+
     def storable(self, key: str, value: str, limit: int = MAX_TEXT) -> str:
         """The text, if a database can keep it."""
         if len(value) > limit:

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -265,6 +266,37 @@ def test_an_archive_that_is_cut_off_is_told_so(tmp_path: Path, name: str) -> Non
     path = make(tmp_path, {"rows.jsonl": LINES * 200}, name)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "cut off" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["x.jsonl", "x.json", "x.csv", "x.parquet", "x.gz", "x.zip", "x.tar"]
+)
+def test_whatever_is_damaged_is_read_or_refused(tmp_path: Path, name: str) -> None:
+    random = Random(name)
+    path = {
+        "x.zip": lambda: zipped(tmp_path, {"rows.jsonl": LINES * 3}),
+        "x.tar": lambda: tarred(tmp_path, {"rows.jsonl": LINES * 3}),
+        "x.jsonl": lambda: put(tmp_path, name, LINES * 3),
+        "x.json": lambda: put(tmp_path, name, ARRAY),
+        "x.csv": lambda: put(tmp_path, name, CSV * 3),
+        "x.parquet": lambda: put(tmp_path, name, parquet(ROWS * 3)),
+        "x.gz": lambda: put(tmp_path, name, gzip.compress(LINES * 3)),
+    }[name]()
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(120):
+        damaged = bytearray(whole)
+        for _ in range(random.choice([1, 1, 3, 20])):
+            damaged[random.randrange(len(damaged))] = random.randrange(256)
+        path.write_bytes(damaged[: random.choice([len(damaged), random.randrange(len(damaged))])])
+        said: list[RowError] = []
+        try:
+            for row in containers.rows(path, on_error=said.append):
+                assert isinstance(row.values, dict)
+        except UserError:
+            refused += 1
+        refused += bool(said)
+    assert refused > 20
 
 
 def test_a_file_of_an_archive_is_found_by_its_name_within(tmp_path: Path) -> None:
