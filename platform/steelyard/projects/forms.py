@@ -208,6 +208,9 @@ class SettingsForm(forms.ModelForm):
         model = Project
         fields = ["name", "guidelines", *_MODEL_FIELDS]
         labels = {
+            "name": _("Name"),
+            "guidelines": _("Guidelines"),
+            "modality": _("Modality"),
             "queue_policy": _("Order of the queue"),
             "paused": _("Labelling is paused"),
         }
