@@ -45,8 +45,8 @@ def mine(client_of: Callable[..., Client], owner: Any, project: Any) -> Project:
 
 
 @pytest.fixture
-def working(live_server: Any) -> Iterator[None]:
-    """Runs go on beside the test, as the worker lets them."""
+def working(live_server: Any) -> Iterator[threading.Event]:
+    """Runs go on beside the test, as the worker lets them, until this is set."""
     over = threading.Event()
 
     def work() -> None:
@@ -58,6 +58,6 @@ def working(live_server: Any) -> Iterator[None]:
 
     worker = threading.Thread(target=work)
     worker.start()
-    yield
+    yield over
     over.set()
     worker.join()

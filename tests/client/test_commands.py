@@ -110,6 +110,8 @@ def test_from_a_file_of_pairs_to_a_file_of_preferences(
     assert piped.out == (tmp_path / "rows.jsonl").read_text()
     assert len(piped.out.splitlines()) == 5
 
+    signed_in("freeze", "answers", *at, "--set", "test_fraction=0", "-s", "seed=3")
+    assert "0 added, 0 removed" in signed_in("diff", "answers@1", "answers", *at).out
     assert project.slug in signed_in("projects").out
     assert json.loads(signed_in("leaderboard", *at, "--json").out)["votes"] == 0
     assert "Forgotten" in signed_in("logout").out
@@ -162,7 +164,9 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         commands.main(["--help"])
     told = capsys.readouterr().out
-    verbs = "login logout projects import freeze versions export train evaluate runs leaderboard"
+    verbs = (
+        "login logout projects import freeze versions diff export train evaluate runs leaderboard"
+    )
     for verb in verbs.split():
         assert verb in told
         with pytest.raises(SystemExit) as ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ def test_every_verb_is_told() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("working")
 def test_the_examples_work(
     live_server: Any,
+    working: threading.Event,
     tiny_lm: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -58,6 +59,7 @@ def test_the_examples_work(
             factories.make_model(made, "base", family="causal_lm", source=str(tiny_lm))
         exec(compile(said(example), PAGE.name, "exec"), names)
 
+    working.set()  # what the commands start stays in the queue: they do not wait for it
     (lines,) = blocks("console")
     for line in lines.splitlines():
         monkeypatch.setattr("sys.stdin", io.StringIO(f"{key}\n"))

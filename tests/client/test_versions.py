@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,47 @@ def test_what_cannot_be_frozen_is_refused_with_its_reason(
         mine.dataset("other").latest()
 
 
+def test_two_versions_are_compared_tagged_and_described(
+    mine: Project, version: Version, project: Any, tmp_path: Path
+) -> None:
+    more = factories.make_pair(project)
+    factories.make_judgment(more, "a")
+    second = mine.freeze("answers", RECIPE)
+    found = second.diff(version)
+    assert (found.counts["added"], found.counts["removed"], found.counts["same"]) == (1, 0, 9)
+    [row] = found.rows()
+    assert (row["old"], row["new"]["pair"]) == (None, more.key)
+    assert [row["old"]["pair"] for row in version.diff(second).rows("removed")] == [more.key]
+
+    version.tag("in the paper")
+    version.add_note("One rater was in a hurry.")
+    dataset = mine.dataset("answers")
+    assert dataset.version("in the paper").number == 1
+    assert dataset.version(1).notes()[0]["text"] == "One rater was in a hurry."
+    version.untag("in the paper")
+    with pytest.raises(SteelyardError, match="no version with the tag 'in the paper'"):
+        dataset.version("in the paper")
+    assert len(second.statistics()["annotators"]) == 10
+    assert second.card().startswith("---")
+    assert zipfile.is_zipfile(second.download(tmp_path / "answers.zip"))
+
+
+@pytest.mark.usefixtures("version")
+def test_a_version_in_several_files_is_read_as_one(
+    mine: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("steelyard.lib.records.SHARD_ROWS", 4)
+    monkeypatch.setattr("steelyard.lib.records.GROUP_ROWS", 2)
+    many = mine.freeze("in parts", {**RECIPE, "seed": 9})
+    assert len(many.manifest()["files"]) == 3
+    lines = many.download(tmp_path / "rows.jsonl").read_text().splitlines()
+    assert list(many.rows()) == [json.loads(line) for line in lines]
+    assert many.to_arrow().num_rows == 9
+    splits = [many.to_hf(split=split, cache=tmp_path) for split in ("train", "test")]
+    assert sum(map(len, splits)) == 9
+    assert pq.read_metadata(many.download(tmp_path)).num_rows == 9
+
+
 @pytest.mark.usefixtures("working")
 def test_what_takes_long_is_frozen_by_a_run_that_is_waited_for(
     mine: Project, version: Version, monkeypatch: pytest.MonkeyPatch
@@ -98,6 +140,8 @@ def test_a_file_that_is_not_the_frozen_one_is_refused(
     with pytest.raises(SteelyardError, match="is not what its manifest says"):
         version.download(tmp_path)
     assert list(tmp_path.glob("*.parquet")) == []
+    with pytest.raises(SteelyardError, match="is not what its manifest says"):
+        list(version.stream())
 
 
 READER = """

@@ -26,7 +26,7 @@ from steelyard_client.errors import (
 from steelyard_client.pairs import Added, NewPair, WrongPair
 from steelyard_client.project import Project
 from steelyard_client.runs import Evaluation, Run, TrainingJob
-from steelyard_client.versions import Dataset, Version
+from steelyard_client.versions import Dataset, Diff, Version
 
 __all__ = [
     "Added",
@@ -35,6 +35,7 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "Dataset",
+    "Diff",
     "Evaluation",
     "Invalid",
     "NewPair",

@@ -110,12 +110,22 @@ def _versions(commands: Parsers) -> None:
     versions = _in_project(commands, "versions", verbs.versions, "versions, the newest first")
     versions.add_argument("dataset", metavar="DATASET", nargs="?", help="of this one alone")
 
+    diff = _in_project(commands, "diff", verbs.diff, "what a version differs in from another")
+    diff.add_argument("old", metavar="OLD", help="as DATASET@N or DATASET@TAG")
+    diff.add_argument("new", metavar="NEW", help="the same; the newest where it has no @")
+    diff.add_argument(
+        "--kind",
+        choices=["added", "removed", "relabelled", "changed"],
+        help="show rows of this kind",
+    )
+    diff.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+
     export = _in_project(commands, "export", verbs.export, "save a version's rows")
     _version(export)
     export.add_argument(
         "-o", "--output", metavar="FILE", default=".", help="file or folder; - for standard output"
     )
-    export.add_argument("--form", help="parquet or jsonl; told by the file's name if left out")
+    export.add_argument("--form", help="parquet, jsonl or zip; told by the file's name if left out")
     export.add_argument("--media", metavar="FOLDER", help="save pictures and clips there as well")
 
 
@@ -170,7 +180,7 @@ def _in_project(commands: Parsers, name: str, verb: Verb, text: str) -> argparse
 
 def _version(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "version", metavar="DATASET[@N]", help="the newest version unless a number says which"
+        "version", metavar="DATASET[@N]", help="the newest unless a number or a tag says which"
     )
 
 

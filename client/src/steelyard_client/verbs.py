@@ -18,7 +18,7 @@ from typing import Any
 from steelyard_client import signin
 from steelyard_client.client import Client
 from steelyard_client.errors import SteelyardError
-from steelyard_client.output import as_json, table, tell
+from steelyard_client.output import as_json, say, table, tell
 from steelyard_client.project import Project
 from steelyard_client.records import RunInfo, VersionInfo
 from steelyard_client.runs import Evaluation, TrainingJob
@@ -98,6 +98,27 @@ def export(said: Namespace) -> None:
         version.media(said.media, progress=not said.quiet)
     size = path.stat().st_size
     tell(said, {"file": str(path), "bytes": size}, f"{path}: {version}, {size:,} bytes.")
+
+
+def diff(said: Namespace) -> None:
+    project = _project(said)
+    old, new = (_version_named(project, name) for name in (said.old, said.new))
+    found = new.diff(old)
+    rows = list(islice(found.rows(said.kind), said.limit)) if said.kind else []
+    if said.json:
+        as_json({"counts": found.counts, "rows": rows} if said.kind else found.counts)
+        return
+    say(", ".join(f"{n} {kind}" for kind, n in found.counts.items()))
+    for row in rows:
+        there = row["new"] or row["old"]
+        say(f"{there['pair'][:12]}  {_verdict(row['old'])} → {_verdict(row['new'])}")
+
+
+def _verdict(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    side = "tie" if row["outcome"] == "tie" else row["chosen_side"]
+    return f"{side} ({row['agreement']:.0%} of {len(row['votes'])})"
 
 
 def train(said: Namespace) -> None:
@@ -181,11 +202,11 @@ def _project(said: Namespace) -> Project:
 
 
 def _version_named(project: Project, name: str) -> Version:
-    """``answers`` or ``answers@3``; a name may have an @ of its own."""
-    dataset, sign, number = name.rpartition("@")
-    if sign and number.isdecimal():
-        return project.dataset(dataset).version(int(number))
-    return project.dataset(name).latest()
+    """``answers``, ``answers@3`` or ``answers@tag``."""
+    dataset, sign, which = name.partition("@")
+    if not sign:
+        return project.dataset(name).latest()
+    return project.dataset(dataset).version(int(which) if which.isdecimal() else which)
 
 
 def _recipe(said: Namespace) -> dict[str, Any]:

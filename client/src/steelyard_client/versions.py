@@ -7,9 +7,10 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from steelyard_client import progress as bars
 from steelyard_client.connection import Connection
@@ -44,17 +45,18 @@ class Dataset:
             if row["dataset"] == self.name:
                 yield Version(self._connection, self.project, VersionInfo.of(row))
 
-    def version(self, number: int) -> Version:
-        """
+    def version(self, which: int | str) -> Version:
+        """By its number, or by a tag.
+
         Raises:
-            SteelyardError: it has none of that number.
+            SteelyardError: it has none of that number or tag.
         """
         there = []
         for version in self.versions():
-            if version.number == number:
+            if which == version.number or (isinstance(which, str) and which in version.tags()):
                 return version
             there.append(version.number)
-        raise SteelyardError(_none_such(self, number, there))
+        raise SteelyardError(_none_such(self, which, there))
 
     def latest(self) -> Version:
         """
@@ -96,10 +98,41 @@ class Version:
         """Schema, recipe, counts, and the hashes of files and media."""
         return dict(self._connection.get(self._path)["manifest"])
 
+    def diff(self, older: Version | int) -> Diff:
+        """What it differs in from another version of the project (or the id of one)."""
+        return Diff(self, older.id if isinstance(older, Version) else older)
+
+    def tags(self) -> list[str]:
+        """Names that somebody has given it."""
+        return [str(row["name"]) for row in self._connection.get(f"{self._path}/tags")]
+
+    def tag(self, name: str) -> None:
+        """Name it; another version of the dataset that had the name loses it."""
+        self._connection.post(f"{self._path}/tags", {"name": name}, again=True)
+
+    def untag(self, name: str) -> None:
+        self._connection.send("DELETE", f"{self._path}/tags/{quote(name, safe='')}")
+
+    def notes(self) -> list[dict[str, Any]]:
+        """What people have found out about it since: text, created_by, created_at."""
+        return list(self._connection.get(f"{self._path}/notes"))
+
+    def add_note(self, text: str) -> None:
+        self._connection.post(f"{self._path}/notes", {"text": text})
+
+    def statistics(self) -> dict[str, Any]:
+        """What its rows are like: agreement, strength, length, position, wins by model, votes."""
+        return dict(self._connection.get(f"{self._path}/statistics"))
+
+    def card(self) -> str:
+        """A dataset card as the Hugging Face hub reads it."""
+        return str(self._connection.get(f"{self._path}/card")["readme"])
+
     def download(
         self, path: str | os.PathLike[str], form: str | None = None, *, progress: bool = False
     ) -> Path:
-        """Save all rows as ``parquet`` or ``jsonl``.
+        """Save all rows as ``parquet`` or ``jsonl``, or as a ``zip`` of Parquet files, dataset
+        card and metadata.
 
         Args:
             path: a file, or a folder to put one into. It is there when it is whole.
@@ -137,15 +170,15 @@ class Version:
     def stream(
         self, *, batch: int = BATCH, columns: list[str] | None = None, split: str | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Rows as Arrow record batches in the order of the version, in bounded memory: the file
-        lies on disk meanwhile.
+        """Rows as Arrow record batches in the order of the version, in bounded memory: one of its
+        files lies on disk meanwhile.
 
         Args:
             batch: at most so many rows each.
             columns: these alone.
             split: ``train`` or ``test`` alone.
         """
-        with self._parquet() as path:
+        for path in self._files():
             yield from _batches(path, batch, columns, split)
 
     def rows(self, *, split: str | None = None) -> Iterator[dict[str, Any]]:
@@ -158,9 +191,11 @@ class Version:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with self._parquet() as path:
+        tables = []
+        for path in self._files():
             found = list(_batches(path, BATCH, None, split))
-            return pa.Table.from_batches(found, schema=pq.read_schema(path))
+            tables.append(pa.Table.from_batches(found, schema=pq.read_schema(path)))
+        return pa.concat_tables(tables)
 
     def to_pandas(self, *, split: str | None = None) -> pandas.DataFrame:
         """All rows in a frame; needs pandas.
@@ -197,33 +232,43 @@ class Version:
         os.close(handle)
         part = Path(name)
         try:
-            with self._parquet() as path:
-                schema = pq.read_schema(path).remove_metadata()
-                with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            with ExitStack() as opened:
+                writer = None
+                for path in self._files():
+                    if writer is None:
+                        sink = opened.enter_context(pa.OSFile(str(part), "wb"))
+                        schema = pq.read_schema(path).remove_metadata()
+                        writer = opened.enter_context(pa.ipc.new_stream(sink, schema))
                     for batch in _batches(path, BATCH, None, split):
                         writer.write_batch(batch.replace_schema_metadata(None))
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
 
-    @contextmanager
-    def _parquet(self) -> Iterator[Path]:
-        """The Parquet file, for as long as it is needed."""
+    def _files(self) -> Iterator[Path]:
+        """Its Parquet files one after the other, each for as long as it is needed."""
         with tempfile.TemporaryDirectory(prefix="steelyard-") as folder:
-            yield self.download(Path(folder) / "rows.parquet")
+            path = Path(folder) / "rows.parquet"
+            for file in self.manifest()["files"]:
+                self._connection.download(f"{self._path}/files/{file['name']}", path)
+                self._expect(path, file["sha256"])
+                yield path
 
     def _check(self, path: Path) -> None:
-        """Against the manifest: by its hash, or where several files came as one, by its rows."""
-        files = self.manifest().get("files", [])
+        """Against the manifest; where several files came as one, by its rows."""
+        files = self.manifest()["files"]
         if len(files) == 1:
-            expected = files[0]["sha256"]
-            with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-        else:
-            import pyarrow.parquet as pq
+            self._expect(path, files[0]["sha256"])
+            return
+        import pyarrow.parquet as pq
 
-            expected = f"{self.info.counts.get('rows')} rows"
-            found = f"{pq.read_metadata(path).num_rows} rows"
+        self._same(path, pq.read_metadata(path).num_rows, self.info.counts["rows"])
+
+    def _expect(self, path: Path, sha256: str) -> None:
+        with path.open("rb") as stream:
+            self._same(path, hashlib.file_digest(stream, "sha256").hexdigest(), sha256)
+
+    def _same(self, path: Path, found: str | int, expected: str | int) -> None:
         if found != expected:
             path.unlink()
             raise SteelyardError(
@@ -235,6 +280,29 @@ class Version:
     def _file_name(self) -> str:
         kept = "".join(sign if sign.isalnum() else "-" for sign in self.info.dataset.lower())
         return f"{kept.strip('-') or 'dataset'}-v{self.number}"
+
+
+class Diff:
+    """What two versions differ in: ``added``, ``removed``, ``relabelled`` (another verdict),
+    ``changed`` (the same verdict, from other votes) and ``same`` rows."""
+
+    def __init__(self, new: Version, old: int) -> None:
+        self._new, self._old = new, old
+        self.counts: dict[str, int] = self._page("added", 0, 0)["counts"]
+
+    def __repr__(self) -> str:
+        return f"<Diff {self.counts}>"
+
+    def rows(self, kind: str = "added") -> Iterator[dict[str, Any]]:
+        """Rows of one kind, each with ``old`` and ``new``: the row there, or None."""
+        place = 0
+        while found := self._page(kind, place, 200)["rows"]:
+            yield from found
+            place += len(found)
+
+    def _page(self, kind: str, offset: int, limit: int) -> dict[str, Any]:
+        said = {"from": self._old, "kind": kind, "offset": offset, "limit": limit}
+        return dict(self._new._connection.get(f"{self._new._path}/diff", said))
 
 
 def _batches(
@@ -269,10 +337,12 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _none_such(dataset: Dataset, number: int, there: list[int]) -> str:
+def _none_such(dataset: Dataset, which: int | str, there: list[int]) -> str:
     if not there:
         return f"{dataset.project} has no dataset {dataset.name!r}."
-    return f"{dataset.name} has no version {number}; it has {min(there)} to {max(there)}."
+    if isinstance(which, str):
+        return f"{dataset.name} has no version with the tag {which!r}."
+    return f"{dataset.name} has no version {which}; it has {min(there)} to {max(there)}."
 
 
 def _needs(package: str, what: str) -> None:
