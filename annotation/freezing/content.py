@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import numpy as np
+from django.db.models.expressions import RawSQL
 
-from annotation.freezing.select import OUTCOMES, Names, Selection
+from annotation.freezing.select import OUTCOMES, Names, Rows, Selection
 from annotation.models import Judgment, Pair
 from annotation.recipe import Recipe
 from steelyard.lib.records import PreferenceRecord
@@ -43,23 +43,10 @@ class _Content(NamedTuple):
     file_b: str | None
 
 
-@dataclass(frozen=True)
-class _Vote:
-    uuid: str
-    annotator: str
-    kind: str
-    outcome: str
-    strength: int
+class _Vote(NamedTuple):
+    record: dict[str, Any]
+    """As it stands in the row."""
     said: _Said | None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "judgment": self.uuid,
-            "annotator": self.annotator,
-            "kind": self.kind,
-            "outcome": self.outcome,
-            "strength": self.strength,
-        }
 
 
 def records_of(
@@ -82,33 +69,48 @@ class _Writer:
         rows = self.selection.rows.at(places)
         pairs = self.selection.pairs.at(rows.pair)
         pks = np.unique(pairs.pk).tolist()
-        contents, said = _contents(pks), _said(pks)
-        keys, prompt_keys = (
-            [one.tobytes().hex() for one in column] for column in (pairs.key, pairs.prompt_key)
+        contents = _contents(pks)
+        votes = self._votes(rows, _said(pks))
+        columns = (
+            pairs.pk.tolist(),
+            _hexes(pairs.key),
+            _hexes(pairs.prompt_key),
+            pairs.category.tolist(),
+            pairs.model_a.tolist(),
+            pairs.model_b.tolist(),
+            rows.outcome.tolist(),
+            rows.side.tolist(),
+            rows.strength.tolist(),
+            rows.agreement.tolist(),
+            rows.weight.tolist(),
+            rows.test.tolist(),
+            votes,
         )
-        for at, pk in enumerate(pairs.pk.tolist()):
-            votes = self._votes(int(rows.start[at]), int(rows.stop[at]), said)
-            models = [self.names.models[int(side[at])] for side in (pairs.model_a, pairs.model_b)]
+        names = self.names
+        for row in zip(*columns, strict=True):
+            pk, key, prompt, category, a, b, outcome, side, strength, share, weight, test, cast = (
+                row
+            )
             yield self._record(
                 contents[pk],
-                votes,
-                models,
-                outcome=OUTCOMES[rows.outcome[at]],
-                side=int(rows.side[at]),
-                pair=keys[at],
-                prompt_key=prompt_keys[at],
-                category=self.names.categories[pairs.category[at]],
-                strength=float(rows.strength[at]),
-                agreement=float(rows.agreement[at]),
-                weight=float(rows.weight[at]),
-                split="test" if rows.test[at] else "train",
+                cast,
+                (names.models[a], names.models[b]),
+                outcome=OUTCOMES[outcome],
+                side=side,
+                pair=key,
+                prompt_key=prompt,
+                category=names.categories[category],
+                strength=strength,
+                agreement=share,
+                weight=weight,
+                split="test" if test else "train",
             )
 
     def _record(
         self,
         content: _Content,
         votes: list[_Vote],
-        models: list[str],
+        models: tuple[str, str],
         *,
         outcome: str,
         side: int,
@@ -130,33 +132,53 @@ class _Writer:
             chosen_side=chosen,
             aspects=_aspects(votes),
             rationales=_rationales(votes, chosen),
-            votes=[vote.as_dict() for vote in votes],
+            votes=[vote.record for vote in votes],
             prompt_media=content.media,
             segments=_segments(votes, chosen),
             **values,
         )
 
-    def _votes(self, start: int, stop: int, said: dict[UUID, _Said]) -> list[_Vote]:
-        votes = self.selection.votes
+    def _votes(self, rows: Rows, said: dict[str, _Said]) -> list[list[_Vote]]:
+        """Of each row; rows lie in the order of their votes, so that those of a part of the rows
+        are a part of the votes."""
+        first, last = int(rows.start.min()), int(rows.stop.max())
+        votes = self.selection.votes.at(np.arange(first, last))
+        ids = votes.uuid.tobytes().hex()
         found = []
-        for at in range(start, stop):
-            uuid = UUID(bytes=votes.uuid[at].tobytes())
-            annotator = int(votes.annotator[at])
-            found.append(
-                _Vote(
-                    str(uuid),
-                    self.names.annotators[annotator],
-                    self.names.kinds[annotator],
-                    OUTCOMES[votes.outcome[at]],
-                    int(votes.strength[at]),
-                    said.get(uuid),
-                )
+        for at, (annotator, outcome, strength) in enumerate(
+            zip(
+                votes.annotator.tolist(),
+                votes.outcome.tolist(),
+                votes.strength.tolist(),
+                strict=True,
             )
-        return found
+        ):
+            one = ids[32 * at : 32 * at + 32]
+            record = {
+                "judgment": f"{one[:8]}-{one[8:12]}-{one[12:16]}-{one[16:20]}-{one[20:]}",
+                "annotator": self.names.annotators[annotator],
+                "kind": self.names.kinds[annotator],
+                "outcome": OUTCOMES[outcome],
+                "strength": strength,
+            }
+            found.append(_Vote(record, said.get(one)))
+        spans = zip((rows.start - first).tolist(), (rows.stop - first).tolist(), strict=True)
+        return [found[start:stop] for start, stop in spans]
+
+
+def _hexes(column: np.ndarray) -> list[str]:
+    """Keys of 32 bytes as they are written."""
+    text = column.tobytes().hex()
+    return [text[start : start + 64] for start in range(0, len(text), 64)]
+
+
+def _among(pks: list[int]) -> RawSQL:
+    """One parameter in place of thousands, which take longer to write down than to look up."""
+    return RawSQL("select unnest(%s::bigint[])", [pks])
 
 
 def _contents(pks: list[int]) -> dict[int, _Content]:
-    rows = Pair.objects.filter(pk__in=pks).values_list(
+    rows = Pair.objects.filter(pk__in=_among(pks)).values_list(
         "pk",
         "prompt__messages",
         "prompt__media",
@@ -168,17 +190,17 @@ def _contents(pks: list[int]) -> dict[int, _Content]:
     return {row[0]: _Content(*row) for row in rows}
 
 
-def _said(pks: list[int]) -> dict[UUID, _Said]:
-    """Of those votes that say something besides their outcome, by UUID."""
+def _said(pks: list[int]) -> dict[str, _Said]:
+    """Of those votes that say something besides their outcome, by the UUID's 32 digits."""
     silent = {"rationale": "", "tags": [], "aspects": {}, "evidence": [], "segments": []}
-    rows = Judgment.objects.filter(pair__in=pks).exclude(**silent).order_by()
-    return {uuid: _Said(*said) for uuid, *said in rows.values_list("uuid", *_Said._fields)}
+    rows = Judgment.objects.filter(pair__in=_among(pks)).exclude(**silent).order_by()
+    return {uuid.hex: _Said(*said) for uuid, *said in rows.values_list("uuid", *_Said._fields)}
 
 
 def _rationales(votes: list[_Vote], chosen: str) -> list[dict[str, Any]]:
     return [
         {
-            "annotator": vote.annotator,
+            "annotator": vote.record["annotator"],
             "text": said.rationale,
             "tags": said.tags,
             "evidence": [
@@ -195,8 +217,8 @@ def _segments(votes: list[_Vote], chosen: str) -> list[dict[str, Any]]:
     return [
         {
             **segment,
-            "judgment": vote.uuid,
-            "annotator": vote.annotator,
+            "judgment": vote.record["judgment"],
+            "annotator": vote.record["annotator"],
             "better": _better(segment["outcome"], chosen),
         }
         for vote in votes

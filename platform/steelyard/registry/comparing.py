@@ -52,8 +52,10 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Difference:
     """Rows are the same where they are of one pair; of one vote where a row is a vote, and of one
     side where ties are there twice."""
     tables = [_table(version) for version in (old, new)]
-    keys = [_keys(table, version) for table, version in zip(tables, (old, new), strict=True)]
-    _, places_old, places_new = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    keys = _keys(tables[0], old), _keys(tables[1], new)
+    _, places_old, places_new = np.intersect1d(
+        keys[0], keys[1], assume_unique=True, return_indices=True
+    )
     order = np.argsort(places_new)
     both = np.stack([places_old[order], places_new[order]], axis=1)
     relabelled = _differ(tables, _VERDICT, both)

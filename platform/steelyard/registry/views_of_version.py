@@ -3,6 +3,8 @@ lineage, and what goes beside its files."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -68,7 +70,8 @@ def version_diff(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     others = others.with_names()
     chosen = request.GET.get("from", "")
     old = others.filter(pk=chosen).first() if chosen.isdecimal() else version.parent
-    context = {"project": version.project, "version": version, "old": old, "others": others}
+    context: dict[str, Any] = {"project": version.project, "version": version}
+    context |= {"old": old, "others": others}
     if old is not None:
         context["lost"] = bool(old.lost or version.lost)
         if not context["lost"]:
@@ -76,7 +79,7 @@ def version_diff(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     return render(request, "registry/version_diff.html", context)
 
 
-def _difference(request: HttpRequest, found: Difference) -> dict[str, object]:
+def _difference(request: HttpRequest, found: Difference) -> dict[str, Any]:
     counts = found.counts
     kind = request.GET.get("kind", "")
     if kind not in KINDS:
