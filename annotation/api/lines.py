@@ -73,7 +73,7 @@ class PairLines(PairList):
         """
         user = user_of(request)
         found = get_project(user, project)
-        stream = request.data or io.BytesIO()
+        stream: Any = request.data or io.BytesIO()
         lines = read_lines(stream, request.headers.get("Content-Encoding", "").lower())
         # most clients read nothing before they have sent all, so the results wait for that
         spool = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  (the answer closes it)
