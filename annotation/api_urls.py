@@ -10,12 +10,28 @@ from annotation.api import (
     material,
     ranking,
     training,
+    transfer,
     versions,
     withdrawals,
 )
 
 _PROJECT = "projects/<slug:project>"
 urlpatterns = [
+    path("formats", transfer.FormatList.as_view(), name="formats"),
+    path(f"{_PROJECT}/imports", transfer.FileImportList.as_view(), name="imports"),
+    path(f"{_PROJECT}/imports/<int:pk>", transfer.FileImportDetail.as_view(), name="import-detail"),
+    path(
+        f"{_PROJECT}/imports/<int:pk>/errors",
+        transfer.FileImportErrors.as_view(),
+        name="import-errors",
+    ),
+    path(f"{_PROJECT}/versions/<int:pk>/exports", transfer.ExportList.as_view(), name="exports"),
+    path(f"{_PROJECT}/exports/<int:pk>", transfer.ExportDetail.as_view(), name="export-detail"),
+    path(
+        f"{_PROJECT}/exports/<int:pk>/files/<str:name>",
+        transfer.ExportFile.as_view(),
+        name="export-file",
+    ),
     path(f"{_PROJECT}/next", labelling.Next.as_view(), name="next"),
     path(f"{_PROJECT}/progress", labelling.Progress.as_view(), name="progress"),
     path(f"{_PROJECT}/judgments", labelling.JudgmentList.as_view(), name="judgments"),

@@ -4,15 +4,23 @@ are brought in, by name."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import IO, cast
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import IO, Any, Protocol, cast
 
-from annotation.formats.archive import Archive
 from annotation.formats.records import ImportedPrompt, ImportedRanking, ImportedRecord
 from steelyard.assets.models import Asset
 from steelyard.assets.services import store_upload
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
+
+
+class Files(Protocol):
+    """An archive: what records name in it."""
+
+    def __contains__(self, name: str) -> bool: ...
+    def open(self, name: str) -> AbstractContextManager[Any]: ...
+
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KINDS = {Modality.IMAGE.value: "pictures", Modality.VIDEO.value: "videos"}
@@ -21,8 +29,8 @@ _KINDS = {Modality.IMAGE.value: "pictures", Modality.VIDEO.value: "videos"}
 def find_files(
     *,
     project: Project,
-    records: Iterable[ImportedRecord | ImportedPrompt | ImportedRanking],
-    archive: Archive | None,
+    records: Sequence[ImportedRecord | ImportedPrompt | ImportedRanking],
+    archive: Files | None,
 ) -> dict[str, Asset]:
     """Every file that the records name, by that name; those of the archive become assets.
 
@@ -38,6 +46,11 @@ def find_files(
     hashes = [name for name in wanted if _is_sha256(name)]
     known = Asset.objects.filter(project=project, sha256__in=hashes)
     found = {asset.sha256: asset for asset in known}
+    for record in records:
+        for name, data in getattr(record, "blobs", {}).items():
+            if name in wanted and name not in found:
+                place, key = wanted[name]
+                found[name] = _stored(project, data, f"{place}, “{key}”")
     for name, (place, key) in wanted.items():
         if name not in found:
             found[name] = _brought_in(project, name, f"{place}, “{key}”", archive)
@@ -97,7 +110,15 @@ def _is_sha256(name: str) -> bool:
     return _SHA256.fullmatch(name) is not None
 
 
-def _brought_in(project: Project, name: str, place: str, archive: Archive | None) -> Asset:
+def _stored(project: Project, data: bytes, place: str) -> Asset:
+    """A file that a row carries itself."""
+    try:
+        return store_upload(project=project, data=data)
+    except UserError as error:
+        raise _wrong(place, error.message, code=error.code) from None
+
+
+def _brought_in(project: Project, name: str, place: str, archive: Files | None) -> Asset:
     if archive is not None and (name in archive or not _is_sha256(name)):
         if name not in archive:
             raise _wrong(place, f"the archive has no file “{name[:200]}”.", code="unknown_asset")

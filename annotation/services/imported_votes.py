@@ -65,7 +65,7 @@ def _votes(rows: list[Row]) -> dict[tuple[str, str], tuple[Row, ImportedVote]]:
     for row in rows:
         for vote in row.record.votes:
             earlier = said.setdefault((row.pair, vote.annotator), (row, vote))
-            if _canonical(*earlier) != _canonical(row, vote):
+            if canonical(*earlier) != canonical(row, vote):
                 raise UserError(
                     f"{row.record.place}: {vote.annotator} says something else of "
                     f"the same pair than at {earlier[0].record.place}; keep one of the two.",
@@ -75,7 +75,7 @@ def _votes(rows: list[Row]) -> dict[tuple[str, str], tuple[Row, ImportedVote]]:
     return said
 
 
-def _canonical(row: Row, vote: ImportedVote) -> tuple[str, int]:
+def canonical(row: Row, vote: ImportedVote) -> tuple[str, int]:
     """The vote's outcome and strength on the pair's own sides."""
     if row.flipped:
         return _FLIP.get(vote.outcome, vote.outcome), -vote.strength
@@ -83,7 +83,7 @@ def _canonical(row: Row, vote: ImportedVote) -> tuple[str, int]:
 
 
 def _judgment(row: Row, vote: ImportedVote, pair: Pair, annotator: Annotator) -> Judgment:
-    outcome, strength = _canonical(row, vote)
+    outcome, strength = canonical(row, vote)
     return Judgment(
         uuid=uuid5(_NAMESPACE, f"{pair.project.slug}/{pair.key}/{vote.annotator}"),
         project=pair.project,
@@ -135,16 +135,34 @@ def _usernames(project: Project, names: set[str]) -> set[str]:
     return set(people.values_list("username", flat=True))
 
 
+def annotator_trouble(
+    place: str, vote: ImportedVote, *, taken: bool, kind: str
+) -> UserError | None:
+    """What is wrong with the name that a vote is in.
+
+    Args:
+        taken: whether it is that of somebody who judges here.
+        kind: what goes by that name so far.
+    """
+    if taken:
+        return _somebodys_own(place, vote.annotator)
+    return None if vote.kind == kind else _other_kind(place, vote.annotator, kind, vote.kind)
+
+
 def _check_annotator(place: str, kind: str, annotator: Annotator) -> None:
     if annotator.user_id or annotator.model_id:
         raise _somebodys_own(place, annotator.name)
     if annotator.kind != kind:
-        raise UserError(
-            f"{place}: “{annotator.name}” is the name of {_A_KIND[annotator.kind]} in this "
-            f"project, and the vote says {kind}; give it another name.",
-            code="annotator_kind",
-            field="file",
-        )
+        raise _other_kind(place, annotator.name, annotator.kind, kind)
+
+
+def _other_kind(place: str, name: str, there: str, said: str) -> UserError:
+    return UserError(
+        f"{place}: “{name}” is the name of {_A_KIND[there]} in this project, and the vote says "
+        f"{said}; give it another name.",
+        code="annotator_kind",
+        field="file",
+    )
 
 
 _A_KIND: dict[str, str] = {Annotator.Kind.PERSON: "a person", Annotator.Kind.JUDGE: "an AI judge"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 
-from annotation.formats.archive import Archive
 from annotation.formats.records import ImportedPrompt, ImportedRecord
 from annotation.keys import prompt_key
 from annotation.models import Annotator, Judgment, Output, Pair, Prompt
-from annotation.services.imported_media import check_sides, find_files
+from annotation.services.imported_media import Files, check_sides, find_files
 from annotation.services.imported_rows import Answered, Row
 from annotation.services.imported_votes import counts, store_votes
 from annotation.services.known import known_of_rows, settle_known
@@ -39,7 +39,7 @@ class Imported:
 
 @transaction.atomic
 def import_held_out(
-    *, project: Project, prompts: Iterable[ImportedPrompt], archive: Archive | None = None
+    *, project: Project, prompts: Iterable[ImportedPrompt], archive: Files | None = None
 ) -> int:
     """Prompts kept for evaluation. Returns how many are new.
 
@@ -86,7 +86,8 @@ def import_records(
     project: Project,
     records: Iterable[ImportedRecord],
     by: User | None,
-    archive: Archive | None = None,
+    archive: Files | None = None,
+    tell_database: bool = True,
 ) -> Imported:
     """Pairs with the votes they come with, in one transaction and in batches.
 
@@ -96,6 +97,8 @@ def import_records(
 
     Args:
         archive: where the files are that records name by other than their SHA-256.
+        tell_database: of many new rows, see :func:`plan_for`; whoever brings in one batch after
+            another does that itself.
 
     Raises:
         UserError: a record is on a held-out prompt or names a file that is not there, its answers
@@ -109,18 +112,24 @@ def import_records(
     rows = [Row.of(record, files) for record in given]
     # one import at a time in a project; a key's share of the row stays free, so labelling goes on
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-    before = (project.prompts.count(), project.pairs.count())
+    known = (_known(project.prompts, rows, "prompt"), _known(project.pairs, rows, "pair"))
     prompts = prompts_of(project, rows)
     outputs = outputs_of(project, rows, prompts, by)
     pairs = _pairs(project, rows, prompts, outputs)
     judgments = store_votes(project, rows, pairs)
-    _plan_for(len(rows))
+    if tell_database:
+        plan_for(len(rows))
     return Imported(
         records=len(rows),
-        prompts=project.prompts.count() - before[0],
-        pairs=project.pairs.count() - before[1],
+        prompts=len(prompts) - known[0],
+        pairs=len(pairs) - known[1],
         judgments=judgments,
     )
+
+
+def _known(there: Any, rows: list[Row], key: str) -> int:
+    """How many of the rows' prompts or pairs the project has already."""
+    return there.filter(key__in={getattr(row, key) for row in rows}).order_by().count()
 
 
 def _prompts_by_key(project: Project, keys: Iterable[str]) -> dict[str, Prompt]:
@@ -224,7 +233,7 @@ def _pairs(
     return pairs
 
 
-def _plan_for(records: int) -> None:
+def plan_for(records: int) -> None:
     """Tell the database of many new rows: until it looks by itself, a minute later, it plans as if
     there were none, and a version frozen meanwhile takes minutes instead of seconds."""
     if records < _BATCH // 4:

@@ -238,6 +238,8 @@ RUN_KINDS = {
     "train": "training.runner",
     "judge": "annotation.runner",
     "freeze": "annotation.freeze_runner",
+    "import": "annotation.import_runner",
+    "export": "annotation.export_runner",
     "generate": "evaluation.runner",
     "demo": "steelyard.demo.runner",
 }

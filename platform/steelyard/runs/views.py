@@ -21,6 +21,8 @@ KINDS = {
     "train": gettext_lazy("Training"),
     "judge": gettext_lazy("Judging"),
     "freeze": gettext_lazy("Freezing"),
+    "import": gettext_lazy("Import"),
+    "export": gettext_lazy("Export"),
     "generate": gettext_lazy("Generation"),
     "demo": gettext_lazy("Demo"),
 }

@@ -1,0 +1,1 @@
+"""Files of any format in and out, large ones in processes of their own."""
