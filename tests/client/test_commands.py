@@ -112,6 +112,14 @@ def test_from_a_file_of_pairs_to_a_file_of_preferences(
 
     signed_in("freeze", "answers", *at, "--set", "test_fraction=0", "-s", "seed=3")
     assert "0 added, 0 removed" in signed_in("diff", "answers@1", "answers", *at).out
+    shaped = signed_in("export", "answers", *at, "-o", "out", "--format", "trl_preference")
+    assert (shaped.code, "5 rows of answers v2" in shaped.out) == (0, True)
+    assert "trl_preference" in signed_in("formats").out
+    (tmp_path / "odd.jsonl").write_text('{"q": "What?", "x": "This.", "y": "This."}\n')
+    words = ("--map", "prompt=q", "--map", "a=x", "--map", "b=y", "--errors", "wrong.jsonl")
+    refused = signed_in("import", "odd.jsonl", *at, *words)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert json.loads((tmp_path / "wrong.jsonl").read_text())["row"] == 1
     assert project.slug in signed_in("projects").out
     assert json.loads(signed_in("leaderboard", *at, "--json").out)["votes"] == 0
     assert "Forgotten" in signed_in("logout").out
@@ -164,10 +172,8 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         commands.main(["--help"])
     told = capsys.readouterr().out
-    verbs = (
-        "login logout projects import freeze versions diff export train evaluate runs leaderboard"
-    )
-    for verb in verbs.split():
+    verbs = "login logout projects import formats freeze versions diff export"
+    for verb in [*verbs.split(), "train", "evaluate", "runs", "leaderboard"]:
         assert verb in told
         with pytest.raises(SystemExit) as ended:
             commands.main([verb, "--help"])

@@ -110,11 +110,32 @@ def test_a_file_of_lines_and_an_archive_go_in(mine: Project, tmp_path: Path) -> 
     with zipfile.ZipFile(tmp_path / "pairs.zip", "w") as archive:
         archive.writestr("pairs.jsonl", line)
         archive.writestr("x.png", png(70))
-    assert mine.import_file(tmp_path / "pairs.zip").pairs == 1
+    done = mine.import_file(tmp_path / "pairs.zip")
+    assert (done.format, done.pairs) == ("steelyard_pairs", 1)
     (tmp_path / "ask.jsonl").write_text('{"prompt": "Held out?"}\n')
     assert mine.import_file(tmp_path / "ask.jsonl", kind="held_out").prompts == 1
     assert mine.add_prompts(["And this?"]).prompts == 1
     assert len(list(mine.prompts(held_out=True))) == 2
+
+
+@pytest.mark.usefixtures("working")
+def test_a_file_of_another_format_comes_in_and_its_wrong_rows_are_told(
+    mine: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("steelyard_client.runs.EVERY", 0.2)
+    good = {"prompt": "What is it?", "chosen": "This.", "rejected": "That."}
+    rows = [good, {**good, "chosen": 7}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(Invalid) as refused:
+        mine.import_file(path, "trl_preference", annotator="rater")
+    said = refused.value.raw
+    assert [error["row"] for error in said["errors"]] == [2]
+    saved = mine.save_import_errors(said["run"]["id"], tmp_path / "errors.jsonl")
+    assert json.loads(saved.read_text())["row"] == 2
+    assert Pair.objects.count() == 0
+    done = mine.import_file(path, "trl_preference", annotator="rater", mode="good", background=True)
+    assert (done.rows, done.wrong, done.pairs, done.judgments) == (2, 1, 1, 1)
 
 
 def test_a_bot_labels_until_there_is_nothing_left(

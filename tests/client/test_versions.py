@@ -105,6 +105,18 @@ def test_two_versions_are_compared_tagged_and_described(
     assert zipfile.is_zipfile(second.download(tmp_path / "answers.zip"))
 
 
+def test_a_version_is_written_in_a_format_that_trainers_read(
+    version: Version, tmp_path: Path
+) -> None:
+    done = version.export("trl_preference", tmp_path / "out", split="train")
+    assert done.rows == version.info.counts["train"]
+    [path] = done.paths
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {"chosen", "rejected"} <= set(rows[0])
+    assert len(rows) == done.rows
+    assert done.ties
+
+
 @pytest.mark.usefixtures("version")
 def test_a_version_in_several_files_is_read_as_one(
     mine: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -7,7 +7,7 @@ from typing import Any
 from steelyard_client import signin
 from steelyard_client.connection import Connection
 from steelyard_client.project import PAGE, Project
-from steelyard_client.records import Me
+from steelyard_client.records import Format, Me
 
 
 class Client:
@@ -62,6 +62,10 @@ class Client:
     def recipes(self) -> list[dict[str, Any]]:
         """The ways to train, each with its settings, their help and defaults."""
         return list(self._connection.get("recipes"))
+
+    def formats(self) -> list[Format]:
+        """What files can be brought in as, and versions written as."""
+        return [Format.of(row) for row in self._connection.get("formats")]
 
     def call(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
         """Any call of the API that has no verb here; ``path`` is below ``/api/v1/``."""

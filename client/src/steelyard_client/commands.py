@@ -90,13 +90,25 @@ def _signing_in(commands: Parsers) -> None:
 
 def _material(commands: Parsers) -> None:
     bring = _in_project(commands, "import", verbs.bring, "bring files in")
-    bring.add_argument("files", metavar="FILE", nargs="+", help=".jsonl, or .zip with media")
+    bring.add_argument("files", metavar="FILE", nargs="+", help="rows, or an archive with media")
     bring.add_argument(
         "--kind",
         choices=["pairs", "held_out"],
         default="pairs",
         help="pairs, with or without votes (default), or prompts kept for evaluation",
     )
+    bring.add_argument("--format", help="see steelyard formats; guessed if left out")
+    bring.add_argument(
+        "--map",
+        metavar="WHAT=COLUMN",
+        action="append",
+        default=[],
+        help="which column is what, such as prompt=question",
+    )
+    bring.add_argument("--good", action="store_true", help="the right rows alone; else all or none")
+    bring.add_argument("--annotator", default="", help="who chose, if no row says")
+    bring.add_argument("--errors", metavar="FILE", help="save what is wrong, row by row")
+    _add(commands, "formats", verbs.formats, "what files are read as, and versions written as")
 
 
 def _versions(commands: Parsers) -> None:
@@ -126,6 +138,10 @@ def _versions(commands: Parsers) -> None:
         "-o", "--output", metavar="FILE", default=".", help="file or folder; - for standard output"
     )
     export.add_argument("--form", help="parquet, jsonl or zip; told by the file's name if left out")
+    export.add_argument("--format", help="write another format into the folder; see formats")
+    export.add_argument("--container", help="of that format: jsonl, csv, parquet, folder, …")
+    export.add_argument("--split", default="all", help="rows of this split alone, with --format")
+    _settings(export, "of that format")
     export.add_argument("--media", metavar="FOLDER", help="save pictures and clips there as well")
 
 

@@ -33,6 +33,7 @@ class ApiError(SteelyardError):
         detail: what was wrong and what would be right, for people.
         field: the field that caused it, or None.
         fields: where several are wrong, the complaints by field.
+        raw: the whole answer; a refused file's has the first ``errors`` by row.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class ApiError(SteelyardError):
         detail: str,
         field: str | None = None,
         fields: dict[str, Any] | None = None,
+        raw: dict[str, Any] | None = None,
     ) -> None:
         self.status, self.code, self.detail = status, code, detail
-        self.field, self.fields = field, fields or {}
+        self.field, self.fields, self.raw = field, fields or {}, raw or {}
         super().__init__("; ".join(_complaints("", self.fields)) or detail)
 
 
@@ -105,6 +107,7 @@ def error_of(response: httpx.Response) -> ApiError:
         str(detail),
         said.get("field"),
         fields if isinstance(fields, dict) else None,
+        said,
     )
 
 

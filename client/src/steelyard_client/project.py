@@ -42,7 +42,7 @@ from steelyard_client.records import (
     RunInfo,
     VersionInfo,
 )
-from steelyard_client.runs import Evaluation, Run, TrainingJob
+from steelyard_client.runs import ENDED, Evaluation, Run, TrainingJob
 from steelyard_client.versions import Dataset, Version
 
 PAGE = 500
@@ -150,20 +150,58 @@ class Project:
         return self._import("held_out", "\n".join(json.dumps(row) for row in rows))
 
     def import_file(
-        self, path: str | Path, kind: str = "pairs", *, progress: bool = False
+        self,
+        path: str | Path,
+        format: str | None = None,
+        *,
+        kind: str = "pairs",
+        mapping: Mapping[str, Any] | None = None,
+        mode: str = "all",
+        annotator: str = "",
+        annotator_kind: str | None = None,
+        background: bool | None = None,
+        progress: bool = False,
     ) -> Imported:
-        """Bring in a file as it is: JSON Lines, or a .zip of it with the media.
+        """Bring in a file as it is. Where the site reads it in the background, wait for that.
 
         Args:
-            kind: ``pairs``, or ``held_out`` for prompts.
+            format: one of ``Client.formats()``; guessed from the first row where it is left out.
+            kind: ``pairs``, or ``held_out`` for JSON Lines of prompts kept for evaluation.
+            mapping: which column is what, such as ``{"prompt": "question"}``.
+            mode: ``all`` brings in nothing unless every row is right; ``good`` those that are.
+            annotator: who chose, if no row says; ``annotator_kind`` is person or judge.
+
+        Raises:
+            Invalid: it is refused; ``raw["errors"]`` of the error has the first wrong rows.
+            RunFailed: the same, found in the background.
         """
         file = Path(path)
+        if kind == "held_out":
+            fields = {"kind": kind}
+        else:
+            said = {"format": format, "mode": mode, "annotator": annotator}
+            said |= {"annotator_kind": annotator_kind}
+            said |= {"mapping": json.dumps(dict(mapping)) if mapping else None}
+            said |= {"background": None if background is None else str(background).lower()}
+            fields = {name: value for name, value in said.items() if value}
+        where = f"{self._path}/import" + ("s" if kind == "pairs" else "")
         with bars.line(file.name, wanted=progress) as told:
             told(0, 0)
-            said = self._connection.upload(
-                f"{self._path}/import", file, name=file.name, fields={"kind": kind}
-            )
-        return Imported.of(said)
+            done = Imported.of(self._connection.upload(where, file, name=file.name, fields=fields))
+        if done.run is None or done.run.state in ENDED:
+            return done
+        Run(self._connection, self.slug, done.run).wait(progress=progress)
+        return self.imported(done.run.id)
+
+    def imported(self, run: int) -> Imported:
+        """What the import of that run brought in, so far."""
+        return Imported.of(self._connection.get(f"{self._path}/imports/{run}"))
+
+    def save_import_errors(self, run: int, path: str | Path) -> Path:
+        """Save all that was wrong in a file, one JSON object a line."""
+        target = Path(path)
+        self._connection.download(f"{self._path}/imports/{run}/errors", target)
+        return target
 
     def upload(self, file: File) -> Asset:
         """Keep a picture or clip, known by its content. It is kept without its metadata, so that

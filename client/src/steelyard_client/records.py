@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 Message = dict[str, str]
@@ -177,16 +178,60 @@ class Progress(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Imported(Record):
-    """What was brought in; what was there already is not counted."""
+    """What a file brought in; prompts, pairs and judgments are new ones."""
 
     records: int
     prompts: int
     pairs: int
     judgments: int
+    format: str = ""
+    rows: int = 0
+    """Rows read."""
+    stored: int = 0
+    """Records that are in, new ones or not."""
+    wrong: int = 0
+    """Rows that are wrong."""
+    left: dict[str, int] = field(default_factory=dict)
+    """Left out without being wrong, by reason."""
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    """The first of them: row, place, column, what, right."""
+    run: RunInfo | None = field(default=None, metadata={"of": lambda row: RunInfo.of(row)})
 
-    def __add__(self, other: Imported) -> Imported:
-        counts = ("records", "prompts", "pairs", "judgments")
-        return Imported.of({name: getattr(self, name) + getattr(other, name) for name in counts})
+
+@dataclass(frozen=True, kw_only=True)
+class Exported(Record):
+    """What was written of a version, and what was not."""
+
+    format: str
+    container: str
+    split: str
+    records: int
+    rows: int
+    left_out: dict[str, int]
+    """Records that were not written, by reason."""
+    written_without: dict[str, int]
+    """Records written without something, by what."""
+    ties: str
+    cannot_carry: str
+    files: list[dict[str, Any]]
+    """name, size, sha256"""
+    run: RunInfo = field(metadata={"of": lambda row: RunInfo.of(row)})
+    paths: list[Path] = field(default_factory=list)
+    """Where they lie here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format(Record):
+    """A format that files come in and go out in."""
+
+    name: str
+    title: str
+    modalities: list[str]
+    containers: list[str]
+    reads: bool
+    writes: bool
+    ties: str
+    cannot_carry: str
 
 
 @dataclass(frozen=True, kw_only=True)

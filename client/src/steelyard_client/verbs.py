@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import Any
 
 from steelyard_client import signin
 from steelyard_client.client import Client
-from steelyard_client.errors import SteelyardError
+from steelyard_client.errors import ApiError, SteelyardError
 from steelyard_client.output import as_json, say, table, tell
 from steelyard_client.project import Project
-from steelyard_client.records import RunInfo, VersionInfo
+from steelyard_client.records import Imported, RunInfo, VersionInfo
 from steelyard_client.runs import Evaluation, TrainingJob
 from steelyard_client.versions import Version
 
@@ -49,13 +49,42 @@ def projects(said: Namespace) -> None:
 def bring(said: Namespace) -> None:
     project = _project(said)
     for name in said.files:
-        done = project.import_file(name, said.kind, progress=not said.quiet)
-        tell(
-            said,
-            {"file": name, **done.raw},
-            f"{name}: {done.records} read; new are {done.prompts} prompts, {done.pairs} pairs, "
-            f"{done.judgments} judgments.",
+        done = _bring_one(said, project, name)
+        text = (
+            f"{name}: {done.rows or done.records} read; new are {done.prompts} prompts, "
+            f"{done.pairs} pairs, {done.judgments} judgments."
         )
+        left = "".join(f" Left out: {n} {why}." for why, n in done.left.items())
+        wrong = f" Wrong are {done.wrong} rows." if done.wrong else ""
+        tell(said, {"file": name, **done.raw}, text + left + wrong)
+        if said.errors and done.run and done.wrong:
+            project.save_import_errors(done.run.id, said.errors)
+
+
+def _bring_one(said: Namespace, project: Project, name: str) -> Imported:
+    try:
+        return project.import_file(
+            name,
+            said.format,
+            kind=said.kind,
+            mapping=_texts("--map", said.map),
+            mode="good" if said.good else "all",
+            annotator=said.annotator,
+            progress=not said.quiet,
+        )
+    except ApiError as error:
+        run = error.raw.get("run")
+        if said.errors and run:
+            project.save_import_errors(run["id"], said.errors)
+        raise
+
+
+def formats(said: Namespace) -> None:
+    rows = [
+        {**one.raw, "ways": " and ".join(["in"] * one.reads + ["out"] * one.writes)}
+        for one in Client().formats()
+    ]
+    table(said, rows, ("name", "ways", "title"))
 
 
 def freeze(said: Namespace) -> None:
@@ -87,6 +116,9 @@ def versions(said: Namespace) -> None:
 
 def export(said: Namespace) -> None:
     version = _version_named(_project(said), said.version)
+    if said.format:
+        _export_as(said, version)
+        return
     if said.output == "-":
         with tempfile.TemporaryDirectory(prefix="steelyard-") as folder:
             path = version.download(Path(folder) / "rows", said.form or "jsonl")
@@ -98,6 +130,25 @@ def export(said: Namespace) -> None:
         version.media(said.media, progress=not said.quiet)
     size = path.stat().st_size
     tell(said, {"file": str(path), "bytes": size}, f"{path}: {version}, {size:,} bytes.")
+
+
+def _export_as(said: Namespace, version: Version) -> None:
+    done = version.export(
+        said.format,
+        said.output,
+        container=said.container,
+        split=said.split,
+        options=_texts("--set", said.set),
+        progress=not said.quiet,
+    )
+    left = "".join(f" Left out: {n} {why}." for why, n in done.left_out.items())
+    without = "".join(f" {n} without {what}." for what, n in done.written_without.items())
+    names = ", ".join(map(str, done.paths))
+    tell(
+        said,
+        {**done.raw, "paths": list(map(str, done.paths))},
+        f"{names}: {done.rows} rows of {version}.{left}{without}",
+    )
 
 
 def diff(said: Namespace) -> None:
@@ -222,17 +273,21 @@ def _recipe(said: Namespace) -> dict[str, Any]:
     return {**recipe, **_set(said.set)}
 
 
-def _set(pairs: Iterable[str]) -> dict[str, Any]:
+def _set(pairs: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for pair in pairs:
-        name, sign, value = pair.partition("=")
-        if not sign or not name:
-            raise SteelyardError(f"--set {pair!r} must be NAME=VALUE.")
+    for name, value in _texts("--set", pairs).items():
         try:
             values[name] = json.loads(value)
         except ValueError:
             values[name] = value
     return values
+
+
+def _texts(option: str, pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise SteelyardError(f"{option} {pair!r} must be NAME=VALUE.")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _asked(what: str) -> str:

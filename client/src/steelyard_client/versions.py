@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,7 +16,8 @@ from urllib.parse import quote
 from steelyard_client import progress as bars
 from steelyard_client.connection import Connection
 from steelyard_client.errors import SteelyardError
-from steelyard_client.records import VersionInfo
+from steelyard_client.records import Exported, VersionInfo
+from steelyard_client.runs import ENDED, Run
 
 if TYPE_CHECKING:
     import pandas
@@ -151,6 +153,45 @@ class Version:
         if form == "parquet":
             self._check(target)
         return target
+
+    def export(
+        self,
+        format: str,
+        folder: str | os.PathLike[str],
+        *,
+        container: str | None = None,
+        split: str = "all",
+        options: dict[str, str] | None = None,
+        progress: bool = False,
+    ) -> Exported:
+        """Write it in another format, wait until that is done, and save the files in a folder.
+
+        Args:
+            format: one of ``Client.formats()``, such as ``trl_preference``.
+            container: jsonl, json, csv, parquet, folder or webdataset; else the format's own.
+            split: ``all``, or one of the version's.
+            options: of the format, by name.
+
+        Returns:
+            counts, what was left out and why, and ``paths`` of the files.
+        """
+        said = {"format": format, "container": container, "split": split, "options": options}
+        body = {name: value for name, value in said.items() if value is not None}
+        done = Exported.of(self._connection.post(f"{self._path}/exports", body))
+        path = f"projects/{self.project}/exports/{done.run.id}"
+        if done.run.state not in ENDED:
+            Run(self._connection, self.project, done.run).wait(progress=progress)
+            done = Exported.of(self._connection.get(path))
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for file in done.files:
+            name = Path(file["name"]).name
+            with bars.line(name, "B", wanted=progress) as told:
+                self._connection.download(f"{path}/files/{quote(name)}", target / name, told=told)
+            self._expect(target / name, file["sha256"])
+            paths.append(target / name)
+        return replace(done, paths=paths)
 
     def media(self, folder: str | os.PathLike[str], *, progress: bool = False) -> Path:
         """Save the pictures and clips that the rows name, each under its SHA-256. What is in the
