@@ -7,18 +7,27 @@ from annotation.formats import (
     arena,
     arena_55k,
     arena_140k,
+    argilla,
+    genai_bench,
     helpsteer2,
     helpsteer3,
     hh_rlhf,
+    image_reward,
+    label_studio,
     llamafactory,
     mapped,
     mt_bench,
     oasst,
     pairs_jsonl,
+    pick_a_pic,
+    potato,
     trl_preference,
     trl_reward,
     trl_unpaired,
     ultrafeedback,
+    unified_reward,
+    videoalign,
+    videodpo,
 )
 from annotation.formats.base import Format
 from annotation.formats.rows import Row
@@ -44,8 +53,18 @@ _TEXT: tuple[Format, ...] = (
     mt_bench.FORMAT,
     mapped.FORMAT,
 )
-_MEDIA: tuple[Format, ...] = ()
-FORMATS: dict[str, Format] = {each.name: each for each in (*_TEXT, *_MEDIA)}
+_MEDIA: tuple[Format, ...] = (
+    pick_a_pic.FORMAT,
+    image_reward.FORMAT,
+    genai_bench.IMAGE,
+    unified_reward.IMAGE,
+    videoalign.FORMAT,
+    videodpo.FORMAT,
+    genai_bench.VIDEO,
+    unified_reward.VIDEO,
+)
+_TOOLS: tuple[Format, ...] = (argilla.FORMAT, label_studio.FORMAT, potato.FORMAT)
+FORMATS: dict[str, Format] = {each.name: each for each in (*_TEXT, *_MEDIA, *_TOOLS)}
 
 
 def get(name: str) -> Format:

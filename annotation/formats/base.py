@@ -46,6 +46,10 @@ class MediaFile:
     mime: str
     name: str
     """``<sha256>.png``; where media lie beside the rows, under ``media/``."""
+    duration: float | None = None
+    """Seconds of a clip, where they are known."""
+    frame_rate: float | None = None
+    """Frames a second of a clip, where they are known."""
 
 
 @dataclass
@@ -58,6 +62,8 @@ class Writing:
     """How many records were left out, by reason."""
     lost: Counter[str] = field(default_factory=Counter)
     """How many records were written without something, by what it is."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What a writer keeps from row to row, for the files that go with what it writes."""
     _defaults: dict[str, str] = field(default_factory=dict)
 
     def option(self, name: str) -> str:
@@ -80,6 +86,11 @@ class Writing:
     def leave_out(self, reason: str) -> None:
         """Count a record that is not written."""
         self.left[reason] += 1
+
+    def next_number(self) -> int:
+        """0, 1, 2 and so on: the number of a row, for formats that count them."""
+        self.notes["number"] = self.notes.get("number", -1) + 1
+        return int(self.notes["number"])
 
     def without(self, what: str) -> None:
         """Count a record that is written without something."""

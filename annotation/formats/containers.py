@@ -1,20 +1,27 @@
 """What rows lie in: JSON Lines, a JSON array, CSV or TSV, Parquet, each alone, packed with gzip, or
-in a ZIP or TAR archive beside media. Rows come one after another, so that memory stays bounded."""
+in a ZIP or TAR archive beside media, or as WebDataset shards. Rows come one after another, so that
+memory stays bounded."""
 
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
+from annotation.formats import shards
 from annotation.formats.packed import MAX_UNPACKED, Packed, is_packed, open_packed, too_large
 from annotation.formats.row_files import ROW_FILES, read_parquet, read_text
 from annotation.formats.rows import Row, RowError
 from steelyard.lib.errors import UserError
 
 OnError = Callable[[RowError], None]
+FOLDER_FILES = ("metadata.jsonl", "metadata.csv")
+"""What ``datasets`` calls the rows of a folder of pictures or clips, in which a column that names
+files ends with ``_file_name`` or ``_file_names``."""
+_FILE_NAME = re.compile("_file_names?$")
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 
 
@@ -85,6 +92,9 @@ def _rows(path: Path, name: str, after: int, only: str, take: OnError) -> Iterat
 
 def _packed_rows(packed: Packed, only: str, take: OnError) -> Iterator[Row]:
     """The rows of all files of rows, numbered through; their place names the file."""
+    if not only and shards.is_shard(packed):
+        yield from shards.rows(packed, take)
+        return
     before = 0
     for file in [packed.found(only)] if only else files_of_rows(packed):
         last = before
@@ -108,8 +118,15 @@ def _packed_rows(packed: Packed, only: str, take: OnError) -> Iterator[Row]:
             if row is None:
                 break
             last = before + row.number
-            yield Row(last, row.values, f"{row.place} of {file}")
+            yield Row(last, _columns(file, row.values), f"{row.place} of {file}")
         before = last
+
+
+def _columns(file: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The columns by the names that ``datasets`` gives those of a folder of pictures or clips."""
+    if Path(file).name not in FOLDER_FILES:
+        return values
+    return {_FILE_NAME.sub("", column) or column: value for column, value in values.items()}
 
 
 def _file_rows(packed: Packed, file: str, take: OnError) -> Iterator[Row]:
@@ -154,6 +171,7 @@ _ABOUT = {
     "dataset_dict.json",
     "state.json",
     "croissant.json",
+    "export.json",
 }
 """Files about the data, which hold no rows."""
 

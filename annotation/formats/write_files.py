@@ -7,7 +7,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from annotation.formats import shards
 from annotation.formats.base import MediaFile
 
 MEDIA_FOLDER = "media"
@@ -49,8 +50,8 @@ def write(
     schema: pa.Schema | None = None,
     named: Named = beside,
 ) -> int:
-    """Write rows as ``jsonl``, ``json``, ``csv`` or ``parquet``; a path that ends with .gz packs
-    the first three. Returns how many rows there are.
+    """Write rows as ``jsonl``, ``json``, ``csv``, ``parquet`` or, in one shard, ``webdataset``; a
+    path that ends with .gz packs the first three. Returns how many rows there are.
 
     Args:
         schema: of the rows, for Parquet; learnt from the first thousand rows without one.
@@ -58,6 +59,9 @@ def write(
     """
     if container == "parquet":
         return write_parquet(rows, path, schema)
+    if container == "webdataset":
+        with path.open("wb") as shard:
+            return shards.write_shard(rows, shard)
     plain = (with_names(row, named) for row in rows)
     with _opened(path) as stream:
         return _WRITERS[container](plain, stream)
@@ -110,9 +114,10 @@ def write_parquet(
     first = list(islice(rest, _BATCH_ROWS))
     schema = schema or _learnt(first)
     said = schema.with_metadata(_about(schema))
+    raw = {field.name for field in schema if pa.types.is_binary(field.type)}
     count = 0
     with pq.ParquetWriter(path, said, compression="zstd") as writer:
-        for batch in _batches(chain(first, rest)):
+        for batch in _batches(chain(first, rest), raw):
             writer.write_table(pa.Table.from_pylist(batch, schema=said))
             count += len(batch)
     return count
@@ -165,11 +170,15 @@ def _embedded(value: Any, size: list[int]) -> Any:
     return value
 
 
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _batches(
+    rows: Iterable[dict[str, Any]], raw: Collection[str]
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows with their files in them: in raw columns as bytes, else as ``datasets`` has them."""
     batch: list[dict[str, Any]] = []
     size = [0]
     for row in rows:
-        batch.append(_embedded(row, size))
+        held = _embedded(row, size)
+        batch.append(held | {name: held[name]["bytes"] for name in raw if held.get(name)})
         if len(batch) == _BATCH_ROWS or size[0] > _BATCH_BYTES:
             yield batch
             batch, size = [], [0]
