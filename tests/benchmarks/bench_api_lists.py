@@ -77,7 +77,8 @@ def fill(project: Any, model: Any, annotators: list[int]) -> None:
                 (project_id, prompt_id, output_a_id, output_b_id, key, origin, priority, wanted,
                  judged, closed, is_training, known_outcome, known_reason, created_at)
             select %s, prompt_id, min(id), max(id),
-                encode(sha256(('k' || prompt_id)::bytea), 'hex'), 'import', 0, 3, 2, false, false, '', '', now()
+                encode(sha256(('k' || prompt_id)::bytea), 'hex'),
+                'import', 0, 3, 2, false, false, '', '', now()
             from annotation_output where project_id = %s group by prompt_id
             """,
             [project.pk, project.pk],
