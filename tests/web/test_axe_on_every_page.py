@@ -1,0 +1,300 @@
+"""Every page that people see, at two widths and in two themes: no violation of axe's rules, and
+nothing that scrolls sideways. A page that is not in the list below fails a test of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import translation
+from playwright.sync_api import Page
+
+from annotation.recipe import Recipe
+from annotation.services import flags, groups, withdrawals
+from annotation.services.judging import create_judge
+from annotation.services.versions import publish_version
+from evaluation.services import start_evaluation
+from steelyard.accounts import services
+from steelyard.projects.models import Project
+from steelyard.runs.services import start_run
+from steelyard.webhooks.models import Endpoint
+from tests import factories
+
+Visit = Callable[..., Page]
+RULES = {"resultTypes": ["violations"], "preload": False}
+CONTRAST_ONLY = {**RULES, "runOnly": ["color-contrast"]}
+
+PAGES: dict[str, tuple[str, ...]] = {
+    "accounts:account": (),
+    "accounts:audit": (),
+    "accounts:person-list": (),
+    "accounts:sign-in": (),
+    "annotation:coverage": ("project",),
+    "annotation:export-new": ("project", "version"),
+    "annotation:flag-list": ("project",),
+    "annotation:group-detail": ("project", "group"),
+    "annotation:group-list": ("project",),
+    "annotation:import": ("project",),
+    "annotation:import-file": ("project", "upload"),
+    "annotation:judge-list": ("project",),
+    "annotation:judge-new": ("project",),
+    "annotation:judge-run": ("project", "judge"),
+    "annotation:judgment-list": ("project",),
+    "annotation:label": ("project",),
+    "annotation:label-mine": ("project",),
+    "annotation:pair-detail": ("project", "pair"),
+    "annotation:pair-list": ("project",),
+    "annotation:prompt-list": ("project",),
+    "annotation:rank": ("ranking",),
+    "annotation:rank-mine": ("ranking",),
+    "annotation:version-new": ("project",),
+    "annotation:withdrawal-detail": ("project", "withdrawal"),
+    "annotation:withdrawal-list": ("project",),
+    "evaluation:evaluation-detail": ("project", "evaluation"),
+    "evaluation:evaluation-list": ("project",),
+    "evaluation:evaluation-new": ("project",),
+    "evaluation:leaderboard": ("project",),
+    "projects:home": (),
+    "projects:member-list": ("project",),
+    "projects:project-detail": ("project",),
+    "projects:project-new": (),
+    "projects:project-settings": ("project",),
+    "registry:model-detail": ("project", "model"),
+    "registry:model-list": ("project",),
+    "registry:model-new": ("project",),
+    "registry:version-detail": ("project", "version"),
+    "registry:version-diff": ("project", "version"),
+    "registry:version-list": ("project",),
+    "registry:version-statistics": ("project", "version"),
+    "runs:run-detail": ("project", "run"),
+    "runs:run-list": ("project",),
+    "training:training-new": ("project",),
+    "webhooks:endpoint-detail": ("project", "endpoint"),
+    "webhooks:endpoint-list": ("project",),
+}
+"""Each with what its address is made of."""
+
+NO_PAGES = {
+    # answers to what is sent
+    "accounts:language",
+    "accounts:person-active",
+    "accounts:person-reset",
+    "accounts:sign-out",
+    "accounts:token-create",
+    "accounts:token-revoke",
+    "annotation:coverage-pause",
+    "annotation:flag-resolve",
+    "annotation:group-delete",
+    "annotation:group-give",
+    "annotation:import-upload",
+    "annotation:label-flag",
+    "annotation:label-keep",
+    "annotation:label-keys",
+    "annotation:label-submit",
+    "annotation:person-change",
+    "annotation:person-pause",
+    "annotation:person-release",
+    "annotation:rank-keep",
+    "annotation:rank-submit",
+    "annotation:withdrawal-lift",
+    "projects:guidelines-preview",
+    "projects:member-remove",
+    "projects:member-role",
+    "registry:model-key",
+    "registry:version-note",
+    "registry:version-tag",
+    "runs:run-cancel",
+    "webhooks:delivery-again",
+    "webhooks:endpoint-delete",
+    "webhooks:endpoint-secret",
+    "webhooks:endpoint-test",
+    # fragments, seen within the pages above
+    "annotation:coverage-now",
+    "annotation:export-of-run",
+    "annotation:freeze-of-run",
+    "annotation:import-of-run",
+    "annotation:label-next",
+    "annotation:rank-next",
+    "evaluation:evaluations-for-model",
+    "evaluation:rankings-for-version",
+    "registry:versions-of-pair",
+    "project-overview",
+    "project-progress",
+    "runs:run-log",
+    "training:job-of-run",
+    "training:jobs-for-version",
+    # files and data
+    "annotation:export-file",
+    "annotation:import-errors",
+    "annotation:judgment-download",
+    "annotation:people-download",
+    "annotation:progress-download",
+    "api-schema",
+    "assets:asset-file",
+    "assets:rendition-file",
+    "registry:version-card",
+    "registry:version-croissant",
+    "registry:version-download",
+    "registry:version-file",
+    "runs:run-metrics",
+    "words",
+}
+
+
+def names(patterns: list[Any], prefix: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            space = f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
+            yield from names(pattern.url_patterns, space)
+        elif isinstance(pattern, URLPattern) and pattern.name:
+            yield prefix + pattern.name
+
+
+def test_every_address_is_looked_at_or_said_to_be_no_page() -> None:
+    known = {name for name in names(get_resolver().url_patterns) if not name.startswith("api:")}
+    assert known - PAGES.keys() - NO_PAGES == set(), "say in this file what these are"
+    assert (PAGES.keys() | NO_PAGES) - known == set(), "these are gone"
+    assert PAGES.keys() & NO_PAGES == set()
+
+
+@pytest.fixture
+def root(project: Project) -> Any:
+    """A site admin with a token; long names and words in all that the pages show."""
+    project.name = "Which answer is kinder, and would the person who asked it agree?"
+    project.guidelines = "# Prefer\n\n- the **kinder** answer\n- `code` that runs\n\nأجب بلطف"
+    project.label_scheme = {"aspects": ["correctness"], "tags": ["accurate", "clear"]}
+    project.save()
+    user = factories.make_user("root", superuser=True, project=project, role="admin")
+    services.create_token(user=user, name="nightly export")
+    return user
+
+
+@pytest.fixture
+def things(project: Project, root: Any) -> dict[str, Any]:
+    """One of each kind of thing that a page is about, by the words of ``PAGES``."""
+    names = ["SmolLM2-135M-Instruct-temperature-0.7-top-p-0.9", "short", "third-model"]
+    annotator = factories.make_annotator(project, "rater", user=root)
+    table = (
+        "| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nprint('a line of code that is wide')\n```"
+    )
+    for n in range(12):
+        models = (names[n % 3], names[(n + 1) % 3])
+        texts = (f"Answer {n}.\n\n{table}", f"Another {n}, with a-word-that-is-long-{'x' * 40}")
+        pair = factories.make_pair(project, models=models, texts=texts)
+        factories.make_judgment(
+            pair, "ab"[n % 2], annotator=annotator, rationale="It is right.", tags=["clear"]
+        )
+    for n in range(3):
+        factories.make_pair(project, texts=(f"Open {n}.\n\n{table}", f"Also open {n}."))
+    withdrawal = withdrawals.withdraw(
+        project=project, reason="Clicked at random.", annotator=annotator, by=root
+    )
+    withdrawals.lift(withdrawal=withdrawal, by=root)
+    version = publish_version(project=project, dataset_name="All", recipe=Recipe(), by=root)
+    model, other = (
+        factories.make_model(project, name, family="endpoint", source="http://127.0.0.1:9/v1")
+        for name in ("endpoint", "another")
+    )
+    judge = create_judge(project=project, name="strict", model=model, criteria="Be right.")
+    factories.make_prompt(project, "Held out?", held_out=True)
+    evaluation = start_evaluation(
+        project=project,
+        name="First",
+        baseline=model,
+        candidates=[other],
+        method="people",
+        by=root,
+    )
+    run = start_run(project=project, kind="train", title="Train with DPO", spec={}, by=root)
+    flags.raise_flag(annotator=annotator, pair=pair, reason="other", note="Look.", uuid=uuid4())
+    group = groups.create_group(project=project, name="French", members=["root"], by=root)
+    ranking = factories.make_project(slug="ranking", name="Order", label_scheme={"task": "ranking"})
+    factories.make_set(ranking)
+    endpoint = Endpoint.objects.create(
+        project=project, url="https://example.org/told", events=["run.finished"], secret="x"
+    )
+    line = b'{"prompt": "Why?", "a": "So.", "b": "Not so.", "model_a": "x", "model_b": "y"}'
+    client = Client()
+    client.force_login(root)
+    answer = client.post(
+        reverse("annotation:import-upload", args=[project.slug]),
+        {"file": SimpleUploadedFile("pairs.jsonl", line)},
+    )
+    return {
+        "project": project.slug,
+        "upload": answer["Location"].split("/")[-2],
+        "ranking": ranking.slug,
+        "pair": pair.pk,
+        "version": version.pk,
+        "model": model.pk,
+        "judge": judge.pk,
+        "evaluation": evaluation.pk,
+        "run": run.pk,
+        "group": group.pk,
+        "endpoint": endpoint.pk,
+        "withdrawal": withdrawal.pk,
+    }
+
+
+def looked_at(page: Page, name: str) -> Iterator[str]:
+    """What is wrong with a page that is open: the layout's rules at both widths, the colours' in
+    both themes too."""
+    page.wait_for_load_state("networkidle")
+    for width, theme, options in [
+        (1280, "light", RULES),
+        (1280, "dark", CONTRAST_ONLY),
+        (360, "dark", RULES),
+        (360, "light", CONTRAST_ONLY),
+    ]:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+        found = Axe().run(page, options=options)
+        for violation in found.response["violations"]:
+            where = [node["target"] for node in violation["nodes"][:3]]
+            yield f"{name} at {width} px, {theme}: {violation['id']} ({violation['help']}) {where}"
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            yield f"{name} is {wide} px wide at {width} px"
+
+
+@pytest.mark.journey
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_no_page_breaks_a_rule_of_accessibility_or_scrolls_sideways(
+    visit: Visit, root: Any, things: dict[str, Any], language: str
+) -> None:
+    root.language = language
+    root.save()
+    page = visit("/account/", root)
+    origin = page.url.removesuffix("/account/")
+    wrong: list[str] = []
+    for name, parts in PAGES.items():
+        if name == "accounts:sign-in":
+            continue
+        page.goto(origin + reverse(name, args=[things[part] for part in parts]))
+        assert page.locator("html").get_attribute("lang") == language
+        if language == "en":
+            wrong += looked_at(page, name)
+        else:  # the words differ, not the colours
+            page.set_viewport_size({"width": 360, "height": 900})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            if wide > 360:
+                wrong.append(f"{name} is {wide} px wide")
+    page.goto(f"{origin}/p/nothing-here/")
+    wrong += looked_at(page, "404")
+    translation.activate("en")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.journey
+@pytest.mark.django_db(transaction=True)
+def test_the_sign_in_breaks_no_rule_of_accessibility(visit: Visit) -> None:
+    page = visit("/account/sign-in/")
+    wrong = list(looked_at(page, "accounts:sign-in"))
+    assert not wrong, "\n".join(wrong)
