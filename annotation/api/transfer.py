@@ -36,6 +36,8 @@ MAX_ERRORS = 100
 class FormatList(APIView):
     """The formats that files come in and go out in."""
 
+    beyond_project = True
+
     @extend_schema(responses=FormatSerializer(many=True))
     def get(self, request: Request) -> Response:
         rows = [
