@@ -15,7 +15,7 @@ from PIL import Image
 
 from annotation.models import Judgment, Pair
 from steelyard.assets.models import Asset
-from steelyard_client import Client, Invalid, NewPair, Project, SteelyardError
+from steelyard_client import Client, Invalid, NewPair, Project, RunFailed, SteelyardError
 from tests import factories
 
 
@@ -133,6 +133,9 @@ def test_a_file_of_another_format_comes_in_and_its_wrong_rows_are_told(
     assert [error["row"] for error in said["errors"]] == [2]
     saved = mine.save_import_errors(said["run"]["id"], tmp_path / "errors.jsonl")
     assert json.loads(saved.read_text())["row"] == 2
+    with pytest.raises(RunFailed) as failed:
+        mine.import_file(path, "trl_preference", annotator="rater", background=True)
+    assert mine.imported(failed.value.run).errors[0]["row"] == 2
     assert Pair.objects.count() == 0
     done = mine.import_file(path, "trl_preference", annotator="rater", mode="good", background=True)
     assert (done.rows, done.wrong, done.pairs, done.judgments) == (2, 1, 1, 1)

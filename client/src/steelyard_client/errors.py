@@ -19,9 +19,9 @@ class ConnectionFailed(SteelyardError):
 class RunFailed(SteelyardError):
     """A run that was waited for failed or was cancelled."""
 
-    def __init__(self, message: str, *, code: str = "") -> None:
+    def __init__(self, message: str, *, run: int, code: str = "") -> None:
         super().__init__(message)
-        self.code = code
+        self.run, self.code = run, code
 
 
 class ApiError(SteelyardError):

@@ -65,10 +65,11 @@ class Run:
         if self.state == "failed":
             raise RunFailed(
                 f"Run {self.id} failed: {self.info.error or 'no reason is known'}",
+                run=self.id,
                 code=self.info.error_code,
             )
         if self.state == "cancelled":
-            raise RunFailed(f"Run {self.id} was cancelled.", code="cancelled")
+            raise RunFailed(f"Run {self.id} was cancelled.", run=self.id, code="cancelled")
         return self.info
 
     def cancel(self) -> RunInfo:
@@ -142,7 +143,10 @@ class Evaluation(_Started):
         while self.refresh().state == "generating" and time.monotonic() < end:
             time.sleep(EVERY)
         if self.info.state == "failed":
-            raise RunFailed(f"Evaluation {self.info.id} failed: {self.info.error}")
+            raise RunFailed(
+                f"Evaluation {self.info.id} failed: {self.info.error}",
+                run=self.info.generation or 0,
+            )
         if self.info.judging is not None:
             self._run(self.info.judging).wait(progress=progress, timeout=timeout)
         return self.refresh()

@@ -17,7 +17,7 @@ from typing import Any
 
 from steelyard_client import signin
 from steelyard_client.client import Client
-from steelyard_client.errors import ApiError, SteelyardError
+from steelyard_client.errors import ApiError, RunFailed, SteelyardError
 from steelyard_client.output import as_json, say, table, tell
 from steelyard_client.project import Project
 from steelyard_client.records import Imported, RunInfo, VersionInfo
@@ -72,10 +72,10 @@ def _bring_one(said: Namespace, project: Project, name: str) -> Imported:
             annotator=said.annotator,
             progress=not said.quiet,
         )
-    except ApiError as error:
-        run = error.raw.get("run")
+    except (ApiError, RunFailed) as error:
+        run = error.run if isinstance(error, RunFailed) else error.raw.get("run", {}).get("id")
         if said.errors and run:
-            project.save_import_errors(run["id"], said.errors)
+            project.save_import_errors(run, said.errors)
         raise
 
 
