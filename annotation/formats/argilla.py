@@ -8,7 +8,10 @@
      "preference.suggestion": …, "preference.suggestion.agent": "…"}
     {"id": "1", "fields": {"prompt": "…", …}, "metadata": {}, "suggestions": {},
      "responses": {"preference": [{"value": …, "user_id": "…", "status": "submitted"}]}}
+    {"id": "1", "fields": {…}, "responses": [{"user_id": "…", "status": "submitted",
+                                              "values": {"preference": {"value": …}}}]}
 
+The last is what Argilla's server answers, with the ranks that its own ``to_list`` may lose.
 Which answer is better is told by a ranking of the answers' fields, by a rating of each of them (a
 question whose name ends like the field's), or by a label such as A, B or tie. A rating called
 ``strength`` says how much better, a text question why. Suggestions are a judge's votes where their
@@ -162,6 +165,9 @@ def _said(row: Row) -> list[_Said]:
 
 def _nested(row: Row) -> Iterator[tuple[str, Any, str]]:
     responses = row.values.get("responses") or {}
+    if isinstance(responses, list):
+        yield from _served(row)
+        return
     if not isinstance(responses, dict):
         raise row.wrong("“responses” must be an object with a list for each question.", "responses")
     for question in responses:
@@ -169,6 +175,19 @@ def _nested(row: Row) -> Iterator[tuple[str, Any, str]]:
             if one.values.get("status", "submitted") == "submitted":
                 name = str(one.values.get("user_id") or "annotator")
                 yield question, one.values.get("value"), name
+
+
+def _served(row: Row) -> Iterator[tuple[str, Any, str]]:
+    for one in row.parts("responses"):
+        values = one.values.get("values") or {}
+        if not isinstance(values, dict):
+            raise one.wrong("“values” must be an object with one for each question.", "values")
+        if one.values.get("status", "submitted") != "submitted":
+            continue
+        for question, value in values.items():
+            if not isinstance(value, dict):
+                raise one.wrong(f"“{question}” must be an object with “value”.", "values")
+            yield question, value.get("value"), str(one.values.get("user_id") or "annotator")
 
 
 def _flat(row: Row) -> Iterator[tuple[str, Any, str]]:
@@ -191,6 +210,9 @@ def _flat(row: Row) -> Iterator[tuple[str, Any, str]]:
 
 def _suggested(row: Row) -> Iterator[tuple[str, Any, str]]:
     suggestions = row.values.get("suggestions") or {}
+    if isinstance(suggestions, list):
+        # the server's name no question
+        suggestions = {}
     if not isinstance(suggestions, dict):
         raise row.wrong(
             "“suggestions” must be an object with one for each question.", "suggestions"
@@ -231,8 +253,9 @@ def _ranked(row: Row, said: _Said, two: tuple[str, str]) -> tuple[str, int] | No
         if all(isinstance(one, str) for one in value):
             if {one.lower() for one in value} & {name.lower() for name in two}:
                 raise row.wrong(
-                    f"the ranking “{question}” has lost its ranks: it is {value!r:.80}. Export it "
-                    'with a rank for each, such as {"value": "response-1", "rank": 1}.',
+                    f"the ranking “{question}” has lost its ranks: it is {value!r:.80}. Take "
+                    "the records from Argilla's server (/api/v1/datasets/…/records?include="
+                    'responses), which has {"value": "response-1", "rank": 1} for each.',
                     question,
                 )
             continue
@@ -323,5 +346,6 @@ FORMAT = Format(
     ties="Kept, as equal ranks; both bad becomes a tie. A skipped vote is a discarded response.",
     cannot="Whether a person or a judge voted: all become responses; that both are bad; tags, "
     "aspects and evidence; prompts of several messages, which are read, or with pictures or clips. "
-    "Drafts and discarded responses are passed over; a ranking without ranks is refused.",
+    "Drafts and discarded responses are passed over, suggestions as the server lists them too; a "
+    "ranking without ranks is refused.",
 )

@@ -19,7 +19,7 @@ from itertools import combinations
 from typing import Any
 from urllib.parse import unquote
 
-from annotation.formats.base import Format, Writing
+from annotation.formats.base import UNNAMED, Format, Writing
 from annotation.formats.mapped import WORDS, suggest
 from annotation.formats.outside import files, pair, single, user
 from annotation.formats.records import ImportedRecord, ImportedVote, Messages
@@ -102,7 +102,7 @@ def aside(file_name: str, writing: Writing) -> dict[str, bytes]:
 
 
 def _annotation(record: PreferenceRecord, one: dict[str, Any]) -> dict[str, Any]:
-    outcome, about = one["outcome"], {"text": [one["annotator"]]}
+    outcome, about = one["outcome"], {"annotator": one["annotator"]}
     result: list[dict[str, Any]] = []
 
     def say(name: str, kind: str, value: dict[str, Any], to: str = "prompt") -> None:
@@ -175,17 +175,17 @@ def _outcome(one: Row) -> str | None:
 
 
 def _annotator(one: Row) -> str:
+    """Who a result of ours says voted: completed_by is then whoever imported it; else that."""
+    for result in one.parts("result"):
+        about = result.values.get("meta")
+        if isinstance(about, dict) and isinstance(about.get("annotator"), str):
+            return one.storable("meta", about["annotator"], 150)
     by = one.values.get("completed_by")
     if isinstance(by, dict):
         by = by.get("email") or by.get("username") or by.get("id")
-    if by is not None:
-        return one.storable("completed_by", by if isinstance(by, str) else f"user {by}", 150)
-    for result in one.parts("result"):
-        about = result.values.get("meta")
-        said = about.get("text") if isinstance(about, dict) else None
-        if isinstance(said, list) and said and isinstance(said[0], str):
-            return one.storable("meta", said[0], 150)
-    return "annotator"
+    if by is None:
+        return UNNAMED
+    return one.storable("completed_by", by if isinstance(by, str) else f"user {by}", 150)
 
 
 def _ranking(one: Row) -> list[str]:

@@ -21,7 +21,7 @@ from annotation.formats.visual import (
     asked,
     better_first,
     compared,
-    is_name_of_file,
+    modality_of,
 )
 from steelyard.lib.records import PreferenceRecord
 
@@ -64,7 +64,8 @@ def _rows(
 
 
 def _names_clips(row: Row) -> bool:
-    return is_name_of_file(row.values["chosen"]) and is_name_of_file(row.values["rejected"])
+    names = (row.values["chosen"], row.values["rejected"])
+    return all(isinstance(name, str) and modality_of(name) == "video" for name in names)
 
 
 IMAGE = Format(
