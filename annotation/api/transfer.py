@@ -69,7 +69,7 @@ class FileImportList(APIView):
         """200 with what came in; 202 with the run that brings a large file in.
 
         A small file that is refused is answered 400, with the same body beside the problem: `run`,
-        what was read, and the first `errors`.
+        what was read, and the first `faults`.
         """
         found = get_project(user_of(request), project)
         body = FileImportRequest(data=request.data)
@@ -157,7 +157,7 @@ def _import(run: Run) -> dict[str, Any]:
         "run": run,
         **transfer.taken_of(run).as_dict(),
         **{key: run.spec["asked"][key] for key in ("format", "mode")},
-        "errors": read_errors(transfer.errors_of(run), MAX_ERRORS),
+        "faults": read_errors(transfer.errors_of(run), MAX_ERRORS),
     }
     return dict(FileImportSerializer(body).data)
 

@@ -82,7 +82,7 @@ class FileImportSerializer(serializers.Serializer):
         child=serializers.IntegerField(), help_text="Left out without being wrong, by reason."
     )
     stored_to_row = serializers.IntegerField(help_text="Up to where the file is in.")
-    errors = RowFaultSerializer(many=True, help_text="The first of them; a file has them all.")
+    faults = RowFaultSerializer(many=True, help_text="The first of them; a file has them all.")
 
 
 class ExportRequest(StrictSerializer):

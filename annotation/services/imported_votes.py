@@ -35,7 +35,7 @@ def store_votes(project: Project, rows: list[Row], pairs: dict[str, Pair]) -> in
         )
     )
     new = [
-        _judgment(row, vote, pairs[key], annotators[name])
+        _judgment(project, row, vote, pairs[key], annotators[name])
         for (key, name), (row, vote) in said.items()
         if (key, name) not in known
     ]
@@ -82,11 +82,13 @@ def canonical(row: Row, vote: ImportedVote) -> tuple[str, int]:
     return vote.outcome, vote.strength
 
 
-def _judgment(row: Row, vote: ImportedVote, pair: Pair, annotator: Annotator) -> Judgment:
+def _judgment(
+    project: Project, row: Row, vote: ImportedVote, pair: Pair, annotator: Annotator
+) -> Judgment:
     outcome, strength = canonical(row, vote)
     return Judgment(
-        uuid=uuid5(_NAMESPACE, f"{pair.project.slug}/{pair.key}/{vote.annotator}"),
-        project=pair.project,
+        uuid=uuid5(_NAMESPACE, f"{project.slug}/{pair.key}/{vote.annotator}"),
+        project=project,
         pair=pair,
         annotator=annotator,
         outcome=outcome,

@@ -144,15 +144,16 @@ def prompts_of(project: Project, rows: Sequence[Answered]) -> dict[str, Prompt]:
     """
     new: dict[str, Prompt] = {}
     for row in rows:
+        if row.prompt in new:
+            continue
         record = row.record
-        prompt = Prompt(
+        new[row.prompt] = Prompt(
             project=project,
             messages=record.messages,
             media=row.media,
             category=record.category,
             key=row.prompt,
         )
-        new.setdefault(row.prompt, prompt)
     Prompt.objects.bulk_create(new.values(), ignore_conflicts=True, batch_size=_BATCH)
     found = _prompts_by_key(project, new)
     for row in rows:
@@ -185,10 +186,12 @@ def outputs_of(
 ) -> dict[tuple[int, str], Output]:
     """The rows' outputs by prompt and key, those that are new made; and their models."""
     models = _models(project, rows, by)
-    new = {}
+    new: dict[tuple[int, str], Output] = {}
     for row in rows:
         prompt = prompts[row.prompt]
         for side in row.sides:
+            if (prompt.pk, side.key) in new:
+                continue
             new[prompt.pk, side.key] = Output(
                 project=project,
                 prompt=prompt,
@@ -213,8 +216,11 @@ def _pairs(
     for row in rows:
         people[row.pair] |= {vote.annotator for vote in row.record.votes if counts(vote)}
     known = known_of_rows(rows)
-    new = {}
+    new: dict[str, Pair] = {}
     for row in rows:
+        # the last row of a pair says whether it is for training
+        if row.pair in new and new[row.pair].is_training == row.record.training:
+            continue
         prompt = prompts[row.prompt]
         a, b = (outputs[prompt.pk, key] for key in row.outputs)
         new[row.pair] = Pair(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from PIL import Image
@@ -238,3 +239,23 @@ def test_the_api_exports_and_tells_what_was_left_out(
 def test_the_formats_are_listed(owner: Any, as_user: Browse) -> None:
     found = as_user(owner).get("/api/v1/formats").json()
     assert {each["name"] for each in found} == set(formats.FORMATS)
+
+
+def test_the_command_writes_the_files_and_what_was_left_out(
+    version: Any, tmp_path: Path, capsys: Any
+) -> None:
+    name = f"{version.dataset.slug}/{version.number}"
+    where = str(tmp_path / "out")
+    call_command("export_version", version.project.slug, name, "trl_preference", where)
+    said = capsys.readouterr().out
+    assert "12 rows" in said
+    assert "1 left out" in said
+    files = list((tmp_path / "out").iterdir())
+    assert len(files[0].read_text().splitlines()) == 12
+    other = factories.make_project()
+    call_command("import_file", other.slug, str(files[0]))
+    assert "new are 12 prompts, 12 pairs and 12 judgments" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no version"):
+        call_command("export_version", version.project.slug, "x/9", "trl_preference", where)
+    with pytest.raises(CommandError, match="no project"):
+        call_command("import_file", "nowhere", str(files[0]))

@@ -260,7 +260,7 @@ def test_an_archive_with_its_media_comes_in_in_the_background(db: None, settle: 
     project = factories.make_project(modality="image")
     row = {"prompt": "A cat.", "media_a": "a.png", "media_b": "b.png", "outcome": "a"}
     lines = as_lines([{**row, "annotator": "rater"}])
-    files = {"train.jsonl": lines, "a.png": picture(32), "b.png": picture(48)}
+    files = {"train.jsonl": lines, "a.png": picture(width=32), "b.png": picture(width=48)}
     run = settle(bring(project, zipped(files), "train.zip", background=True))
     assert run.state == "succeeded", run.error
     assert Pair.objects.get().output_a.asset is not None
@@ -364,7 +364,7 @@ def test_the_api_says_what_came_in_and_what_did_not(
     refused = send()
     said = refused.json()
     assert (refused.status_code, said["code"], said["stored"]) == (400, "bad_line", 0)
-    assert [error["row"] for error in said["errors"]] == [2, 4]
+    assert [error["row"] for error in said["faults"]] == [2, 4]
     taken = send(mode="good")
     assert (taken.status_code, taken.json()["stored"], taken.json()["wrong"]) == (200, 2, 2)
     assert taken.json()["format"] == "trl_preference"

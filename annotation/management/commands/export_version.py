@@ -34,15 +34,16 @@ class Command(BaseCommand):
             run = transfer.start_export(version=found, order=order, by=None, background=False)
         except UserError as error:
             raise CommandError(error.message) from None
+        done = run.result or {}
         folder.mkdir(parents=True, exist_ok=True)
-        for file in run.result["files"]:
+        for file in done["files"]:
             shutil.copyfile(run.dir.path / "files" / file["name"], folder / file["name"])
             self.stdout.write(str(folder / file["name"]))
-        for reason, count in run.result["left_out"].items():
+        for reason, count in done["left_out"].items():
             self.stdout.write(f"{count} left out: {reason}")
-        for what, count in run.result["written_without"].items():
+        for what, count in done["written_without"].items():
             self.stdout.write(f"{count} written without {what}")
-        self.stdout.write(f"{run.result['rows']} rows of {found}. Ties: {run.result['ties']}")
+        self.stdout.write(f"{done['rows']} rows of {found}. Ties: {done['ties']}")
 
     def _version(self, project: str, version: str) -> DatasetVersion:
         slug, _, number = version.partition("/")
