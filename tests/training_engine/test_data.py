@@ -179,6 +179,16 @@ def test_rows_come_as_they_were_frozen(tmp_path: Path) -> None:
     assert read(tmp_path, records) == records
 
 
+def test_rows_of_a_large_version_come_from_its_files_one_after_another(tmp_path: Path) -> None:
+    records = [make_record(n) for n in range(1, 6)]
+    rundir = RunDir(tmp_path)
+    rundir.create({"kind": "train"})
+    write_parquet(records[:3], rundir.data / "one.parquet")
+    write_parquet(records[3:], rundir.data / "two.parquet")
+    dataset = {"file": "data/one.parquet", "files": ["data/one.parquet", "data/two.parquet"]}
+    assert read_records(rundir, dataset, modality="text") == records
+
+
 @pytest.mark.parametrize(
     ("records", "code"),
     [
