@@ -165,14 +165,13 @@ def checked_name(project: Project, name: str) -> str:
 
 def _check_rows(version: DatasetVersion) -> None:
     """The version has something to learn from, and its files are all here."""
-    path = version.parquet
-    if not path.exists():
+    if lost := version.lost:
         raise UserError(
             _(
                 "The rows of %(version)s are not on this server's disk (%(path)s is missing). "
                 "Restore the data folder from its backup."
             )
-            % {"version": version, "path": path.name},
+            % {"version": version, "path": lost[0].name},
             code="version_lost",
             field="version",
         )
