@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeGuard
 
 from annotation.formats.base import Format, Option, Writing
 from annotation.formats.mapped import WORDS
@@ -228,7 +228,7 @@ def _suggested(row: Row) -> Iterator[tuple[str, Any, str]]:
 
 def _vote(row: Row, said: _Said, two: tuple[str, str], names: list[str]) -> ImportedVote | None:
     """What somebody says of two fields; None where no question of theirs compares them."""
-    found = _ranked(row, said, two) or _rated(row, said, two) or _labelled(said, two, names)
+    found = _ranked(row, said, two) or _rated(said, two) or _labelled(said, two, names)
     if found is None:
         return None
     outcome, steps = found
@@ -280,28 +280,24 @@ def _ranks(row: Row, question: str, value: list[Any]) -> dict[str, int]:
     return ranks
 
 
-def _rated(row: Row, said: _Said, two: tuple[str, str]) -> tuple[str, int] | None:
-    rates = []
-    for name in two:
-        short = _ANSWER.match(name.lower())
-        ends = (name.lower(), f"rating-{short[1]}", f"rating_{short[1]}") if short else ()
-        rates.append(
-            next(
-                (
-                    value
-                    for question, value in said.answers.items()
-                    if question.lower().endswith(ends) and _is_rating(value)
-                ),
-                None,
-            )
-        )
-    a, b = rates
+def _rated(said: _Said, two: tuple[str, str]) -> tuple[str, int] | None:
+    a, b = (_rating(said, name) for name in two)
     if a is None or b is None:
         return None
     return ("a" if a > b else "b" if b > a else "tie"), steps_of(abs(a - b))
 
 
-def _is_rating(value: Any) -> bool:
+def _rating(said: _Said, name: str) -> float | None:
+    """How somebody rates a field: by the question that ends like it, or like its number."""
+    short = _ANSWER.match(name.lower())
+    ends = (name.lower(), f"rating-{short[1]}", f"rating_{short[1]}") if short else (name.lower(),)
+    for question, value in said.answers.items():
+        if question.lower().endswith(ends) and _is_rating(value):
+            return value
+    return None
+
+
+def _is_rating(value: Any) -> TypeGuard[float]:
     """Whether it is a number of any sensible scale."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1000
 

@@ -21,7 +21,7 @@ from annotation.formats.base import MediaFile
 
 MEDIA_FOLDER = "media"
 _BATCH_ROWS = 1000
-_BATCH_BYTES = 64 * 2**20
+_BATCH_BYTES = 16 * 2**20
 Named = Callable[[MediaFile], str]
 _FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
