@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from annotation.recipe import Recipe
 from annotation.services.versions import publish_version, start_freeze
@@ -37,6 +38,23 @@ def test_it_works(project: Any, settle: Any) -> None:
     at_once = publish_version(project=project, dataset_name="Other", recipe=Recipe(), by=None)
     assert at_once.digest == frozen.digest
     assert b"".join(jsonl(at_once)) == b"".join(jsonl(frozen))
+
+
+def test_the_runs_page_leads_to_the_version(
+    project: Any, owner: Any, member: Any, stranger: Any, as_user: Any
+) -> None:
+    fill(project, 3)
+    run = start_freeze(project=project, dataset_name="All", recipe=Recipe(ties="keep"), by=owner)
+    url = reverse("annotation:freeze-of-run", args=[project.slug, run.pk])
+    before = as_user(owner).get(url).content.decode()
+    assert "It becomes the next version of “All”" in before
+    assert "Ties are kept as ties." in before
+    version = publish_version(project=project, dataset_name="All", recipe=Recipe(), by=None)
+    run.spec["version"] = version.pk
+    run.save()
+    assert version.get_absolute_url() in as_user(owner).get(url).content.decode()
+    for user in (member, stranger):
+        assert as_user(user).get(url).status_code == 404
 
 
 def test_a_recipe_that_keeps_nothing_ends_the_run_with_the_reason(
