@@ -210,8 +210,10 @@ def _ended(run: Run, incoming: Incoming) -> Run:
     except UserError as error:
         taken = incoming.taken
         run.state, run.error_code, run.error = RunState.FAILED, error.code, error.message
+        run.dir.event(error.message, "error")
     else:
         run.state = RunState.SUCCEEDED
+        run.dir.event(f"{taken.rows} rows read; {taken.stored} pairs in them are in.")
     run.result = {"status": str(run.state), **taken.as_dict()}
     run.done = run.total = taken.rows
     run.unit, run.finished_at = "rows", timezone.now()
@@ -272,6 +274,7 @@ def start_export(
     run.started_at, run.attempt = timezone.now(), 1
     result = export(version, order, run.dir.path, _no_tell)
     write_summary(run.dir.path, result)
+    run.dir.event(f"{result['rows']} rows written.")
     run.state, run.result = RunState.SUCCEEDED, {"status": "succeeded", **result}
     run.done = run.total = version.counts["rows"]
     run.unit, run.finished_at = "rows", timezone.now()

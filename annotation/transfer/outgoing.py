@@ -9,10 +9,8 @@ shards; row by row, in bounded memory, with a summary of what was left out and w
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation import formats
-from annotation.formats import write_files
+from annotation.formats import shards, write_files
 from annotation.formats.base import Format, MediaFile
 from steelyard.assets.blobs import blob_path
 from steelyard.assets.models import Asset
@@ -31,6 +29,7 @@ from steelyard.registry.cards import readme
 from steelyard.registry.models import DatasetVersion
 
 FOLDER, SHARDS = "folder", "webdataset"
+SUMMARY = "export.json"
 SPLITS = ("all", "train", "test")
 SHARD_BYTES = 512 * 2**20
 _TELL_EVERY = 1000
@@ -62,7 +61,7 @@ def containers_of(format: Format, version: DatasetVersion) -> tuple[str, ...]:
     if version.manifest.get("media"):
         single = tuple(each for each in format.containers if each == "parquet")
         return (*single, FOLDER, SHARDS)
-    return (*format.containers, FOLDER)
+    return (*(each for each in format.containers if each != SHARDS), FOLDER)
 
 
 def check_order(version: DatasetVersion, order: Order) -> None:
@@ -143,7 +142,8 @@ class _Export:
         if not rows:
             raise UserError(self._nothing(), code="empty_export", field="format")
         summary = self._summary(rows)
-        summary["files"] = [_about(path) for path in sorted(self.folder.iterdir())]
+        made = sorted(self.folder.iterdir(), key=lambda path: (path.name == SUMMARY, path.name))
+        summary["files"] = [_about(path) for path in made]
         return summary
 
     def _single(self) -> int:
@@ -161,27 +161,23 @@ class _Export:
         with zipfile.ZipFile(self.folder / f"{self.stem}.zip", "w", allowZip64=True) as archive:
             for split, count in found:
                 if count:
-                    archive.write(self.parts / f"{split}.{inner}", f"data/{split}.{inner}")
+                    _put(archive, f"data/{split}.{inner}", self.parts / f"{split}.{inner}")
             if inner != "parquet":
                 for file in self.media.values():
-                    archive.write(file.path, f"data/{write_files.beside(file)}")
+                    _put(archive, f"data/{write_files.beside(file)}", file.path)
             for name, data in self._aside(f"train.{inner}").items():
                 archive.writestr(_entry(f"data/{name}"), data)
             names = [(split, f"data/{split}.{inner}") for split, count in found if count]
             archive.writestr(_entry("README.md"), _card(self.version, names))
-            archive.writestr(_entry("export.json"), _json(self._summary(rows)))
+            archive.writestr(_entry(SUMMARY), _json(self._summary(rows)))
         return rows
 
     def _shards(self) -> int:
-        """Each row a sample: ``<number>.json`` and its files, so named in it."""
-        rows = 0
-        shards = _Shards(self.folder, self.stem)
-        for row in self._rows(self.order.split):
-            shards.add(f"{rows:08d}", row)
-            rows += 1
-        shards.close()
-        (self.folder / "export.json").write_bytes(_json(self._summary(rows)))
-        return rows
+        rows = self._rows(self.order.split)
+        made = list(shards.write_shards(rows, self.folder, name=self.stem, most_bytes=SHARD_BYTES))
+        count = sum(samples for _, samples in made)
+        (self.folder / SUMMARY).write_bytes(_json(self._summary(count)))
+        return count
 
     def _write(self, folder: Path, stem: str, container: str, split: str) -> int:
         schema = self.format.schema(self.writing) if self.format.schema else None
@@ -215,7 +211,9 @@ class _Export:
                     status=410,
                 )
             name = f"{sha256}.{_ending(asset.mime)}"
-            found = self.media[sha256] = MediaFile(path, asset.mime, name)
+            found = self.media[sha256] = MediaFile(
+                path, asset.mime, name, asset.duration, asset.frame_rate
+            )
         return found
 
     def _aside(self, name: str) -> dict[str, bytes]:
@@ -246,45 +244,8 @@ class _Export:
         return f"No row of {self.version} can be written as {self.format.title}.{said}"
 
 
-class _Shards:
-    """WebDataset shards: TAR archives in which the files of a sample share the stem of their names,
-    of at most :data:`SHARD_BYTES` and one sample more."""
-
-    def __init__(self, folder: Path, stem: str) -> None:
-        self._folder, self._stem = folder, stem
-        self._number, self._size = 0, SHARD_BYTES
-        self._tar: tarfile.TarFile | None = None
-
-    def add(self, key: str, row: dict[str, Any]) -> None:
-        files: list[MediaFile] = []
-
-        def named(file: MediaFile) -> str:
-            files.append(file)
-            return f"{key}.{len(files) - 1}{Path(file.name).suffix}"
-
-        self._put(f"{key}.json", _json(write_files.with_names(row, named)), begins=True)
-        for index, file in enumerate(files):
-            self._put(f"{key}.{index}{Path(file.name).suffix}", file.path.read_bytes())
-
-    def close(self) -> None:
-        if self._tar is not None:
-            self._tar.close()
-
-    def _put(self, name: str, data: bytes, *, begins: bool = False) -> None:
-        if begins and self._size >= SHARD_BYTES:
-            self.close()
-            path = self._folder / f"{self._stem}-{self._number:05d}.tar"
-            self._tar = tarfile.open(path, "w")  # noqa: SIM115
-            self._number, self._size = self._number + 1, 0
-        assert self._tar is not None
-        entry = tarfile.TarInfo(name)
-        entry.size = len(data)
-        self._tar.addfile(entry, io.BytesIO(data))
-        self._size += len(data)
-
-
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:
-    (folder / "export.json").write_bytes(_json(summary))
+    (folder / SUMMARY).write_bytes(_json(summary))
 
 
 def mime_of(name: str) -> str:
@@ -306,6 +267,11 @@ def _card(version: DatasetVersion, files: list[tuple[str, str]]) -> str:
 def _ending(mime: str) -> str:
     kind = mime.rpartition("/")[2]
     return {"jpeg": "jpg", "quicktime": "mov"}.get(kind, kind)
+
+
+def _put(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    with path.open("rb") as source, archive.open(_entry(name), "w", force_zip64=True) as to:
+        shutil.copyfileobj(source, to, 2**20)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

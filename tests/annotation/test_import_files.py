@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -285,6 +286,17 @@ def test_alpaca_eval_comes_in_completely(project: Any, settle: Any) -> None:
     assert run.spec["asked"]["format"] == "alpaca_eval"
     assert run.result["rows"] == 6434
     assert run.result["judgments"] == Judgment.objects.count() == 6434
+
+
+def test_the_crowds_comparisons_come_in_completely(project: Any) -> None:
+    folder = DATA / "llmfao"
+    if not folder.exists():
+        pytest.skip("the crowd comparisons are not at hand under ../shared/data")
+    call_command("import_llmfao", project.slug, str(folder))
+    assert Pair.objects.filter(is_training=False).count() == 2139
+    people = Judgment.objects.filter(annotator__kind="person")
+    assert (people.count(), people.values("annotator").distinct().count()) == (8931, 124)
+    assert Judgment.objects.filter(annotator__kind="judge").count() == 2 * 2139
 
 
 Browse = Callable[[Any], Client]

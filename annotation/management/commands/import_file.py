@@ -60,6 +60,6 @@ class Command(BaseCommand):
             self.stdout.write(f"{count} left out: {reason}")
         self.stdout.write(
             f"{taken.rows} rows of {run.spec['asked']['format']} read, {taken.stored} pairs in "
-            f"them are in; new are {taken.prompts} prompts, {taken.pairs} pairs and {taken.judgments} "
-            f"judgments ({time.monotonic() - started:.1f} s)."
+            f"them are in; new are {taken.prompts} prompts, {taken.pairs} pairs and "
+            f"{taken.judgments} judgments ({time.monotonic() - started:.1f} s)."
         )
