@@ -50,10 +50,15 @@ def test_an_error_of_the_api_names_code_message_and_field(as_user: AsUser, owner
     answer = as_user(owner).post(
         "/api/v1/projects", {"name": "x", "modality": "text"}, content_type="application/json"
     )
-    assert answer.status_code == 403
+    message = "Only a site admin makes projects."
+    assert (answer.status_code, answer.headers["Content-Type"]) == (403, "application/problem+json")
     assert answer.json() == {
+        "type": "urn:steelyard:problem:permission_denied",
+        "title": "Forbidden",
+        "status": 403,
+        "detail": message,
         "code": "permission_denied",
-        "message": "Only a site admin makes projects.",
+        "message": message,
         "field": None,
     }
 
