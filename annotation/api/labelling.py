@@ -43,6 +43,7 @@ from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ANY_ROLE, get_project
+from steelyard.web.prepared import Given, Prepared
 
 
 class Next(APIView):
@@ -180,13 +181,16 @@ def _own(user: User, project: Project) -> JudgmentQuerySet:
     return Judgment.objects.filter(project=project, annotator__user=user)
 
 
+_PAIR = Prepared(lambda: Pair.objects.filter(project=Given("project"), pk=Given("pair")))
+
+
 def pair_of(project: Project, pk: int) -> Pair:
     """The project's pair of that number.
 
     Raises:
         UserError: it has none.
     """
-    pair = Pair.objects.filter(project=project, pk=pk).first()
+    pair = _PAIR.first(project=project.pk, pair=pk)
     if pair is None:
         raise UserError(f"This project has no pair {pk}.", code="no_such_pair", field="pair")
     return pair

@@ -9,15 +9,17 @@ from itertools import count
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from annotation import leasing, sides
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, Pair
+from annotation.querysets import AssignmentQuerySet
 from annotation.recent import Recent
 from steelyard.accounts.models import User
 from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ANY_ROLE, get_project
+from steelyard.web.prepared import Given, Prepared
 
 MAX_HELD = 4
 """Leases that one person may hold at a time: the pair on the screen and those fetched ahead."""
@@ -52,13 +54,21 @@ def annotator_in(*, user: User, slug: str) -> Annotator:
     Raises:
         Http404: there is no such project, or the person has no role in it.
     """
-    mine = Annotator.objects.filter(user=user, project__slug=slug).select_related("project")
-    if not user.is_superuser:
-        # any role will do, and whoever has none has no membership
-        mine = mine.filter(project__memberships__user=user)
-    if annotator := mine.first():
+    mine = _OWN if user.is_superuser else _OWN_AS_MEMBER
+    if annotator := mine.first(user=user.pk, slug=slug):
         return annotator
     return annotator_for(user=user, project=get_project(user, slug, ANY_ROLE))
+
+
+def _own() -> QuerySet[Annotator]:
+    mine = Annotator.objects.filter(user=Given("user"), project__slug=Given("slug"))
+    return mine.select_related("project").order_by()
+
+
+_OWN = Prepared(_own)
+
+# any role will do, and whoever has none has no membership
+_OWN_AS_MEMBER = Prepared(lambda: _own().filter(project__memberships__user=Given("user")))
 
 
 def _join(user: User, project: Project) -> Annotator:
@@ -109,37 +119,39 @@ def next_pair(*, annotator: Annotator, holding: Collection[int] = ()) -> Assignm
     live = [pair for pair, is_live in leases.items() if is_live]
     for pair in live:
         if pair not in holding and _renew(annotator, [pair]):
-            return _lease(annotator, pair=pair)
+            return _lease(annotator, pair)
     if len(live) >= MAX_HELD or _cap_reached(annotator, len(live)):
         return None
     without = [pair for pair in leases if pair in holding]
     for group in [*_by_urgency(annotator, standing.groups, without), None]:
-        if lease := _lease_in_group(annotator, group, without):
-            return _lease(annotator, pk=lease)
+        if (leased := _lease_in_group(annotator, group, without)) is not None:
+            return _lease(annotator, leased)
     return None
 
 
 def _lease_in_group(annotator: Annotator, group: int | None, without: list[int]) -> int | None:
-    """A lease on the next pair of a group, looked for behind the mark first, then everywhere.
+    """Lease the next pair of a group, looked for behind the mark first, then everywhere; which
+    one it is.
 
     Somebody who has judged thousands of pairs that still wait for others has all of these before
     them each time. A mark lets them begin behind those. What has come in front of it since is
     seen when the mark is forgotten, seconds later, or when nothing is found behind it: a pair may
     come a little late and is never missed.
     """
-    mark = _marks.get((annotator.pk, group))
-    if mark and (lease := _lease_first(annotator, group, without, behind=mark)[0]):
-        return lease
+    queue = (annotator.pk, group, annotator.project.queue_policy)
+    mark = _marks.get(queue)
+    if mark and (place := _lease_first(annotator, group, without, behind=mark)):
+        return place.pair
     started = time.monotonic()
-    lease, place = _lease_first(annotator, group, without)
+    place = _lease_first(annotator, group, without)
     if place and time.monotonic() - started > SLOW_SEARCH_SECONDS:
-        _marks.put((annotator.pk, group), place)
-    return lease
+        _marks.put(queue, place)
+    return place.pair if place else None
 
 
 _marks: Recent[leasing.Place] = Recent(seconds=10)
-"""Where a long search of an annotator in a group ended: all before was seen by them or held by
-others."""
+"""Where a long search of an annotator in a group ended, by the policy of that time: all before was
+seen by them or held by others."""
 
 
 def _lease_first(
@@ -147,15 +159,15 @@ def _lease_first(
     group: int | None,
     without: list[int],
     behind: leasing.Place | None = None,
-) -> tuple[int | None, leasing.Place | None]:
-    """The lease and the place where it was found."""
+) -> leasing.Place | None:
+    """Lease the first pair that is to be had; where it stood."""
     while place := leasing.search(
         **_search_of(annotator), group=group, without=without, behind=behind
     ):
         # others may have leased it between the search's look and its lock: then search again
-        if lease := _take(annotator, place.pair):
-            return lease, place
-    return None, None
+        if _take(annotator, place.pair):
+            return place
+    return None
 
 
 def _search_of(annotator: Annotator) -> dict[str, Any]:
@@ -191,17 +203,24 @@ def _by_urgency(annotator: Annotator, groups: list[int], without: list[int]) -> 
     return [group for _, group in sorted(heads)]
 
 
-def _lease(annotator: Annotator, **which: Any) -> Assignment:
-    """One of the annotator's leases with all that is shown of its pair."""
-    leases = Assignment.objects.filter(annotator=annotator, **which)
-    if annotator.project.modality == Modality.TEXT:
-        # no answer is a file, so the many fields of two files need not be asked for
-        leases = leases.select_related("pair__prompt", "pair__output_a", "pair__output_b")
-    else:
-        leases = leases.with_content()
-    lease = leases.get()
+def _lease(annotator: Annotator, pair: int) -> Assignment:
+    """The annotator's lease on a pair, which they hold, with all that is shown of the pair."""
+    # in a project of texts no answer is a file, so the many fields of two files are not asked for
+    leases = _LEASE_ON_TEXT if annotator.project.modality == Modality.TEXT else _LEASE
+    lease = leases.first(annotator=annotator.pk, pair=pair)
+    assert lease is not None
     lease.project, lease.annotator = annotator.project, annotator
     return lease
+
+
+def _leases() -> AssignmentQuerySet:
+    return Assignment.objects.filter(annotator=Given("annotator"), pair=Given("pair"))
+
+
+_LEASE = Prepared(lambda: _leases().with_content())
+_LEASE_ON_TEXT = Prepared(
+    lambda: _leases().select_related("pair__prompt", "pair__output_a", "pair__output_b")
+)
 
 
 def _until(annotator: Annotator) -> datetime:

@@ -23,6 +23,7 @@ from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
 from annotation.services.checking import Verdict, checked
 from annotation.services.corrections import keep_correction, withdraw_correction
 from steelyard.lib.errors import UserError
+from steelyard.web.prepared import Given, Prepared
 from steelyard.webhooks.services import emit
 
 __all__ = ["Verdict", "amend_judgment", "amend_shown", "record_judgment", "record_shown"]
@@ -159,12 +160,7 @@ def _order_of(annotator: Annotator, pair: Pair) -> bool:
 def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     """Write the judgment, count it and give the lease back, all or nothing; None where there is
     no lease to give back."""
-    lease = (
-        Assignment.objects.filter(pair=pair, annotator=annotator)
-        .select_related("pair")
-        .select_for_update(of=("pair",), no_key=True)
-        .first()
-    )
+    lease = _LEASE_LOCKING_PAIR.first(pair=pair.pk, annotator=annotator.pk)
     # whoever waited for the lock sees the pair anew, but the lease as it was before the wait
     if lease is None or not Assignment.objects.filter(pk=lease.pk).delete()[0]:
         return None
@@ -178,6 +174,15 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     )
     _settle(locked, annotator, counted=said.outcome != Outcome.SKIP)
     return judgment
+
+
+_LEASE_LOCKING_PAIR = Prepared(
+    lambda: (
+        Assignment.objects.filter(pair=Given("pair"), annotator=Given("annotator"))
+        .select_related("pair")
+        .select_for_update(of=("pair",), no_key=True)
+    )
+)
 
 
 def _supersede(annotator: Annotator, judgment: Judgment, said: Verdict) -> Judgment | None:

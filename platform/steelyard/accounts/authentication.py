@@ -12,10 +12,19 @@ from rest_framework.request import Request
 from steelyard.accounts.models import ApiToken, User
 from steelyard.accounts.throttling import refuse_flood
 from steelyard.lib.hashing import sha256_hex
+from steelyard.web.prepared import Given, Prepared
 
 NOTED_EVERY = timedelta(minutes=1)
 """So exact is what a person reads of when a token was last used; a write a request would cost more
 than many requests do themselves."""
+
+_TOKEN = Prepared(
+    lambda: (
+        ApiToken.objects.select_related("user", "project")
+        .filter(digest=Given("digest"), user__is_active=True)
+        .order_by()
+    )
+)
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -25,11 +34,7 @@ class TokenAuthentication(BaseAuthentication):
             return None
         if len(parts) != 2:
             raise AuthenticationFailed("The Authorization header must be: Bearer <token>.")
-        token = (
-            ApiToken.objects.select_related("user", "project")
-            .filter(digest=sha256_hex(parts[1].encode()), user__is_active=True)
-            .first()
-        )
+        token = _TOKEN.first(digest=sha256_hex(parts[1].encode()))
         if token is None:
             refuse_flood(request)
             raise AuthenticationFailed("This token is unknown or was revoked.")
