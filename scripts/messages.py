@@ -62,18 +62,27 @@ def languages_here() -> list[str]:
 
 
 def words_of_engines() -> Iterator[str]:
-    """What code says that knows no Django: a recipe's help texts, and the settings of trainings."""
+    """What code says that knows no Django: a recipe's help texts, why pairs are
+    left out, what formats carry, and the settings of trainings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "steelyard.settings")
     import django
 
     django.setup()
+    from annotation.formats import FORMATS
+    from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED
     from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, help_texts
     from training.engine.config import RECIPES, form_fields
     from training.forms import label_of
     from training.services import summary_of
 
-    for table in (AGGREGATIONS, ANNOTATORS, TIES, help_texts()):
+    for table in (AGGREGATIONS, ANNOTATORS, TIES, DROPPED, DROPPED_IF_ASKED, help_texts()):
         yield from table.values()
+    for format in FORMATS.values():
+        if format.writes:
+            yield from (format.ties, format.cannot)
+        for option in format.options:
+            yield option.title
+            yield from (words for _value, words in option.choices)
     for name, config in RECIPES.items():
         yield summary_of(name)
         for setting in form_fields(config):

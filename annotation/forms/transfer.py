@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.formats import FORMATS
@@ -165,7 +166,8 @@ class ExportForm(forms.Form):
         ]
         for option in format.options:
             self.fields[f"option_{option.name}"] = forms.ChoiceField(
-                choices=list(option.choices), label=option.title
+                choices=[(value, gettext(words)) for value, words in option.choices],
+                label=gettext(option.title),
             )
 
     def as_order(self) -> Order:

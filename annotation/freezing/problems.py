@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED, Selection
 from annotation.recipe import Recipe
 from steelyard.lib.errors import UserError
@@ -15,21 +17,30 @@ def problem_of(selection: Selection, recipe: Recipe) -> UserError | None:
         return UserError(_empty(selection, recipe), code="empty_version")
     if counts["ties"] and not selection.wins:
         return UserError(
-            f"All {rows} rows are ties, so no answer is better than another and there is "
-            "nothing to learn. Label pairs in which one side wins, or count other annotators.",
+            _(
+                "All %(n)s rows are ties, so no answer is better than another and there is "
+                "nothing to learn. Label pairs in which one side wins, or count other annotators."
+            )
+            % {"n": rows},
             code="one_class",
         )
     if not train:
         return UserError(
-            f"All {rows} rows fall into the test split, and none is left to train on. "
-            "Lower the test share, change the seed, or label more prompts.",
+            _(
+                "All %(n)s rows fall into the test split, and none is left to train on. "
+                "Lower the test share, change the seed, or label more prompts."
+            )
+            % {"n": rows},
             code="no_train_rows",
             field="test_fraction",
         )
     if not selection.train_wins:
         return UserError(
-            f"All {train} rows to train on are ties, so there is nothing to learn from them. "
-            "Change the seed, or label pairs in which one side wins.",
+            _(
+                "All %(n)s rows to train on are ties, so there is nothing to learn from them. "
+                "Change the seed, or label pairs in which one side wins."
+            )
+            % {"n": train},
             code="one_class",
         )
     return None
@@ -38,14 +49,20 @@ def problem_of(selection: Selection, recipe: Recipe) -> UserError | None:
 def _empty(selection: Selection, recipe: Recipe) -> str:
     words = DROPPED | DROPPED_IF_ASKED
     dropped = [
-        f"{n} {words[name]}"
+        f"{n} {_(words[name])}"
         for reason, n in selection.counts.items()
         if n and (name := reason.removeprefix("dropped_")) != reason
     ]
     if dropped:
-        return (
-            f"This recipe keeps no rows (left out: {', '.join(dropped)}). Loosen it, or collect "
-            "more votes."
-        )
-    who = {"people": "people", "judges": "AI judges", "both": "anybody"}[recipe.annotators]
-    return f"No pair has a vote by {who} that this recipe counts. Label some pairs first."
+        return _(
+            "This recipe keeps no rows (left out: %(reasons)s). Loosen it, or collect more votes."
+        ) % {"reasons": ", ".join(dropped)}
+    return {
+        "people": _(
+            "No pair has a vote by people that this recipe counts. Label some pairs first."
+        ),
+        "judges": _(
+            "No pair has a vote by AI judges that this recipe counts. Label some pairs first."
+        ),
+        "both": _("No pair has a vote by anybody that this recipe counts. Label some pairs first."),
+    }[recipe.annotators]

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from annotation import formats
 from annotation.formats import shards, write_files
 from annotation.formats.base import Format, MediaFile
@@ -98,8 +100,11 @@ def check_order(version: DatasetVersion, order: Order) -> None:
     format.writing(order.options)
     if version.lost:
         raise UserError(
-            f"The rows of {version} are not on this server's disk. Restore the data folder from "
-            "its backup.",
+            _(
+                "The rows of %(version)s are not on this server's disk. Restore the data folder "
+                "from its backup."
+            )
+            % {"version": version},
             code="version_lost",
             status=410,
         )

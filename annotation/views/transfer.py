@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from annotation.forms.transfer import ExportForm, ReadForm, format_choices
@@ -30,7 +31,7 @@ def import_upload(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
     given = request.FILES.get("file")
     if given is None or not given.name:
-        raise UserError("Choose a file.", code="no_file", field="file")
+        raise UserError(_("Choose a file."), code="no_file", field="file")
     upload = transfer.receive(project=found, name=given.name, data=given, by=user_of(request))
     return redirect("annotation:import-file", found.slug, upload.uuid)
 

@@ -282,6 +282,7 @@ SPECTACULAR_SETTINGS = {
         "EvaluationStateEnum": "evaluation.models.Evaluation.State",
         "FlagStateEnum": "annotation.models.Flag.State",
         "OutcomeEnum": "annotation.models.Outcome",
+        "KnownOutcomeEnum": "annotation.models.Outcome.known",
     },
 }
 

@@ -273,7 +273,7 @@ def commit_frozen(
         UserError: there are no rows, or the dataset has this very version already.
     """
     if not frozen.files:
-        raise UserError("A version needs at least one row.", code="empty_version")
+        raise UserError(_("A version needs at least one row."), code="empty_version")
     # the lock makes numbers of one dataset follow one another; labelling needs a key's share of
     # the row for each judgment, and goes on
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -287,8 +287,11 @@ def commit_frozen(
     digest = digest_of(identity)
     if same := dataset.versions.filter(digest=digest).first():
         raise UserError(
-            f"This equals {same}: the same votes and recipe make the same version. "
-            "Collect more votes or change the recipe.",
+            _(
+                "This equals %(version)s: the same votes and recipe make the same version. "
+                "Collect more votes or change the recipe."
+            )
+            % {"version": same},
             code="version_exists",
             status=409,
         )
@@ -326,7 +329,8 @@ def check_dataset_name(name: str) -> str:
     name = " ".join(name.split())
     if not name or len(name) > NAME_LIMIT:
         raise UserError(
-            f"A dataset needs a name of at most {NAME_LIMIT} characters.", field="dataset_name"
+            _("A dataset needs a name of at most %(n)s characters.") % {"n": NAME_LIMIT},
+            field="dataset_name",
         )
     return name
 
