@@ -183,3 +183,18 @@ def take(
         )
         row = cursor.fetchone()
     return row[0] if row else None
+
+
+def give_back(lease: int) -> bool:
+    """Delete a lease; whether it was still there."""
+    with connection.cursor() as cursor:
+        cursor.execute("delete from annotation_assignment where id = %s", [lease])
+        return bool(cursor.rowcount)
+
+
+def count(*, pair: int, change: int) -> None:
+    """So many judgments more of a pair whose row the caller has locked."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update annotation_pair set judged = judged + %s where id = %s", [change, pair]
+        )

@@ -43,6 +43,7 @@ from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ANY_ROLE, get_project
+from steelyard.web.api import read_by, shown_by
 from steelyard.web.prepared import Given, Prepared
 
 
@@ -61,12 +62,10 @@ class Next(APIView):
         completed the pair. To fetch ahead, name in `holding` what you have.
         """
         annotator = annotator_in(user=user_of(request), slug=project)
-        query = NextQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        lease = next_pair(annotator=annotator, **query.validated_data)
+        lease = next_pair(annotator=annotator, **read_by(NextQuery, request.query_params))
         if lease is None:
             return Response(status=204, headers={"Steelyard-Nothing": why_nothing(annotator)})
-        return Response(LeaseSerializer(lease).data)
+        return Response(shown_by(LeaseSerializer, lease))
 
 
 class Renew(APIView):
@@ -122,15 +121,14 @@ class JudgmentList(ListAPIView):
         longer wanted: the pair is judged already, was never yours, or others completed it.
         """
         annotator = annotator_in(user=user_of(request), slug=project)
-        body = JudgmentRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        said = dict(body.validated_data)
+        said = read_by(JudgmentRequest, request.data)
         judgment, created = record_judgment(
             annotator=annotator,
             pair=pair_of(annotator.project, said.pop("pair")),
             verdict=Verdict(**said),
         )
-        return Response(RecordedSerializer(judgment).data, status=201 if created else 200)
+        body = shown_by(RecordedSerializer, judgment)
+        return Response(body, status=201 if created else 200)
 
 
 class JudgmentsMine(ListAPIView):

@@ -13,7 +13,7 @@ from annotation.models import Assignment, Prompt
 from annotation.serializers.messages import MessageSerializer
 from steelyard.assets.models import Asset
 from steelyard.projects.models import Project
-from steelyard.web.api import StrictSerializer
+from steelyard.web.api import StrictSerializer, shown_by
 
 TOP_ID = 2**63 - 1
 """The largest number that names a row."""
@@ -95,8 +95,10 @@ class ShownPairSerializer(serializers.Serializer):
 
     @extend_schema_field(ShownPromptSerializer)
     def get_prompt(self, lease: Assignment) -> Any:
-        context = {"project": lease.project}
-        return ShownPromptSerializer(lease.pair.prompt, context=context).data
+        prompt = lease.pair.prompt
+        if not prompt.media:  # so nothing is read of the project
+            return shown_by(ShownPromptSerializer, prompt)
+        return ShownPromptSerializer(prompt, context={"project": lease.project}).data
 
     @extend_schema_field(ShownOutputSerializer(many=True))
     def get_outputs(self, lease: Assignment) -> Any:

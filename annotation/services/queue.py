@@ -230,11 +230,12 @@ def _until(annotator: Annotator) -> datetime:
 def _cap_reached(annotator: Annotator, held: int) -> str:
     """``cap`` or ``day_cap`` where the person may be given no more, else empty; what they hold
     counts as judged."""
+    cap, day_cap = _cap(annotator), annotator.project.day_cap
+    if cap is None and day_cap is None:
+        return ""
     mine = Judgment.objects.decisive().filter(annotator=annotator)
-    cap = _cap(annotator)
     if cap is not None and mine.count() + held >= cap:
         return "cap"
-    day_cap = annotator.project.day_cap
     if day_cap is not None:
         midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
         if mine.filter(created_at__gte=midnight).count() + held >= day_cap:

@@ -17,7 +17,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import sides
+from annotation import leasing, sides
 from annotation.evidence import turned_evidence, turned_segments
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
 from annotation.services.checking import Verdict, checked
@@ -162,7 +162,7 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     no lease to give back."""
     lease = _LEASE_LOCKING_PAIR.first(pair=pair.pk, annotator=annotator.pk)
     # whoever waited for the lock sees the pair anew, but the lease as it was before the wait
-    if lease is None or not Assignment.objects.filter(pk=lease.pk).delete()[0]:
+    if lease is None or not leasing.give_back(lease.pk):
         return None
     locked = lease.pair
     if said.outcome != Outcome.SKIP:
@@ -258,7 +258,7 @@ def _free_places(pair: Pair, annotator: Annotator, *, held: bool) -> int:
 
 def _count(pair: Pair, change: int) -> None:
     """On the row and on the object, whose lock the caller holds."""
-    Pair.objects.filter(pk=pair.pk).update(judged=F("judged") + change)
+    leasing.count(pair=pair.pk, change=change)
     pair.judged += change
 
 
