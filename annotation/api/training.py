@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import sides
 from annotation.api.labelling import pair_of
 from annotation.models import Assignment
 from annotation.serializers.shown import ShownPairSerializer
@@ -20,7 +19,7 @@ from annotation.serializers.training import (
     TrainingStatusSerializer,
 )
 from annotation.services.queue import annotator_for
-from annotation.services.training_round import answer, next_training, status
+from annotation.services.training_round import answer, next_training, status, swapped
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import ANY_ROLE, get_project
 
@@ -43,7 +42,7 @@ class TrainingNext(APIView):
             project=found,
             pair=pair,
             annotator=annotator,
-            swapped=sides.drawn(annotator.pk, pair.pk),
+            swapped=swapped(annotator, pair),
         )
         where = TrainingStatusSerializer(status(annotator)).data
         return Response({**ShownPairSerializer(shown).data, "training": where})

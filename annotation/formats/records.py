@@ -32,6 +32,7 @@ class Known:
     outcome: str
     """a, b, tie or both_bad, of the sides of whoever says it."""
     reason: str = ""
+    """Its A and B are those sides too; the training round shows them in that order."""
 
 
 @dataclass(frozen=True)

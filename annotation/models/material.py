@@ -137,6 +137,14 @@ class Pair(models.Model):
         max_length=10, blank=True, choices=Outcome.known(), help_text="The right answer, if known."
     )
     known_reason = models.TextField(blank=True, help_text="Why it is right; told in training.")
+    known_first = models.CharField(
+        max_length=1,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[("a", "a"), ("b", "b")],
+        help_text="Which side that reason speaks of as the first; empty where there is no reason.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = PairQuerySet.as_manager()

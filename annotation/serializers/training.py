@@ -42,5 +42,7 @@ class TrainingAnswerRequest(StrictSerializer):
 class TrainingFeedbackSerializer(serializers.Serializer):
     correct = serializers.BooleanField()
     known_outcome = serializers.ChoiceField(choices=Outcome.known())
-    known_reason = serializers.CharField(help_text="Why it is right.")
+    known_reason = serializers.CharField(
+        help_text="Why it is right; its A is the first of the outputs as training/next gave them."
+    )
     training = TrainingStatusSerializer(source="status")

@@ -6,8 +6,11 @@ from annotation.models import Pair
 from annotation.services.imported_rows import Row
 from steelyard.lib.errors import UserError
 
-Answer = tuple[str, str]
-"""The outcome on the pair's own sides, and why it is right."""
+Answer = tuple[str, str, str]
+"""The outcome on the pair's own sides, why it is right, and which side (a or b) the reason speaks
+of as the first."""
+FIELDS = ["known_outcome", "known_reason", "known_first"]
+"""What ``tell`` sets of a pair."""
 
 
 def known_of_rows(rows: list[Row]) -> dict[str, Answer]:
@@ -23,7 +26,7 @@ def known_of_rows(rows: list[Row]) -> dict[str, Answer]:
             raise _wrong(row, "another line has the same pair as one to label; it is one or other.")
         if row.record.known is None:
             continue
-        said = (row.known_outcome, row.record.known.reason)
+        said = (row.known_outcome, row.record.known.reason, "b" if row.flipped else "a")
         if known.setdefault(row.pair, said)[0] != said[0]:
             raise _wrong(row, "another line says that another answer to the same pair is right.")
     return known
@@ -45,7 +48,7 @@ def settle_known(rows: list[Row], known: dict[str, Answer], pairs: dict[str, Pai
             raise _wrong(row, error.message, code=error.code) from None
         if changed:
             told.append(pair)
-    Pair.objects.bulk_update(told, ["known_outcome", "known_reason"], batch_size=1000)
+    Pair.objects.bulk_update(told, FIELDS, batch_size=1000)
 
 
 def tell(pair: Pair, known: Answer | None, *, training: bool) -> bool:
@@ -75,7 +78,8 @@ def tell(pair: Pair, known: Answer | None, *, training: bool) -> bool:
             status=409,
             field="known",
         )
-    pair.known_outcome, pair.known_reason = known
+    pair.known_outcome, pair.known_reason, first = known
+    pair.known_first = first if pair.known_reason else ""
     return True
 
 

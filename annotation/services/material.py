@@ -12,7 +12,7 @@ from annotation import sides
 from annotation.formats.records import Known
 from annotation.keys import output_key, pair_key, prompt_key
 from annotation.models import Output, Pair, Prompt
-from annotation.services.known import tell
+from annotation.services.known import FIELDS, tell
 from steelyard.accounts.models import User
 from steelyard.assets.models import Asset
 from steelyard.lib.errors import UserError
@@ -120,9 +120,12 @@ def add_pair(
             "is_training": training,
         },
     )
-    answer = (sides.turned(known.outcome, 0, a is second)[0], known.reason) if known else None
+    answer = None
+    if known:
+        outcome, _ = sides.turned(known.outcome, 0, a is second)
+        answer = (outcome, known.reason, "b" if a is second else "a")
     if tell(pair, answer, training=training):
-        pair.save(update_fields=["known_outcome", "known_reason"])
+        pair.save(update_fields=FIELDS)
     return pair, created
 
 

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation import sides
 from annotation.models import Annotator, Outcome, Pair, TrainingAnswer
 from annotation.querysets import PairQuerySet
 from annotation.services.checking import checked_outcome
@@ -76,6 +77,14 @@ def next_training(annotator: Annotator) -> Pair | None:
         if annotator.trained_at is None and not _left(annotator).exists():
             _finish(annotator)
     return _left(annotator).with_answers().first() if annotator.trained_at is None else None
+
+
+def swapped(annotator: Annotator, pair: Pair) -> bool:
+    """Whether side b of a training pair is shown first: as its reason speaks of the two, so that
+    the “A” of the reason is the A of the screen; drawn where there is no reason."""
+    if pair.known_first:
+        return pair.known_first == "b"
+    return sides.drawn(annotator.pk, pair.pk)
 
 
 @transaction.atomic

@@ -62,7 +62,7 @@ def training_card(annotator: Annotator, form: VerdictForm | None = None) -> dict
     pair = training_round.next_training(annotator)
     if pair is None:
         return None
-    lease = _as_lease(annotator, pair, sides.drawn(annotator.pk, pair.pk))
+    lease = _as_lease(annotator, pair, training_round.swapped(annotator, pair))
     status = training_round.status(annotator)
     card = pair_card(lease, form=form)
     card["rest"] = [choice for choice in card["rest"] if choice is not sides.SKIP]
@@ -71,7 +71,7 @@ def training_card(annotator: Annotator, form: VerdictForm | None = None) -> dict
 
 def feedback_card(annotator: Annotator, pair: Pair, feedback: TrainingFeedback) -> dict[str, Any]:
     """The same pair with the known answer in words, in places of the screen."""
-    lease = _as_lease(annotator, pair, sides.drawn(annotator.pk, pair.pk))
+    lease = _as_lease(annotator, pair, training_round.swapped(annotator, pair))
     outcome, _strength = sides.turned(feedback.known_outcome, 0, lease.swapped)
     after = feedback.status
     over = not after.needed or after.number == 1  # the next number is that of another round

@@ -113,7 +113,7 @@ def _submit_training(request: HttpRequest, annotator: Annotator) -> HttpResponse
     if form.is_valid() and pair is not None:
         choice = form.choices[form.cleaned_data["verdict"]]
         try:
-            swapped = sides.drawn(annotator.pk, pair.pk)
+            swapped = training_round.swapped(annotator, pair)
             outcome, strength = sides.turned(choice.outcome, choice.strength, swapped)
             feedback = training_round.answer(
                 annotator=annotator,
@@ -227,6 +227,10 @@ def _passed(error: UserError) -> str:
         "no_lease": _("That pair is no longer kept for you. Here is the next one."),
         "pair_taken": _(
             "Your time for that pair ran out and others have judged it meanwhile. "
+            "Here is the next one."
+        ),
+        "pair_held": _(
+            "Your time for that pair ran out and somebody else is at work on it now. "
             "Here is the next one."
         ),
     }.get(error.code, error.message)

@@ -133,6 +133,8 @@ def test_a_known_answer_is_turned_to_the_pairs_own_sides(
             right = {"a": pair.output_a.text, "b": pair.output_b.text}.get(pair.known_outcome)
             assert right == {"a": first, "b": second}.get(known)
             assert (pair.known_reason, pair.is_training) == ("It is so.", False)
+            called_first = {"a": pair.output_a.text, "b": pair.output_b.text}[pair.known_first]
+            assert called_first == first
 
 
 def test_a_training_pair_is_outside_queue_and_versions(project: Any, staff: Api) -> None:
@@ -332,6 +334,7 @@ def test_a_crowds_training_pairs_and_guidelines_come_in(project: Any, tmp_path: 
     training = Pair.objects.get(is_training=True)
     right = training.output_a if training.known_outcome == "a" else training.output_b
     assert (right.text, training.known_reason) == ("Thus.", "B answers.")
+    assert training.known_first == ("b" if training.known_outcome == "a" else "a")
     assert Pair.objects.filter(is_training=False).count() == Judgment.objects.count() == 1
     project.refresh_from_db()
     assert project.guidelines == "# Which is better?"

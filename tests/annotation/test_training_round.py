@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.urls import reverse
 
+from annotation import sides
 from annotation.models import Annotator, Judgment, Pair, TrainingAnswer
 from annotation.services.queue import next_pair
-from annotation.services.training_round import answer, next_training, status
+from annotation.services.training_round import answer, next_training, status, swapped
 from steelyard.lib.errors import UserError
 from tests import factories
 from tests.api_client import Api
@@ -186,3 +190,49 @@ def test_training_is_over_for_who_has_passed(
     while (given := api.get("training/next")).status_code == 200:
         api.post("training/answers", {"pair": given.json()["pair"], "outcome": "a"})
     assert api.get("next")["Steelyard-Nothing"] == "done"
+
+
+@pytest.mark.parametrize("known", ["a", "b"])
+def test_the_reason_speaks_of_the_places_on_the_screen(
+    project: Any, owner: Any, member: Any, as_user: Any, known: str
+) -> None:
+    texts = [(f"Left {n}", f"Right {n}") for n in range(6)]
+    right, place = {"a": ("Left", "A"), "b": ("Right", "B")}[known]
+    for left, other in texts:
+        said = {
+            "prompt": f"Which? {left}",
+            "a": left,
+            "b": other,
+            "known": {"outcome": known, "reason": f"System {place} is true."},
+            "training": True,
+        }
+        sent = {"kind": "pairs", "text": json.dumps(said)}
+        assert Api(owner, project).post("import", sent).status_code == 200
+    assert set(Pair.objects.values_list("known_first", flat=True)) == {"a", "b"}
+
+    api = Api(member, project)
+    for n, pair in enumerate(Pair.objects.training()):
+        given = api.get("training/next").json()
+        shown = [output["text"] for output in given["outputs"]]
+        assert (given["pair"], shown) == (pair.pk, list(texts[n]))
+        form = {"pair": pair.pk, "uuid": uuid4(), "verdict": f"{known}1", "training": 1}
+        page = as_user(member)
+        card = page.get(reverse("annotation:label", args=[project.slug])).content.decode()
+        told = page.post(reverse("annotation:label-submit", args=[project.slug]), form)
+        told = told.content.decode()
+        for html in (card, told):
+            assert html.index(texts[n][0]) < html.index(texts[n][1])
+        assert f"{place} is better." in told
+        assert f"System {place} is true." in told
+        by_side = {output["side"]: output["text"] for output in given["outputs"]}
+        again = api.post("training/answers", {"pair": pair.pk, "outcome": "tie", "attempt": 1})
+        assert again.json()["correct"]
+        assert by_side[again.json()["known_outcome"]].startswith(right)
+
+
+def test_without_a_reason_the_order_is_drawn(project: Any, owner: Any, rater: Annotator) -> None:
+    said = {"prompt": "Why?", "a": "x", "b": "y", "known": {"outcome": "a"}, "training": True}
+    Api(owner, project).post("import", {"kind": "pairs", "text": json.dumps(said)})
+    pair = Pair.objects.latest("pk")
+    assert pair.known_first == ""
+    assert swapped(rater, pair) == sides.drawn(rater.pk, pair.pk)
