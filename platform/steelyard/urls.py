@@ -10,13 +10,14 @@ from steelyard.web.api import no_such_route
 from steelyard.web.catalogue import catalogue
 
 api = [
+    # patterns are tried in turn, and nothing is asked as often as the labelling calls
+    path("", include("annotation.api_urls")),
     path("", include("steelyard.accounts.api_urls")),
     path("", include("steelyard.projects.api_urls")),
     path("", include("steelyard.assets.api_urls")),
     path("", include("steelyard.registry.api_urls")),
     path("", include("steelyard.runs.api_urls")),
     path("", include("steelyard.webhooks.api_urls")),
-    path("", include("annotation.api_urls")),
     path("", include("training.api_urls")),
     path("", include("evaluation.api_urls")),
 ]
@@ -25,6 +26,7 @@ handler400 = "steelyard.web.api.bad_request"
 handler404 = "steelyard.web.api.not_found"
 handler500 = "steelyard.web.api.server_error"
 urlpatterns = [
+    path("api/v1/", include((api, "api"))),
     path("", include("steelyard.projects.urls")),
     path("account/", include("steelyard.accounts.urls")),
     path("words/<str:language>-<str:state>.js", catalogue, name="words"),
@@ -37,7 +39,6 @@ urlpatterns = [
     path("p/<slug:project>/", include("steelyard.webhooks.urls")),
     path("p/<slug:project>/", include("training.urls")),
     path("p/<slug:project>/", include("evaluation.urls")),
-    path("api/v1/", include((api, "api"))),
     path("api/v1/schema/", login_not_required(SpectacularAPIView.as_view()), name="api-schema"),
     path("api/<path:path>", csrf_exempt(login_not_required(no_such_route))),
 ]
