@@ -100,3 +100,25 @@ def test_a_very_long_text_takes_seconds_at_most(part: str) -> None:
     begin = time.process_time()
     render(part * (100_000 // len(part)))
     assert time.process_time() - begin < 10
+
+
+@pytest.mark.parametrize(
+    "around", ["%s", "`%s`", "```\n%s\n```", "a **%s** b", "| %s |\n|---|\n| x |"]
+)
+@pytest.mark.parametrize("letter", ["A", "&amp;", "<", "e\u0301", "\u0628"])
+def test_a_long_word_has_places_to_break_and_keeps_its_letters(around: str, letter: str) -> None:
+    word = letter * 5000
+    html = render(around % word)
+    parts = re.split("<wbr>", html)
+    assert len(parts) > 20
+    assert max(len(unescape(re.sub("<[^>]*>", "", part)).strip()) for part in parts) < 410
+    assert not any(part.startswith("\u0301") for part in parts)
+    plain = word if "`" in around else unescape(word)
+    assert plain in shown_text(around % word)
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 500, "字" * 1000, "ไทย" * 500, "👍🏽" * 300, f"[a](http://x.y/{'p' * 900})"]
+)
+def test_what_breaks_by_itself_is_left_alone(text: str) -> None:
+    assert "<wbr>" not in render(text)

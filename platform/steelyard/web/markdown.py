@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -43,6 +44,9 @@ LONGEST_FORMULA = 5_000
 """characters; what goes on longer without an end is no formula"""
 LONGEST_HIGHLIGHT = 30_000
 """characters of one text's code that get colours; what is beyond stays plain"""
+
+LONGEST_UNBROKEN = 200
+"""letters without a blank; what a browser takes to break a longer run grows by its square"""
 
 LANGUAGES = frozenset(
     """bash c c# c++ console cpp cs csharp css diff docker dockerfile go golang graphql haskell html
@@ -87,6 +91,14 @@ _TAGS = {
 }
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TAG = re.compile(r'<[^>"]*(?:"[^"]*"[^>"]*)*>')
+_BREAKS_ITSELF = (
+    "\\u0e00-\\u0eff\\u1000-\\u11ff\\u1780-\\u17ff\\u2e80-\\ufdcf\\U0001f000-\\U0003ffff"
+)
+"""Scripts that are written without blanks, and emoji: their lines end by rules of their own."""
+_TAG_OR_UNBROKEN = re.compile(
+    rf"(?P<tag>{_TAG.pattern})|[^\s<{_BREAKS_ITSELF}]{{{LONGEST_UNBROKEN + 1},}}"
+)
+_SHOWN_LETTER = re.compile(r"&#?\w+;|.", re.DOTALL)
 
 
 def render(text: str, *, top: int = 3) -> str:
@@ -99,7 +111,29 @@ def render(text: str, *, top: int = 3) -> str:
     tokens = parse(text)
     _settle_headings(tokens, top)
     made = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
-    return nh3.clean(made, tags=_TAGS, attributes=_ATTRIBUTES, link_rel="noopener nofollow")
+    safe = nh3.clean(made, tags=_TAGS, attributes=_ATTRIBUTES, link_rel="noopener nofollow")
+    return _TAG_OR_UNBROKEN.sub(_with_breaks, safe)
+
+
+def _with_breaks(found: re.Match[str]) -> str:
+    """A run without a blank with places where its line may end; its text content stays the same."""
+    if found["tag"]:
+        return found[0]
+    parts: list[str] = []
+    since = 0
+    before = ""
+    for letter in _SHOWN_LETTER.findall(found[0]):
+        if since >= LONGEST_UNBROKEN and before != "\u200d" and not _joins(letter):
+            parts.append("<wbr>")
+            since = 0
+        parts.append(letter)
+        before, since = letter, since + 1
+    return "".join(parts)
+
+
+def _joins(letter: str) -> bool:
+    """Whether it is part of the letter before: an accent, a sign that joins two."""
+    return len(letter) == 1 and unicodedata.category(letter) in ("Mn", "Mc", "Me", "Cf")
 
 
 def parse(text: str) -> list[Token]:
