@@ -118,6 +118,7 @@ function submit() {
   const superseded = field("supersedes").value;
   outbox.keep(uuid, fieldsOf(form()));
   handedIn.set(uuid, deck.current);
+  deck.judged.add(deck.current.dataset.pair);
   drafts.drop(form());
   past.add(uuid, superseded);
   if (!superseded) {
@@ -214,6 +215,7 @@ function progressSaid(response) {
 // A card that an answer brought: shown if one is waited for, else kept.
 async function take(card, what) {
   deck.exhausted = what === "none";
+  if (deck.judged.has(card?.dataset.pair)) card = null;
   const idle = waitingFor || kind() === "none";
   if (card && idle) {
     const ahead = card.dataset.pair ? null : deck.next();
@@ -227,6 +229,7 @@ async function take(card, what) {
 function refused(entry, card) {
   past.remove(entry.uuid);
   handedIn.delete(entry.uuid);
+  deck.judged.delete(entry.pair);
   if (!card?.dataset.pair) return take(card, "none");
   if (back) {
     deck.ahead.unshift(card);
@@ -257,7 +260,8 @@ async function fillUp() {
   while (kind() !== "training" && kind() !== "feedback" && kind() !== "none" && deck.ahead.length < AHEAD && !deck.exhausted) {
     try {
       const { what, card } = await fetchCard(`${urls["label-next"]}?holding=${leased().join(",")}`);
-      if (what !== "pair" || !deck.push(card)) deck.exhausted = true;
+      if (what !== "pair") deck.exhausted = true;
+      else if (!deck.push(card)) return; // an answer was quicker
     } catch {
       return; // the next answer brings one
     }
@@ -270,7 +274,7 @@ async function lookAgain() {
   clearTimeout(looking);
   try {
     const { what, response, card } = await fetchCard(`${urls["label-next"]}?count&holding=${outbox.all().map((entry) => entry.pair).join(",")}`);
-    if (!card) return again();
+    if (!card || deck.judged.has(card.dataset.pair)) return again();
     progress = { done: Number(card.dataset.done), total: Number(card.dataset.total) };
     progressSaid(response);
     deck.exhausted = false;
@@ -349,6 +353,7 @@ function takeBack(uuid) {
   outbox.drop(uuid);
   past.remove(uuid);
   handedIn.delete(uuid);
+  deck.judged.delete(card.dataset.pair);
   leave();
   if (card !== deck.current) {
     const parked = back?.parked ?? deck.current;

@@ -66,6 +66,23 @@ def test_the_next_card_comes_from_memory_and_verdicts_given_offline_are_sent_in_
     assert page.evaluate("Object.keys(localStorage).filter(k => k.includes('verdict'))") == []
 
 
+def test_no_pair_comes_twice_however_quick_the_keys(browse: Any, project: Any, member: Any) -> None:
+    for _ in range(14):
+        factories.make_pair(project)
+    page = browse(member).new_page()
+    refused: list[str] = []
+    page.on("response", lambda r: r.status == 409 and refused.append(r.url))
+    page.goto(f"/p/{project.slug}/label/")
+    for _ in range(14):
+        card = page.locator("#card[data-pair]:has(#verdict:not([inert]))")
+        pair = card.get_attribute("data-pair")
+        give(page, "2")
+        expect(page.locator(f'#card[data-pair="{pair}"]')).to_have_count(0)
+    saved(page)
+    assert Judgment.objects.count() == 14
+    assert not refused
+
+
 def test_a_draft_comes_back_after_a_crash_and_on_another_device(
     browse: Any, project: Any, member: Any
 ) -> None:

@@ -7,6 +7,7 @@ export class Deck {
     this.current = first;
     this.ahead = [];
     this.exhausted = false; // the server had nothing beyond what is here
+    this.judged = new Set(); // pairs that this page has handed in
   }
 
   // A fragment of HTML as a card; its pictures and clips begin to load. Null where there is none.
@@ -20,9 +21,10 @@ export class Deck {
     return card;
   }
 
-  // Whether it was new to the page.
+  // Whether it was new to the page. An answer may be older than what was handed in meanwhile.
   push(card) {
-    if (!card.dataset.pair || this.pairs().includes(card.dataset.pair)) return false;
+    const { pair } = card.dataset;
+    if (!pair || this.judged.has(pair) || this.pairs().includes(pair)) return false;
     this.ahead.push(card);
     return true;
   }
