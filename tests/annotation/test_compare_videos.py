@@ -333,6 +333,74 @@ def test_parts_get_verdicts_of_their_own_and_frames_boxes(
     assert judgment.exposure["a"]["plays"] == 0
 
 
+def test_while_a_range_is_open_arrows_move_the_clips_and_enter_ends_it(
+    browse: Any, project: Any, member: Any
+) -> None:
+    clips(project, counted_clip(), counted_clip())
+    page = open_page(browse, member, project)
+    page.keyboard.press("1")
+    page.keyboard.press("e")
+    for key in ["Shift+ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"]:
+        page.keyboard.press(key)
+    still(page)
+    assert greys(page) == [RATE // 2 + 1] * 2
+    expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
+    expect(page.locator("#legend")).to_contain_text("⏎ end the range")
+    page.keyboard.press("Enter")
+    end = pytest.approx((RATE // 2 + 2) * FRAME, abs=0.001)
+    assert held(page, "evidence") == [{"side": "a", "kind": "time", "start": 0, "end": end}]
+    expect(page.locator("#legend")).to_contain_text("⏎ submit")
+
+    page.keyboard.press("e")
+    page.keyboard.press("Escape")
+    assert len(held(page, "evidence")) == 1
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="A is better", exact=True)).to_be_checked()
+    assert not Judgment.objects.exists()
+
+
+@pytest.mark.parametrize("way", ["Control+Enter", "button"])
+def test_a_range_that_is_still_open_is_ended_when_the_verdict_is_sent(
+    browse: Any, project: Any, member: Any, way: str
+) -> None:
+    clips(project, counted_clip(), counted_clip())
+    page = open_page(browse, member, project)
+    page.keyboard.press("1")
+    page.keyboard.press("e")
+    page.keyboard.press("ArrowRight")
+    still(page)
+    if way == "button":
+        page.locator("button.submit:visible").click()
+    else:
+        page.keyboard.press("r")
+        page.keyboard.press(way)
+    expect(page.locator("#save-say")).to_have_text("Saved.")
+    (item,) = Judgment.objects.get().evidence
+    assert (item["start"], item["end"]) == (0, pytest.approx(2 * FRAME, abs=0.001))
+
+
+def test_escape_drops_an_open_range_then_leaves_the_parts(
+    browse: Any, project: Any, member: Any
+) -> None:
+    clips(project, counted_clip(), counted_clip())
+    page = open_page(browse, member, project)
+    legend = page.locator("#legend")
+    page.keyboard.press("e")
+    page.keyboard.press("n")
+    expect(legend).to_contain_text("1–7 judge the part in hand")
+    expect(page.get_by_text("Number keys judge the part in hand, which")).to_be_visible()
+    page.keyboard.press("Escape")
+    mark = page.get_by_role("button", name="Mark time")
+    expect(mark).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(".segments")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".segments")).to_be_hidden()
+    expect(legend).to_contain_text("1–7 verdict")
+    page.keyboard.press("1")
+    expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
+    assert held(page, "evidence") == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_it_is_accessible(browse: Any, project: Any, member: Any, width: int, scheme: str) -> None:

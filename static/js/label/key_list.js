@@ -37,10 +37,11 @@ export function showLegend() {
   line.hidden = Boolean(stored(HIDDEN));
   const scale = allActions().filter((action) => /^verdict\.(a\d|b\d|tie)$/.test(action.id));
   const parts = [[partsOf(keyOf(allActions().find((action) => action.id === "page.keys"))).join(" "), gettext("all keys")]];
-  if (scale.length && applies(scale[0])) parts.push([`${keyOf(scale[0])}–${keyOf(scale.at(-1))}`, gettext("verdict")]);
-  for (const action of allActions().filter((action) => action.legend && applies(action))) {
-    parts.push([partsOf(keyOf(action)).join(" "), action.legend]);
-  }
+  const judged = document.querySelector("#card[data-parting]") ? gettext("judge the part in hand") : gettext("verdict");
+  if (scale.length && applies(scale[0])) parts.push([`${keyOf(scale[0])}–${keyOf(scale.at(-1))}`, judged]);
+  const said = new Map(); // key → word: what a tool in hand makes of a key stands for its usual meaning
+  for (const action of allActions().filter((action) => action.legend && applies(action))) said.set(keyOf(action), action.legend);
+  for (const [key, words] of said) parts.push([partsOf(key).join(" "), words]);
   line.replaceChildren(...parts.map(([key, words]) => element("span", {}, element("kbd", {}, key), ` ${words}`)));
 }
 

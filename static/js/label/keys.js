@@ -13,9 +13,9 @@ export function listen() {
     if (event.defaultPrevented || event.isComposing || event.metaKey) return;
     if (document.querySelector("dialog[open]")) return;
     const action = meaning(event);
-    if (!action || (event.repeat && action.once)) return;
-    event.preventDefault();
-    action.run(event);
+    if (!action) return;
+    event.preventDefault(); // a held key too: Enter on a choice would send the form
+    if (!event.repeat || !action.once) action.run(event);
   });
 }
 
@@ -33,7 +33,7 @@ function meaning(event) {
 }
 
 // A link follows Enter and a slider its arrows, whatever they mean elsewhere.
-function belongsTo(target, event) {
+export function belongsTo(target, event) {
   if (event.ctrlKey || event.altKey) return false;
   if (event.key === "Enter") return target.matches(ACTS);
   if (event.key === " ") return target.matches(`${ACTS}, ${TICKS}`);

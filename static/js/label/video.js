@@ -2,7 +2,9 @@
 // parts. A card has a desk; its buttons and the keyboard do the same commands.
 
 import { fill, gettext } from "../words.js";
-import { addActions } from "./actions.js";
+import { addActions, keyOf } from "./actions.js";
+import { showLegend } from "./key_list.js";
+import { belongsTo, namesOf } from "./keys.js";
 import { Boxes } from "./video_boxes.js";
 import { Clock, SPEEDS } from "./video_clock.js";
 import { VideoEvidence } from "./video_evidence.js";
@@ -45,6 +47,7 @@ class Desk {
     });
     listen(this.card, "focusin", (event) => this.#focused(event.target));
     listen(globalThis, "keydown", (event) => this.#key(event), true);
+    listen(globalThis, "submit", (event) => event.target === this.form && this.evidence.end(), true);
     listen(globalThis, "keyup", () => this.swap(false));
     listen(globalThis, "blur", () => this.swap(false));
     const hold = this.root.querySelector("[data-hold]");
@@ -57,6 +60,7 @@ class Desk {
 
   close() {
     this.swap(false);
+    this.segments.close();
     this.stopper.abort();
     this.clock.close();
   }
@@ -94,15 +98,33 @@ class Desk {
 
   // Keys that mean something else while a box, a range or parts are in hand.
   #key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches?.(WRITES)) return;
     if (document.querySelector("dialog[open]")) return;
+    if (sends(event)) return this.evidence.end();
+    if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches?.(WRITES)) return;
     const taken =
       (this.boxes.on && this.boxes.key(event)) ||
-      (this.evidence.pending && event.key === "Escape" && !this.evidence.forget()) ||
+      (this.evidence.pending && this.#rangeKey(event)) ||
       (this.segments.on && this.segments.key(event));
     if (!taken) return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  // Whether a key was meant for the range whose end is not said yet. Other buttons and sliders keep
+  // theirs; the button that submits does not, as Enter ends the range first.
+  #rangeKey(event) {
+    const { target, key } = event;
+    const own = target === this.timeline.slider || (target.type === "submit" && target.form === this.form);
+    if (!own && belongsTo(target, event)) return false;
+    const by = event.shiftKey ? Math.max(1, Math.round(this.clock.rate / 2)) : 1;
+    const todo = {
+      Escape: () => this.evidence.forget(),
+      Enter: () => this.evidence.end(),
+      ArrowLeft: () => this.clock.step(-by),
+      ArrowRight: () => this.clock.step(by),
+    }[key];
+    todo?.();
+    return Boolean(todo);
   }
 
   // Each clip in the other's place, with its letter and colour, as long as it is held.
@@ -209,9 +231,19 @@ class Desk {
   }
 }
 
+// Whether a key hands the verdict in, other than Enter, which ends an open range.
+function sends(event) {
+  const names = namesOf(event);
+  const submits = [keyOf({ id: "verdict.submit-writing", key: "Ctrl+Enter" })];
+  if (!event.target.matches?.(WRITES)) submits.push(keyOf({ id: "verdict.submit", key: "Enter" }));
+  return submits.some((key) => key !== "Enter" && names.includes(key));
+}
+
 const parting = (at) => at.segments.on;
 
 const pointing = (at) => at.mayPoint;
+
+const ranging = (at) => at.evidence.pending !== null;
 
 // What buttons and keys do: the words for the list of keys, the key, when it applies
 const commands = {
@@ -235,6 +267,7 @@ const commands = {
   "side-a": { key: "a", label: gettext("evidence points at A"), when: pointing, run: (at) => at.point(at.of("a")) },
   "side-b": { key: "b", label: gettext("evidence points at B"), when: pointing, run: (at) => at.point(at.of("b")) },
   mark: { key: "e", label: gettext("evidence: mark a time range"), legend: gettext("mark time"), once: true, when: pointing, run: (at) => at.evidence.mark() },
+  end: { key: "Enter", legend: gettext("end the range"), fixed: true, hidden: true, once: true, when: ranging, run: (at) => at.evidence.end() },
   box: { key: "E", label: gettext("evidence: a box on the frame"), once: true, when: pointing, run: (at) => at.boxes.toggle() },
   segments: { key: "n", label: gettext("verdicts on parts"), legend: gettext("parts"), once: true, when: (at) => at.maySegment, run: (at) => at.segments.toggle() },
   done: { run: (at) => at.segments.toggle() },
@@ -242,6 +275,8 @@ const commands = {
   pieces: { run: (at) => at.segments.pieces() },
   previous: { key: "Shift+ArrowLeft", label: gettext("the part before"), fixed: true, when: parting, run: (at) => at.segments.take(at.segments.current - 1) },
   next: { key: "Shift+ArrowRight", label: gettext("the next part"), fixed: true, when: parting, run: (at) => at.segments.take(at.segments.current + 1) },
+  leave: { key: "Escape", legend: gettext("back to the whole"), fixed: true, hidden: true, once: true, when: (at) => parting(at) && !ranging(at), run: (at) => at.segments.toggle() },
+  forget: { key: "Escape", legend: gettext("forget the range"), fixed: true, hidden: true, once: true, when: ranging, run: (at) => at.evidence.forget() },
   clear: { key: "Delete", label: gettext("take the part’s verdict away"), fixed: true, when: parting, run: (at) => at.segments.clear() },
 };
 

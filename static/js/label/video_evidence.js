@@ -3,6 +3,7 @@
 
 import { fill, gettext } from "../words.js";
 import { CHANGED, SHOW, addEvidence, readEvidence } from "./evidence.js";
+import { showLegend } from "./key_list.js";
 import { seconds } from "./video_timeline.js";
 
 const ours = (item) => item.kind === "time" || (item.kind === "box" && item.at !== undefined);
@@ -35,19 +36,27 @@ export class VideoEvidence {
     const frame = clock.frameAt(clock.now());
     if (!this.pending) {
       this.pending = { side, start: frame / clock.rate };
-      const words = gettext("%(side)s from %(start)s s: the same key again ends the range, Escape forgets it.");
+      const words = gettext("%(side)s from %(start)s s: arrows move by a frame, with Shift by half a second; Enter or the same key ends the range, Escape forgets it.");
       this.desk.say(fill(words, { side: side.place.toUpperCase(), start: seconds(this.pending.start) }));
+      showLegend();
       return this.draw();
     }
     const [start, end] = [this.pending.start, (frame + 1) / clock.rate];
     this.pending = null;
+    showLegend();
     // the end may be pressed at an earlier place than the start
     if (end <= start) return this.#add(side, frame / clock.rate, start + 1 / clock.rate);
     return this.#add(side, start, end);
   }
 
+  // Ends an open range here; without one nothing happens.
+  end() {
+    if (this.pending) this.mark();
+  }
+
   forget() {
     this.pending = null;
+    showLegend();
     this.desk.say(gettext("Range forgotten."));
     this.draw();
   }

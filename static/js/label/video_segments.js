@@ -3,6 +3,7 @@
 
 import { fill, gettext } from "../words.js";
 import { keyOf } from "./actions.js";
+import { showLegend } from "./key_list.js";
 import { namesOf } from "./keys.js";
 import { seconds } from "./video_timeline.js";
 
@@ -72,11 +73,24 @@ export class Segments {
     if (!clock.shortest) return this.desk.say(gettext("The clips are not loaded yet."));
     if (!this.parts) this.read();
     this.on = !this.on;
-    this.panel.hidden = !this.on;
+    this.#showMode();
     if (this.on) this.take(this.#partAt(clock.now()), false);
     else clock.setRange(null, null);
-    this.desk.say(this.on ? gettext("Number keys now give verdicts on parts.") : gettext("Number keys give the verdict on the whole again."));
+    this.desk.say(this.on ? gettext("Number keys now judge the part in hand; Escape goes back to the whole.") : gettext("Number keys give the verdict on the whole again."));
     return this.draw();
+  }
+
+  #showMode() {
+    this.panel.hidden = !this.on;
+    this.desk.card.toggleAttribute("data-parting", this.on);
+    showLegend();
+  }
+
+  // The card is left: should it come back, it begins with the whole.
+  close() {
+    if (!this.on) return;
+    this.on = false;
+    this.#showMode();
   }
 
   #partAt(time) {
@@ -149,6 +163,7 @@ export class Segments {
       ? () => this.judge(choice.value)
       : {
           0: () => this.desk.say(gettext("A part is better in A, in B, or equal.")),
+          Escape: () => event.repeat || this.toggle(), // one held long forgets a range or box, no more
           Backspace: () => this.clear(),
           Delete: () => this.clear(),
           "Shift+ArrowLeft": () => this.take(this.current - 1),
