@@ -18,7 +18,7 @@ from markdown_it.helpers import parseLinkDestination, parseLinkTitle
 from markdown_it.token import Token
 
 from steelyard.lib.errors import UserError
-from steelyard.web.markdown import CLOSERS, image_name, parse, shown_text
+from steelyard.web.markdown import CLOSERS, as_written, image_name, parse, shown_text
 
 _LINE_END = re.compile(r"\r\n?|\n")
 
@@ -103,6 +103,10 @@ def _align(text: str, shown: str) -> _Places:
     places = _Places()
     at = 0  # how far the shown text is done
     in_cell = False
+    if shown == as_written(text):  # letter by letter
+        lead = len(source.text) - len(source.text.lstrip())
+        _put(places, shown, 0, shown, *(range(n, n + len(shown)) for n in (lead, lead + 1)))
+        return _as_given(places, source)
     for token in parse(text):
         if token.type == "inline":
             block = source.block(token, in_cell=in_cell)
@@ -115,7 +119,12 @@ def _align(text: str, shown: str) -> _Places:
                 _with_delimiters(token.markup, source.text, block.where, ends)
             at = _put(places, shown, at, block.content, block.where, ends)
         in_cell = token.type in ("th_open", "td_open")
-    if source.joined:  # back to the source as it was given
+    return _as_given(places, source)
+
+
+def _as_given(places: _Places, source: _Source) -> _Places:
+    """From the source as the parser reads it back to the one that was given."""
+    if source.joined:
         places.begin = [source.original(n) for n in places.begin]
         places.end = [source.original(n - 1, after=True) for n in places.end]
     return places

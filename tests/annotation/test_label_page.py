@@ -471,3 +471,27 @@ def test_a_page_without_a_pair_says_why(
     setattr(project, field, value)
     project.save()
     assert words in as_user(member).get(page_url(project)).content.decode()
+
+
+def test_an_answer_of_white_space_is_no_answer_and_one_of_markup_is_shown_as_written(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    pair = factories.make_pair(project, texts=(" \n\t", "> " * 30 + "deep"))
+    for url in (page_url(project), reverse("annotation:pair-detail", args=[project.slug, pair.pk])):
+        page = as_user(owner).get(url).content.decode()
+        assert page.count("(no answer)") == 1
+        assert page.count("&gt; deep</pre>") == 1
+
+
+def test_a_set_says_which_answer_is_white_space(project: Any, owner: Any, as_user: Any) -> None:
+    project.label_scheme = {"task": "ranking"}
+    project.save()
+    prompt = factories.make_prompt(project)
+    texts = ("\n", "One.", "Two.")
+    outputs = [
+        factories.make_output(prompt, text, model=factories.make_model(project, f"model-{n}"))
+        for n, text in enumerate(texts)
+    ]
+    factories.make_set(project, outputs=outputs)
+    page = as_user(owner).get(reverse("annotation:rank", args=[project.slug])).content.decode()
+    assert page.count("(no answer)") == 1

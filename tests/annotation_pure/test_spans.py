@@ -128,3 +128,13 @@ def test_a_span_of_nothing_but_a_gap_is_refused() -> None:
 
 def test_markup_alone_is_shown_as_nothing() -> None:
     assert to_shown("**bold** x", 0, 2) == (0, 0)
+
+
+def test_a_source_shown_as_it_was_written_keeps_its_places() -> None:
+    text = "\r\n> " + "> " * 30 + "deep\r\n"
+    shown = shown_text(text)
+    at = shown.index("deep")
+    start, end = to_source(text, at, at + 4)
+    assert text[start:end] == "deep"
+    assert to_shown(text, start, end) == (at, at + 4)
+    assert to_source("---", 0, 3) == (0, 3)

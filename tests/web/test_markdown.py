@@ -85,6 +85,21 @@ def test_each_block_reads_in_its_own_direction_and_code_never_turns() -> None:
     assert '<td align="right">1</td>' in html
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["> " * 30 + "deep", "---", "[a]: http://x.y", "```\n```", "\n# \r\n- \n", "&nbsp;", "[](/x)"],
+)
+def test_what_would_show_nothing_is_shown_as_it_was_written(text: str) -> None:
+    assert render(text).startswith('<pre dir="auto">')
+    assert shown_text(text) == text.replace("\r", "").strip()
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \t\r\n\u00a0"])
+def test_white_space_shows_nothing(text: str) -> None:
+    assert shown_text(text).strip() == ""
+    assert "<pre" not in render(text)
+
+
 def test_any_text_can_be_shown() -> None:
     draw = random.Random(3)
     letters = [*"ab *_`[]()!<>&;#|\\$~\n\n  -1.:'\"\0\r\t\ud800\ufeff", "```", "$$", "&#13;", "**"]

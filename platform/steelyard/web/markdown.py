@@ -89,6 +89,7 @@ _TAGS = {
     *("a", "blockquote", "br", "code", "div", "em", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol"),
     *("p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"),
 }
+_LINE_END = re.compile(r"\r\n?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TAG = re.compile(r'<[^>"]*(?:"[^"]*"[^>"]*)*>')
 _BREAKS_ITSELF = (
@@ -102,7 +103,8 @@ _SHOWN_LETTER = re.compile(r"&#?\w+;|.", re.DOTALL)
 
 
 def render(text: str, *, top: int = 3) -> str:
-    """Safe HTML of a Markdown text.
+    """Safe HTML of a Markdown text, or the source as it was written where nothing of it would be
+    read (it is all markup, or nested too deep).
 
     Args:
         text: any string; never raises.
@@ -112,6 +114,8 @@ def render(text: str, *, top: int = 3) -> str:
     _settle_headings(tokens, top)
     made = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     safe = nh3.clean(made, tags=_TAGS, attributes=_ATTRIBUTES, link_rel="noopener nofollow")
+    if not _content(safe).strip() and (written := as_written(text)):
+        safe = nh3.clean(f'<pre dir="auto">{escapeHtml(written)}</pre>', attributes=_ATTRIBUTES)
     return _TAG_OR_UNBROKEN.sub(_with_breaks, safe)
 
 
@@ -136,15 +140,28 @@ def _joins(letter: str) -> bool:
     return len(letter) == 1 and unicodedata.category(letter) in ("Mn", "Mc", "Me", "Cf")
 
 
+def as_written(text: str) -> str:
+    """The source as a page can show it, without the space around it."""
+    return _LINE_END.sub("\n", _sound(text)).replace("\0", "\ufffd").strip()
+
+
+def _sound(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text or "")
+
+
 def parse(text: str) -> list[Token]:
     """The tokens that ``render`` writes, each block with the source lines it came from."""
-    return _MARKDOWN.parse(_SURROGATE.sub("\ufffd", text or ""))
+    return _MARKDOWN.parse(_sound(text))
 
 
 def shown_text(text: str) -> str:
     """The text content of ``render(text)``, as a browser's ``textContent`` gives it, a formula as
     its TeX source."""
-    return html.unescape(_TAG.sub("", render(text)))
+    return _content(render(text))
+
+
+def _content(made: str) -> str:
+    return html.unescape(_TAG.sub("", made))
 
 
 # ---- formulas ----
