@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, Assignment, RankingLease
@@ -45,8 +46,9 @@ def set_person(*, annotator: Annotator, by: User, **values: Any) -> Annotator:
 
 @transaction.atomic
 def take_back(*, annotator: Annotator, by: User) -> int:
-    """End the person's leases, with the drafts in them, so that others are given the pairs and the
-    sets.
+    """End the person's leases, so that others are given the pairs and the sets. What they have
+    written stays: they may hand it in while a place is free, and find it again if they are given
+    the pair anew.
 
     Returns:
         how many there were.
@@ -54,8 +56,8 @@ def take_back(*, annotator: Annotator, by: User) -> int:
     _is_a_person(annotator)
     n = 0
     for leases in (Assignment, RankingLease):
-        _rows, ended = leases.objects.filter(annotator=annotator).delete()
-        n += ended.get(leases._meta.label, 0)
+        held = leases.objects.live().filter(annotator=annotator)
+        n += held.update(expires_at=timezone.now())
     if n:
         record(by=by, action="leases-taken-back", target=_named(annotator), leases=n)
     return n

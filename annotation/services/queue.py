@@ -284,6 +284,8 @@ def _renew(annotator: Annotator, pairs: Collection[int]) -> list[int]:
     Assignment.objects.filter(annotator=annotator, pair__in=held).update(
         expires_at=_until(annotator)
     )
+    if annotator.paused or annotator.project.paused:
+        return held
     for pair in locked:
         if leases.get(pair) or live >= MAX_HELD or _cap_reached(annotator, live):
             continue

@@ -18,7 +18,9 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation import places
 from annotation.models import Annotator, Outcome, Output, OutputSet, Ranking, RankingLease
+from annotation.querysets import RankingLeaseQuerySet
 from annotation.services.checking import Verdict, check_reasons
 from annotation.services.ranked_pairs import expand
 from annotation.tiers import problem_of
@@ -165,9 +167,15 @@ def _store(
     if lease is None:
         return None
     if not said.skipped:
-        held = lease.expires_at > timezone.now()
-        if _free_places(locked, annotator, held=held) <= 0:
+        free = locked.wanted - locked.judged
+        if free <= 0:
             raise _set_taken()
+        if lease.expires_at <= timezone.now():
+            others = _others_leases(locked, annotator)
+            idle = places.claim(others, free=free)
+            if idle is None:
+                raise _set_held()
+            places.make_room(others, idle, free=free - 1)
         _count(locked, 1)
     lease.delete()
     ranking = write_ranking(annotator, locked, said, shown=lease.shown)
@@ -184,8 +192,12 @@ def _supersede(
     if not mine.update(is_current=False):
         return None
     takes_place = ranking.skipped and not said.skipped
-    if takes_place and (locked.closed or _free_places(locked, annotator, held=False) <= 0):
-        raise _set_taken()
+    if takes_place:
+        free = locked.wanted - locked.judged
+        if locked.closed or free <= 0:
+            raise _set_taken()
+        if _others_leases(locked, annotator).count() >= free:
+            raise _set_held()
     _count(locked, ranking.skipped - said.skipped)
     amended = write_ranking(annotator, locked, said, shown=ranking.shown, supersedes=ranking)
     expand(ranking=amended, outputs=outputs)
@@ -218,14 +230,8 @@ def write_ranking(
     )
 
 
-def _free_places(output_set: OutputSet, annotator: Annotator, *, held: bool) -> int:
-    """Rankings that the locked set still wants of this annotator or of anybody; what others hold
-    is free only to somebody whose own live lease has kept a place."""
-    places = output_set.wanted - output_set.judged
-    if held or places <= 0:
-        return places
-    others = RankingLease.objects.live().filter(output_set=output_set)
-    return places - others.exclude(annotator=annotator).count()
+def _others_leases(output_set: OutputSet, annotator: Annotator) -> RankingLeaseQuerySet:
+    return RankingLease.objects.live().filter(output_set=output_set).exclude(annotator=annotator)
 
 
 def _count(output_set: OutputSet, change: int) -> None:
@@ -246,5 +252,13 @@ def _set_taken() -> UserError:
     return UserError(
         _("Others have ranked this set meanwhile; go on with the next one."),
         code="set_taken",
+        status=409,
+    )
+
+
+def _set_held() -> UserError:
+    return UserError(
+        _("You no longer hold this set, and somebody else is at work on it now; go on."),
+        code="set_held",
         status=409,
     )

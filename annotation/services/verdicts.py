@@ -17,9 +17,10 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import leasing, sides
+from annotation import leasing, places, sides
 from annotation.evidence import turned_evidence, turned_segments
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
+from annotation.querysets import AssignmentQuerySet
 from annotation.services.checking import Verdict, checked
 from annotation.services.corrections import keep_correction, withdraw_correction
 from steelyard.lib.errors import UserError
@@ -44,15 +45,16 @@ def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tu
     """Store a verdict, once.
 
     The same UUID again is the same judgment (a client that lost the answer may simply ask again).
-    A lease that has run out is no obstacle while the pair still wants a judgment.
+    A lease that has run out is no obstacle while the pair still wants a judgment and others who
+    hold it have not begun, see :mod:`annotation.places`.
 
     Returns:
         the judgment, and whether it is new.
 
     Raises:
         UserError: the verdict contradicts itself or the label scheme, the UUID was used for
-            another one, the annotator has judged the pair already, or others have completed it
-            meanwhile.
+            another one, the annotator has judged the pair already, others have completed it
+            meanwhile (``pair_taken``) or are at work on it (``pair_held``).
     """
     if found := _once(annotator, pair, verdict, partial(_store, annotator, pair)):
         return found
@@ -165,14 +167,23 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     if lease is None or not leasing.give_back(lease.pk):
         return None
     locked = lease.pair
+    idle: list[int] | None = []
     if said.outcome != Outcome.SKIP:
-        if _free_places(locked, annotator, held=lease.expires_at > timezone.now()) <= 0:
+        free = locked.wanted - locked.judged
+        if free <= 0:
             raise _pair_taken()
+        if lease.expires_at <= timezone.now():
+            idle = places.claim(_others_leases(locked, annotator), free=free)
+            if idle is None:
+                raise _pair_held()
         _count(locked, 1)
     judgment = Judgment.objects.create(
         **_values(annotator, locked, said), uuid=said.uuid, swapped=lease.swapped
     )
     _settle(locked, annotator, counted=said.outcome != Outcome.SKIP)
+    if idle:
+        others = _others_leases(locked, annotator)
+        places.make_room(others, idle, free=locked.wanted - locked.judged)
     return judgment
 
 
@@ -192,8 +203,12 @@ def _supersede(annotator: Annotator, judgment: Judgment, said: Verdict) -> Judgm
     if not mine.update(is_current=False):
         return None
     was, now = (outcome != Outcome.SKIP for outcome in (judgment.outcome, said.outcome))
-    if now and not was and (pair.closed or _free_places(pair, annotator, held=False) <= 0):
-        raise _pair_taken()
+    if now and not was:
+        free = pair.wanted - pair.judged
+        if pair.closed or free <= 0:
+            raise _pair_taken()
+        if _others_leases(pair, annotator).count() >= free:
+            raise _pair_held()
     if was != now:
         _count(pair, 1 if now else -1)
     amended = Judgment.objects.create(
@@ -243,17 +258,8 @@ def _replayed(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | Non
     return known
 
 
-def _free_places(pair: Pair, annotator: Annotator, *, held: bool) -> int:
-    """Judgments that the locked pair still wants of this annotator or of anybody.
-
-    Args:
-        held: whether the annotator's own live lease has kept a place; otherwise those that others
-            hold are not free.
-    """
-    places = pair.wanted - pair.judged
-    if held or places <= 0:
-        return places
-    return places - Assignment.objects.live().filter(pair=pair).exclude(annotator=annotator).count()
+def _others_leases(pair: Pair, annotator: Annotator) -> AssignmentQuerySet:
+    return Assignment.objects.live().filter(pair=pair).exclude(annotator=annotator)
 
 
 def _count(pair: Pair, change: int) -> None:
@@ -281,6 +287,7 @@ def _widen(pair: Pair, annotator: Annotator) -> bool:
     if not said or max(said.values()) * 2 > said.total():
         return False
     Pair.objects.filter(pk=pair.pk).update(wanted=F("wanted") + 1)
+    pair.wanted += 1
     return True
 
 
@@ -310,5 +317,16 @@ def _pair_taken() -> UserError:
             "Go on with the next pair."
         ),
         code="pair_taken",
+        status=409,
+    )
+
+
+def _pair_held() -> UserError:
+    return UserError(
+        _(
+            "You no longer hold this pair, and somebody else is at work on it now. "
+            "Go on with the next pair."
+        ),
+        code="pair_held",
         status=409,
     )

@@ -226,11 +226,11 @@ def _passed(error: UserError) -> str:
         "not_current": _("That verdict was changed elsewhere meanwhile, and the change stands."),
         "no_lease": _("That pair is no longer kept for you. Here is the next one."),
         "pair_taken": _(
-            "Your time for that pair ran out and others have judged it meanwhile. "
+            "That pair wants no more verdicts: others have judged it meanwhile. "
             "Here is the next one."
         ),
         "pair_held": _(
-            "Your time for that pair ran out and somebody else is at work on it now. "
+            "You no longer held that pair, and somebody else is at work on it now. "
             "Here is the next one."
         ),
     }.get(error.code, error.message)

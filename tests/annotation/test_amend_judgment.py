@@ -107,7 +107,7 @@ def test_a_skip_stays_one_where_others_took_or_hold_the_place(project: Any, rate
     say(other, "a")
     with pytest.raises(UserError) as taken:
         amend(rater, skip, "b")
-    assert held.value.code == taken.value.code == "pair_taken"
+    assert (held.value.code, taken.value.code) == ("pair_held", "pair_taken")
     skip.refresh_from_db()
     assert skip.is_current
     assert count(skip) == 1

@@ -180,16 +180,19 @@ def test_without_a_lease_it_is_refused(api: Api, pair: Pair, project: Any, outco
     assert nothing_written(pair)
 
 
-def test_a_lease_that_ran_out_counts_only_while_the_place_is_free(
+def test_a_lease_that_ran_out_counts_only_while_nobody_else_has_begun(
     api: Api, pair: Pair, project: Any
 ) -> None:
     Assignment.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     other = Api(factories.make_user(project=project), project)
     assert other.get("next").json()["pair"] == pair.pk
+    Assignment.objects.live().update(draft={"at": 1})
     answer = api.post("judgments", verdict(pair))
-    assert (answer.status_code, answer.json()["code"]) == (409, "pair_taken")
+    assert (answer.status_code, answer.json()["code"]) == (409, "pair_held")
     assert nothing_written(pair)
     assert other.post("judgments", verdict(pair)).status_code == 201
+    answer = api.post("judgments", verdict(pair))
+    assert (answer.status_code, answer.json()["code"]) == (409, "pair_taken")
 
 
 def test_a_pair_or_a_verdict_of_another_project_is_out_of_reach(

@@ -132,6 +132,70 @@ def test_racing_through_the_queue_every_pair_gets_exactly_its_overlap() -> None:
     assert not Assignment.objects.exists()
 
 
+def late_and_others(n: int, **settings: Any) -> tuple[Pair, Annotator, list[Annotator]]:
+    """A pair, somebody whose lease on it has run out, and n others who hold it now."""
+    project = factories.make_project(**settings)
+    pair = factories.make_pair(project)
+    late, *others = (factories.make_annotator(project) for _ in range(n + 1))
+    assert next_pair(annotator=late)
+    expire()
+    for other in others:
+        assert next_pair(annotator=other)
+    return pair, late, others
+
+
+def hand_in(annotator: Annotator, pair: Pair) -> Judgment:
+    verdict = Verdict(uuid=uuid4(), outcome="b")
+    return record_judgment(annotator=annotator, pair=pair, verdict=verdict)[0]
+
+
+def holders(pair: Pair) -> set[Annotator]:
+    return {lease.annotator for lease in Assignment.objects.live().filter(pair=pair)}
+
+
+def test_a_late_verdict_comes_before_work_that_nobody_has_begun(db: None) -> None:
+    pair, late, [other] = late_and_others(1)
+    hand_in(late, pair)
+    assert holders(pair) == set()
+    with pytest.raises(UserError):
+        hand_in(other, pair)
+    pair.refresh_from_db()
+    assert pair.judged == Judgment.objects.count() == 1
+
+
+def test_a_late_verdict_waits_behind_work_that_others_have_begun(db: None) -> None:
+    pair, late, [other] = late_and_others(1)
+    Assignment.objects.live().update(draft={"at": 1})
+    with pytest.raises(UserError) as held:
+        hand_in(late, pair)
+    assert (held.value.code, held.value.status) == ("pair_held", 409)
+    hand_in(other, pair)
+    with pytest.raises(UserError) as taken:
+        hand_in(late, pair)
+    assert taken.value.code == "pair_taken"
+
+
+def test_of_those_who_have_not_begun_the_newest_makes_room_for_a_late_verdict(db: None) -> None:
+    pair, late, [begun, first, newest] = late_and_others(3, overlap=3)
+    Assignment.objects.filter(annotator=begun).update(draft={"at": 1})
+    hand_in(late, pair)
+    assert holders(pair) == {begun, first}
+    with pytest.raises(UserError):
+        hand_in(newest, pair)
+    for annotator in (begun, first):
+        hand_in(annotator, pair)
+    pair.refresh_from_db()
+    assert pair.judged == Judgment.objects.count() == 3
+
+
+def test_nobody_makes_room_where_a_late_verdict_has_the_pair_raised(db: None) -> None:
+    pair, late, [first, second] = late_and_others(2, overlap=2, overlap_max=3)
+    verdict = Verdict(uuid=uuid4(), outcome="a")
+    record_judgment(annotator=first, pair=pair, verdict=verdict)
+    hand_in(late, pair)
+    assert holders(pair) == {second}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_expired_leases_race_for_the_last_place() -> None:
     project = factories.make_project()
@@ -142,11 +206,7 @@ def test_expired_leases_race_for_the_last_place() -> None:
         assert next_pair(annotator=annotators[-1])
         expire()
 
-    def hand_in(annotator: Annotator) -> Any:
-        verdict = Verdict(uuid=uuid4(), outcome="b")
-        return record_judgment(annotator=annotator, pair=pair, verdict=verdict)
-
-    results = at_once(*[lambda a=a: hand_in(a) for a in annotators])
+    results = at_once(*[lambda a=a: hand_in(a, pair) for a in annotators])
     codes = [result.code for result in results if isinstance(result, UserError)]
     assert codes == ["pair_taken"] * 4
     assert Judgment.objects.count() == 1

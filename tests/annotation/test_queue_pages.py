@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Flag, Pair
 from annotation.services import overview
-from annotation.services.queue import annotator_for, next_pair
+from annotation.services.queue import annotator_for, next_pair, renew
+from annotation.services.verdicts import Verdict, record_judgment
 from steelyard.accounts.models import AuditEvent
 from tests import factories
 
@@ -194,6 +195,40 @@ def test_taking_back_frees_the_pairs_for_others(
     assert lease is not None
     assert lease.pair == pair
     assert AuditEvent.objects.get(action="leases-taken-back").data == {"leases": 1}
+
+
+def test_a_verdict_on_a_pair_taken_back_still_counts(
+    project: Any, owner: Any, rater: Any, as_user: Any
+) -> None:
+    pair = factories.make_pair(project)
+    next_pair(annotator=rater)
+    as_user(owner).post(url("person-release", project, rater.pk))
+    assert overview.at_work(project) == []
+    verdict = Verdict(uuid=uuid4(), outcome="a")
+    assert record_judgment(annotator=rater, pair=pair, verdict=verdict)[1]
+
+
+def test_what_was_written_of_a_pair_taken_back_is_there_again(
+    project: Any, owner: Any, rater: Any, as_user: Any
+) -> None:
+    factories.make_pair(project)
+    next_pair(annotator=rater)
+    draft = {"at": 1, "fields": []}
+    Assignment.objects.update(draft=draft)
+    as_user(owner).post(url("person-release", project, rater.pk))
+    lease = next_pair(annotator=rater)
+    assert lease is not None
+    assert lease.draft == draft
+
+
+def test_the_page_of_somebody_paused_does_not_get_back_what_was_taken_back(
+    project: Any, owner: Any, rater: Any, as_user: Any
+) -> None:
+    pair = factories.make_pair(project)
+    next_pair(annotator=rater)
+    as_user(owner).post(url("person-release", project, rater.pk))
+    rater.paused = True
+    assert renew(annotator=rater, pairs=[pair.pk]) == []
 
 
 def test_a_pause_stops_the_queue_until_it_goes_on(

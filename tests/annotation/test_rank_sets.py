@@ -136,6 +136,24 @@ def test_pauses_and_caps_hold(project: Any) -> None:
     assert why_no_set(annotator) == "paused"
 
 
+def test_a_late_ranking_comes_before_work_that_nobody_has_begun(project: Any) -> None:
+    first, second = (factories.make_annotator(project) for _ in range(2))
+    for draft in ({}, {"at": 1}):
+        output_set = factories.make_set(project, 2)
+        assert next_set(annotator=first)
+        expire()
+        assert next_set(annotator=second)
+        RankingLease.objects.live().update(draft=draft)
+        order = Order(uuid=uuid4(), tiers=one_each(output_set))
+        if draft:
+            with pytest.raises(UserError) as held:
+                record_ranking(annotator=first, output_set=output_set, order=order)
+            assert held.value.code == "set_held"
+        else:
+            record_ranking(annotator=first, output_set=output_set, order=order)
+            assert not RankingLease.objects.exists()
+
+
 def test_a_lease_that_ran_out_is_taken_up_again_if_its_place_is_free(project: Any) -> None:
     output_set = factories.make_set(project, 2)
     first, second = (factories.make_annotator(project) for _ in range(2))
@@ -150,8 +168,9 @@ def test_a_lease_that_ran_out_is_taken_up_again_if_its_place_is_free(project: An
     expire()
     assert next_set(annotator=second) is not None
     assert renew_sets(annotator=first, sets=sets) == []
+    RankingLease.objects.live().update(draft=draft)
     order = Order(uuid=uuid4(), tiers=one_each(output_set))
-    with pytest.raises(UserError, match="Others have ranked"):
+    with pytest.raises(UserError, match="somebody else is at work"):
         record_ranking(annotator=first, output_set=output_set, order=order)
 
 
