@@ -9,6 +9,8 @@ import pytest
 from django.core.management import get_commands
 from drf_spectacular.generators import SchemaGenerator
 
+from annotation.serializers.flags import FlagRequest
+from steelyard.web.api import problem
 from training.engine.config import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +41,18 @@ def calls_in_the_docs() -> set[str]:
 
 def test_the_page_on_the_api_names_every_call_and_no_other() -> None:
     assert calls_in_the_docs() == calls_in_the_schema()
+
+
+def test_the_page_on_the_api_names_what_lists_flags_and_errors_say_and_take() -> None:
+    told = page("api.md")
+    lists = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    taken = {p["name"] for p in lists["/api/v1/projects/{project}/flags"]["get"]["parameters"]}
+    assert {"limit", "cursor"} <= taken
+    assert "page_size" not in told
+    words = {"limit", "cursor", *FlagRequest().fields}
+    assert not {word for word in words if f"`{word}`" not in told}
+    keys = problem(status=400, code="invalid", message="", fields={})
+    assert not {key for key in keys if f'"{key}":' not in told}
 
 
 def test_every_management_command_of_ours_is_told() -> None:
