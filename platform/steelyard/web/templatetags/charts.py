@@ -76,17 +76,35 @@ class Line:
     last: str
 
 
-def nice_ticks(lo: float, hi: float, wanted: int = 5) -> list[float]:
+def nice_ticks(lo: float, hi: float, wanted: int = 5, *, whole: bool = False) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten) that span ``lo`` to ``hi``, ends included:
-    the first is at most ``lo``, the last at least ``hi``."""
+    the first is at most ``lo``, the last at least ``hi``.
+
+    Args:
+        whole: they are counts: no tick lies between two of them, nor below a lone one's 0.
+    """
+    if hi <= lo and whole and lo >= 0:
+        lo, hi = 0.0, max(hi, 1.0)
     if hi <= lo:
         pad = abs(lo) / 10 or 1.0
         lo, hi = lo - pad, hi + pad
     raw = (hi - lo) / wanted
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(f * power for f in (1, 2, 5, 10) if f * power >= raw * (1 - 1e-9))
+    step = max(step, 1.0) if whole else step
     first, last = math.floor(lo / step + 1e-9), math.ceil(hi / step - 1e-9)
     return [n * step for n in range(first, last + 1)]
+
+
+def ticks_within(lo: float, hi: float, wanted: int = 6, *, whole: bool = False) -> list[float]:
+    """Round numbers of the range alone, for an axis that begins and ends with its data; its ends
+    where fewer than two are round."""
+    if hi <= lo:
+        return [lo]
+    noise = (hi - lo) * 1e-9
+    ticks = nice_ticks(lo, hi, wanted, whole=whole)
+    within = [t for t in ticks if lo - noise <= t <= hi + noise]
+    return within if len(within) > 1 else [lo, hi]
 
 
 def short(value: float | None) -> str:
@@ -184,10 +202,12 @@ def line_chart(series: Any, title: str, x_label: str, y_label: str) -> dict[str,
     finite = [(x, y) for _, points in named for x, y in points if _finite(y)]
     if not finite:
         return {"lines": [], "title": title}
-    x_ticks = nice_ticks(min(x for x, _ in finite), max(x for x, _ in finite), wanted=4)
-    y_ticks = nice_ticks(min(y for _, y in finite), max(y for _, y in finite), wanted=4)
+    xs, ys = [x for x, _ in finite], [y for _, y in finite if y is not None]
+    span = (min(xs), max(xs))
+    x_ticks = ticks_within(*span, whole=_whole(xs))
+    y_ticks = nice_ticks(min(ys), max(ys), wanted=4, whole=_whole(ys))
     colour = colours([name for name, _ in named])
-    lines = [_line(name, colour[name], thin(points), x_ticks, y_ticks) for name, points in named]
+    lines = [_line(name, colour[name], thin(points), span, y_ticks) for name, points in named]
     y_labels = [Tick((1 - _share(t, y_ticks)) * LINE_HEIGHT, short(t)) for t in y_ticks]
     return {
         "id": f"chart-{next(_serial)}",
@@ -195,7 +215,7 @@ def line_chart(series: Any, title: str, x_label: str, y_label: str) -> dict[str,
         "x_label": x_label,
         "y_label": y_label,
         "lines": lines,
-        "x_ticks": [Tick(_share(t, x_ticks) * 100, short(t)) for t in x_ticks],
+        "x_ticks": [Tick(_share(t, span) * 100, short(t)) for t in x_ticks],
         "y_ticks": y_labels,
         "gap": TICK_GAP,
         "gutter": math.ceil(max(len(t.label) for t in y_labels) * DIGIT_WIDTH) + TICK_GAP,
@@ -237,14 +257,18 @@ def thin(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
 
 
 def _line(
-    name: str, colour: int, points: list[Point], x_ticks: list[float], y_ticks: list[float]
+    name: str,
+    colour: int,
+    points: list[Point],
+    span: tuple[float, float],
+    y_ticks: list[float],
 ) -> Line:
     runs: list[list[tuple[float, float]]] = [[]]
     for x, y in points:
         if y is None or not _finite(y):
             runs.append([])
         else:
-            runs[-1].append((100 * _share(x, x_ticks), 100 * (1 - _share(y, y_ticks))))
+            runs[-1].append((100 * _share(x, span), 100 * (1 - _share(y, y_ticks))))
     return Line(
         name=name,
         colour=colour,
@@ -265,8 +289,14 @@ def _table(named: list[tuple[str, list[Point]]]) -> dict[str, Any]:
 
 
 def _share(value: float, ticks: Sequence[float]) -> float:
-    """Where a value lies between the first and the last tick: 0 to 1."""
+    """Where a value lies between the first and the last tick: 0 to 1; the middle of a lone one."""
+    if ticks[-1] == ticks[0]:
+        return 0.5
     return (value - ticks[0]) / (ticks[-1] - ticks[0])
+
+
+def _whole(values: Sequence[float]) -> bool:
+    return all(float(value).is_integer() for value in values)
 
 
 def _finite(value: float | None) -> bool:
