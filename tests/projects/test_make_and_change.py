@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.forms import IntegerField
 from django.test import Client
 from django.urls import reverse
 
@@ -51,6 +52,33 @@ def test_a_site_admin_makes_a_project_and_is_its_first_admin(
     assert project.scheme["tags"] == ["clear", "too long", "wrong"]
     assert (project.scheme["tie"], project.scheme["both_bad"]) == (True, False)
     assert list(project.memberships.values_list("user__username", "role")) == [("root", "admin")]
+
+
+def test_the_page_of_a_new_project_can_be_sent_with_what_stands_in_it(
+    as_user: AsUser, site_admin: Any
+) -> None:
+    client = as_user(site_admin)
+    form = client.get(reverse("projects:project-new")).context["form"]
+    shown = {field.name: field.value() for field in form}
+    numbers = [name for name, field in form.fields.items() if isinstance(field, IntegerField)]
+    assert {n for n in numbers if shown[n] is None} == {"person_cap", "day_cap"}
+    for name in ("person_cap", "day_cap"):
+        assert "empty for no limit" in str(form[name].help_text)
+    filled = {name: v for name, v in shown.items() if v is not None and v is not False}
+    sent = {**filled, "modality": "text", "guidelines": ""}
+    answer = client.post(reverse("projects:project-new"), {**sent, "name": "As it comes"})
+    assert answer.status_code == 302, answer.context["form"].errors
+    assert answer.headers["Location"] == "/p/as-it-comes/"
+    project = Project.objects.get(slug="as-it-comes")
+    assert (project.training_pass, project.break_minutes, project.overlap) == (0, 50, 1)
+
+
+def test_nought_asks_for_no_right_answers_but_for_the_round(
+    as_user: AsUser, site_admin: Any
+) -> None:
+    page = as_user(site_admin).get(reverse("projects:project-new")).content.decode()
+    assert "Everybody goes through the round; 0 asks for no right answers in it." in page
+    assert "lets everybody through" not in page
 
 
 def test_a_taken_name_in_urls_is_told_beside_the_field(as_user: AsUser, site_admin: Any) -> None:

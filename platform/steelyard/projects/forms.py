@@ -158,7 +158,6 @@ class SettingsForm(forms.ModelForm):
         "overlap",
         _("People for each pair"),
         _("How many people judge each pair that is added from now on."),
-        initial=1,
     )
     overlap_max = _number(
         "overlap_max",
@@ -167,7 +166,6 @@ class SettingsForm(forms.ModelForm):
             "While no verdict on a pair has a majority, more people are asked, up to so many; 0 "
             "for no more than above."
         ),
-        initial=0,
     )
     lease_minutes = forms.IntegerField(
         min_value=1,
@@ -182,8 +180,8 @@ class SettingsForm(forms.ModelForm):
         "training_pass",
         _("Right answers in the training round"),
         _(
-            "Per cent that open the real work; 0 lets everybody through. Without training pairs "
-            "there is no round."
+            "Per cent that open the real work. Everybody goes through the round; 0 asks for no "
+            "right answers in it. Without training pairs there is no round."
         ),
     )
     person_cap = _number(
@@ -225,6 +223,8 @@ class SettingsForm(forms.ModelForm):
         scheme = self.instance.scheme
         for name in KEYS:
             self.fields[name].initial = scheme[name]
+        for name in _MODEL_FIELDS:  # a field written out above does not know the model's default
+            self.fields[name].initial = getattr(self.instance, name)
         self.fields["lease_minutes"].initial = max(self.instance.lease_seconds // 60, 1)
         if self.instance.pk:
             self._for_the_project()
