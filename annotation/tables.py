@@ -100,9 +100,9 @@ def _open_flags(pairs: list[int]) -> dict[int, int]:
 def _state(closed: bool, is_training: bool, complete: bool) -> str:
     if is_training:
         return "training"
-    if complete:
-        return "complete"
-    return "closed" if closed else "open"
+    if closed:
+        return "closed"
+    return "complete" if complete else "open"
 
 
 def people_csv(people: Iterable[Person]) -> Iterator[str]:

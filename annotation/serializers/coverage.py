@@ -16,7 +16,7 @@ class TallySerializer(serializers.Serializer):
     complete = serializers.IntegerField()
     open = serializers.IntegerField(help_text="Want more verdicts.")
     begun = serializers.IntegerField(help_text="Open ones with a verdict.")
-    closed = serializers.IntegerField(help_text="Taken out before they were complete.")
+    closed = serializers.IntegerField(help_text="Taken out, complete or not.")
     raised = serializers.IntegerField(help_text="Want more verdicts than the project's overlap.")
     verdicts = serializers.IntegerField()
     wanted = serializers.IntegerField()

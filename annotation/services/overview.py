@@ -19,8 +19,17 @@ from django.db.models.functions import TruncDate, TruncHour
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotator, Assignment, Flag, Judgment, Outcome, Pair, RankingLease
-from annotation.querysets import JudgmentQuerySet, PairQuerySet
+from annotation.models import (
+    Annotator,
+    Assignment,
+    Flag,
+    Judgment,
+    Outcome,
+    Pair,
+    Ranking,
+    RankingLease,
+)
+from annotation.querysets import JudgmentQuerySet, PairQuerySet, RankingQuerySet
 from steelyard.projects.models import Project
 
 SLOW_SECONDS = 0.2
@@ -50,7 +59,7 @@ class Tally:
     complete: int = 0
     open: int = 0
     closed: int = 0
-    """Taken out before they were complete."""
+    """Taken out, complete or not."""
     begun: int = 0
     """Open ones with a verdict."""
     raised: int = 0
@@ -73,10 +82,10 @@ class Tally:
         self.verdicts += judged * n
         self.wanted += wanted * n
         self.raised += n if wanted > overlap else 0
-        if judged >= wanted:
-            self.complete += n
-        elif closed:
+        if closed:
             self.closed += n
+        elif judged >= wanted:
+            self.complete += n
         else:
             self.open += n
             self.begun += n if judged else 0
@@ -105,7 +114,8 @@ class AtWork:
 
 @dataclass(frozen=True)
 class Person:
-    """What one person has done. Skips and superseded judgments are no verdicts."""
+    """What one person has done. Skips and superseded judgments are no verdicts. Where the project
+    asks for rankings, a ranking is one verdict, however many pairs it comes to."""
 
     annotator: Annotator
     verdicts: int = 0
@@ -167,7 +177,7 @@ def _coverage(project: Project) -> Coverage:
     for category, judged, wanted, closed, n in groups:
         for tally in (found.total, by_category[category]):
             tally.add(judged, wanted, closed, n, project.overlap)
-        if not closed or judged >= wanted:
+        if not closed:
             by_verdicts[judged, wanted] += n
     found.by_verdicts = dict(sorted(by_verdicts.items(), key=lambda item: item[0][::-1]))
     found.by_category = dict(sorted(by_category.items()))
@@ -208,7 +218,7 @@ def _throughput(project: Project) -> Throughput:
     )
 
 
-def _per(votes: JudgmentQuerySet, moment: Any) -> Iterable[tuple[int, Any, int]]:
+def _per(votes: JudgmentQuerySet | RankingQuerySet, moment: Any) -> Iterable[tuple[int, Any, int]]:
     rows = votes.order_by().annotate(moment=moment).values_list("annotator", "moment")
     return rows.annotate(n=Count("pk"))
 
@@ -239,7 +249,7 @@ def at_work(project: Project) -> list[AtWork]:
     people = Annotator.objects.filter(pk__in=held).select_related("project")
     found = []
     for person in people:
-        mine = Judgment.objects.decisive().filter(annotator=person)
+        mine = _votes(project).filter(annotator=person)
         hour = mine.filter(created_at__gte=timezone.now() - timedelta(hours=1)).count()
         last = mine.order_by("-created_at").values_list("created_at", flat=True).first()
         row = held[person.pk]
@@ -262,17 +272,23 @@ def people(project: Project) -> Counted[list[Person]]:
 def _figures(project: Project) -> dict[int, dict[str, Any]]:
     mine = Judgment.objects.current().by_people().filter(project=project).order_by()
     said = ~Q(outcome=Outcome.SKIP)
-    done = mine.values("annotator").annotate(
-        verdicts=Count("pk", filter=said),
-        skips=Count("pk", filter=~said),
+    done: Any = mine
+    if _is_ranking(project):
+        done = Ranking.objects.current().filter(project=project).order_by()
+        decisive = Q(skipped=False)
+    else:
+        decisive = said
+    lately = done.filter(decisive, created_at__gte=timezone.now() - timedelta(days=DAYS))
+    done = done.values("annotator").annotate(
+        verdicts=Count("pk", filter=decisive),
+        skips=Count("pk", filter=~decisive),
         amended=Count("pk", filter=Q(supersedes__isnull=False)),
-        last=Max("created_at", filter=said),
+        last=Max("created_at", filter=decisive),
     )
     # somebody may begin between one question and the next
     figures: dict[int, dict[str, Any]] = defaultdict(dict)
     for row in done:
         figures[row["annotator"]].update(_without_name(row))
-    lately = mine.filter(said, created_at__gte=timezone.now() - timedelta(days=DAYS))
     for pk, ms in lately.values_list("annotator").annotate(ms=Median(F("duration_ms"))):
         figures[pk]["seconds"] = None if ms is None else ms / 1000
     known = mine.filter(said, pair__is_training=False).exclude(pair__known_outcome="")
@@ -306,7 +322,7 @@ def forget(project: Project) -> None:
 
 def _leases(project: Project) -> Any:
     """Live ones: of sets where the project asks for rankings, else of pairs."""
-    kept = RankingLease if project.scheme["task"] == "ranking" else Assignment
+    kept = RankingLease if _is_ranking(project) else Assignment
     return kept.objects.live().useful().filter(project=project).order_by()
 
 
@@ -314,7 +330,14 @@ def _people(project: Project) -> Any:
     return Annotator.objects.filter(project=project, kind=Annotator.Kind.PERSON).order_by("name")
 
 
-def _votes(project: Project) -> JudgmentQuerySet:
+def _is_ranking(project: Project) -> bool:
+    return project.scheme["task"] == "ranking"
+
+
+def _votes(project: Project) -> JudgmentQuerySet | RankingQuerySet:
+    """What people have said, as they said it: a ranking is one vote."""
+    if _is_ranking(project):
+        return Ranking.objects.decisive().filter(project=project)
     return Judgment.objects.decisive().by_people().filter(project=project)
 
 
