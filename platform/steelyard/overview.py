@@ -11,13 +11,15 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from annotation.models import Judgment, Pair
+from annotation.models import Judgment, OutputSet, Pair
+from annotation.querysets import OutputSetQuerySet, PairQuerySet
 from evaluation.models import Evaluation
 from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ANY_ROLE, get_project
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.runs.models import Run
+from steelyard.runs.querysets import RunQuerySet
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class Standing:
     """The numbers of one project, and what they ask for next."""
 
     project: Project
+    is_ranking: bool
     pairs: int
+    """What there is to label: pairs, or sets where the project asks for rankings."""
     open_pairs: int
     by_people: int
     by_judges: int
@@ -73,9 +77,27 @@ class Standing:
         return _("Leaderboard"), reverse("evaluation:leaderboard", args=[slug]), 5
 
 
+def is_ranking(project: Project) -> bool:
+    return project.scheme["task"] == "ranking"
+
+
+def to_label(project: Project) -> PairQuerySet | OutputSetQuerySet:
+    """What people are to label, as coverage counts it: without the training round and what was
+    taken out. Of a ranking project these are its sets, not the pairs that they come to."""
+    if is_ranking(project):
+        return OutputSet.objects.filter(project=project, closed=False)
+    return Pair.objects.filter(project=project, closed=False, is_training=False)
+
+
+def _demos(project: Project) -> RunQuerySet:
+    """Runs that build a demo at this moment."""
+    return Run.objects.active().filter(project=project, kind="demo")
+
+
 def standing(project: Project) -> Standing:
     """Eleven small counts, each over an index."""
-    pairs = Pair.objects.filter(project=project)
+    labelled = to_label(project)
+    pairs = Pair.objects.filter(project=project, closed=False)
     votes = Judgment.objects.decisive().filter(project=project)
     versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
     models = ModelVersion.objects.filter(project=project)
@@ -88,8 +110,9 @@ def standing(project: Project) -> Standing:
     )
     return Standing(
         project=project,
-        pairs=pairs.count(),
-        open_pairs=pairs.open().count(),
+        is_ranking=is_ranking(project),
+        pairs=labelled.count(),
+        open_pairs=labelled.open().count(),
         by_people=votes.by_people().count(),
         by_judges=votes.by_judges().count(),
         versions=versions.count(),
@@ -115,6 +138,12 @@ def project_overview(request: HttpRequest, project: str) -> HttpResponse:
 def project_progress(request: HttpRequest, project: str) -> HttpResponse:
     """A fragment for the list of projects, also for annotators: how much there is to label."""
     found = get_project(user_of(request), project, ANY_ROLE)
-    pairs = Pair.objects.filter(project=found)
-    context = {"pairs": pairs.count(), "open": pairs.open().count()}
+    labelled = to_label(found)
+    there = labelled.count()
+    context = {
+        "is_ranking": is_ranking(found),
+        "there": there,
+        "open": labelled.open().count(),
+        "being_built": not there and _demos(found).exists(),
+    }
     return render(request, "projects/progress.html", context)
