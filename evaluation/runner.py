@@ -12,8 +12,8 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from annotation.models import Output, Pair, Prompt
-from annotation.services.material import add_output, add_pair
 from annotation.services.judging import start_judging
+from annotation.services.material import add_output, add_pair
 from evaluation.models import Comparison, Evaluation
 from evaluation.prompts import chosen_prompts
 from steelyard.assets.services import store_upload

@@ -99,7 +99,7 @@ def _known(annotator: Annotator, pair: Pair, reason: str, uuid: UUID) -> Flag | 
     known = Flag.objects.filter(uuid=uuid).first()
     if known and (known.annotator_id, known.pair_id) != (annotator.pk, pair.pk):
         raise UserError(
-            "This UUID belongs to another flag; make a new one for each.",
+            _("This UUID belongs to another flag; make a new one for each."),
             code="uuid_taken",
             status=409,
             field="uuid",
