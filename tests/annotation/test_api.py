@@ -242,7 +242,14 @@ def test_a_held_out_prompt_gets_no_pair(project: Any, staff: Api) -> None:
 def test_lines_are_imported_as_text_and_as_a_file(project: Any, staff: Api) -> None:
     line = json.dumps({"prompt": "Why?", "a": "So.", "b": "Thus."})
     answer = staff.post("import", {"kind": "pairs", "text": line})
-    assert answer.json() == {"records": 1, "prompts": 1, "pairs": 1, "judgments": 0}
+    assert answer.json() == {
+        "records": 1,
+        "prompts": 1,
+        "pairs": 1,
+        "judgments": 0,
+        "sets": 0,
+        "rankings": 0,
+    }
     file = SimpleUploadedFile("x.jsonl", b'{"prompt": "Who?"}\n{"prompt": 7}')
     answer = staff.client.post(staff.root + "import", {"kind": "held_out", "file": file})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_line")

@@ -130,12 +130,12 @@ def test_a_file_of_another_format_comes_in_and_its_wrong_rows_are_told(
     with pytest.raises(Invalid) as refused:
         mine.import_file(path, "trl_preference", annotator="rater")
     said = refused.value.raw
-    assert [error["row"] for error in said["errors"]] == [2]
+    assert [error["row"] for error in said["faults"]] == [2]
     saved = mine.save_import_errors(said["run"]["id"], tmp_path / "errors.jsonl")
     assert json.loads(saved.read_text())["row"] == 2
     with pytest.raises(RunFailed) as failed:
         mine.import_file(path, "trl_preference", annotator="rater", background=True)
-    assert mine.imported(failed.value.run).errors[0]["row"] == 2
+    assert mine.imported(failed.value.run).faults[0]["row"] == 2
     assert Pair.objects.count() == 0
     done = mine.import_file(path, "trl_preference", annotator="rater", mode="good", background=True)
     assert (done.rows, done.wrong, done.pairs, done.judgments) == (2, 1, 1, 1)

@@ -16,7 +16,9 @@ LIMIT = 6
 
 
 def contents(rundir: RunDir) -> dict[str, bytes]:
-    files = [rundir.path / "outputs.jsonl", *sorted(rundir.media.iterdir())]
+    """What counts: a kill may leave a hidden file that was half written."""
+    kept = (path for path in rundir.media.iterdir() if not path.name.startswith("."))
+    files = [rundir.path / "outputs.jsonl", *sorted(kept)]
     return {path.name: path.read_bytes() for path in files}
 
 

@@ -67,6 +67,8 @@ def freeze(page: Page, project: str, dataset: str, *, category: str = "", **reci
         category: how the names of the wanted categories begin.
     """
     page.goto(f"/p/{project}/versions/new/")
+    for closed in page.locator("details.more:not([open]) > summary").all()[::-1]:
+        closed.click()
     for name, value in recipe.items():
         page.locator(f'[name="{name}"]').fill(value)
     if category:

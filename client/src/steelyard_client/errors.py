@@ -33,7 +33,7 @@ class ApiError(SteelyardError):
         detail: what was wrong and what would be right, for people.
         field: the field that caused it, or None.
         fields: where several are wrong, the complaints by field.
-        raw: the whole answer; a refused file's has the first ``errors`` by row.
+        raw: the whole answer; a refused file's has the first ``faults`` by row.
     """
 
     def __init__(

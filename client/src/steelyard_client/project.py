@@ -172,7 +172,7 @@ class Project:
             annotator: who chose, if no row says; ``annotator_kind`` is person or judge.
 
         Raises:
-            Invalid: it is refused; ``raw["errors"]`` of the error has the first wrong rows.
+            Invalid: it is refused; ``raw["faults"]`` of the error has the first wrong rows.
             RunFailed: the same, found in the background.
         """
         file = Path(path)

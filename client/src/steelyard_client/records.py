@@ -193,7 +193,7 @@ class Imported(Record):
     """Rows that are wrong."""
     left: dict[str, int] = field(default_factory=dict)
     """Left out without being wrong, by reason."""
-    errors: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[dict[str, Any]] = field(default_factory=list)
     """The first of them: row, place, column, what, right."""
     run: RunInfo | None = field(default=None, metadata={"of": lambda row: RunInfo.of(row)})
 

@@ -60,6 +60,8 @@ def encode(frames: Sequence[Image.Image], *, rate: int, kbits: int) -> bytes:
     options = {
         "preset": "medium",
         "threads": "1",
+        # by frames alone, never by how busy the machine is
+        "x264-params": "sync-lookahead=0:lookahead-threads=1",
         "maxrate": f"{kbits}k",
         "bufsize": f"{kbits}k",
     }
