@@ -60,8 +60,8 @@ def encode(frames: Sequence[Image.Image], *, rate: int, kbits: int) -> bytes:
     options = {
         "preset": "medium",
         "threads": "1",
-        # by frames alone, never by how busy the machine is
-        "x264-params": "sync-lookahead=0:lookahead-threads=1",
+        # x264's lookahead gives other bytes for the same frames now and then, one thread or not
+        "x264-params": "rc-lookahead=0:mbtree=0:bframes=0",
         "maxrate": f"{kbits}k",
         "bufsize": f"{kbits}k",
     }
