@@ -18,6 +18,7 @@ from steelyard.inference.text import encode_prompt, shown
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord, read_parquet
 from steelyard.lib.rundir import RunDir
+from training.engine.forward import Row
 
 _NAMED = 5
 _COUNTED = (
@@ -49,6 +50,87 @@ class Pair:
     def length(self) -> int:
         """Of prompt and the longer answer, in tokens."""
         return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+
+
+@dataclass(frozen=True)
+class Example:
+    """One record as an objective reads it: sequences by name, and what the votes say of them."""
+
+    key: str
+    """The pair's."""
+    rows: tuple[Row, ...]
+    names: tuple[str, ...]
+    """One for each sequence across the rows, in order, such as chosen and rejected."""
+    tie: bool
+    weight: float
+    p: float
+    """How probable it is that chosen is the better answer, by the votes, 0 to 1."""
+    agreement: float
+    """Share of the votes for the outcome, 0 to 1."""
+    margin: float
+    """Mean strength of the votes toward chosen, 0 to 3."""
+    number: int = 0
+    """Of the record in its dataset version, from 1."""
+
+    def sequence(self, name: str) -> tuple[list[int], list[int]]:
+        """Prompt and answer of this name."""
+        every = [(row.prompt, answer) for row in self.rows for answer in row.answers]
+        return every[self.names.index(name)]
+
+    @property
+    def length(self) -> int:
+        """Of the longest row with its prompt and one answer, in tokens."""
+        return max(row.longest for row in self.rows)
+
+
+class Encoder:
+    """Turns the words of records into rows of token ids, and counts what did not fit.
+
+    Args:
+        max_length: of prompt and answer together, in tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        self.tokenizer, self.max_length = tokenizer, max_length
+        self.end = end_of_turn(tokenizer)
+        self.counts: Counter[str] = Counter()
+
+    def row(
+        self,
+        messages: Sequence[dict[str, Any]],
+        answers: dict[str, str],
+        images: tuple[str, ...] = (),
+    ) -> Row:
+        """
+        Args:
+            answers: text by name; one that is longer than there is room for is cut at its end and
+                counted as ``cut_<name>``.
+
+        Raises:
+            DoesNotFit: the prompt leaves no room for an answer.
+            UserError: the prompt is empty, or the chat template refuses it.
+        """
+        prompt = encode_prompt(self.tokenizer, messages)
+        if not prompt:
+            # the first token of an answer is predicted at the last one of the prompt
+            raise UserError(
+                f"The prompt {shown(messages)} is empty, and the model's chat template adds "
+                "nothing to it. Leave that row out, or use a model with another template.",
+                code="empty_prompt",
+            )
+        room = self.max_length - len(prompt)
+        if room <= 0:
+            raise DoesNotFit(messages, len(prompt))
+        made = {n: encode_answer(self.tokenizer, text, self.end) for n, text in answers.items()}
+        self.counts.update(f"cut_{name}" for name, ids in made.items() if len(ids) > room)
+        return Row(prompt, tuple(ids[:room] for ids in made.values()), images)
+
+
+class DoesNotFit(Exception):
+    """A prompt that leaves no room for an answer."""
+
+    def __init__(self, messages: Sequence[dict[str, Any]], tokens: int) -> None:
+        super().__init__(f"{shown(messages)} ({tokens} tokens)")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""What text recipes can be told: the settings that all of them share, then each one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from training.engine.config.base import Recipe
+
+
+@dataclass(frozen=True)
+class TextRecipe(Recipe):
+    """What every recipe for language models has: data, what is trained, steps and the machine."""
+
+    learning_rate: float = 5e-5
+    """The peak learning rate. LoRA: 1e-5 to 1e-4. All weights: 5e-7 to 5e-6. AdamW moves every
+    weight by about this much a step, so it is never above 1."""
+    epochs: float = 1.0
+    """How many times the training pairs are gone through."""
+    max_steps: int = 0
+    """Stop after so many optimiser steps, whatever the epochs say; 0 lets the epochs decide."""
+    batch_size: int = 4
+    """Pairs in one pass through the model. Memory grows with it."""
+    accumulation: int = 1
+    """Passes gathered into one optimiser step: batch_size x accumulation pairs a step."""
+    tokens_per_pass: int = 0
+    """Cut a step into passes of at most so many tokens, padding included, instead of batch_size
+    pairs each; pairs of like length go together. The result is the same, only memory and speed
+    differ. 0 counts pairs."""
+    max_length: int = 1024
+    """The longest prompt and answer together, in tokens. Longer answers are cut at their end, and
+    the run's log counts them. Never more than the model's own context."""
+    drop_too_long: bool = False
+    """What to do with pairs whose prompt alone fills max_length: off refuses the run and names
+    them, on leaves them out and counts them."""
+    train: Literal["lora", "all", "bias", "norm", "head"] = "lora"
+    """What of the model is trained: lora a low-rank adapter on frozen weights; all every weight
+    (much more memory, and a much smaller learning rate); bias, norm or head those weights alone."""
+    lora_rank: int = 8
+    """Rank of the low-rank adapter that is trained; 0 trains all weights instead."""
+    lora_alpha: int = 16
+    """Scale of the adapter: its effect is multiplied by lora_alpha / lora_rank."""
+    lora_targets: str = "q_proj,k_proj,v_proj,o_proj"
+    """Names of the layers that get an adapter, with commas between; all-linear takes every linear
+    layer but the output head."""
+    lora_dropout: float = 0.0
+    """Share of adapter inputs set to zero while training, 0 to below 1."""
+    dora: bool = False
+    """Train the size of each weight column apart from its direction (DoRA): often a little better
+    at small ranks, and slower."""
+    optimiser: Literal["adamw", "adamw_8bit", "lion", "lion_8bit", "schedule_free"] = "adamw"
+    """How gradients move weights. The 8-bit forms keep their state in a quarter of the memory.
+    lion wants a learning rate 3 to 10 times smaller than adamw; schedule_free wants no schedule,
+    only a warm-up."""
+    warmup_ratio: float = 0.1
+    """Share of all steps in which the learning rate rises from zero to its peak."""
+    scheduler: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up: to zero in a line, along a cosine, or not."""
+    max_grad_norm: float = 1.0
+    """Gradients longer than this are shortened to it; 0 leaves them as they are."""
+    weight_decay: float = 0.0
+    """The optimiser's pull of the trained weights toward zero."""
+    seed: int = 0
+    """Decides the order of the pairs, the adapter's start and dropout. Same seed, data and
+    machine: same model."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the frozen weights. auto: bfloat16 on a GPU, float32 on a CPU. What is
+    trained is always float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to run; auto takes a GPU if there is one."""
+    threads: int = 0
+    """CPU threads to use, at most the machine's cores; 0 leaves it to the machine's setting."""
+    share_prompt: bool = True
+    """Read a prompt once for all of its answers, packed in one row. Where a model cannot be read
+    so, which is measured on the data before the first step, each answer gets a row of its own."""
+    attention: Literal["sdpa", "flex"] = "sdpa"
+    """How attention is computed. flex skips the blocks that a packed row masks out, which pays on
+    long rows; on a GPU only."""
+    compile: bool = False
+    """Let torch.compile make kernels for the model: minutes at the start, faster steps after; on a
+    GPU only."""
+    gradient_checkpointing: bool = False
+    """Save memory by computing the forward pass twice; about 30 % slower."""
+    halve_on_oom: bool = False
+    """Where the GPU's memory is too small for a pass, cut it in two and go on, as often as needed;
+    off ends the run with advice."""
+    eval_every: int = 0
+    """Measure the test pairs every so many steps, besides at the end; 0 only at the end."""
+    checkpoint_every: int = 50
+    """Save a point to resume from every so many steps."""
+
+    @property
+    def trained(self) -> str:
+        """What is trained; runs of before there was ``train`` say all weights by rank 0."""
+        return "all" if self.train == "lora" and self.lora_rank == 0 else self.train
+
+    def _check_shared(self) -> None:
+        """What every text recipe checks in its ``__post_init__``."""
+        self._check_numbers()
+        self._check_optimiser()
+        self._require(
+            self.epochs > 0 or self.max_steps > 0, "epochs", "must be above 0 without max_steps"
+        )
+        self._require(self.lora_dropout < 1, "lora_dropout", "must be below 1")
+        self._require(
+            self.trained == "lora" or not self.dora, "dora", "needs an adapter: train lora"
+        )
+
+    def __post_init__(self) -> None:
+        self._check_shared()
+
+
+@dataclass(frozen=True)
+class TextDPOConfig(TextRecipe):
+    """Direct preference optimisation of a causal language model (Rafailov et al. 2023)."""
+
+    beta: float = 0.1
+    """How strongly the model is held near the one it starts from: smaller lets it move further.
+    0.01 to 0.5 is usual."""
+    loss_type: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
+    """The form of the loss. sigmoid is DPO as published; ipo (summed log-probabilities) pulls the
+    margin to a fixed target and overfits less; hinge stops pushing once the margin is reached;
+    robust corrects for a known share of wrong labels, given as label_smoothing."""
+    label_smoothing: float = 0.0
+    """Expected share of wrong labels, from 0 to below 0.5. With sigmoid this is conservative DPO;
+    ipo and hinge take none."""
+    ties: Literal["rao_kupper", "davidson", "half"] = "rao_kupper"
+    """How pairs without a winner teach, where the dataset version keeps ties. rao_kupper and
+    davidson (sigmoid loss only) give win, tie and loss each a probability, so a tie draws the two
+    answers together; half takes a tie as half a win for each side, as the other losses always
+    do."""
+    tie_share: float = 0.5
+    """How often two equally good answers are called a tie, above 0 and below 1: the width of the
+    tie in rao_kupper and davidson."""
+
+    def __post_init__(self) -> None:
+        self._check_shared()
+        self._require(self.label_smoothing < 0.5, "label_smoothing", "must be below 0.5")
+        self._require(
+            self.label_smoothing == 0 or self.loss_type in ("sigmoid", "robust"),
+            "label_smoothing",
+            f"has no meaning with the {self.loss_type} loss and must be 0",
+        )
+        self._require(0 < self.tie_share < 1, "tie_share", "must be above 0 and below 1")

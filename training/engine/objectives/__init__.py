@@ -1,0 +1,13 @@
+"""The objectives for language models: what each reads of a record, and what it costs.
+
+An objective is a row of OBJECTIVES; the loop in ``text.py`` is the same for all.
+"""
+
+from __future__ import annotations
+
+from training.engine.objectives.base import Objective, Seen
+
+__all__ = ["OBJECTIVES", "Objective", "Seen"]
+
+OBJECTIVES: dict[str, Objective] = {}
+"""By the recipe's name."""
