@@ -49,7 +49,9 @@ def raise_flag(
         return known, False
     if not _was_shown(annotator, pair):
         raise UserError(
-            _("This pair was not given to you. Ask for the next one."), code="no_lease", status=409
+            _("You do not hold this pair and have not judged it, so there is nothing to flag."),
+            code="no_lease",
+            status=409,
         )
     try:
         with transaction.atomic():

@@ -52,7 +52,8 @@ def settle_known(rows: list[Row], known: dict[str, Answer], pairs: dict[str, Pai
 
 
 def tell(pair: Pair, known: Answer | None, *, training: bool) -> bool:
-    """Set a pair's right answer where it has none; whether that changed it. Nothing is saved.
+    """Set a pair's right answer where it has none, and where it has the same, what was not kept of
+    it; whether that changed it. Nothing is saved.
 
     Raises:
         UserError: it has another one, or is kept for the other use.
@@ -65,8 +66,14 @@ def tell(pair: Pair, known: Answer | None, *, training: bool) -> bool:
             status=409,
             field="training",
         )
-    if known is None or pair.known_outcome == known[0]:
+    if known is None:
         return False
+    outcome, reason, first = known
+    if pair.known_outcome == outcome:
+        # brought in before it was kept which side the reason speaks of as the first
+        fills = not pair.known_first and bool(reason) and reason == pair.known_reason
+        pair.known_first = first if fills else pair.known_first
+        return fills
     if pair.known_outcome:
         raise UserError(
             f"This pair is in the project already with another right answer: side "
@@ -78,8 +85,8 @@ def tell(pair: Pair, known: Answer | None, *, training: bool) -> bool:
             status=409,
             field="known",
         )
-    pair.known_outcome, pair.known_reason, first = known
-    pair.known_first = first if pair.known_reason else ""
+    pair.known_outcome, pair.known_reason = outcome, reason
+    pair.known_first = first if reason else ""
     return True
 
 

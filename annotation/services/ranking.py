@@ -66,7 +66,12 @@ def record_ranking(
     if ranked.exists():
         raise UserError(_("You have ranked this set already."), code="already_ranked", status=409)
     raise UserError(
-        _("This set was not given to you. Ask for the next one."), code="no_lease", status=409
+        _(
+            "You do not hold this set: it was never given to you, or it was taken back. "
+            "Ask for the next one."
+        ),
+        code="no_lease",
+        status=409,
     )
 
 

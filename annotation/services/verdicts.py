@@ -306,7 +306,12 @@ def _already_judged() -> UserError:
 
 def _no_lease() -> UserError:
     return UserError(
-        _("This pair was not given to you. Ask for the next one."), code="no_lease", status=409
+        _(
+            "You do not hold this pair: it was never given to you, or it was taken back. "
+            "Ask for the next one."
+        ),
+        code="no_lease",
+        status=409,
     )
 
 

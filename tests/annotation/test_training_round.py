@@ -236,3 +236,28 @@ def test_without_a_reason_the_order_is_drawn(project: Any, owner: Any, rater: An
     pair = Pair.objects.latest("pk")
     assert pair.known_first == ""
     assert swapped(rater, pair) == sides.drawn(rater.pk, pair.pk)
+
+
+def test_a_pair_from_before_learns_which_answer_its_reason_speaks_of_when_it_comes_in_again(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    known = {"outcome": "a", "reason": "A is true."}
+    said = {"prompt": "Why?", "a": "x", "b": "y", "known": known, "training": True}
+    sent = {"kind": "pairs", "text": json.dumps(said)}
+    api = Api(owner, project)
+    api.post("import", sent)
+    pair = Pair.objects.latest("pk")
+    first = pair.known_first
+    Pair.objects.update(known_first="")
+    page = reverse("annotation:pair-detail", args=[project.slug, pair.pk])
+    assert "not known which output" in as_user(owner).get(page).content.decode()
+
+    other = {**said, "known": {**known, "reason": "Another reason."}}
+    api.post("import", {"kind": "pairs", "text": json.dumps(other)})
+    pair.refresh_from_db()
+    assert pair.known_first == ""
+
+    api.post("import", sent)
+    pair.refresh_from_db()
+    assert pair.known_first == first
+    assert f"annotators are shown {first} first" in as_user(owner).get(page).content.decode()
