@@ -39,6 +39,17 @@ def env_int(name: str, default: int) -> int:
     return int(value)
 
 
+def env_float(name: str, default: float) -> float:
+    value = env(name, str(default))
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a number from 0 up.")
+    return number
+
+
 def database(url: str) -> dict[str, object]:
     """Django's form of ``postgres://user:password@host:port/name?host=/socket/folder``."""
     parts = urlsplit(url)
@@ -236,6 +247,7 @@ CELERY_BEAT_SCHEDULE = {
 # What a run of each kind means, named as strings so that the spine imports no room.
 RUN_KINDS = {
     "train": "training.runner",
+    "preflight": "training.preflight_runner",
     "judge": "annotation.runner",
     "freeze": "annotation.freeze_runner",
     "import": "annotation.import_runner",
@@ -244,6 +256,12 @@ RUN_KINDS = {
     "demo": "steelyard.demo.runner",
 }
 MAX_RUNS_AT_ONCE = env_int("STEELYARD_MAX_RUNS", 2)
+# Done in seconds, so they wait for no place and take none.
+LIGHT_RUNS = {"preflight"}
+# Their engines go on from a checkpoint, so they can be paused, and tried again after a failure.
+PAUSABLE_RUNS = {"train"}
+GPU_HOUR_PRICE = env_float("STEELYARD_GPU_HOUR_PRICE", 0)
+CURRENCY = env("STEELYARD_CURRENCY", "EUR")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -7,6 +7,7 @@ the end (start again to go on).
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -20,6 +21,7 @@ from typing import IO
 import psutil
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.resources import Meter
 from steelyard.lib.rundir import RunDir
 
 BEAT_SECONDS = 10
@@ -93,5 +95,9 @@ def _guarded(work: Callable[[RunDir, Stop], None], rundir: RunDir, stop: Stop) -
 
 
 def _beat(rundir: RunDir, ended: threading.Event) -> None:
+    meter = Meter()
     while not ended.wait(BEAT_SECONDS):
         rundir.beat()
+        # a disk that is full, or a process that is gone, is no reason to stop beating
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            rundir.resources(**meter.read())

@@ -5,6 +5,7 @@
     RUN_DIR/ run.json         what to do: kind, config, seed, inputs
              data/  media/    inputs, already resolved to files
              metrics.jsonl    one object a line: {"step", "time", "values": {name: number}}
+             resources.jsonl  the same, of what the process uses: {"step", "time", "values"}
              events.jsonl     one object a line: {"time", "level", "text"}
              progress.json    {"done", "total", "unit", "text"}
              heartbeat        touched by the engine
@@ -106,6 +107,12 @@ class RunDir:
         }
         self._append("metrics.jsonl", line)
 
+    def resources(self, **values: float) -> None:
+        """Append what the process uses now, at the step that it has come to."""
+        step = int((self.read_progress() or {}).get("done", 0))
+        rounded = {name: round(value, 1) for name, value in values.items()}
+        self._append("resources.jsonl", {"step": step, "time": time.time(), "values": rounded})
+
     def event(self, text: str, level: str = "info") -> None:
         """Append a line to the run's log; level is info, warning or error."""
         self._append("events.jsonl", {"time": time.time(), "level": level, "text": text[:8000]})
@@ -133,6 +140,11 @@ class RunDir:
 
     def request_cancel(self) -> None:
         (self.path / "cancel").touch()
+
+    def forget_end(self) -> None:
+        """Take away what says that the run has ended, so that it can be started again."""
+        for name in ("result.json", "cancel", "stopped"):
+            (self.path / name).unlink(missing_ok=True)
 
     def result(self) -> dict[str, Any] | None:
         path = self.path / "result.json"

@@ -18,8 +18,14 @@ from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.runs.models import MetricPoint, Run, RunState
 from steelyard.runs.querysets import RunQuerySet
-from steelyard.runs.serializers import LogLineSerializer, MetricPointSerializer, RunSerializer
-from steelyard.runs.services import cancel_run
+from steelyard.runs.queue import the_queue
+from steelyard.runs.serializers import (
+    LogLineSerializer,
+    MetricPointSerializer,
+    QueueSerializer,
+    RunSerializer,
+)
+from steelyard.runs.services import cancel_run, pause_run, resume_run, retry_run
 
 MAX_LOG_LINES = 1000
 
@@ -67,6 +73,48 @@ class RunCancel(APIView):
         cancel_run(run=run, by=user_of(request))
         run.refresh_from_db()
         return Response(RunSerializer(run).data, status=202)
+
+
+class RunPause(APIView):
+    """Stop a training run after its next checkpoint, until it is resumed."""
+
+    @extend_schema(request=None, responses={202: RunSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        run = _run(request, project, pk)
+        pause_run(run=run, by=user_of(request))
+        run.refresh_from_db()
+        return Response(RunSerializer(run).data, status=202)
+
+
+class RunResume(APIView):
+    """Put a paused run back into the queue."""
+
+    @extend_schema(request=None, responses={202: RunSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        run = _run(request, project, pk)
+        resume_run(run=run, by=user_of(request))
+        run.refresh_from_db()
+        return Response(RunSerializer(run).data, status=202)
+
+
+class RunRetry(APIView):
+    """Try a failed training run again, from its last checkpoint."""
+
+    @extend_schema(request=None, responses={202: RunSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        run = _run(request, project, pk)
+        retry_run(run=run, by=user_of(request))
+        run.refresh_from_db()
+        return Response(RunSerializer(run).data, status=202)
+
+
+class RunQueue(APIView):
+    """What is at work and what waits, with its place in the server's one queue."""
+
+    @extend_schema(responses=QueueSerializer)
+    def get(self, request: Request, project: str) -> Response:
+        found = get_project(user_of(request), project)
+        return Response(QueueSerializer(the_queue(found)).data)
 
 
 class RunMetrics(ListAPIView):

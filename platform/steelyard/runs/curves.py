@@ -20,6 +20,8 @@ PANELS = (
     ("Squared errors, chosen and rejected", ("error_chosen", "error_rejected")),
     ("Learning rate", ("learning_rate",)),
     ("Gradient length", ("grad_norm",)),
+    ("Memory, MiB", ("resource_rss_mib", "resource_gpu_memory_mib")),
+    ("Load, % of a core and of the GPU", ("resource_cpu_percent", "resource_gpu_percent")),
 )
 """Which numbers share a chart; any other has one of its own."""
 
@@ -67,7 +69,10 @@ def panels(names: list[str]) -> list[Panel]:
         if any(name in names for name in group)
     ]
     others = sorted(name for name in names if name not in known)
-    return found + [Panel(name.replace("_", " ").capitalize(), (name,)) for name in others]
+    own = [Panel(name.replace("_", " ").capitalize(), (name,)) for name in others]
+    # what the machine does stands after what the model does
+    machine = [panel for panel in found if panel.names[0].startswith("resource_")]
+    return [panel for panel in found if panel not in machine] + own + machine
 
 
 def as_json(run: Run, *, after: int | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.rundir import RunDir
@@ -15,13 +16,16 @@ from steelyard.runs.querysets import RunQuerySet
 class RunState(models.TextChoices):
     QUEUED = "queued", _("Queued")
     RUNNING = "running", _("Running")
+    PAUSING = "pausing", _("Pausing")
+    PAUSED = "paused", _("Paused")
     CANCELLING = "cancelling", _("Cancelling")
     SUCCEEDED = "succeeded", _("Succeeded")
     FAILED = "failed", _("Failed")
     CANCELLED = "cancelled", _("Cancelled")
 
 
-ACTIVE = [RunState.QUEUED, RunState.RUNNING, RunState.CANCELLING]
+ACTIVE = [RunState.QUEUED, RunState.RUNNING, RunState.PAUSING, RunState.CANCELLING]
+"""What the reconciler looks after. A paused run waits for a person, however long."""
 
 
 class Run(models.Model):
@@ -29,7 +33,7 @@ class Run(models.Model):
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="runs")
-    kind = models.CharField(max_length=20, help_text="train, judge, generate or demo")
+    kind = models.CharField(max_length=20, help_text="A key of settings.RUN_KINDS.")
     title = models.CharField(max_length=200)
     state = models.CharField(
         max_length=12, choices=RunState.choices, default=RunState.QUEUED, db_index=True
@@ -46,12 +50,16 @@ class Run(models.Model):
     pid_started = models.FloatField(
         null=True, blank=True, help_text="Start time of that process: a pid alone may be reused."
     )
+    devices = models.JSONField(
+        default=list, blank=True, help_text="Numbers of the GPUs that it was given."
+    )
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     unit = models.CharField(max_length=20, blank=True)
     status_text = models.CharField(max_length=300, blank=True)
     metrics_offset = models.PositiveBigIntegerField(default=0)
+    resources_offset = models.PositiveBigIntegerField(default=0)
     result = models.JSONField(null=True, blank=True)
     error_code = models.CharField(max_length=60, blank=True)
     error = models.TextField(blank=True)
@@ -61,6 +69,9 @@ class Run(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    seconds_before = models.FloatField(
+        default=0, help_text="How long it was at work before it was last started from the queue."
+    )
 
     objects = RunQuerySet.as_manager()
 
@@ -71,7 +82,7 @@ class Run(models.Model):
             models.Index(
                 fields=["created_at"],
                 name="run_active",
-                condition=models.Q(state__in=["queued", "running", "cancelling"]),
+                condition=models.Q(state__in=["queued", "running", "pausing", "cancelling"]),
             )
         ]
 
@@ -88,6 +99,35 @@ class Run(models.Model):
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def may(self) -> set[str]:
+        """What can be asked of it as it is: pause, resume, cancel, retry."""
+        kind = self.kind in settings.PAUSABLE_RUNS
+        return {
+            RunState.QUEUED: {"cancel", "pause"} if kind else {"cancel"},
+            RunState.RUNNING: {"cancel", "pause"} if kind else {"cancel"},
+            RunState.PAUSING: {"cancel"},
+            RunState.PAUSED: {"cancel", "resume"},
+            RunState.FAILED: {"retry"} if kind else set(),
+        }.get(RunState(self.state), set())
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it has been at work, pauses left out; None before its first start."""
+        if self.started_at is None:
+            return None
+        if self.state in {RunState.QUEUED, RunState.PAUSED}:
+            return self.seconds_before
+        now = (self.finished_at or timezone.now()) - self.started_at
+        return self.seconds_before + now.total_seconds()
+
+    @property
+    def cost(self) -> float | None:
+        """Hours at work, times GPUs, times ``settings.GPU_HOUR_PRICE``; None without either."""
+        if not (settings.GPU_HOUR_PRICE and self.devices and self.seconds):
+            return None
+        return self.seconds / 3600 * len(self.devices) * settings.GPU_HOUR_PRICE
 
 
 class MetricPoint(models.Model):

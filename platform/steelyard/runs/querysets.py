@@ -2,16 +2,21 @@ from __future__ import annotations
 
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 
 
 class RunQuerySet(models.QuerySet):
     def active(self) -> Self:
-        return self.filter(state__in=["queued", "running", "cancelling"])
+        return self.filter(state__in=["queued", "running", "pausing", "cancelling"])
 
     def queued(self) -> Self:
         """Waiting for a place, the oldest first."""
         return self.filter(state="queued").order_by("created_at")
 
     def started(self) -> Self:
-        return self.filter(state__in=["running", "cancelling"])
+        return self.filter(state__in=["running", "pausing", "cancelling"])
+
+    def in_places(self) -> Self:
+        """Started ones that take one of the server's places; light ones take none."""
+        return self.started().exclude(kind__in=settings.LIGHT_RUNS)

@@ -7,6 +7,16 @@ from steelyard.runs.models import MetricPoint, Run
 
 class RunSerializer(serializers.ModelSerializer):
     created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
+    devices = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Numbers of the GPUs that it was given."
+    )
+    seconds = serializers.FloatField(
+        allow_null=True, help_text="How long it has been at work, pauses left out."
+    )
+    cost = serializers.FloatField(
+        allow_null=True,
+        help_text="Hours times GPUs times this server's price of an hour; null without either.",
+    )
 
     class Meta:
         model = Run
@@ -21,6 +31,9 @@ class RunSerializer(serializers.ModelSerializer):
             "total",
             "unit",
             "status_text",
+            "devices",
+            "seconds",
+            "cost",
             "heartbeat_at",
             "error_code",
             "error",
@@ -48,3 +61,22 @@ class LogLineSerializer(serializers.Serializer):
     time = serializers.FloatField(help_text="Seconds since the epoch.")
     level = serializers.CharField(help_text="info, warning or error")
     text = serializers.CharField()
+
+
+class WaitingSerializer(serializers.Serializer):
+    """A run that waits."""
+
+    place = serializers.IntegerField(help_text="1 is next; runs of other projects count.")
+    run = RunSerializer()
+
+
+class QueueSerializer(serializers.Serializer):
+    """The server's queue as one project sees it."""
+
+    places = serializers.IntegerField(help_text="Runs that may be at work at once.")
+    busy = serializers.IntegerField(help_text="Places that are taken, by any project.")
+    queued = serializers.IntegerField(help_text="Runs that wait, of any project.")
+    others_at_work = serializers.IntegerField(help_text="Runs of other projects at work.")
+    at_work = RunSerializer(many=True)
+    waiting = WaitingSerializer(many=True)
+    paused = RunSerializer(many=True)

@@ -1,4 +1,4 @@
-"""What is asked of runs: start one, cancel one."""
+"""What is asked of runs: start one, cancel one, pause it and go on, try a failed one again."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ def cancel_run(*, run: Run, by: User) -> None:
     Raises:
         UserError: the run has ended already.
     """
-    if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=RunState.CANCELLING):
+    waiting = Run.objects.filter(pk=run.pk, state__in=[RunState.QUEUED, RunState.PAUSED])
+    if waiting.update(state=RunState.CANCELLING):
         wake_reconciler()
         return
-    running = Run.objects.filter(pk=run.pk, state=RunState.RUNNING)
+    running = Run.objects.filter(pk=run.pk, state__in=[RunState.RUNNING, RunState.PAUSING])
     if not running.update(state=RunState.CANCELLING):
         run.refresh_from_db()
         if run.state != RunState.CANCELLING:
@@ -57,3 +58,76 @@ def cancel_run(*, run: Run, by: User) -> None:
     if run.dir.path.exists():
         run.dir.request_cancel()
     wake_reconciler()
+
+
+@transaction.atomic
+def pause_run(*, run: Run, by: User) -> None:
+    """Stop a run after its next checkpoint, until it is resumed; its place is free meanwhile.
+
+    Raises:
+        UserError: it is of a kind that has no checkpoints, or not at work.
+    """
+    _check(run, "pause")
+    if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=RunState.PAUSED):
+        return
+    if not Run.objects.filter(pk=run.pk, state=RunState.RUNNING).update(state=RunState.PAUSING):
+        raise _not_now(run, "pause")
+    wake_reconciler()
+
+
+@transaction.atomic
+def resume_run(*, run: Run, by: User) -> None:
+    """Put a paused run back into the queue; it goes on from its checkpoint.
+
+    Raises:
+        UserError: it is not paused.
+    """
+    if not Run.objects.filter(pk=run.pk, state=RunState.PAUSED).update(state=RunState.QUEUED):
+        raise _not_now(run, "resume")
+    wake_reconciler()
+
+
+@transaction.atomic
+def retry_run(*, run: Run, by: User) -> None:
+    """Queue a failed run once more: a new attempt of the same run, from its last checkpoint.
+
+    Raises:
+        UserError: it has not failed, or is of a kind that is started anew instead.
+    """
+    _check(run, "retry")
+    failed = Run.objects.filter(pk=run.pk, state=RunState.FAILED)
+    if not failed.update(
+        state=RunState.QUEUED,
+        seconds_before=run.seconds or 0,
+        error="",
+        error_code="",
+        result=None,
+        fruitless=0,
+        finished_at=None,
+    ):
+        raise _not_now(run, "retry")
+    run.dir.forget_end()
+    wake_reconciler()
+
+
+def _check(run: Run, verb: str) -> None:
+    run.refresh_from_db()
+    if verb not in run.may:
+        raise _not_now(run, verb)
+
+
+def _not_now(run: Run, verb: str) -> UserError:
+    run.refresh_from_db()
+    if run.kind not in settings.PAUSABLE_RUNS:
+        return UserError(
+            _("Only training runs can be paused, resumed or tried again."),
+            code="not_pausable",
+            status=409,
+        )
+    needed = {
+        "pause": _("Only a run that is queued or running can be paused; this one is %(state)s."),
+        "resume": _("Only a paused run can be resumed; this one is %(state)s."),
+        "retry": _("Only a failed run can be tried again; this one is %(state)s."),
+    }
+    state = str(run.get_state_display()).lower()
+    return UserError(needed[verb] % {"state": state}, code="run_state", status=409)

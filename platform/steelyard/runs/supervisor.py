@@ -33,8 +33,10 @@ MAX_FRUITLESS = 3
 """Crashes in a row without getting further, after which a run has failed."""
 SILENT_SECONDS = 600
 GRACE_SECONDS = 30
+PAUSE_SECONDS = 300
+"""How long a run that is to pause may take for its checkpoint."""
 _LOCK = 0x5EE1_0001
-_TOLD = {"metrics.jsonl", "events.jsonl"}
+_TOLD = {"metrics.jsonl", "events.jsonl", "resources.jsonl"}
 """What every run writes; other .jsonl files are work that is done, and not done twice."""
 
 
@@ -47,9 +49,9 @@ def reconcile() -> None:
         for run in Run.objects.started().select_related("project"):
             _guarded(_watch, run)
         for run in Run.objects.queued().select_related("project"):
-            if Run.objects.started().count() >= settings.MAX_RUNS_AT_ONCE:
-                break
-            _guarded(_start, run)
+            free = Run.objects.in_places().count() < settings.MAX_RUNS_AT_ONCE
+            if free or run.kind in settings.LIGHT_RUNS:
+                _guarded(_start, run)
 
 
 def handler_of(run: Run) -> ModuleType:
@@ -145,6 +147,8 @@ def _watch(run: Run) -> None:
         _conclude(run, result)
     elif run.state == RunState.CANCELLING:
         _stop(run, process)
+    elif run.state == RunState.PAUSING:
+        _pause(run, process)
     elif process is None or not alive:
         _revive(run)
     elif result is not None:
@@ -158,6 +162,8 @@ def _without_folder(run: Run) -> None:
     """Not prepared yet, or gone since: only the first can be made good."""
     if run.state == RunState.CANCELLING:
         _end(run, RunState.CANCELLED)
+    elif run.state == RunState.PAUSING and run.attempt == 0:
+        Run.objects.filter(pk=run.pk, state=RunState.PAUSING).update(state=RunState.PAUSED)
     elif run.attempt == 0:
         # the worker died between taking the run and preparing it
         run.dir.create(handler_of(run).prepare(run))
@@ -173,13 +179,15 @@ def _without_folder(run: Run) -> None:
 
 def _carry_over(run: Run) -> None:
     """Numbers, progress and heartbeat from the folder into the database."""
-    while True:
-        lines, offset = run.dir.read_lines("metrics.jsonl", run.metrics_offset)
-        _store_points(run, lines)
-        if offset == run.metrics_offset:
-            break
-        Run.objects.filter(pk=run.pk).update(metrics_offset=offset)
-        run.metrics_offset = offset
+    for name, field in (("metrics", "metrics_offset"), ("resources", "resources_offset")):
+        while True:
+            known = getattr(run, field)
+            lines, offset = run.dir.read_lines(f"{name}.jsonl", known)
+            _store_points(run, lines)
+            if offset == known:
+                break
+            Run.objects.filter(pk=run.pk).update(**{field: offset})
+            setattr(run, field, offset)
     changes: dict[str, Any] = {}
     if progress := run.dir.read_progress():
         changes |= {
@@ -233,6 +241,22 @@ def _stop(run: Run, process: launchers.Process | None) -> None:
         run.dir.request_cancel()
     asked = time.time() - mark.stat().st_mtime
     process.signal(signal.SIGKILL if asked > GRACE_SECONDS else signal.SIGTERM)
+
+
+def _pause(run: Run, process: launchers.Process | None) -> None:
+    """Ask for a checkpoint by SIGTERM until the process has ended; then the place is free."""
+    mark = run.dir.path / "pause"
+    if process is not None and process.is_alive():
+        if not mark.exists():
+            mark.touch()
+        asked = time.time() - mark.stat().st_mtime
+        process.signal(signal.SIGKILL if asked > PAUSE_SECONDS else signal.SIGTERM)
+        return
+    mark.unlink(missing_ok=True)
+    run.dir.event(f"paused at {run.done} of {run.total} {run.unit}".rstrip())
+    Run.objects.filter(pk=run.pk, state=RunState.PAUSING).update(
+        state=RunState.PAUSED, seconds_before=run.seconds or 0, pid=None, pid_started=None
+    )
 
 
 def _see_off(run: Run, process: launchers.Process) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -15,10 +16,12 @@ from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.runs.curves import as_json, curves, panels
 from steelyard.runs.models import Run, RunState
-from steelyard.runs.services import cancel_run
+from steelyard.runs.queue import the_queue
+from steelyard.runs.services import cancel_run, pause_run, resume_run, retry_run
 
 KINDS = {
     "train": gettext_lazy("Training"),
+    "preflight": gettext_lazy("Preflight"),
     "judge": gettext_lazy("Judging"),
     "freeze": gettext_lazy("Freezing"),
     "import": gettext_lazy("Import"),
@@ -56,7 +59,8 @@ def run_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """The page; to htmx the state alone, or a wish to load the page anew once the run has ended."""
     run = _run(request, project, pk)
     if request.htmx:  # type: ignore[attr-defined]
-        response = render(request, "runs/run.html#state", {"project": run.project, "run": run})
+        context = {"project": run.project, "run": run, "currency": settings.CURRENCY}
+        response = render(request, "runs/run.html#state", context)
         if not run.is_active:
             response["HX-Refresh"] = "true"
         return response
@@ -64,6 +68,7 @@ def run_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "project": run.project,
         "run": run,
         "kind": KINDS.get(run.kind, run.kind),
+        "currency": settings.CURRENCY,
         "charts": _charts(run),
         "result": _result(run),
         **_log(run),
@@ -77,6 +82,38 @@ def run_cancel(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     cancel_run(run=run, by=user_of(request))
     messages.info(request, _("“%(run)s” is being cancelled.") % {"run": run.title})
     return redirect(run)
+
+
+@require_POST
+def run_pause(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    run = _run(request, project, pk)
+    pause_run(run=run, by=user_of(request))
+    messages.info(request, _("“%(run)s” pauses after its checkpoint.") % {"run": run.title})
+    return redirect(run)
+
+
+@require_POST
+def run_resume(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    run = _run(request, project, pk)
+    resume_run(run=run, by=user_of(request))
+    messages.info(request, _("“%(run)s” waits for a place and goes on.") % {"run": run.title})
+    return redirect(run)
+
+
+@require_POST
+def run_retry(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    run = _run(request, project, pk)
+    retry_run(run=run, by=user_of(request))
+    messages.info(request, _("“%(run)s” is tried again.") % {"run": run.title})
+    return redirect(run)
+
+
+def run_queue(request: HttpRequest, project: str) -> HttpResponse:
+    """What is at work and what waits; to htmx the tables alone."""
+    found = get_project(user_of(request), project)
+    context = {"project": found, "kinds": KINDS, **the_queue(found)}
+    part = "#rows" if request.htmx else ""  # type: ignore[attr-defined]
+    return render(request, f"runs/queue.html{part}", context)
 
 
 def run_metrics(request: HttpRequest, project: str, pk: int) -> JsonResponse:

@@ -1,0 +1,37 @@
+"""Who is at work and who waits. There is one queue for the whole server: a project sees its own
+runs by name, and of the others' only how many there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from steelyard.projects.models import Project
+from steelyard.runs.models import Run, RunState
+
+
+@dataclass(frozen=True)
+class Waiting:
+    run: Run
+    place: int
+    """1 is next, of all projects' runs."""
+
+
+def the_queue(project: Project) -> dict[str, Any]:
+    """``at_work``, ``waiting`` and ``paused`` runs of the project, and how full the server is."""
+    rows = Run.objects.select_related("project", "created_by")
+    queued = list(Run.objects.queued().values_list("pk", flat=True))
+    waiting = rows.filter(project=project, state=RunState.QUEUED).order_by("created_at")
+    busy = Run.objects.in_places().count()
+    mine = list(rows.filter(project=project).started().order_by("started_at"))
+    return {
+        "places": settings.MAX_RUNS_AT_ONCE,
+        "busy": busy,
+        "queued": len(queued),
+        "at_work": mine,
+        "waiting": [Waiting(run, queued.index(run.pk) + 1) for run in waiting if run.pk in queued],
+        "paused": list(rows.filter(project=project, state=RunState.PAUSED)),
+        "others_at_work": Run.objects.started().exclude(project=project).count(),
+    }
