@@ -1,13 +1,18 @@
 """What a pair of answers costs: pure functions of summed log-probabilities.
 
-Notation: u = beta * margin, where margin = (log p(chosen) - log p_ref(chosen)) -
-(log p(rejected) - log p_ref(rejected)) and log p sums over the tokens of an answer. Every loss
-takes and gives one number a pair; with an untrained model (margin 0) the sigmoid loss is ln 2.
+Notation: R = log p(answer) - log p_ref(answer), summed over the answer's tokens, in nats; margin =
+R(chosen) - R(rejected); u = beta * margin. Every loss takes and gives tensors of shape (pairs,);
+with an untrained model (R = 0) the sigmoid loss is ln 2.
+
+What may be added to these losses stands in ``losses_terms``, objectives of another kind in
+``losses_other``. TRL's ``aot`` is left out on purpose: it sorts within a batch, so that its result
+would depend on how the pairs are split into passes.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -26,7 +31,26 @@ class LogProbs(NamedTuple):
     @property
     def margin(self) -> Tensor:
         """How much further toward chosen the model is than the reference, (batch,), in nats."""
-        return (self.chosen - self.reference_chosen) - (self.rejected - self.reference_rejected)
+        return self.chosen_ratio - self.rejected_ratio
+
+    @property
+    def chosen_ratio(self) -> Tensor:
+        """R(chosen), (batch,), in nats."""
+        return self.chosen - self.reference_chosen
+
+    @property
+    def rejected_ratio(self) -> Tensor:
+        """R(rejected), (batch,), in nats."""
+        return self.rejected - self.reference_rejected
+
+    def per_token(self, chosen_length: Tensor, rejected_length: Tensor) -> LogProbs:
+        """Means over the tokens of each answer, given how many each has, (batch,)."""
+        return LogProbs(
+            self.chosen / chosen_length,
+            self.rejected / rejected_length,
+            self.reference_chosen / chosen_length,
+            self.reference_rejected / rejected_length,
+        )
 
     def swapped(self) -> LogProbs:
         """The same pairs with the other answer preferred."""
@@ -48,10 +72,17 @@ class LossSettings(Protocol):
     def tie_share(self) -> float: ...
 
 
-def sigmoid(lp: LogProbs, *, beta: float, label_smoothing: float = 0.0) -> Tensor:
+def sigmoid(
+    lp: LogProbs, *, beta: float, label_smoothing: float = 0.0, offset: Tensor | None = None
+) -> Tensor:
     """DPO, -log sigma(u) (Rafailov et al. 2023, eq. 7); with a share e of labels expected to be
-    wrong, conservative DPO: (1 - e) * -log sigma(u) + e * -log sigma(-u) (Mitchell 2023)."""
-    u = beta * lp.margin
+    wrong, conservative DPO: (1 - e) * -log sigma(u) + e * -log sigma(-u) (Mitchell 2023).
+
+    Args:
+        offset: (batch,), how far u has to be above 0 before a pair counts as even: u - offset
+            stands in u's place (DPO with an offset, Amini et al. 2024).
+    """
+    u = beta * lp.margin if offset is None else beta * lp.margin - offset
     return -(1 - label_smoothing) * logsigmoid(u) - label_smoothing * logsigmoid(-u)
 
 
@@ -69,8 +100,8 @@ def robust(lp: LogProbs, *, beta: float, label_smoothing: float) -> Tensor:
 def ipo(lp: LogProbs, *, beta: float) -> Tensor:
     """IPO (Azar et al. 2024, eq. 17): (margin - 1 / (2 beta))^2.
 
-    Log-probabilities are *summed* over an answer's tokens, as in the paper; TRL divides them by
-    the number of tokens, so its numbers differ and its useful beta is another.
+    Log-probabilities are *summed* over an answer's tokens, as in the paper; TRL's ``ipo`` is this
+    of :meth:`LogProbs.per_token`, so its numbers differ and its useful beta is another.
     """
     return (lp.margin - 1 / (2 * beta)) ** 2
 
@@ -78,6 +109,55 @@ def ipo(lp: LogProbs, *, beta: float) -> Tensor:
 def hinge(lp: LogProbs, *, beta: float) -> Tensor:
     """max(0, 1 - u) (SLiC, Zhao et al. 2023, with the reference as in DPO)."""
     return torch.relu(1 - beta * lp.margin)
+
+
+def exo(lp: LogProbs, *, beta: float, label_smoothing: float) -> Tensor:
+    """EXO on pairs (Ji et al. 2024, eq. 16): KL(q || p) of q = (sigma(u), sigma(-u)) against the
+    labels p = (1 - e, e), the reverse of DPO's direction. e must be above 0."""
+    u = beta * lp.margin
+    kept = logsigmoid(u) - math.log1p(-label_smoothing)
+    return u.sigmoid() * kept + (-u).sigmoid() * (logsigmoid(-u) - math.log(label_smoothing))
+
+
+def nca(lp: LogProbs, *, beta: float) -> Tensor:
+    """NCA on pairs (Chen et al. 2024): -log sigma(r_w) - [log sigma(-r_w) + log sigma(-r_l)] / 2
+    with r = beta R; it holds the likelihood of chosen answers up instead of only their lead."""
+    won, lost = beta * lp.chosen_ratio, beta * lp.rejected_ratio
+    return -logsigmoid(won) - (logsigmoid(-won) + logsigmoid(-lost)) / 2
+
+
+def bco(lp: LogProbs, *, beta: float) -> Tensor:
+    """BCO on pairs (Jung et al. 2024) without its running mean: -log sigma(beta R_w) -
+    log sigma(-beta R_l), a classifier that calls chosen answers good and rejected ones bad."""
+    return -logsigmoid(beta * lp.chosen_ratio) - logsigmoid(-beta * lp.rejected_ratio)
+
+
+def sppo_hard(lp: LogProbs, *, beta: float) -> Tensor:
+    """SPPO with hard labels (Wu et al. 2024, eq. 4.7 with P = 1 and 0):
+    (R_w - 1 / (2 beta))^2 + (R_l + 1 / (2 beta))^2; each answer has a target of its own."""
+    target = 1 / (2 * beta)
+    return (lp.chosen_ratio - target) ** 2 + (lp.rejected_ratio + target) ** 2
+
+
+def apo_zero(lp: LogProbs, *, beta: float) -> Tensor:
+    """APO-zero (D'Oosterlinck et al. 2024, eq. 7): 1 - sigma(beta R_w) + sigma(beta R_l), for
+    chosen answers that are better than what the model writes: theirs rises, the others' falls."""
+    return 1 - (beta * lp.chosen_ratio).sigmoid() + (beta * lp.rejected_ratio).sigmoid()
+
+
+def apo_down(lp: LogProbs, *, beta: float) -> Tensor:
+    """APO-down (D'Oosterlinck et al. 2024, eq. 8): sigma(beta R_w) + 1 - sigma(u), for chosen
+    answers that are worse than what the model writes: both fall, the rejected one further."""
+    return (beta * lp.chosen_ratio).sigmoid() + 1 - (beta * lp.margin).sigmoid()
+
+
+def discopop(lp: LogProbs, *, beta: float, temperature: float = 0.05) -> Tensor:
+    """DiscoPOP (Lu et al. 2024, eq. 5), found by a search that a language model led:
+    (1 - m) * -log sigma(u) + m * e^-u with m = sigma(u / temperature)."""
+    u = beta * lp.margin
+    # m * e^-u in one exponent: the factors alone would be 0 and infinite
+    exponential = (logsigmoid(u / temperature) - u).exp()
+    return (-u / temperature).sigmoid() * -logsigmoid(u) + exponential
 
 
 def rao_kupper_threshold(tie_share: float) -> float:
@@ -111,16 +191,32 @@ def davidson(lp: LogProbs, tie: Tensor, *, beta: float, tie_share: float) -> Ten
     return scores.logsumexp(0) - torch.where(tie, scores[2], scores[0])
 
 
-def pair_losses(lp: LogProbs, tie: Tensor, settings: LossSettings, *, has_ties: bool) -> Tensor:
+def pair_losses(
+    lp: LogProbs,
+    tie: Tensor,
+    settings: LossSettings,
+    *,
+    has_ties: bool,
+    p: Tensor | None = None,
+    lengths: tuple[Tensor, Tensor] | None = None,
+    offset: Tensor | None = None,
+) -> Tensor:
     """The loss of every pair under the settings, (batch,).
 
     Args:
         tie: bool, (batch,): which pairs have no winner.
         has_ties: whether the dataset holds ties at all. Where it does, a win is scored by the
             model with ties too (sigmoid loss): that likelihood is of all three outcomes.
+        p: (batch,), soft labels: the probability that chosen is the better one. A pair then costs
+            p of its loss and 1 - p of the loss with sides changed, which with the sigmoid loss is
+            the cross-entropy with p. A tie is a pair with p = 1/2, and the models of ties are not
+            asked.
+        lengths: tokens of the chosen and of the rejected answers, (batch,) each; the losses whose
+            names end in ``_norm`` need them.
+        offset: as :func:`sigmoid` takes it, which alone may have one.
     """
     beta, smoothing = settings.beta, settings.label_smoothing
-    if settings.loss_type == "sigmoid" and has_ties and settings.ties != "half":
+    if p is None and settings.loss_type == "sigmoid" and has_ties and settings.ties != "half":
         likelihood = {"rao_kupper": rao_kupper, "davidson": davidson}[settings.ties]
         share = settings.tie_share
         kept = likelihood(lp, tie, beta=beta, tie_share=share)
@@ -128,20 +224,51 @@ def pair_losses(lp: LogProbs, tie: Tensor, settings: LossSettings, *, has_ties: 
             return kept
         flipped = likelihood(lp.swapped(), tie, beta=beta, tie_share=share)
         return (1 - smoothing) * kept + smoothing * flipped
-    kept = _win(lp, settings.loss_type, beta, smoothing)
-    if not has_ties:
+    loss_type = settings.loss_type
+    if loss_type in PER_TOKEN:
+        assert lengths is not None, f"{loss_type} needs the answers' lengths"
+        lp, loss_type = lp.per_token(*lengths), PER_TOKEN[loss_type]
+    kept = _win(lp, loss_type, beta, smoothing, offset)
+    if p is None and not has_ties:
         return kept
-    both = (kept + _win(lp.swapped(), settings.loss_type, beta, smoothing)) / 2
-    return torch.where(tie, both, kept)
+    # the side that lost by a strength has to catch up with none
+    flipped = _win(lp.swapped(), loss_type, beta, smoothing, None if offset is None else -offset)
+    if p is None:
+        return torch.where(tie, (kept + flipped) / 2, kept)
+    return p * kept + (1 - p) * flipped
 
 
-def _win(lp: LogProbs, loss_type: str, beta: float, smoothing: float) -> Tensor:
-    if loss_type == "ipo":
-        return ipo(lp, beta=beta)
-    if loss_type == "hinge":
-        return hinge(lp, beta=beta)
-    loss = {"sigmoid": sigmoid, "robust": robust}[loss_type]
-    return loss(lp, beta=beta, label_smoothing=smoothing)
+PER_TOKEN = {"ipo_norm": "ipo", "sigmoid_norm": "sigmoid"}
+"""Losses of log-probabilities per token, by the loss of summed ones that each is made of."""
+SMOOTHED = ("sigmoid", "sigmoid_norm", "robust", "exo")
+"""The losses that know what ``label_smoothing`` means."""
+_EXO_SMOOTHING = 1e-3
+"""EXO's own, for a share of 0, which it cannot have."""
+
+
+def _win(
+    lp: LogProbs, loss_type: str, beta: float, smoothing: float, offset: Tensor | None
+) -> Tensor:
+    match loss_type:
+        case "sigmoid":
+            return sigmoid(lp, beta=beta, label_smoothing=smoothing, offset=offset)
+        case "robust":
+            return robust(lp, beta=beta, label_smoothing=smoothing)
+        case "exo":
+            return exo(lp, beta=beta, label_smoothing=smoothing or _EXO_SMOOTHING)
+    return _PLAIN[loss_type](lp, beta=beta)
+
+
+_PLAIN: dict[str, Callable[..., Tensor]] = {
+    "ipo": ipo,
+    "hinge": hinge,
+    "nca": nca,
+    "bco": bco,
+    "sppo_hard": sppo_hard,
+    "apo_zero": apo_zero,
+    "apo_down": apo_down,
+    "discopop": discopop,
+}
 
 
 def reward_metrics(lp: LogProbs, tie: Tensor, *, beta: float) -> dict[str, float]:
