@@ -58,6 +58,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "weight_decay": (0, 1),
     "seed": (0, 2**31 - 1),
     "threads": (0, CORES),
+    "processes": (0, 1024),
     "eval_every": (0, MOST_STEPS),
     "checkpoint_every": (1, MOST_STEPS),
 }

@@ -48,14 +48,21 @@ class TextRecipe(Recipe):
     dora: bool = False
     """Train the size of each weight column apart from its direction (DoRA): often a little better
     at small ranks, and slower."""
+    rslora: bool = False
+    """Scale the adapter by lora_alpha / sqrt(lora_rank) instead (rank-stabilised LoRA), so that
+    high ranks learn as fast as low ones."""
     optimiser: Literal["adamw", "adamw_8bit", "lion", "lion_8bit", "schedule_free"] = "adamw"
     """How gradients move weights. The 8-bit forms keep their state in a quarter of the memory.
     lion wants a learning rate 3 to 10 times smaller than adamw; schedule_free wants no schedule,
     only a warm-up."""
     warmup_ratio: float = 0.1
     """Share of all steps in which the learning rate rises from zero to its peak."""
-    scheduler: Literal["linear", "cosine", "constant"] = "linear"
-    """How the learning rate falls after the warm-up: to zero in a line, along a cosine, or not."""
+    scheduler: Literal["linear", "cosine", "constant", "refined"] = "linear"
+    """How the learning rate falls after the warm-up: to zero in a line, along a cosine, or not.
+    refined follows the gradients of a past run, with a warm-up of its own: see refined_from."""
+    refined_from: str = ""
+    """For the scheduler refined: the number of a finished run of this project with like settings,
+    or gradient lengths with commas between. Steps whose gradients were long get a smaller rate."""
     max_grad_norm: float = 1.0
     """Gradients longer than this are shortened to it; 0 leaves them as they are."""
     weight_decay: float = 0.0
@@ -70,6 +77,16 @@ class TextRecipe(Recipe):
     """Where to run; auto takes a GPU if there is one."""
     threads: int = 0
     """CPU threads to use, at most the machine's cores; 0 leaves it to the machine's setting."""
+    processes: int = 0
+    """In how many processes to train, each with its own GPU where there are GPUs; 0 is one. They
+    share the passes of a step, so accumulation should be at least as many. The numbers are those
+    of one process, up to the order of sums."""
+    shard: bool = False
+    """Spread weights, gradients and optimiser state over the processes (FSDP2) instead of a copy
+    in each: for models whose weights are all trained and fit no single GPU. adamw and lion only."""
+    launcher: Literal["local", "ray"] = "local"
+    """Where the processes are started: local on this server, ray on the Ray cluster that the
+    server knows, over several hosts where one is too small."""
     share_prompt: bool = True
     """Read a prompt once for all of its answers, packed in one row. Where a model cannot be read
     so, which is measured on the data before the first step, each answer gets a row of its own."""
@@ -104,6 +121,19 @@ class TextRecipe(Recipe):
         self._require(self.lora_dropout < 1, "lora_dropout", "must be below 1")
         self._require(
             self.trained == "lora" or not self.dora, "dora", "needs an adapter: train lora"
+        )
+        self._require(
+            self.scheduler != "refined" or bool(self.refined_from.strip()),
+            "refined_from",
+            "must name a past run for the scheduler refined",
+        )
+        self._require(
+            not self.shard or self.trained == "all", "shard", "needs train all: adapters are small"
+        )
+        self._require(
+            not self.shard or self.optimiser in ("adamw", "lion"),
+            "optimiser",
+            "must be adamw or lion with shard",
         )
 
     def __post_init__(self) -> None:
