@@ -5,7 +5,7 @@ import { gettext } from "./words.js";
 import { addActions } from "./label/actions.js";
 import * as aside from "./label/aside.js";
 import * as breaks from "./label/breaks.js";
-import { AHEAD, Deck, count, focusTitle, tell } from "./label/cards.js";
+import { AHEAD, Deck, count, focusTitle, nameAddress, tell } from "./label/cards.js";
 import { Drafts } from "./label/drafts.js";
 import * as evidence from "./label/evidence.js";
 import { Exposure } from "./label/exposure.js";
@@ -55,6 +55,7 @@ const kind = () => deck.current.dataset.kind;
 function show(card, { focus = true } = {}) {
   leave();
   if (card !== deck.current) deck.put(card);
+  deck.shown();
   enter(focus);
 }
 
@@ -89,6 +90,7 @@ function enter(focus) {
   document.getElementById("undo").hidden = !past.uuids.length;
   aside.keepFolded(card);
   keyList.showLegend();
+  nameAddress(card);
 }
 
 function attachTools(card, which = tools) {
@@ -106,7 +108,7 @@ function attachTools(card, which = tools) {
 
 function submit() {
   if (kind() === "feedback") return goOn();
-  if (!form() || form().inert) return;
+  if (!form() || form().inert || deck.unseen) return;
   const found = missing(settings);
   showErrors(found ? [found] : []);
   if (found) return;
@@ -136,11 +138,12 @@ function move(by) {
 }
 
 function next(uuid) {
-  const card = back ? back.parked : deck.next();
+  const card = back?.parked ?? deck.next();
   back = null;
   if (card) return show(card);
   form().inert = true; // what is on its way is not changed
   waitingFor = uuid;
+  nameAddress(null);
 }
 
 // What goes along with a verdict: the pairs that are here, and the numbers as they were before it.
@@ -361,6 +364,7 @@ function takeBack(uuid) {
     deck.put(card);
   }
   back = null;
+  deck.shown();
   if (!field("supersedes").value) move(-1);
   if (!outbox.mine().length) status.told("");
   enter(true);
@@ -381,7 +385,7 @@ async function revisit(index) {
 
 async function forward() {
   if (back && back.index + 1 < past.uuids.length) return revisit(back.index + 1);
-  const card = back ? back.parked : deck.next();
+  const card = back?.parked ?? deck.next();
   back = null;
   if (card) return show(card);
   await lookAgain();
@@ -398,6 +402,12 @@ function resume() {
     waitingFor = kept.uuid;
   }
   return outbox.all().length ? sender.pump() : null;
+}
+
+// Loaded again while an earlier verdict was looked at: that one is in view, where it was.
+function resumeAmending() {
+  const index = past.uuids.indexOf(deck.current.dataset.supersedes);
+  if (amending() && index >= 0 && history.state?.back) back = { index, parked: null };
 }
 
 const amending = () => kind() === "amend";
@@ -440,6 +450,7 @@ async function begin() {
   addEventListener("pageshow", (event) => event.persisted && comeBack());
   const modules = [import("./label/text.js")];
   if (["image", "video"].includes(deck.current.dataset.modality)) modules.push(import(`./label/${deck.current.dataset.modality}.js`));
+  resumeAmending();
   enter(false);
   for (const loaded of await Promise.allSettled(modules)) {
     if (loaded.status === "rejected") reportError(loaded.reason);

@@ -5,7 +5,7 @@
 import { fill, gettext } from "./words.js";
 import { addActions } from "./label/actions.js";
 import * as breaks from "./label/breaks.js";
-import { Deck, count, focusTitle, tell } from "./label/cards.js";
+import { Deck, count, focusTitle, nameAddress, tell } from "./label/cards.js";
 import { Drafts } from "./label/drafts.js";
 import { fieldsOf, putInto } from "./label/fields.js";
 import { newUuid } from "./label/flag.js";
@@ -55,6 +55,7 @@ function show(card, { focus = true } = {}) {
   exposure?.stop();
   clearTimeout(looking);
   if (card !== deck.current) deck.put(card);
+  deck.shown();
   enter(focus);
 }
 
@@ -80,12 +81,13 @@ function enter(focus) {
   if (focus) focusTitle(card);
   document.getElementById("undo").hidden = !past.uuids.length;
   keyList.showLegend();
+  nameAddress(card);
 }
 
 // ---- handing in ----
 
 function submit() {
-  if (!open()) return;
+  if (!open() || deck.unseen) return;
   const problem = missing();
   showError(problem);
   if (problem) return;
@@ -108,6 +110,7 @@ function submit() {
   else {
     form().inert = true; // what is on its way is not changed
     waitingFor = uuid;
+    nameAddress(null);
   }
   sender.pump();
 }
@@ -234,14 +237,13 @@ function lost(pairs) {
 
 async function undo() {
   if (sender.running) await Promise.race([sender.running, new Promise((done) => setTimeout(done, 3000))]);
-  const before = kind() === "amend" ? past.uuids.indexOf(deck.current.dataset.amends) : past.uuids.length;
+  const before = kind() === "amend" ? past.uuids.indexOf(deck.current.dataset.supersedes) : past.uuids.length;
   const uuid = past.uuids[before - 1];
   if (!uuid) return status.told(gettext("There is no earlier ranking here. “Your rankings” has them all."));
   if (outbox.has(uuid)) return status.told(gettext("That ranking is on its way; try again in a moment."));
   try {
     const { card } = await fetchCard(`${urls.rank}?amend=${uuid}`);
-    card.dataset.amends = uuid;
-    parked ??= deck.current;
+    if (kind() !== "amend") parked = deck.current;
     show(card);
   } catch (error) {
     if (!navigator.onLine || error instanceof TypeError) return status.told(gettext("No connection: that ranking comes back when there is one."));

@@ -152,6 +152,70 @@ def test_verdicts_are_taken_back_and_changed(browse: Any, project: Any, member: 
     expect(page.get_by_role("radio", name="B is much better")).to_be_checked()
 
 
+def test_a_page_loaded_again_shows_the_verdict_that_was_being_changed(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(3):
+        factories.make_pair(project)
+    page = open_page(browse, member, project)
+    for key, words in (("1", "2 of 3"), ("t", "3 of 3")):
+        give(page, key)
+        at_pair(page, words)
+    saved(page)
+    page.keyboard.press("u")
+    expect(page.get_by_role("radio", name="Tie")).to_be_checked()
+    page.keyboard.press("7")
+    page.wait_for_timeout(400)
+    page.reload()
+    expect(page.get_by_role("heading", name="Your verdict, to be changed")).to_be_visible()
+    expect(page.get_by_role("radio", name="B is much better")).to_be_checked()
+    page.keyboard.press("u")
+    expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("radio", name="B is much better")).to_be_checked()
+    page.wait_for_timeout(200)
+    page.keyboard.press("Enter")
+    at_pair(page, "3 of 3")
+    assert "amend" not in page.url
+    saved(page)
+    amended = Judgment.objects.latest("pk")
+    assert abs(amended.strength) == 3
+    assert amended.supersedes
+
+
+def test_a_burst_of_enter_hands_in_one_verdict_and_none_unseen(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(2):
+        factories.make_pair(project)
+    page = open_page(browse, member, project)
+    cards_ahead(page, page.reload, 1)
+    # the next card's verdict is there already, as a draft brings it
+    page.evaluate(
+        """() => new MutationObserver(() => {
+            const radio = document.querySelector("#card #verdict [name=verdict][value=tie]");
+            if (radio) radio.checked = true;
+        }).observe(document.querySelector("main"), { childList: true })"""
+    )
+    page.keyboard.press("1")
+    page.evaluate(
+        """() => {
+            const held = { key: "Enter", code: "Enter", bubbles: true, cancelable: true };
+            for (let n = 0; n < 5; n++)
+                document.activeElement.dispatchEvent(new KeyboardEvent("keydown", held));
+            document.querySelector("#card .submit").click();
+        }"""
+    )
+    at_pair(page, "2 of 2")
+    saved(page)
+    expect(page.get_by_role("radio", name="Tie")).to_be_checked()
+    assert Judgment.objects.get().outcome in {"a", "b"}
+    page.wait_for_timeout(200)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Nothing left to label")).to_be_visible()
+    assert Judgment.objects.filter(outcome="tie").count() == 1
+
+
 def test_a_verdict_that_was_not_sent_yet_is_taken_out_again(
     browse: Any, project: Any, member: Any
 ) -> None:
@@ -309,10 +373,12 @@ def test_keys_of_ones_own_are_kept_and_a_taken_one_is_refused(
     tie.click()
     page.keyboard.press("s")
     expect(dialog.get_by_text("already does this")).to_be_visible()
-    tie.click()
+    expect(tie).to_be_focused()
+    page.keyboard.press("Enter")
     with page.expect_response(re.compile("/label/keys/")) as answer:
         page.keyboard.press("y")
     assert answer.value.status == 200
+    expect(tie).to_be_focused()
     assert_accessible(page)
     page.keyboard.press("Escape")
     page.reload()

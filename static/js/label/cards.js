@@ -1,6 +1,7 @@
 // The card that is looked at, and those kept ahead with their media loaded.
 
 export const AHEAD = 2;
+const LOOK_MS = 150; // before that nobody has seen a card that came up
 
 export class Deck {
   constructor(first) {
@@ -8,6 +9,17 @@ export class Deck {
     this.ahead = [];
     this.exhausted = false; // the server had nothing beyond what is here
     this.judged = new Set(); // pairs that this page has handed in
+    this.since = -Infinity; // when the card in view came up
+    document.addEventListener("input", () => (this.since = -Infinity)); // who says something has seen it
+  }
+
+  // A burst of Enter or of clicks hands in what was in view, not what came up under it.
+  get unseen() {
+    return performance.now() - this.since < LOOK_MS;
+  }
+
+  shown() {
+    this.since = performance.now();
   }
 
   // A fragment of HTML as a card; its pictures and clips begin to load. Null where there is none.
@@ -84,3 +96,9 @@ export function focusTitle(card) {
   card.querySelector(".card-title")?.focus({ preventScroll: true });
 }
 
+// A page that is loaded again shows what it showed: an earlier verdict, or what comes next (null too).
+export function nameAddress(card) {
+  const of = card?.dataset.kind === "amend" ? card.dataset.supersedes : "";
+  const address = `${location.pathname}${of ? `?amend=${of}` : ""}`;
+  if (address !== location.pathname + location.search) history.replaceState({ back: Boolean(of) }, "", address);
+}

@@ -46,7 +46,9 @@ export function showLegend() {
 }
 
 // ---- the dialog ----
+// The rows anew, with the focus where it was.
 function draw() {
+  const held = document.activeElement;
   const groups = Map.groupBy ? Map.groupBy(shown(), (action) => action.title) : grouped(shown());
   const list = document.getElementById("keys-list");
   list.replaceChildren(
@@ -55,6 +57,9 @@ function draw() {
     ),
   );
   document.getElementById("keys-reset").hidden = !Object.keys(ownKeys()).length;
+  if (held?.isConnected && held.offsetParent) return;
+  const same = [...list.querySelectorAll("button")].find((button) => button.dataset.action === held?.dataset.action);
+  (same ?? dialog().querySelector("form button")).focus();
 }
 
 function shown() {
@@ -72,6 +77,7 @@ function row(action) {
   if (action.fixed) return [element("dt", {}, ...keys), element("dd", {}, action.label)];
   const label = fill(gettext("%(action)s: set a key of your own"), { action: action.label });
   const button = element("button", { type: "button", class: "plain", "aria-label": `${partsOf(keyOf(action)).join(" ")}, ${label}` }, ...keys);
+  button.dataset.action = action.id;
   button.addEventListener("click", () => capture(button, action));
   return [element("dt", {}, button), element("dd", {}, action.label)];
 }
