@@ -138,3 +138,12 @@ def test_a_source_shown_as_it_was_written_keeps_its_places() -> None:
     assert text[start:end] == "deep"
     assert to_shown(text, start, end) == (at, at + 4)
     assert to_source("---", 0, 3) == (0, 3)
+
+
+def test_places_are_right_in_a_text_that_has_too_much_markup_to_be_formatted() -> None:
+    text = "  " + "A**A** " * 30_000
+    assert "**" in shown_text(text)
+    at = shown_text(text).index("**A** A", 100_000)
+    start, end = to_source(text, at, at + 7)
+    assert (start, text[start:end]) == (at + 2, "**A** A")
+    assert to_shown(text, start, end) == (at, at + 7)

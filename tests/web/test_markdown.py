@@ -137,3 +137,14 @@ def test_a_long_word_has_places_to_break_and_keeps_its_letters(around: str, lett
 )
 def test_what_breaks_by_itself_is_left_alone(text: str) -> None:
     assert "<wbr>" not in render(text)
+
+
+@pytest.mark.parametrize("part", ["A**A**", "`a` ", "[a](b) ", "- a\n", "$a$ "])
+def test_what_has_more_pieces_than_a_page_can_bear_is_shown_as_it_was_written(part: str) -> None:
+    text = part * 30_000
+    made = render(text, note="Too much <here>")
+    assert made.startswith('<pre dir="auto" data-note="Too much &lt;here&gt;">')
+    assert shown_text(text) == text.strip()
+    few = render(part * 100, note="Too much")
+    assert "data-note" not in few
+    assert few.count("<") > 100

@@ -48,6 +48,12 @@ LONGEST_HIGHLIGHT = 30_000
 LONGEST_UNBROKEN = 200
 """letters without a blank; what a browser takes to break a longer run grows by its square"""
 
+MOST_MARKS = 20_000
+"""letters of a text that may begin a piece with a format of its own (half a second of ours, one of
+a browser); what has more is shown as it was written"""
+MOST_BLOCKS = 20_000
+"""beginnings and ends of paragraphs, items, rows and cells, likewise"""
+
 LANGUAGES = frozenset(
     """bash c c# c++ console cpp cs csharp css diff docker dockerfile go golang graphql haskell html
     ini java javascript js json jsx julia kotlin kt latex lua makefile matlab objective-c perl
@@ -80,7 +86,7 @@ _ATTRIBUTES = {
     "a": {"href", "title", "target", "class"},
     "span": {"class", "data-display"},
     "div": {"class", "tabindex"},
-    "pre": {"data-language"},
+    "pre": {"data-language", "data-note"},
     "ol": {"start"},
     "th": {"align"},
     "td": {"align"},
@@ -99,23 +105,29 @@ _BREAKS_ITSELF = (
 _TAG_OR_UNBROKEN = re.compile(
     rf"(?P<tag>{_TAG.pattern})|[^\s<{_BREAKS_ITSELF}]{{{LONGEST_UNBROKEN + 1},}}"
 )
+_MARK = re.compile(r"[*_`~\[\]<&$!\\]")
 _SHOWN_LETTER = re.compile(r"&#?\w+;|.", re.DOTALL)
 
 
-def render(text: str, *, top: int = 3) -> str:
+def render(text: str, *, top: int = 3, note: str = "") -> str:
     """Safe HTML of a Markdown text, or the source as it was written where nothing of it would be
-    read (it is all markup, or nested too deep).
+    read (it is all markup, or nested too deep) or it has more markup than a page can bear.
 
     Args:
         text: any string; never raises.
         top: the level (2 to 6) of the highest heading, one below that of the section it stands in.
+        note: that a text is shown without its formatting, in words; the style sheet shows them, so
+            that they are no part of the text.
     """
-    tokens = parse(text)
+    env: dict[str, Any] = {}
+    tokens = _MARKDOWN.parse(_sound(text), env)
     _settle_headings(tokens, top)
     made = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     safe = nh3.clean(made, tags=_TAGS, attributes=_ATTRIBUTES, link_rel="noopener nofollow")
     if not _content(safe).strip() and (written := as_written(text)):
-        safe = nh3.clean(f'<pre dir="auto">{escapeHtml(written)}</pre>', attributes=_ATTRIBUTES)
+        why = f' data-note="{escapeHtml(note)}"' if note and "overfull" in env else ""
+        plain = f'<pre dir="auto"{why}>{escapeHtml(written)}</pre>'
+        safe = nh3.clean(plain, attributes=_ATTRIBUTES)
     return _TAG_OR_UNBROKEN.sub(_with_breaks, safe)
 
 
@@ -398,11 +410,20 @@ def _direct(state: StateCore) -> None:
             token.attrSet("align", style.removeprefix("text-align:"))
 
 
+def _measure(state: StateCore) -> None:
+    """Of a text with too many pieces nothing is read."""
+    marks = sum(len(_MARK.findall(t.content)) for t in state.tokens if t.type == "inline")
+    if marks > MOST_MARKS or len(state.tokens) > MOST_BLOCKS:
+        state.tokens.clear()
+        state.env["overfull"] = True
+
+
 def _make() -> MarkdownIt:
     md = MarkdownIt("commonmark", {"breaks": True, "html": False}, renderer_cls=_Renderer)
     md.enable(["table", "strikethrough"])
     # escapes and entities stay tokens of their own, which know what they were written as
     md.core.ruler.disable("text_join")
+    md.core.ruler.before("inline", "measure", _measure)
     md.core.ruler.push("direct", _direct)
     md.inline.ruler.before("escape", "math", _math_inline)
     interrupts = ["paragraph", "reference", "blockquote", "list"]

@@ -28,7 +28,7 @@ DAY, HOUR, MINUTE = 86400, 3600, 60
 def markdown(text: str, top: int = 3) -> SafeString:
     """Markdown to safe HTML: raw HTML is shown as text, and what is left is sanitised. ``top`` is
     the level of its highest heading, one below that of the section it stands in."""
-    return mark_safe(render(text, top=top))
+    return mark_safe(render(text, top=top, note=_("Shown without formatting: there is too much.")))
 
 
 @register.filter
