@@ -47,6 +47,10 @@ class Anything:
         return zeros.bool() if name.startswith("is_") else zeros
 
 
+def same(value: torch.Tensor) -> torch.Tensor:
+    return value
+
+
 def model_of(draw: Draw) -> Any:
     """What TRL calls as a model: it says the drawn log-probabilities."""
 
@@ -75,7 +79,7 @@ def trl_loss(loss_type: str, draw: Draw, **options: Any) -> float:
         "ref_rejected_logps": rejected,
     }
     own = SimpleNamespace(
-        accelerator=SimpleNamespace(device="cpu", gather_for_metrics=lambda value: value),
+        accelerator=SimpleNamespace(device="cpu", gather=same, gather_for_metrics=same),
         model=SimpleNamespace(training=False),
         aux_loss_enabled=False,
         precompute_ref_logps=True,
@@ -162,7 +166,7 @@ def test_kto() -> None:
     model = model_of(draw)
     mask = torch.cat([torch.zeros(2 * PAIRS, 1, dtype=torch.bool), draw.mask], 1).long()
     own = SimpleNamespace(
-        accelerator=SimpleNamespace(device="cpu", gather_for_metrics=lambda value: value),
+        accelerator=SimpleNamespace(device="cpu", gather=same, gather_for_metrics=same),
         model=SimpleNamespace(training=False),
         aux_loss_enabled=False,
         precompute_ref_logps=True,
