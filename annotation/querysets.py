@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.db import models
 from django.db.models import (
+    BooleanField,
+    Case,
     Count,
     Exists,
     F,
@@ -16,12 +20,15 @@ from django.db.models import (
     Q,
     Subquery,
     TextField,
+    Value,
+    When,
 )
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 if TYPE_CHECKING:
     from annotation.models import Annotator
+    from steelyard.projects.models import Project
     from steelyard.registry.models import ModelVersion
 
 
@@ -38,6 +45,13 @@ def _counted(rows: models.QuerySet, by: str) -> Coalesce:
     """How many rows a correlated subquery has, 0 where it has none."""
     counts = rows.order_by().values(by).annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(counts, output_field=IntegerField()), 0)
+
+
+def _covered(project: Project) -> Q | None:
+    """What the project's withdrawals in force are about; None where there are none."""
+    rows = apps.get_model("annotation", "Withdrawal").objects
+    said = [one.covers() for one in rows.filter(project=project, lifted_at=None)]
+    return reduce(or_, said) if said else None
 
 
 class PromptQuerySet(models.QuerySet):
@@ -189,6 +203,23 @@ class JudgmentQuerySet(models.QuerySet):
         """Those that a leaderboard counts: decisive, between different models."""
         return self.decisive().exclude(pair__output_a__model=F("pair__output_b__model"))
 
+    def withdrawn(self, project: Project) -> Self:
+        """Those that a withdrawal in force is about."""
+        covered = _covered(project)
+        return self.filter(covered) if covered else self.none()
+
+    def standing(self, project: Project) -> Self:
+        """Those that no withdrawal in force is about."""
+        covered = _covered(project)
+        return self.exclude(covered) if covered else self.all()
+
+    def with_withdrawn(self, project: Project) -> Self:
+        """Adds ``is_withdrawn``."""
+        covered = _covered(project)
+        whens = [When(covered, then=Value(True))] if covered else []
+        said = Case(*whens, default=Value(False), output_field=BooleanField())
+        return self.annotate(is_withdrawn=said)
+
     def with_content(self) -> Self:
         """With all that a page shows of a judgment."""
         return self.select_related(
@@ -200,6 +231,10 @@ class OutputSetQuerySet(models.QuerySet):
     def open(self) -> Self:
         """Sets that still want a person's ranking."""
         return self.filter(judged__lt=F("wanted"), closed=False)
+
+    def complete(self) -> Self:
+        """Sets that have all the rankings by people that they want."""
+        return self.filter(judged__gte=F("wanted"))
 
     def waiting_for(self, annotator: Annotator) -> Self:
         """Open sets that the annotator has neither ranked nor skipped, and to which they wrote no

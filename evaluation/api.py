@@ -90,6 +90,7 @@ class Leaderboard(APIView):
             "votes": board.votes,
             "prompts": board.prompts,
             "annotators": board.annotators,
+            "withdrawn": board.withdrawn,
             "standings": [
                 {"group": number, "model": standing.model, "row": standing.row}
                 for number, group in enumerate(board.groups, 1)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.db import models
 from django.db.models import Count, F, Prefetch, Q
+
+if TYPE_CHECKING:
+    from steelyard.projects.models import Project
 
 
 class EvaluationQuerySet(models.QuerySet):
@@ -33,8 +36,10 @@ class ComparisonQuerySet(models.QuerySet):
             "pair__output_b__model",
         )
 
-    def with_votes(self) -> Self:
-        """With ``pair.votes``: what people and judges now say of it, skips left out."""
+    def with_votes(self, project: Project) -> Self:
+        """With ``pair.votes``: what people and judges now say of it, skips left out; each with
+        ``is_withdrawn``."""
         votes = apps.get_model("annotation", "Judgment").objects.decisive()
+        votes = votes.with_withdrawn(project)
         votes = votes.select_related("annotator").order_by("annotator__kind", "pk")
         return self.prefetch_related(Prefetch("pair__judgments", votes, to_attr="votes"))

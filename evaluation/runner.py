@@ -16,8 +16,9 @@ from annotation.services.judging import start_judging
 from annotation.services.material import add_output, add_pair
 from evaluation.models import Comparison, Evaluation
 from evaluation.prompts import chosen_prompts
-from steelyard.assets.services import store_upload
+from steelyard.assets.services import blob_path, store_upload
 from steelyard.lib.errors import UserError
+from steelyard.lib.files import place_file
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run
 
@@ -27,11 +28,18 @@ EVALUATION_PRIORITY = 10
 
 def prepare(run: Run) -> dict[str, Any]:
     evaluation = _evaluation(run)
-    prompts = chosen_prompts(evaluation.project, evaluation.prompt_set)
+    models = _models(evaluation)
+    prompts = chosen_prompts(evaluation.project, evaluation.prompt_set, models)
+    for sha256 in {one for prompt in prompts for one in prompt.media}:
+        place_file(blob_path(sha256), run.dir.media / sha256)
     return {
         "kind": "generate",
-        "models": [model.as_spec() for model in _models(evaluation)],
-        "prompts": [{"key": prompt.key, "messages": prompt.messages} for prompt in prompts],
+        "models": [model.as_spec() for model in models],
+        "prompts": [
+            {"key": prompt.key, "messages": prompt.messages}
+            | ({"media": prompt.media} if prompt.media else {})
+            for prompt in prompts
+        ],
         "sampling": evaluation.sampling,
         "samples": 1,
         "seed": evaluation.seed,

@@ -125,6 +125,9 @@ class LeaderboardSerializer(serializers.Serializer):
     votes = serializers.IntegerField()
     prompts = serializers.IntegerField()
     annotators = serializers.IntegerField()
+    withdrawn = serializers.IntegerField(
+        help_text="Votes that have been withdrawn and count for nothing here."
+    )
     standings = StandingSerializer(many=True)
     unrated = UnratedSerializer(many=True)
 

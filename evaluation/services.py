@@ -60,7 +60,7 @@ def start_evaluation(
     _check_method(project, method, judge)
     chosen_sampling = _checked_sampling(project, sampling or {})
     prompt_set = {"category": category, "limit": limit}
-    if not chosen_prompts(project, prompt_set):
+    if not chosen_prompts(project, prompt_set, [baseline, *candidates]):
         missing = (
             _("This project has no held-out prompts of category “%(category)s”.")
             if category

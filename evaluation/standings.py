@@ -120,6 +120,8 @@ class Standings:
     annotators: int
     others: int
     """Votes that no rating takes in: with a model that has none, or between two groups."""
+    withdrawn: int
+    """Votes that would be in here had they not been withdrawn."""
 
     @property
     def rated(self) -> int:
@@ -141,7 +143,8 @@ def win_rates(evaluation: Evaluation) -> list[WinRateRow]:
     comparisons: dict[int, list[Comparison]] = defaultdict(list)
     for comparison in evaluation.comparisons.with_sides():
         comparisons[comparison.candidate_id].append(comparison)
-    votes = _votes_on(comparison for own in comparisons.values() for comparison in own)
+    every = [comparison for own in comparisons.values() for comparison in own]
+    votes = _votes_on(evaluation.project, every)
     rows = []
     for candidate in evaluation.candidates.order_by("name"):
         own = comparisons[candidate.pk]
@@ -153,12 +156,19 @@ def win_rates(evaluation: Evaluation) -> list[WinRateRow]:
     return rows
 
 
+def withdrawn_votes(evaluation: Evaluation) -> int:
+    """How many votes on its comparisons are withdrawn, and so in no win rate."""
+    pairs = evaluation.comparisons.values("pair")
+    rows = Judgment.objects.decisive().filter(pair__in=pairs)
+    return rows.withdrawn(evaluation.project).count()
+
+
 def _votes_on(
-    comparisons: Iterable[Comparison],
+    project: Project, comparisons: Iterable[Comparison]
 ) -> dict[int, list[tuple[Annotator | None, str]]]:
     """(judge or None for a person, outcome) by pair, of those that were worth asking about."""
     pairs = [c.pair_id for c in comparisons if not c.is_identical]
-    cast = Judgment.objects.decisive().filter(pair__in=pairs).order_by("uuid")
+    cast = Judgment.objects.decisive().standing(project).filter(pair__in=pairs).order_by("uuid")
     judges = Annotator.objects.filter(kind="judge").in_bulk(
         set(cast.by_judges().order_by().values_list("annotator_id", flat=True))
     )
@@ -200,7 +210,8 @@ def _win_rate(
 def standings(
     project: Project, *, source: str, category: str = "", judge: Annotator | None = None
 ) -> Standings:
-    """Bradley–Terry over all current decisive votes between different models of a project.
+    """Bradley–Terry over all current decisive votes between different models of a project, less
+    those that have been withdrawn.
 
     Only votes count. Two identical outputs have none, since an evaluation puts them to nobody:
     what :func:`win_rates` takes for a tie is not in here.
@@ -214,10 +225,11 @@ def standings(
         votes = votes.filter(pair__prompt__category=category)
     if judge is not None:
         votes = votes.filter(annotator=judge)
-    cast = _cast(votes)
+    withdrawn = votes.withdrawn(project).count()
+    cast = _cast(votes.standing(project))
     left, right = cast["a"], cast["b"]
     if not left.size:
-        return Standings([], [], 0, 0, 0, 0)
+        return Standings([], [], 0, 0, 0, 0, withdrawn)
     found = ModelVersion.objects.select_related("project").in_bulk(
         np.unique(np.concatenate([left, right])).tolist()
     )
@@ -239,6 +251,7 @@ def standings(
         prompts=np.unique(cast["prompt"][used]).size,
         annotators=np.unique(cast["annotator"][used]).size,
         others=int((~used).sum()),
+        withdrawn=withdrawn,
     )
 
 

@@ -11,7 +11,7 @@ from annotation.models import Output, Prompt
 from evaluation.forms import EvaluationForm, LeaderboardFilter
 from evaluation.models import Evaluation
 from evaluation.services import start_evaluation
-from evaluation.standings import Standings, standings, win_rates
+from evaluation.standings import Standings, standings, win_rates, withdrawn_votes
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.lib.spreadsheet import csv_lines
@@ -64,7 +64,8 @@ def evaluation_new(request: HttpRequest, project: str) -> HttpResponse:
 def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     rows = Evaluation.objects.with_progress().with_parts()
     evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
-    comparisons = evaluation.comparisons.with_sides().with_votes().order_by("pk")
+    comparisons = evaluation.comparisons.with_sides().with_votes(evaluation.project)
+    comparisons = comparisons.order_by("pk")
     candidates = list(evaluation.candidates.order_by("name"))
     chosen = next((m for m in candidates if str(m.pk) == request.GET.get("candidate")), None)
     if chosen is not None:
@@ -75,6 +76,7 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "candidates": candidates,
         "chosen": chosen,
         "win_rates": win_rates(evaluation),
+        "withdrawn": withdrawn_votes(evaluation),
         "samplings": samplings_of(evaluation, candidates),
         "page": Paginator(comparisons, PER_PAGE).get_page(request.GET.get("page")),
         "working": evaluation.is_working,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from steelyard.inference.loading import check_writer, load_writer, sampling_of
@@ -19,7 +20,7 @@ from steelyard.lib.hashing import sha256_hex, stable_int
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir, write_atomically
 
-WRITERS = ("causal_lm", "endpoint")
+WRITERS = ("causal_lm", "vision_language", "endpoint")
 PAINTERS = ("class_unet", "stable_diffusion")
 PICTURES_AT_A_TIME = 8
 
@@ -32,6 +33,8 @@ class Task:
     messages: Sequence[Mapping[str, Any]]
     sample: int
     seed: int
+    media: tuple[str, ...] = ()
+    """Names of the files in ``media/`` that the prompt is about."""
 
 
 def work(rundir: RunDir, stop: Stop) -> None:
@@ -65,7 +68,13 @@ def _tasks(
     All models get the same seeds: they differ by what they are, not by luck.
     """
     tasks = [
-        Task(prompt["key"], prompt["messages"], sample, _seed(spec["seed"], prompt["key"], sample))
+        Task(
+            prompt["key"],
+            prompt["messages"],
+            sample,
+            _seed(spec["seed"], prompt["key"], sample),
+            tuple(prompt.get("media", ())),
+        )
         for prompt in spec["prompts"]
         for sample in range(spec["samples"])
         if (model["name"], prompt["key"], sample) not in made
@@ -91,7 +100,8 @@ def _check(
         if tasks and model["family"] in WRITERS:
             rundir.progress(0, 0, "outputs", f"looking at {model['name']}")
             own = sampling_of(model, sampling)
-            check_writer(model, [task.messages for task in tasks], sampling=own)
+            asked = [task.messages for task in tasks]
+            check_writer(model, asked, sampling=own, media=_files(rundir, tasks))
 
 
 def _make(
@@ -127,6 +137,7 @@ def _write(
                 [task.messages for task in some],
                 sampling=own,
                 seeds=[task.seed for task in some],
+                media=_files(rundir, some),
             )
             for task, text in zip(some, texts, strict=True):
                 yield _line(model, task, own) | {"text": text}
@@ -137,6 +148,10 @@ def _write(
             raise
     finally:
         writer.close()
+
+
+def _files(rundir: RunDir, tasks: Sequence[Task]) -> list[list[Path]]:
+    return [[rundir.media / name for name in task.media] for task in tasks]
 
 
 def _paint(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from annotation.services.withdrawals import lift, withdraw
 from evaluation.models import Evaluation
 from steelyard.runs.models import Run
 from tests.factories import make_annotator, make_judgment, make_model, make_pair, make_prompt
@@ -330,3 +331,39 @@ def test_the_page_says_how_each_model_really_answered(
     setup = page[page.index("How it was set up") :]
     assert "temperature 0.9" in setup[: setup.index(models[1].name)]
     assert "temperature 0.0" in setup[setup.index(models[1].name) :]
+
+
+def test_withdrawn_votes_count_for_nothing_and_are_told(
+    project: Any, owner: Any, as_user: Any, votes: None
+) -> None:
+    pair = make_pair(project, models=("alpha", "beta"))
+    scorer = make_annotator(project, "scorer")
+    make_judgment(pair, "a", annotator=scorer)
+    made = withdraw(project=project, annotator=scorer, reason="failed the known ones", by=None)
+
+    page = page_of(as_user(owner), "leaderboard", project)
+
+    assert "from 30 votes of 1 person on 30 prompts" in page
+    assert "1 vote has been" in page
+    lift(withdrawal=made, by=None)
+    assert "from 31 votes of 2 people" in page_of(as_user(owner), "leaderboard", project)
+
+
+def test_a_withdrawn_vote_is_struck_out_of_an_evaluation(
+    project: Any, owner: Any, as_user: Any, start: Start, answered: Start
+) -> None:
+    evaluation = answered(start())
+    rater, scorer = make_annotator(project, "rater"), make_annotator(project, "scorer")
+    for comparison in evaluation.comparisons.all():
+        make_judgment(comparison.pair, comparison.candidate_side, annotator=rater)
+        make_judgment(comparison.pair, "tie", annotator=scorer)
+    client = as_user(owner)
+    before = page_of(client, "evaluation-detail", project, evaluation.pk)
+    withdraw(project=project, annotator=scorer, reason="failed the known ones", by=None)
+
+    page = page_of(client, "evaluation-detail", project, evaluation.pk)
+
+    assert "75.0 %" in before
+    assert "100.0 %" in page
+    assert "(withdrawn)" in page
+    assert "votes have been" in page
