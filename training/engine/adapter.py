@@ -1,43 +1,50 @@
-"""What of a model is trained: a fresh LoRA adapter on frozen weights, or all weights."""
+"""What of a model is trained, and what is kept of it: an adapter, all weights, or a few of them.
+
+=========  ===========================================================  =======================
+``train``  is trained                                                   is kept
+=========  ===========================================================  =======================
+lora       a low-rank adapter on frozen weights (DoRA, rsLoRA)          the adapter, as PEFT does
+all        every weight                                                 the whole model
+bias       the biases of all layers (BitFit)                            the whole model
+norm       the weights of normalisation layers                          the whole model
+head       the output head, and with it the embeddings it is tied to    the whole model
+=========  ===========================================================  =======================
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
-from torch import nn
-from transformers import PreTrainedModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
-from training.engine.config import TextDPOConfig, names_in
+from training.engine.config import TextRecipe, names_in
+from training.engine.distributed import full
 
 
-def prepare(model: PreTrainedModel, config: TextDPOConfig) -> PreTrainedModel:
-    """Make trainable what is to be trained: a fresh adapter in float32, or all weights.
+def check(model: PreTrainedModel, config: TextRecipe) -> None:
+    """Whether the model has what is to be trained; asked before anything takes time.
 
-    The model stays in eval mode, so that no dropout of its own disturbs the comparison with the
-    reference; only the adapter's dropout is switched on, by :func:`learning`. That the model has
-    the layers is for :func:`check_targets` to say, before anything takes time.
+    Raises:
+        UserError: ``unknown_layer`` or ``nothing_to_train``, with what the model has instead.
     """
-    if config.lora_rank == 0:
-        model.requires_grad_(True)
-    else:
-        every = config.lora_targets.strip() == "all-linear"
-        adapter = LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules="all-linear" if every else names_in(config.lora_targets),
-            task_type="CAUSAL_LM",
+    if config.trained == "lora":
+        check_targets(model, config.lora_targets)
+    elif not _names(model, config.trained):
+        wanted = {"bias": "biases", "norm": "normalisation weights", "head": "output head"}
+        raise UserError(
+            f"This model has no {wanted[config.trained]}, so train {config.trained} would train "
+            "nothing. Most Llama-like models have no biases: train norm, head or an adapter "
+            "(lora) instead.",
+            code="nothing_to_train",
+            field="train",
         )
-        torch.manual_seed(stable_int(config.seed, "adapter"))
-        model = get_peft_model(model, adapter)  # type: ignore[assignment]
-    if config.gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    return model.eval()
 
 
 def check_targets(model: nn.Module, targets: str) -> None:
@@ -62,6 +69,54 @@ def check_targets(model: nn.Module, targets: str) -> None:
         )
 
 
+def prepare(model: PreTrainedModel, config: TextRecipe) -> PreTrainedModel:
+    """Make trainable what is to be trained: a fresh adapter in float32, or weights.
+
+    The model stays in eval mode, so that no dropout of its own disturbs the comparison with the
+    reference; only the adapter's dropout is switched on, by :func:`learning`. That the model has
+    what is to be trained is for :func:`check` to say.
+    """
+    if config.trained == "lora":
+        model = _with_adapter(model, config)
+    else:
+        chosen = _names(model, config.trained)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in chosen)
+    if config.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    return model.eval()
+
+
+def _with_adapter(model: PreTrainedModel, config: TextRecipe) -> PreTrainedModel:
+    every = config.lora_targets.strip() == "all-linear"
+    adapter = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules="all-linear" if every else names_in(config.lora_targets),
+        use_dora=config.dora,
+        use_rslora=config.rslora,
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(stable_int(config.seed, "adapter"))
+    return get_peft_model(model, adapter)  # type: ignore[return-value]
+
+
+def _names(model: PreTrainedModel, trained: str) -> set[str]:
+    """Names of the parameters to be trained where that is no adapter."""
+    every = [name for name, _ in model.named_parameters()]
+    if trained == "all":
+        return set(every)
+    if trained == "bias":
+        return {name for name in every if name.rpartition(".")[2] == "bias"}
+    if trained == "norm":
+        norms = {name for name, module in model.named_modules() if "Norm" in type(module).__name__}
+        return {name for name in every if name.rpartition(".")[0] in norms}
+    head = model.get_output_embeddings()
+    held = {id(p) for p in head.parameters()} if head is not None else set()
+    return {name for name, parameter in model.named_parameters() if id(parameter) in held}
+
+
 @contextmanager
 def learning(model: nn.Module) -> Iterator[None]:
     """Switch on what acts in training alone: adapter dropout and gradient checkpointing."""
@@ -73,3 +128,33 @@ def learning(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.eval()
+
+
+def weights_of(model: PreTrainedModel, config: TextRecipe) -> dict[str, Tensor] | None:
+    """The whole weights of a model whose weights are spread over processes, else None.
+
+    Every process has to call this; the one that leads gets them.
+    """
+    if not config.shard:
+        return None
+    return {name: full(value) for name, value in model.state_dict().items()}
+
+
+def save(
+    model: PreTrainedModel,
+    config: TextRecipe,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    weights: dict[str, Tensor] | None = None,
+) -> None:
+    """Write what transformers and PEFT load unchanged: the adapter, or model and tokenizer.
+
+    Args:
+        weights: as :func:`weights_of` gave them.
+    """
+    if config.trained == "lora":
+        # the vocabulary is the base model's; by itself peft would look for it on the hub
+        model.save_pretrained(folder, save_embedding_layers=False)
+        return
+    model.save_pretrained(folder, state_dict=weights)
+    tokenizer.save_pretrained(folder)
