@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ class Seen:
         reference: Sequence[Sequence[Tensor | None]],
         *,
         has_ties: bool,
+        drift: Tensor | None = None,
     ) -> None:
         """
         Args:
@@ -35,9 +37,10 @@ class Seen:
             reference: for each example one (tokens,) tensor a sequence, in the order of its names;
                 None where the reference was not asked.
             has_ties: whether the dataset holds ties at all, here or elsewhere.
+            drift: of the whole step, where the objective asks for it (:attr:`Objective.drift`).
         """
         self.examples = examples
-        self.has_ties = has_ties
+        self.has_ties, self.drift = has_ties, drift
         self._scored, self._reference = scored, reference
         self._sums = scored.sums()
         self._starts = scored.lengths.cumsum(0) - scored.lengths
@@ -56,17 +59,21 @@ class Seen:
     def __len__(self) -> int:
         return len(self.examples)
 
+    def has(self, name: str) -> Tensor:
+        """Which examples have a sequence of this name, bool, (n,)."""
+        return self._places(name) >= 0
+
     def sum(self, name: str) -> Tensor:
-        """log p of the sequence of this name, (n,), in nats."""
-        return self._sums[self._places(name)]
+        """log p of the sequence of this name, (n,), in nats; 0 where an example has none."""
+        return torch.where(self.has(name), self._sums[self._places(name)], 0.0)
 
     def mean(self, name: str) -> Tensor:
         """The same per token, (n,)."""
         return self.sum(name) / self.length(name)
 
     def length(self, name: str) -> Tensor:
-        """Tokens of the sequence of this name, (n,), int64."""
-        return self._scored.lengths[self._places(name)]
+        """Tokens of the sequence of this name, (n,), int64; 1 where an example has none."""
+        return torch.where(self.has(name), self._scored.lengths[self._places(name)], 1)
 
     def tokens(self, name: str) -> Tensor:
         """log p of each token, (n, longest), 0 beyond the end of a sequence."""
@@ -96,7 +103,8 @@ class Seen:
     def _places(self, name: str) -> Tensor:
         places, first = [], 0
         for example in self.examples:
-            places.append(first + example.names.index(name))
+            there = name in example.names
+            places.append(first + example.names.index(name) if there else -1)
             first += len(example.names)
         return torch.tensor(places, device=self._scored.values.device)
 
@@ -127,3 +135,11 @@ class Objective:
     loss: Callable[[Seen, Any], tuple[Tensor, dict[str, Tensor]]]
     """Losses of the examples, (n,), before their weights; and more to log, (n,) each, where an
     example that has no such number has NaN."""
+    arrange: Callable[[list[Example], Any, Counter[str]], list[Example]] | None = None
+    """What needs the other examples too, such as answers to other prompts: called once with all
+    examples to train on and once with those to test with, and with the dataset's counts to add
+    to."""
+    drift: str = ""
+    """Name of a sequence that is scored before a step without a gradient, over all its examples:
+    the mean of log p - log p_ref is :attr:`Seen.drift` in each of the step's passes, which leave
+    that sequence out. It has a row to itself."""
