@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid5
 
 from django.db import transaction
@@ -12,12 +13,13 @@ from django.db.models.functions import Greatest
 from annotation.formats.archive import Archive
 from annotation.formats.records import ImportedRanking
 from annotation.models import Annotator, Judgment, Output, OutputSet, Prompt, Ranking
+from annotation.services.completion import is_told, tell_completed
 from annotation.services.imported_media import check_answers, find_files
 from annotation.services.imported_rows import SetRow
 from annotation.services.imported_votes import annotators_of
 from annotation.services.importing import Imported, outputs_of, prompts_of
-from annotation.services.ranked_pairs import expand
-from annotation.services.ranking import Order, write_ranking
+from annotation.services.ranked_pairs import Ranked, expand
+from annotation.services.ranking import Order, ranking_of
 from annotation.services.sets import check_task
 from annotation.tiers import tiers_of
 from steelyard.accounts.models import User
@@ -26,6 +28,8 @@ from steelyard.projects.models import Project
 
 _NAMESPACE = UUID("2b9d1c1e-8a3f-4d6e-b0f4-5c7a6e1d9f20")
 _BATCH = 2000
+_EXPANDED = 500
+"""Rankings whose judgments, up to 36 of each, are made together."""
 
 
 @transaction.atomic
@@ -70,15 +74,18 @@ def import_rankings(
         .filter(output_set__project=project)
         .values_list("output_set__key", "annotator__name")
     )
-    rankings = 0
-    for (key, name), row in said.items():
-        if (key, name) not in known:
-            annotators[name].project = project
-            _rank(row, sets[key], annotators[name], outputs)
-            rankings += 1
+    for annotator in annotators.values():
+        annotator.project = project
+    ranked = [
+        _ranked(row, sets[key], annotators[name], outputs)
+        for (key, name), row in said.items()
+        if (key, name) not in known
+    ]
+    for start in range(0, len(ranked), _EXPANDED):
+        _store(project, ranked[start : start + _EXPANDED])
     after = _counts(project)
     new = {name: after[name] - before[name] for name in after}
-    return Imported(records=len(rows), rankings=rankings, **new)
+    return Imported(records=len(rows), rankings=len(ranked), **new)
 
 
 def _counts(project: Project) -> dict[str, int]:
@@ -158,13 +165,13 @@ def _sets(
     return found
 
 
-def _rank(
+def _ranked(
     row: SetRow,
     output_set: OutputSet,
     annotator: Annotator,
     outputs: dict[tuple[int, str], Output],
-) -> None:
-    """Store one ranking and its judgments."""
+) -> Ranked:
+    """One ranking, not stored yet."""
     of_set = [outputs[output_set.prompt_id, side.key] for side in row.sides]
     ranks = dict(zip((output.pk for output in of_set), row.record.ranks, strict=True))
     name = f"{annotator.project.slug}/{output_set.key}/{annotator.name}"
@@ -175,9 +182,26 @@ def _rank(
         tags=row.record.tags,
     )
     shown = [output.pk for output in of_set]
-    expand(ranking=write_ranking(annotator, output_set, order, shown=shown), outputs=of_set)
-    if annotator.kind == Annotator.Kind.PERSON:
-        judged = F("judged") + 1
-        OutputSet.objects.filter(pk=output_set.pk).update(
+    return Ranked(ranking_of(annotator, output_set, order, shown=shown), of_set)
+
+
+def _store(project: Project, ranked: Sequence[Ranked]) -> None:
+    """Rankings with their judgments, and of their sets how many people have ranked them. The
+    caller has locked the sets."""
+    Ranking.objects.bulk_create([one.ranking for one in ranked])
+    judgments = expand(ranked=ranked)
+    people = Counter(
+        one.ranking.output_set_id
+        for one in ranked
+        if one.ranking.annotator.kind == Annotator.Kind.PERSON
+    )
+    for n in set(people.values()):
+        judged = F("judged") + n
+        OutputSet.objects.filter(pk__in=[pk for pk in people if people[pk] == n]).update(
             judged=judged, wanted=Greatest(F("wanted"), judged)
         )
+    if is_told(project):
+        full = set(OutputSet.objects.complete().filter(pk__in=people).values_list("pk", flat=True))
+        of = {str(one.ranking.uuid) for one in ranked if one.ranking.output_set_id in full}
+        last = [judgment for judgment in judgments if judgment.details["ranking"] in of]
+        tell_completed(project=project, judgments=last)

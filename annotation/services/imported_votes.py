@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from annotation.formats.records import ImportedVote
 from annotation.models import Annotator, Judgment, Outcome, Pair
+from annotation.services.completion import is_told, tell_completed
 from annotation.services.imported_rows import Answered, Row
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
@@ -41,6 +42,9 @@ def store_votes(project: Project, rows: list[Row], pairs: dict[str, Pair]) -> in
     ]
     Judgment.objects.bulk_create(new, batch_size=_BATCH)
     _recount({judgment.pair_id for judgment in new})
+    if is_told(project):
+        wanting = {pair.pk for pair in pairs.values() if pair.judged < pair.wanted}
+        tell_completed(project=project, judgments=[j for j in new if j.pair_id in wanting])
     return len(new)
 
 

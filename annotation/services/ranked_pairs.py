@@ -7,6 +7,9 @@ UUID under ``details``.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from uuid import UUID, uuid5
 
@@ -17,43 +20,92 @@ from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, 
 from annotation.services.checking import top_of
 from annotation.tiers import compared
 
+_BATCH = 2000
+
 Said = tuple[str, int]
 """Outcome and strength on a pair's own sides."""
 
 
-def expand(*, ranking: Ranking, outputs: list[Output]) -> list[Judgment]:
-    """Write the ranking's judgments, each in place of what the annotator said of that pair before;
-    of a skip only where it takes an earlier order back.
+@dataclass(frozen=True)
+class Ranked:
+    """A ranking that is stored, with all outputs of its set."""
+
+    ranking: Ranking
+    outputs: list[Output]
+
+
+@dataclass
+class _Books:
+    """What several rankings change together."""
+
+    standing: dict[tuple[int, int], Judgment]
+    """What an annotator says of a pair by now, by both their numbers."""
+    rounds: list[list[Judgment]] = field(default_factory=list)
+    """To be written one after the other: nobody says two things of a pair within one."""
+    round_of: Counter[tuple[int, int]] = field(default_factory=Counter)
+    superseded: list[int] = field(default_factory=list)
+    changes: Counter[int] = field(default_factory=Counter)
+    """Of a pair, by how many people's verdicts it has more."""
+
+    def add(self, judgment: Judgment) -> None:
+        who = (judgment.annotator_id, judgment.pair_id)
+        if before := self.standing.get(who):
+            judgment.supersedes = before
+            before.is_current = False
+            if before.pk:
+                self.superseded.append(before.pk)
+        if judgment.annotator.kind == Annotator.Kind.PERSON:
+            was = before is not None and before.outcome != Outcome.SKIP
+            self.changes[judgment.pair_id] += (judgment.outcome != Outcome.SKIP) - was
+        self.standing[who] = judgment
+        if self.round_of[who] == len(self.rounds):
+            self.rounds.append([])
+        self.rounds[self.round_of[who]].append(judgment)
+        self.round_of[who] += 1
+
+
+def expand(*, ranked: Sequence[Ranked]) -> list[Judgment]:
+    """Write the judgments of rankings of one project, each in place of what the annotator said of
+    that pair before; of a skip only where it takes an earlier order back.
 
     Pairs that are not there are made. Each has room made for the judgment, so that no pair comes
     into the queue by it, nor leaves it: one that wants two people's direct verdicts still does.
-    The caller holds the set's lock, in a transaction.
-
-    Args:
-        outputs: all of the set's.
+    The caller holds the sets' locks, in a transaction.
 
     Returns:
         the judgments. Training pairs get none: they are shown to be learned from.
     """
-    outputs = sorted(outputs, key=lambda output: output.key)
-    said = _said(ranking, outputs)
-    pairs = _locked_pairs(ranking, outputs)
-    before = {
-        judgment.pair_id: judgment
-        for judgment in Judgment.objects.current().filter(
-            annotator=ranking.annotator, pair__in=[pair.pk for pair in pairs]
+    said = [_said(one.ranking, _by_key(one.outputs)) for one in ranked]
+    pairs = {pair.key: pair for pair in _locked_pairs(ranked)}
+    books = _Books(_standing(ranked, pairs.values()))
+    for one, verdicts in zip(ranked, said, strict=True):
+        for key in sorted(set(verdicts) & set(pairs)):
+            pair, ranking = pairs[key], one.ranking
+            before = books.standing.get((ranking.annotator_id, pair.pk))
+            if not ranking.skipped or _is_taken_back(before, ranking):
+                books.add(_judgment(ranking, pair, verdicts[key]))
+    return _write(books)
+
+
+def _write(books: _Books) -> list[Judgment]:
+    for change in set(books.changes.values()) - {0}:
+        pks = [pk for pk, by in books.changes.items() if by == change]
+        Pair.objects.filter(pk__in=pks).update(
+            judged=F("judged") + change, wanted=F("wanted") + change
         )
-    }
-    if ranking.skipped:
-        pairs = [pair for pair in pairs if _is_taken_back(before.get(pair.pk), ranking)]
-    _count(ranking.annotator, pairs, before, said)
-    Judgment.objects.filter(pk__in=[before[p.pk].pk for p in pairs if p.pk in before]).update(
-        is_current=False
+    if books.superseded:
+        Judgment.objects.filter(pk__in=books.superseded).update(is_current=False)
+    written = [judgment for one in books.rounds for judgment in one]
+    who = {(judgment.annotator_id, judgment.pair_id) for judgment in written}
+    leases = Assignment.objects.filter(
+        annotator__in={annotator for annotator, _ in who}, pair__in={pair for _, pair in who}
     )
-    Assignment.objects.filter(annotator=ranking.annotator, pair__in=pairs).delete()
-    return Judgment.objects.bulk_create(
-        _judgment(ranking, pair, said[pair.key], before.get(pair.pk)) for pair in pairs
-    )
+    held = leases.values_list("pk", "annotator", "pair")
+    if over := [pk for pk, annotator, pair in held if (annotator, pair) in who]:
+        Assignment.objects.filter(pk__in=over).delete()
+    for one in books.rounds:
+        Judgment.objects.bulk_create(one, batch_size=_BATCH)
+    return written
 
 
 def judgment_uuid(ranking: UUID, pair: str) -> UUID:
@@ -80,20 +132,38 @@ def _said(ranking: Ranking, outputs: list[Output]) -> dict[str, Said]:
     return said
 
 
-def _locked_pairs(ranking: Ranking, outputs: list[Output]) -> list[Pair]:
+def _by_key(outputs: list[Output]) -> list[Output]:
+    return sorted(outputs, key=lambda output: output.key)
+
+
+def _locked_pairs(ranked: Sequence[Ranked]) -> list[Pair]:
     """All pairs of the outputs but those for training, made where they are missing."""
-    prompt = ranking.output_set.prompt
-    wanted = {pair_key(prompt.key, a.key, b.key): (a, b) for a, b in combinations(outputs, 2)}
-    rows = Pair.objects.filter(project=ranking.project_id, key__in=list(wanted))
+    wanted: dict[str, tuple[Ranking, Output, Output]] = {}
+    for one in ranked:
+        prompt = one.ranking.output_set.prompt
+        for a, b in combinations(_by_key(one.outputs), 2):
+            key = pair_key(prompt.key, a.key, b.key)
+            if key not in wanted or wanted[key][0].skipped:
+                wanted[key] = (one.ranking, a, b)
+    project = ranked[0].ranking.project_id
+    rows = Pair.objects.filter(project=project, key__in=list(wanted))
     missing = set(wanted) - set(rows.values_list("key", flat=True))
-    if missing and not ranking.skipped:
-        # in one order, so that two sets with the same outputs do not wait for each other in a ring
-        new = [_pair(ranking, key, *wanted[key]) for key in sorted(missing)]
-        Pair.objects.bulk_create(new, ignore_conflicts=True)
+    # in one order, so that two sets with the same outputs do not wait for each other in a ring
+    new = [_pair(key, *wanted[key]) for key in sorted(missing) if not wanted[key][0].skipped]
+    Pair.objects.bulk_create(new, ignore_conflicts=True, batch_size=_BATCH)
     return list(rows.filter(is_training=False).order_by("pk").select_for_update(no_key=True))
 
 
-def _pair(ranking: Ranking, key: str, a: Output, b: Output) -> Pair:
+def _standing(ranked: Sequence[Ranked], pairs: Iterable[Pair]) -> dict[tuple[int, int], Judgment]:
+    """What the annotators say of the pairs so far."""
+    said = Judgment.objects.current().filter(
+        annotator__in={one.ranking.annotator_id for one in ranked},
+        pair__in=[pair.pk for pair in pairs],
+    )
+    return {(judgment.annotator_id, judgment.pair_id): judgment for judgment in said}
+
+
+def _pair(key: str, ranking: Ranking, a: Output, b: Output) -> Pair:
     return Pair(
         project_id=ranking.project_id,
         prompt_id=a.prompt_id,
@@ -105,29 +175,6 @@ def _pair(ranking: Ranking, key: str, a: Output, b: Output) -> Pair:
     )
 
 
-def _count(
-    annotator: Annotator,
-    pairs: list[Pair],
-    before: dict[int, Judgment],
-    said: dict[str, Said],
-) -> None:
-    """Bring ``judged`` in line, and ``wanted`` with it: only people's verdicts take places."""
-    if annotator.kind != Annotator.Kind.PERSON:
-        return
-    changes: dict[int, list[int]] = {1: [], -1: []}
-    for pair in pairs:
-        earlier = before.get(pair.pk)
-        was = earlier is not None and earlier.outcome != Outcome.SKIP
-        now = said[pair.key][0] != Outcome.SKIP
-        if was != now:
-            changes[1 if now else -1].append(pair.pk)
-    for change, pks in changes.items():
-        if pks:
-            Pair.objects.filter(pk__in=pks).update(
-                judged=F("judged") + change, wanted=F("wanted") + change
-            )
-
-
 def _is_taken_back(judgment: Judgment | None, skip: Ranking) -> bool:
     """Whether it comes of the order that the skip supersedes; another set's order stands."""
     superseded = skip.supersedes
@@ -136,7 +183,7 @@ def _is_taken_back(judgment: Judgment | None, skip: Ranking) -> bool:
     return judgment.details.get("ranking") == str(superseded.uuid)
 
 
-def _judgment(ranking: Ranking, pair: Pair, said: Said, before: Judgment | None) -> Judgment:
+def _judgment(ranking: Ranking, pair: Pair, said: Said) -> Judgment:
     outcome, strength = said
     place = {output: n for n, output in enumerate(ranking.shown)}
     return Judgment(
@@ -152,7 +199,6 @@ def _judgment(ranking: Ranking, pair: Pair, said: Said, before: Judgment | None)
         swapped=place[pair.output_b_id] < place[pair.output_a_id],
         exposure=_exposure(ranking.exposure, pair),
         details={"ranking": str(ranking.uuid)},
-        supersedes=before,
     )
 
 

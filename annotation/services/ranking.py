@@ -22,7 +22,8 @@ from annotation import places
 from annotation.models import Annotator, Outcome, Output, OutputSet, Ranking, RankingLease
 from annotation.querysets import RankingLeaseQuerySet
 from annotation.services.checking import Verdict, check_reasons
-from annotation.services.ranked_pairs import expand
+from annotation.services.completion import tell_completed
+from annotation.services.ranked_pairs import Ranked, expand
 from annotation.tiers import problem_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -171,8 +172,8 @@ def _store(
     lease = RankingLease.objects.filter(output_set=locked, annotator=annotator).first()
     if lease is None:
         return None
+    free = locked.wanted - locked.judged
     if not said.skipped:
-        free = locked.wanted - locked.judged
         if free <= 0:
             raise _set_taken()
         if lease.expires_at <= timezone.now():
@@ -183,9 +184,8 @@ def _store(
             places.make_room(others, idle, free=free - 1)
         _count(locked, 1)
     lease.delete()
-    ranking = write_ranking(annotator, locked, said, shown=lease.shown)
-    expand(ranking=ranking, outputs=outputs)
-    return ranking
+    ranking = ranking_of(annotator, locked, said, shown=lease.shown)
+    return _write(ranking, outputs, last=not said.skipped and free == 1)
 
 
 def _supersede(
@@ -197,6 +197,7 @@ def _supersede(
     if not mine.update(is_current=False):
         return None
     takes_place = ranking.skipped and not said.skipped
+    free = 0
     if takes_place:
         free = locked.wanted - locked.judged
         if locked.closed or free <= 0:
@@ -204,12 +205,20 @@ def _supersede(
         if _others_leases(locked, annotator).count() >= free:
             raise _set_held()
     _count(locked, ranking.skipped - said.skipped)
-    amended = write_ranking(annotator, locked, said, shown=ranking.shown, supersedes=ranking)
-    expand(ranking=amended, outputs=outputs)
-    return amended
+    amended = ranking_of(annotator, locked, said, shown=ranking.shown, supersedes=ranking)
+    return _write(amended, outputs, last=takes_place and free == 1)
 
 
-def write_ranking(
+def _write(ranking: Ranking, outputs: list[Output], *, last: bool) -> Ranking:
+    """Store it with its judgments; ``last``: the set wants no other after it."""
+    ranking.save(force_insert=True)
+    judgments = expand(ranked=[Ranked(ranking, outputs)])
+    if last:
+        tell_completed(project=ranking.annotator.project, judgments=judgments)
+    return ranking
+
+
+def ranking_of(
     annotator: Annotator,
     output_set: OutputSet,
     said: Order,
@@ -217,8 +226,8 @@ def write_ranking(
     shown: list[int],
     supersedes: Ranking | None = None,
 ) -> Ranking:
-    """The row alone; whoever calls holds the set's lock, counts and expands."""
-    return Ranking.objects.create(
+    """The row alone, not stored yet; whoever calls holds the set's lock, counts and expands."""
+    return Ranking(
         uuid=said.uuid,
         project_id=output_set.project_id,
         output_set=output_set,

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from annotation.formats.rankings_jsonl import EXAMPLE, read
 from annotation.models import Annotator, Judgment, OutputSet, Pair, Ranking
 from annotation.services.files import import_file
+from annotation.services.ranking import Order, record_ranking
 from annotation.services.ranking_queue import next_set
 from annotation.tiers import ranks_of
 from steelyard.assets.services import store_upload
 from steelyard.lib.errors import UserError
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.rows import Rows
+from steelyard.webhooks.models import Delivery
+from steelyard.webhooks.services import add_endpoint
 from tests import factories
 from tests.annotation.test_label_journey import picture
 
@@ -163,3 +169,83 @@ def test_a_version_is_frozen_of_rankings_as_of_any_votes(
     assert found == {("one", "two"), ("one", "three")}
     assert [row["outcome"] for row in rows].count("tie") == 1
     assert all(row["rationales"][0]["text"] == "One is right." for row in rows)
+
+
+def test_a_later_set_of_a_file_has_the_last_word_on_a_pair_that_two_sets_share(
+    project: Any,
+) -> None:
+    more = [*OUTPUTS[:2], {"text": "four", "model": "model-four"}]
+    bring(
+        project,
+        line(ranking=[1, 2, 3], annotator="rater")
+        + line(outputs=more, ranking=[2, 1, 3], annotator="rater"),
+    )
+    assert set(Pair.objects.values_list("judged", "wanted")) == {(1, 1)}
+    assert (Judgment.objects.count(), Judgment.objects.current().count()) == (6, 5)
+    last = Judgment.objects.exclude(supersedes=None).get()
+    assert not last.supersedes.is_current
+    assert {last.outcome, last.supersedes.outcome} == {"a", "b"}
+    said = last.pair.output_a.text if last.outcome == "a" else last.pair.output_b.text
+    assert said == "two"
+
+
+def test_a_large_file_takes_few_queries(project: Any) -> None:
+    def queries(sets: int) -> int:
+        text = "".join(
+            line(prompt=f"{sets}: {n}?", ranking=[1, 2, 3], annotator=name)
+            for n in range(sets)
+            for name in ("rater", "scorer")
+        )
+        with CaptureQueriesContext(connection) as asked:
+            assert bring(project, text).rankings == 2 * sets
+        return len(asked)
+
+    assert queries(60) < 80
+
+
+def test_pairs_that_a_file_or_a_ranking_completes_are_told(
+    project: Any, owner: Any, settings: Any
+) -> None:
+    settings.WEBHOOKS_PRIVATE = True
+    add_endpoint(
+        project=project, by=owner, url="http://127.0.0.1:9/hook", events=["pair.completed"]
+    )
+    project.refresh_from_db()
+
+    def told() -> list[dict[str, Any]]:
+        rows = list(Delivery.objects.order_by("pk").values_list("body", flat=True))
+        Delivery.objects.all().delete()
+        return [json.loads(row)["data"] for row in rows]
+
+    bring(project, line(ranking=[1, 2, 3], annotator="rater") + line(prompt="Other?"))
+    assert sorted(one["pair"] for one in told()) == sorted(
+        Pair.objects.values_list("pk", flat=True)
+    )
+    # the other set wants two people's rankings
+    for number in (1, 2):
+        rater = factories.make_annotator(project)
+        lease = next_set(annotator=rater)
+        assert lease is not None
+        order = Order(uuid=uuid4(), tiers=[[pk] for pk in lease.shown])
+        record_ranking(annotator=rater, output_set=lease.output_set, order=order)
+        said = told()
+        assert len(said) == (3 if number == 2 else 0)
+        assert all(one["judged"] == one["wanted"] == 2 for one in said)
+
+
+def test_pairs_that_come_with_all_their_votes_are_told(owner: Any, settings: Any) -> None:
+    settings.WEBHOOKS_PRIVATE = True
+    project = factories.make_project(overlap=2)
+    add_endpoint(
+        project=project, by=owner, url="http://127.0.0.1:9/hook", events=["pair.completed"]
+    )
+    project.refresh_from_db()
+
+    def bring_pair(**values: Any) -> None:
+        text = json.dumps({"prompt": "Which?", "a": "x", "b": "y", **values})
+        import_file(project=project, kind="pairs", data=text.encode(), by=None)
+
+    bring_pair()
+    for number, name in enumerate(["rater", "rater", "scorer", "scorer"]):
+        bring_pair(outcome="a", annotator=name)
+        assert Delivery.objects.count() == (number >= 2)
