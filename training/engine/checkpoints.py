@@ -3,7 +3,7 @@
 ::
 
     checkpoints/step-00000050/ parameters.safetensors   what is trained, by name, float32
-                               optimizer.safetensors    AdamW's moments and counts
+                               optimizer.safetensors    the optimiser's moments and counts
                                state.json               step, the run's fingerprint, more
 
 A checkpoint is written under a hidden name, flushed, then renamed; a process killed half-way
@@ -26,6 +26,8 @@ from safetensors.torch import load_file, save_file
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of, sha256_file
 from steelyard.lib.rundir import RunDir
+from training.engine.distributed import agreed, full, laid_out, world
+from training.engine.optim import restore, tensors_of, training_mode
 
 KEEP = 2
 _PARTIAL = ".partial-"
@@ -54,25 +56,43 @@ def save_checkpoint(
 ) -> Path:
     """Write the state after ``step`` optimiser steps and drop all but the newest two.
 
+    Of several processes all have to call this, and the one that leads writes. The parameters are
+    saved as the result that they are so far, which for schedule-free AdamW is their average.
+
     Args:
         parameters: as :func:`trainable` gives them; the optimiser holds exactly these.
         state: what else the recipe needs back; JSON values.
     """
     final = rundir.checkpoints / f"step-{step:08d}"
-    if final.exists():
+    if agreed(world().leads and final.exists()):
         return final
+    was_on = training_mode(optimizer, False)
+    weights = {name: full(parameter.detach()) for name, parameter in parameters.items()}
+    moments = tensors_of(parameters, optimizer)
+    if world().leads:
+        body = {"step": step, "fingerprint": fingerprint(rundir), "state": state or {}}
+        _write_checkpoint(rundir, final, body, weights, moments)
+    training_mode(optimizer, was_on)
+    return final
+
+
+def _write_checkpoint(
+    rundir: RunDir,
+    final: Path,
+    body: dict[str, Any],
+    weights: dict[str, torch.Tensor],
+    moments: dict[str, torch.Tensor],
+) -> None:
     rundir.checkpoints.mkdir(parents=True, exist_ok=True)
-    partial = rundir.checkpoints / f"{_PARTIAL}{step:08d}"
+    partial = rundir.checkpoints / f"{_PARTIAL}{body['step']:08d}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    _save(partial / "parameters.safetensors", {n: p.detach() for n, p in parameters.items()})
-    _save(partial / "optimizer.safetensors", _optimizer_tensors(parameters, optimizer))
-    body = {"step": step, "fingerprint": fingerprint(rundir), "state": state or {}}
+    _save(partial / "parameters.safetensors", weights)
+    _save(partial / "optimizer.safetensors", moments)
     _write(partial / "state.json", json.dumps(body).encode())
     partial.rename(final)
     _sync(rundir.checkpoints)
     _drop_old(rundir.checkpoints)
-    return final
 
 
 def resume(
@@ -89,7 +109,7 @@ def resume(
     Raises:
         UserError: the checkpoint was made with other inputs or settings.
     """
-    for leftover in rundir.checkpoints.glob(f"{_PARTIAL}*"):
+    for leftover in rundir.checkpoints.glob(f"{_PARTIAL}*") if world().leads else ():
         shutil.rmtree(leftover, ignore_errors=True)
     complete = sorted(rundir.checkpoints.glob("step-*"))
     if not complete:
@@ -105,8 +125,8 @@ def resume(
     saved = load_file(folder / "parameters.safetensors")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(saved[name])
-    _restore_optimizer(parameters, optimizer, load_file(folder / "optimizer.safetensors"))
+            parameter.copy_(laid_out(saved[name], like=parameter))
+    restore(parameters, optimizer, load_file(folder / "optimizer.safetensors"))
     return body["step"], body["state"]
 
 
@@ -132,29 +152,6 @@ def keep_model(rundir: RunDir, write: Callable[[Path], object]) -> str:
     _sync(rundir.path)
     hashes = [sha256_file(path) for path in sorted(rundir.model.glob("*.safetensors"))]
     return hashes[0] if len(hashes) == 1 else digest_of(hashes)
-
-
-def _optimizer_tensors(
-    parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
-) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}|{key}": torch.as_tensor(value)
-        for name, parameter in parameters.items()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def _restore_optimizer(
-    parameters: Mapping[str, torch.nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    saved: dict[str, torch.Tensor],
-) -> None:
-    for joined, tensor in saved.items():
-        name, key = joined.rsplit("|", 1)
-        parameter = parameters[name]
-        # AdamW keeps its step counts on the CPU and its moments beside the parameter.
-        device = "cpu" if key == "step" else parameter.device
-        optimizer.state[parameter][key] = tensor.to(device)
 
 
 def _save(path: Path, tensors: dict[str, torch.Tensor]) -> None:

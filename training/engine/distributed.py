@@ -15,10 +15,7 @@ A process that is alone takes no part in any of this: every function is then the
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,7 +32,6 @@ _PATIENCE = timedelta(minutes=60)
 """How long a process waits for the others, who may be saving a large model."""
 _BUCKET = 32 * 2**20
 """Bytes of gradients that go over the wire together."""
-_DIES_WITH_PARENT = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,6 @@ def joined(device: str) -> Iterator[World]:
     if here.size == 1:
         yield here
         return
-    _die_with_the_launcher()
     on_gpu = device != "cpu" and torch.cuda.is_available()
     if on_gpu:
         _check_gpus(here)
@@ -95,15 +90,6 @@ def _check_gpus(here: World) -> None:
             code="too_few_gpus",
             field="processes",
         )
-
-
-def _die_with_the_launcher() -> None:
-    """torchrun gives each process a session of its own, which a kill of its group does not reach:
-    ask the kernel to end us with it."""
-    if sys.platform == "linux" and "TORCHELASTIC_RUN_ID" in os.environ:
-        ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() == 1:
-            os._exit(1)
 
 
 class AgreedStop:

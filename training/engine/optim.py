@@ -113,9 +113,9 @@ def build(
     if config.optimiser == "schedule_free":
         from schedulefree import AdamWScheduleFree
 
-        made = AdamWScheduleFree(held, **options)
-        made.train()
-        return made
+        averaging = AdamWScheduleFree(held, **options)
+        averaging.train()
+        return averaging
     bits = _bitsandbytes()
     return {"adamw_8bit": bits.AdamW8bit, "lion_8bit": bits.Lion8bit}[config.optimiser](
         held, **options
@@ -145,27 +145,33 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 @torch.no_grad()
-def training_mode(optimizer: torch.optim.Optimizer, on: bool) -> None:
+def training_mode(optimizer: torch.optim.Optimizer, on: bool) -> bool:
     """Put schedule-free AdamW's weights where gradients are taken, or where the model is good.
 
     Off before measuring and saving: the weights are then the average that is the result. On before
     a step: they are back to the bit. Other optimisers have one place, so nothing happens.
+
+    Returns:
+        Whether it was on before.
     """
-    if not (hasattr(optimizer, "train") and hasattr(optimizer, "eval")):
-        return
     groups: list[dict[str, Any]] = optimizer.param_groups
-    if not on and groups[0]["train_mode"]:
+    if "train_mode" not in groups[0]:
+        return True
+    before = bool(groups[0]["train_mode"])
+    averaging: Any = optimizer
+    if before and not on:
         for group in groups:
             for parameter in group["params"]:
                 if "z" in optimizer.state[parameter]:
                     optimizer.state[parameter][_AT] = parameter.detach().clone()
-        optimizer.eval()
-    elif on and not groups[0]["train_mode"]:
+        averaging.eval()
+    elif on and not before:
         for group in groups:
             for parameter in group["params"]:
                 if _AT in optimizer.state[parameter]:
                     parameter.copy_(optimizer.state[parameter].pop(_AT))
             group["train_mode"] = True
+    return before
 
 
 def tensors_of(

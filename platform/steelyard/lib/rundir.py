@@ -201,6 +201,25 @@ class RunDir:
             stream.write(json.dumps(line).encode() + b"\n")
 
 
+class Onlooker(RunDir):
+    """A run's folder for a process that helps and does not lead: it reads, and writes nothing."""
+
+    def create(self, spec: dict[str, Any]) -> None:
+        pass
+
+    def progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
+        pass
+
+    def beat(self) -> None:
+        pass
+
+    def finish(self, **result: Any) -> None:
+        pass
+
+    def _append(self, name: str, line: dict[str, Any]) -> None:
+        pass
+
+
 def _parse(block: bytes) -> Iterator[dict[str, Any]]:
     for line in block.split(b"\n"):
         if not line or len(line) > MAX_LINE:
