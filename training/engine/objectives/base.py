@@ -125,6 +125,14 @@ class RowsOf(Protocol):
     ) -> Example | None: ...
 
 
+class Arrange(Protocol):
+    """Examples in, examples out, in their order; ``counts`` are the dataset's, to add to."""
+
+    def __call__(
+        self, examples: list[Example], config: Any, counts: Counter[str], /, *, test: bool
+    ) -> list[Example]: ...
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a recipe for language models learns from, and at what price."""
@@ -135,10 +143,9 @@ class Objective:
     loss: Callable[[Seen, Any], tuple[Tensor, dict[str, Tensor]]]
     """Losses of the examples, (n,), before their weights; and more to log, (n,) each, where an
     example that has no such number has NaN."""
-    arrange: Callable[[list[Example], Any, Counter[str]], list[Example]] | None = None
+    arrange: Arrange | None = None
     """What needs the other examples too, such as answers to other prompts: called once with all
-    examples to train on and once with those to test with, and with the dataset's counts to add
-    to."""
+    examples to train on and once with those to test with."""
     drift: str = ""
     """Name of a sequence that is scored before a step without a gradient, over all its examples:
     the mean of log p - log p_ref is :attr:`Seen.drift` in each of the step's passes, which leave
