@@ -3,6 +3,9 @@ from __future__ import annotations
 from django.db import models
 
 from training.querysets import TrainingJobQuerySet
+from training.sweeps.models import Sweep, Trial, TrialRun
+
+__all__ = ["Sweep", "TrainingJob", "Trial", "TrialRun"]
 
 
 class TrainingJob(models.Model):

@@ -18,6 +18,7 @@ from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import free_name, register_model
 from steelyard.runs.models import Run
 from training.models import TrainingJob
+from training.sweeps.hooks import keeps_model, prepared
 
 engine = "training.engine"
 LIBRARIES = ("torch", "transformers", "diffusers", "peft")
@@ -33,7 +34,7 @@ def prepare(run: Run) -> dict[str, Any]:
         _place(path, run.dir.data / path.name)
     for sha256 in job.version.manifest.get("media", []):
         _place(blob_path(sha256), run.dir.media / sha256)
-    return {
+    spec = {
         "kind": "train",
         "recipe": job.recipe,
         "config": job.config,
@@ -46,12 +47,15 @@ def prepare(run: Run) -> dict[str, Any]:
         },
         "libraries": {name: version_of(name) for name in LIBRARIES},
     }
+    return prepared(run.dir, job, spec)
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:
     """Move the weights out of the run's folder and register the model; again is the same."""
     job = _job(run)
-    if job.result_id is None:
+    if not keeps_model(job):
+        shutil.rmtree(run.dir.model, ignore_errors=True)
+    elif job.result_id is None:
         folder = _keep(run)
         with transaction.atomic():
             job.result = _register(job, folder, result)

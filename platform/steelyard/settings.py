@@ -216,11 +216,18 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
 }
+# tasks of a part of a room, which its app's own tasks.py does not name
+CELERY_IMPORTS = ["training.sweeps.tasks"]
 CELERY_BEAT_SCHEDULE = {
     "reconcile-runs": {
         "task": "steelyard.runs.tasks.reconcile_runs",
         "schedule": 2.0,
         "options": {"expires": 10},
+    },
+    "advance-sweeps": {
+        "task": "training.sweeps.tasks.advance_sweeps",
+        "schedule": 5.0,
+        "options": {"expires": 30},
     },
     "make-renditions": {
         "task": "steelyard.assets.tasks.make_renditions",

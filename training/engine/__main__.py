@@ -29,7 +29,12 @@ def train(rundir: RunDir, stop: engine.Stop) -> None:
     spec = rundir.spec()
     # an unknown recipe or setting is refused here, before a library is loaded for seconds
     config_of_run(spec)
-    TRAIN[spec["recipe"]](rundir, stop)
+    if "samples" in spec:
+        from training.engine.on_policy import train_and_sample
+
+        train_and_sample(TRAIN[spec["recipe"]], rundir, stop)
+    else:
+        TRAIN[spec["recipe"]](rundir, stop)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Sweeps: runs that search good settings, and a few more that say how good these are."""

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+
+
+class SweepQuerySet(models.QuerySet):
+    def active(self) -> Self:
+        """Those that still ask for runs; paused ones too, whose runs go on."""
+        return self.filter(state__in=["tuning", "testing"])
+
+    def with_parts(self) -> Self:
+        """With everything that a row of a page shows."""
+        return self.select_related("project", "version__dataset", "base", "created_by")
+
+
+class TrialQuerySet(models.QuerySet):
+    def running(self) -> Self:
+        return self.filter(state="running")
+
+    def complete(self) -> Self:
+        return self.filter(state="complete")
+
+
+class TrialRunQuerySet(models.QuerySet):
+    def waiting(self) -> Self:
+        """Those without a training run yet, in the order in which they get one."""
+        return self.filter(state="waiting").order_by("trial__number", "pk")
+
+    def started(self) -> Self:
+        """Those whose training run has not been read yet."""
+        return self.filter(state="started")
+
+    def tuning(self) -> Self:
+        return self.filter(purpose="tuning")
+
+    def testing(self) -> Self:
+        return self.filter(purpose="test")
