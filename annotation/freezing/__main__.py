@@ -18,12 +18,12 @@ from typing import Any
 import django
 
 from steelyard.lib.engine import Stop, run
-from steelyard.lib.records import GROUP_ROWS, ShardWriter
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.shards import ShardWriter
 
 
 def work(rundir: RunDir, stop: Stop) -> None:
-    from annotation.freezing.content import records_of
+    from annotation.freezing.content import tables_of
     from annotation.freezing.keep import kept_selection
     from annotation.recipe import Recipe
     from steelyard.projects.models import Project
@@ -42,17 +42,13 @@ def work(rundir: RunDir, stop: Stop) -> None:
     done = writer.rows
     if done:
         rundir.event(f"goes on after {done} of {total} rows")
-    records = records_of(
-        project=project, recipe=recipe, selection=selection, names=names, start=done
-    )
-    for number, record in enumerate(records, done + 1):
-        writer.add([record])
-        if number % GROUP_ROWS == 0:
-            told = _tell(rundir, writer, told)
-            rundir.progress(number, total, "rows", "writing rows")
-            if stop:
-                writer.abandon()
-                return
+    tables = tables_of(project=project, recipe=recipe, selection=selection, names=names, start=done)
+    for number in writer.add_all(tables):
+        told = _tell(rundir, writer, told)
+        rundir.progress(number, total, "rows", "writing rows")
+        if stop:
+            writer.abandon()
+            return
     writer.close()
     _tell(rundir, writer, told)
     rundir.progress(total, total, "rows", "")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.freezing.content import records_of
+from annotation.freezing.content import tables_of
 from annotation.freezing.load import load, one_look, texts_of
 from annotation.freezing.problems import problem_of
 from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED, select
@@ -91,9 +91,7 @@ def publish_version(
     return commit_version(
         project=project,
         dataset_name=dataset_name,
-        records=records_of(
-            project=project, recipe=recipe, selection=selection, names=material.names
-        ),
+        rows=tables_of(project=project, recipe=recipe, selection=selection, names=material.names),
         recipe=recipe.as_dict(),
         counts=selection.counts,
         facts={"position": selection.position},

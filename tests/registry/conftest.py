@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.records import PreferenceRecord, tables_of
 from steelyard.registry.services import commit_version
 
 
@@ -50,7 +50,7 @@ def version(project: Any, owner: Any, records: list[PreferenceRecord]) -> Any:
     return commit_version(
         project=project,
         dataset_name="Preferences",
-        records=records,
+        rows=tables_of(records),
         recipe={"annotators": "people", "ties": "drop", "test_fraction": 0.1, "seed": 0},
         counts=counts,
         note="the first one",

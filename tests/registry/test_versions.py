@@ -17,7 +17,8 @@ from django.urls import reverse
 from steelyard.accounts.models import AuditEvent
 from steelyard.lib import records as lib_records
 from steelyard.lib.hashing import sha256_file, sha256_hex
-from steelyard.lib.records import ShardWriter, read_parquet
+from steelyard.lib.records import read_parquet, tables_of
+from steelyard.lib.shards import ShardWriter
 from steelyard.registry.cards import COLUMNS, croissant, readme
 from steelyard.registry.comparing import compare
 from steelyard.registry.lineage import versions_with_pair, versions_with_votes
@@ -44,7 +45,7 @@ def commit(project: Any) -> Callable[..., DatasetVersion]:
         return commit_version(
             project=project,
             dataset_name=dataset,
-            records=records,
+            rows=tables_of(records),
             recipe=recipe,
             counts={"rows": len(records), "train": len(records), "test": 0, "votes": len(records)},
         )
@@ -97,16 +98,16 @@ def test_a_writer_that_goes_on_ends_as_one_that_was_never_stopped(
     for folder in (whole, again):
         folder.mkdir()
     one = ShardWriter(whole)
-    one.add(records)
+    list(one.add_all(tables_of(records)))
     one.close()
     stopped = ShardWriter(again)
-    stopped.add(records[:21])
+    list(stopped.add_all(tables_of(records[:21])))
     stopped.abandon()
     assert (again / ".partial").exists()
     other = ShardWriter(again)
     other.take_over(stopped.files)
     assert other.rows == 16
-    other.add(records[16:])
+    list(other.add_all(tables_of(records[16:])))
     other.close()
     assert (other.files, other.rows_sha256) == (one.files, one.rows_sha256)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.records import PreferenceRecord, tables_of
 from steelyard.registry.services import commit_version, register_model
 
 SHORT = {"max_steps": 4, "batch_size": 2, "lora_rank": 2, "lora_alpha": 4, "max_length": 128}
@@ -42,7 +42,7 @@ def make_version(project: Any) -> Any:
         train = sum(record.split == "train" for record in records)
         counts = {"rows": rows, "train": train, "test": rows - train, "ties": 0, "votes": rows}
         return commit_version(
-            project=project, dataset_name=name, records=records, recipe={}, counts=counts
+            project=project, dataset_name=name, rows=tables_of(records), recipe={}, counts=counts
         )
 
     return make

@@ -14,7 +14,7 @@ from PIL import Image
 from steelyard.assets.services import store_upload
 from steelyard.inference.images import load_painter
 from steelyard.inference.text import load_causal_lm
-from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.records import PreferenceRecord, tables_of
 from steelyard.registry.services import commit_version, register_model
 from steelyard.runs import launchers, supervisor
 from tests.factories import make_project
@@ -153,7 +153,7 @@ def test_an_image_model_is_trained_from_pairs_of_pictures(settle: Any, tmp_path:
     version = commit_version(
         project=project,
         dataset_name="Pictures",
-        records=[_picture_pair(project, number) for number in range(8)],
+        rows=tables_of(_picture_pair(project, number) for number in range(8)),
         recipe={},
         counts=counts,
     )

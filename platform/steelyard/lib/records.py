@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +16,8 @@ from steelyard.lib.hashing import canonical_json
 
 SCHEMA_VERSION = 2
 """2 added prompt_media, segments and the rationales' evidence; files of 1 are read without."""
+SCHEMA_KEY = b"steelyard.schema"
+"""Where a file's metadata has its number."""
 _ADDED = {"prompt_media", "segments"}
 _AS_TEXT = ("aspects", "segments")
 """What has no fixed shape stands in Parquet as canonical JSON."""
@@ -129,20 +130,16 @@ SHARD_ROWS = 10 * GROUP_ROWS
 """Rows of a file."""
 
 
-def canonical_line(record: PreferenceRecord) -> bytes:
-    """The record as one line of canonical JSON."""
-    return canonical_json(vars(record)) + b"\n"
-
-
 def canonical_lines(records: Iterable[PreferenceRecord]) -> Iterator[bytes]:
-    """One canonical JSON line a record, in the order given; hash these for identity."""
-    return map(canonical_line, records)
+    """One canonical JSON line a record, in the order given: their hash is what a version is known
+    by. :func:`steelyard.lib.lines.lines_of` makes the same bytes of many rows at once."""
+    return (canonical_json(vars(record)) + b"\n" for record in records)
 
 
 def write_parquet(records: Sequence[PreferenceRecord], path: Path) -> None:
     """Write one zstd Parquet file with the schema above."""
-    with path.open("wb") as stream, _writer(stream) as writer:
-        writer.write_table(_table(records))
+    with path.open("wb") as stream, parquet_writer(stream) as writer:
+        writer.write_table(table_of(records))
 
 
 def read_parquet(path: Path | Sequence[Path]) -> list[PreferenceRecord]:
@@ -175,166 +172,67 @@ def iter_parquet(path: Path, batch_rows: int = 512) -> Iterator[PreferenceRecord
                 yield PreferenceRecord(**from_parquet(row))
 
 
-class ShardWriter:
-    """Writes records to Parquet files of ``SHARD_ROWS`` rows, each named by its own SHA-256, and
-    takes the hash of all their canonical lines while they pass.
-
-    A file has its name when it is whole and on disk; what is half written is called ``.partial``.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.files: list[dict[str, Any]] = []
-        """Name, sha256, size and rows of each file that is whole."""
-        self.media: set[str] = set()
-        self._rows = hashlib.sha256()
-        self._waiting: list[PreferenceRecord] = []
-        self._stream: _Hashed | None = None
-        self._parquet: pq.ParquetWriter | None = None
-        self._in_shard = 0
-
-    @property
-    def rows(self) -> int:
-        """How many are in files that are whole."""
-        return sum(file["rows"] for file in self.files)
-
-    @property
-    def rows_sha256(self) -> str:
-        return self._rows.hexdigest()
-
-    def take_over(self, files: Iterable[dict[str, Any]]) -> None:
-        """Go on behind files that an earlier process has written whole."""
-        for file in files:
-            for record in iter_parquet(self.folder / file["name"]):
-                self._pass(record)
-            self.files.append(file)
-
-    def add(self, records: Iterable[PreferenceRecord]) -> None:
-        for record in records:
-            self._pass(record)
-            self._waiting.append(record)
-            if len(self._waiting) == GROUP_ROWS:
-                self._write_group()
-
-    def close(self) -> None:
-        """Write what is left."""
-        if self._waiting:
-            self._write_group()
-        self._end_shard()
-
-    def abandon(self) -> None:
-        """Let go of the file that is half written."""
-        if self._parquet is not None and self._stream is not None:
-            self._parquet.close()
-            self._stream.close()
-            self._parquet = self._stream = None
-
-    def _pass(self, record: PreferenceRecord) -> None:
-        self._rows.update(canonical_line(record))
-        self.media.update(record.prompt_media)
-        self.media.update(filter(None, (record.chosen_media, record.rejected_media)))
-
-    def _write_group(self) -> None:
-        if self._parquet is None:
-            self._stream = _Hashed((self.folder / ".partial").open("wb"))
-            self._parquet = _writer(self._stream)
-        self._parquet.write_table(_table(self._waiting))
-        self._in_shard += len(self._waiting)
-        self._waiting = []
-        if self._in_shard >= SHARD_ROWS:
-            self._end_shard()
-
-    def _end_shard(self) -> None:
-        if self._parquet is None or self._stream is None:
-            return
-        self._parquet.close()
-        self._stream.keep()
-        sha256 = self._stream.sha256.hexdigest()
-        path = (self.folder / ".partial").rename(self.folder / f"{sha256}.parquet")
-        size = path.stat().st_size
-        self.files.append(
-            {"name": path.name, "sha256": sha256, "size": size, "rows": self._in_shard}
-        )
-        self._stream = self._parquet = None
-        self._in_shard = 0
-
-
-class _Hashed:
-    """A file to write that hashes what goes through it; the columns' writer never seeks."""
-
-    closed = False
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.sha256 = hashlib.sha256()
-
-    def write(self, data: Any) -> int:
-        self.sha256.update(data)
-        return self._stream.write(data)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def keep(self) -> None:
-        """Flushed to disk and closed."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self.close()
-
-    def close(self) -> None:
-        self._stream.close()
-        self.closed = True
-
-    def readable(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _writer(stream: Any) -> pq.ParquetWriter:
-    metadata = {b"steelyard.schema": str(SCHEMA_VERSION).encode()}
+def parquet_writer(stream: Any) -> pq.ParquetWriter:
+    """Writes row groups with the schema above to a file or to what can be written like one."""
+    metadata = {SCHEMA_KEY: str(SCHEMA_VERSION).encode()}
     return pq.ParquetWriter(stream, SCHEMA.with_metadata(metadata), compression="zstd")
 
 
-def _table(records: Sequence[PreferenceRecord]) -> pa.Table:
-    """Column by column; what nests is built from flat lists, which is several times quicker than
-    from a dictionary a row."""
-    columns = []
+def tables_of(records: Iterable[PreferenceRecord]) -> Iterator[pa.Table]:
+    """Records as the row groups that a :class:`ShardWriter` takes."""
+    left = iter(records)
+    while group := list(islice(left, GROUP_ROWS)):
+        yield table_of(group)
+
+
+def table_of(records: Sequence[PreferenceRecord]) -> pa.Table:
+    """Rows with the schema above, column by column."""
+    columns = {}
     for item in SCHEMA:
         values = [getattr(record, item.name) for record in records]
-        if item.name in _AS_TEXT:
-            columns.append(pa.array(map(_as_text, values), item.type))
-        elif pa.types.is_list(item.type) and pa.types.is_struct(item.type.value_type):
-            columns.append(_structs(values, item.type))
-        else:
-            columns.append(pa.array(values, item.type))
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+        columns[item.name] = list(map(as_text, values)) if item.name in _AS_TEXT else values
+    return table_of_columns(columns)
 
 
-def _as_text(value: Any) -> str:
-    return canonical_json(value).decode() if value else "[]" if value == [] else "{}"
+def table_of_columns(columns: Mapping[str, list[Any] | pa.Array]) -> pa.Table:
+    """Rows with the schema above of a list a column, or of an Arrow array; what has no fixed shape
+    comes as canonical JSON, but for evidence in rationales, which is written here."""
+    arrays = [
+        values
+        if isinstance(values := columns[item.name], pa.Array)
+        else array_of(values, item.type)
+        for item in SCHEMA
+    ]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def _structs(values: list[list[dict[str, Any]]], kind: pa.ListType) -> pa.Array:
-    flat = [item for items in values for item in items]
-    ends = [0]
-    for items in values:
-        ends.append(ends[-1] + len(items))
+def array_of(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """What nests is built from flat lists, which is several times quicker than from a dictionary a
+    row."""
+    if not pa.types.is_list(kind):
+        return pa.array(values, kind)
+    ends = pa.array(accumulate(map(len, values), initial=0), pa.int32())
+    flat = list(chain.from_iterable(values))
+    inner = (
+        _structs(flat, kind.value_type)
+        if pa.types.is_struct(kind.value_type)
+        else pa.array(flat, kind.value_type)
+    )
+    return pa.ListArray.from_arrays(ends, inner, type=kind)
+
+
+def _structs(flat: list[dict[str, Any]], kind: pa.StructType) -> pa.Array:
     children = []
-    for item in kind.value_type:
+    for item in kind:
         column = [one.get(item.name) for one in flat]
         if item.name == "evidence":
-            column = [None if one is None else canonical_json(one).decode() for one in column]
-        children.append(pa.array(column, item.type))
-    struct = pa.StructArray.from_arrays(children, fields=list(kind.value_type))
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), struct, type=kind)
+            column = [None if one is None else as_text(one) for one in column]
+        children.append(array_of(column, item.type))
+    return pa.StructArray.from_arrays(children, fields=list(kind))
+
+
+def as_text(value: Any) -> str:
+    return canonical_json(value).decode() if value else "[]" if value == [] else "{}"
 
 
 def from_parquet(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from steelyard.lib.hashing import canonical_json
-from steelyard.lib.records import SCHEMA, from_parquet
+from steelyard.lib.lines import lines_of
+from steelyard.lib.records import SCHEMA, SCHEMA_KEY, SCHEMA_VERSION, from_parquet
 from steelyard.registry.models import DatasetVersion
 
-_BATCH = 512
+_BATCH = 2048
 
 
 class Rows(Sequence[dict[str, Any]]):
@@ -115,9 +115,11 @@ def jsonl(version: DatasetVersion) -> Iterator[bytes]:
         with pq.ParquetFile(path) as file:
             # a version of an earlier schema has fewer columns, and keeps the bytes of its time
             there = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+            # the first schema's texts of JSON were written in another way
+            written_by = (file.schema_arrow.metadata or {}).get(SCHEMA_KEY)
+            canonical = written_by == str(SCHEMA_VERSION).encode()
             for batch in file.iter_batches(batch_size=_BATCH, columns=there):
-                rows = batch.to_pylist()
-                yield b"".join(canonical_json(from_parquet(row)) + b"\n" for row in rows)
+                yield lines_of(batch, written_canonical=canonical)
 
 
 def file_name(version: DatasetVersion, form: str) -> str:

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
@@ -23,8 +24,9 @@ from django.utils.translation import gettext as _
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import canonical_json, digest_of
-from steelyard.lib.records import SCHEMA_VERSION, PreferenceRecord, ShardWriter
+from steelyard.lib.records import SCHEMA_VERSION
 from steelyard.lib.rundir import write_atomically
+from steelyard.lib.shards import ShardWriter
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import Dataset, DatasetVersion, ModelVersion
@@ -205,28 +207,29 @@ def commit_version(
     *,
     project: Project,
     dataset_name: str,
-    records: Iterable[PreferenceRecord],
+    rows: Iterable[pa.Table],
     recipe: dict[str, Any],
     counts: dict[str, int],
     facts: dict[str, Any] | None = None,
     note: str = "",
     by: User | None = None,
 ) -> DatasetVersion:
-    """Freeze records as the next version of a dataset. They are taken one by one, so there may be
-    any number.
+    """Freeze rows as the next version of a dataset. They are taken a group at a time, so there may
+    be any number.
 
     Args:
-        records: sorted by their pair key.
+        rows: what a :class:`ShardWriter` takes, sorted by their pair key.
         counts: rows by split and what was left out by reason.
         facts: what the manifest says besides, such as ``position``.
 
     Raises:
-        UserError: there are no records, or the dataset has this very version already.
+        UserError: there are no rows, or the dataset has this very version already.
     """
     with partial_folder() as folder:
         writer = ShardWriter(folder)
         try:
-            writer.add(records)
+            for _count in writer.add_all(rows):
+                pass
             writer.close()
         finally:
             writer.abandon()
