@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,8 @@ CONCURRENCY = 4
 """Questions to one endpoint at a time."""
 DEFAULTS = {"temperature": 0.7, "top_p": 1.0, "max_new_tokens": 256}
 _BATCH = {"cpu": 8, "cuda": 32}
+_SEEING_BATCH = {"cpu": 2, "cuda": 8}
+Media = Sequence[Sequence[Path]]
 
 
 class Writer(Protocol):
@@ -27,10 +31,12 @@ class Writer(Protocol):
         *,
         sampling: Mapping[str, Any],
         seeds: Sequence[int],
+        media: Media = (),
     ) -> list[str]:
-        """One answer a prompt; each depends on its own prompt and seed only.
+        """One answer a prompt; each depends on its own prompt, media and seed only.
 
         Args:
+            media: for each prompt the files that it is about; empty where no prompt has any.
             sampling: ``temperature``, ``top_p``, ``max_new_tokens``, as :func:`sampling_of`
                 gives them.
         """
@@ -61,8 +67,12 @@ def check_writer(
     prompts: Sequence[Sequence[Mapping[str, Any]]],
     *,
     sampling: Mapping[str, Any],
+    media: Media = (),
 ) -> None:
     """Say what can be known to go wrong without loading weights or asking anybody.
+
+    Args:
+        media: as of :meth:`Writer.write`.
 
     Raises:
         UserError: the model is not there, a prompt does not fit its context, an adapter's folder
@@ -71,12 +81,21 @@ def check_writer(
     if spec["family"] == "endpoint":
         open_endpoint(spec).close()
         return
-    from steelyard.inference import adapters, text
+    from steelyard.inference import adapters, text, vision
+    from steelyard.inference.frames import read_pictures
 
-    config, tokenizer = text.load_tokenizer(spec["source"])
-    for messages in prompts:
-        ids = text.encode_prompt(tokenizer, messages)
-        text.check_fits(config, ids, sampling["max_new_tokens"], messages)
+    if spec["family"] == "vision_language":
+        config, processor = vision.load_processor(spec["source"])
+        for messages, files in zip(prompts, media or [[]] * len(prompts), strict=True):
+            seen = [picture for path in files for picture in read_pictures(path)]
+            ids = vision.encode_look(processor, messages, seen).ids
+            text.check_fits(config, ids, sampling["max_new_tokens"], messages)
+    else:
+        _check_blind(spec, media)
+        config, tokenizer = text.load_tokenizer(spec["source"])
+        for messages in prompts:
+            ids = text.encode_prompt(tokenizer, messages)
+            text.check_fits(config, ids, sampling["max_new_tokens"], messages)
     for folder in spec.get("adapters", []):
         adapters.read_config(Path(folder))
 
@@ -93,6 +112,8 @@ def load_writer(spec: Mapping[str, Any], *, stop: Callable[[], bool] | None = No
     """
     if spec["family"] == "causal_lm":
         return LocalWriter(spec, stop)
+    if spec["family"] == "vision_language":
+        return SeeingWriter(spec, stop)
     if spec["family"] == "endpoint":
         return EndpointWriter(spec, stop)
     raise UserError(
@@ -130,7 +151,7 @@ class LocalWriter:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.batch_size = _BATCH[device]
-        self.stop, self._text = stop, text
+        self.spec, self.stop, self._text = spec, stop, text
         self.model, self.tokenizer = text.load_causal_lm(
             spec["source"],
             adapters=spec.get("adapters", []),
@@ -144,11 +165,67 @@ class LocalWriter:
         *,
         sampling: Mapping[str, Any],
         seeds: Sequence[int],
+        media: Media = (),
     ) -> list[str]:
+        _check_blind(self.spec, media)
         made = self._text.generate(
             self.model,
             self.tokenizer,
             prompts,
+            max_new_tokens=sampling["max_new_tokens"],
+            temperature=sampling["temperature"],
+            top_p=sampling["top_p"],
+            seeds=seeds,
+            batch_size=self.batch_size,
+            stop=self.stop,
+        )
+        return [answer.text for answer in made]
+
+    def close(self) -> None:
+        del self.model
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+class SeeingWriter:
+    """A vision-language model in this process."""
+
+    def __init__(self, spec: Mapping[str, Any], stop: Callable[[], bool] | None = None) -> None:
+        import torch
+
+        from steelyard.inference import vision
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.batch_size = _SEEING_BATCH[device]
+        self.stop, self._vision = stop, vision
+        self.model, self.processor = vision.load_vision_language(
+            spec["source"],
+            adapters=spec.get("adapters", []),
+            dtype=torch.bfloat16 if device == "cuda" else torch.float32,
+            device=device,
+        )
+
+    def write(
+        self,
+        prompts: Sequence[Sequence[Mapping[str, Any]]],
+        *,
+        sampling: Mapping[str, Any],
+        seeds: Sequence[int],
+        media: Media = (),
+    ) -> list[str]:
+        from steelyard.inference.frames import read_pictures
+
+        pictures = [
+            [picture for path in files for picture in read_pictures(path)]
+            for files in media or [[]] * len(prompts)
+        ]
+        made = self._vision.generate(
+            self.model,
+            self.processor,
+            prompts,
+            pictures,
             max_new_tokens=sampling["max_new_tokens"],
             temperature=sampling["temperature"],
             top_p=sampling["top_p"],
@@ -182,24 +259,58 @@ class EndpointWriter:
         *,
         sampling: Mapping[str, Any],
         seeds: Sequence[int],
+        media: Media = (),
     ) -> list[str]:
         asked = [
             self._pool.submit(
                 self.endpoint.chat,
-                messages,
+                _shown(messages, files),
                 temperature=sampling["temperature"],
                 top_p=sampling["top_p"],
                 max_new_tokens=sampling["max_new_tokens"],
                 seed=seed,
                 stop=self._stop,
             )
-            for messages, seed in zip(prompts, seeds, strict=True)
+            for messages, seed, files in zip(
+                prompts, seeds, media or [[]] * len(prompts), strict=True
+            )
         ]
         return [future.result() for future in asked]
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.endpoint.close()
+
+
+def _shown(
+    messages: Sequence[Mapping[str, Any]], files: Sequence[Path]
+) -> Sequence[Mapping[str, Any]]:
+    """The messages with pictures at the head of the last user's, as chat completions take them."""
+    if not files:
+        return messages
+    from steelyard.inference.frames import read_pictures
+
+    parts: list[dict[str, Any]] = []
+    for picture in (picture for path in files for picture in read_pictures(path)):
+        packed = io.BytesIO()
+        picture.save(packed, "JPEG", quality=92)
+        data = base64.b64encode(packed.getvalue()).decode()
+        parts.append({"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}})
+    made = [dict(message) for message in messages]
+    for message in reversed(made):
+        if message["role"] == "user":
+            message["content"] = [*parts, {"type": "text", "text": message["content"]}]
+            return made
+    raise UserError("A prompt with pictures needs a message of a user.", code="no_user")
+
+
+def _check_blind(spec: Mapping[str, Any], media: Media) -> None:
+    if any(media):
+        raise UserError(
+            f"{spec['name']} is a language model, which cannot be shown the pictures and clips "
+            "that prompts are about. Choose a vision-language model or an endpoint of one.",
+            code="cannot_see",
+        )
 
 
 def _check_number(name: str, value: Any, least: float, most: float) -> None:

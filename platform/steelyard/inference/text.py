@@ -80,13 +80,13 @@ def load_causal_lm(
     except LOAD_ERRORS as error:
         raise explain(error, source, "a language model") from error
     model, found = loaded
-    _check_complete(found, source)
+    check_complete(found, source)
     for folder in adapters:
         model = merge_adapter(model, Path(folder))
     try:
         model.to(device)
     except torch.OutOfMemoryError as error:
-        raise _out_of_memory(source, device) from error
+        raise out_of_memory(source, device) from error
     return model.eval(), tokenizer
 
 
@@ -96,7 +96,7 @@ def load_tokenizer(source: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerBa
     Raises:
         UserError: as :func:`load_causal_lm`.
     """
-    _be_quiet()
+    be_quiet()
     try:
         # first, so that a hub out of reach is waited for once only
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
@@ -193,7 +193,7 @@ def generate(
         places = order[start : start + batch_size]
         draw = Draw([(seeds[p], encoded[p]) for p in places], temperature, top_p)
         batch = [encoded[p] for p in places]
-        made = _generate_batch(model, tokenizer, batch, draw, max_new_tokens, stop)
+        made = generate_batch(model, tokenizer, batch, draw, max_new_tokens, stop)
         answers.update(zip(places, made, strict=True))
     return [answers[place] for place in range(len(prompts))]
 
@@ -265,14 +265,20 @@ def option_log_probabilities(
     return totals
 
 
-def _generate_batch(
+def generate_batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     batch: list[list[int]],
     draw: Draw,
     max_new_tokens: int,
     stop: Callable[[], bool] | None,
+    inputs: Mapping[str, torch.Tensor] | None = None,
 ) -> list[Generated]:
+    """Answers to prompts of ids, padded on the left.
+
+    Args:
+        inputs: what else the model takes, such as pictures; as it takes it.
+    """
     width = max(len(ids) for ids in batch)
     rows = torch.full((len(batch), width), int(tokenizer.pad_token_id), dtype=torch.long)
     mask = torch.zeros_like(rows)
@@ -285,12 +291,13 @@ def _generate_batch(
         made = writer.generate(
             input_ids=rows.to(model.device),
             attention_mask=mask.to(model.device),
+            **(inputs or {}),
             generation_config=_config(max_new_tokens, ends, int(tokenizer.pad_token_id)),
             logits_processor=LogitsProcessorList([draw]),
             stopping_criteria=StoppingCriteriaList([Interruption(stop)] if stop else []),
         )
     except torch.OutOfMemoryError as error:
-        raise _out_of_memory(str(model.name_or_path), model.device) from error
+        raise out_of_memory(str(model.name_or_path), model.device) from error
     answers = made[:, width:].tolist()
     return [_answer(tokenizer, ids, ends) for ids in answers]
 
@@ -346,7 +353,7 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, source: str) -> None:
     tokenizer.padding_side = "left"
 
 
-def _check_complete(found: dict[str, Any], source: str) -> None:
+def check_complete(found: dict[str, Any], source: str) -> None:
     """transformers would go on with random numbers in place of weights that are not there."""
     if missing := sorted(found["missing_keys"]):
         raise UserError(
@@ -356,7 +363,7 @@ def _check_complete(found: dict[str, Any], source: str) -> None:
         )
 
 
-def _out_of_memory(source: str, device: object) -> UserError:
+def out_of_memory(source: str, device: object) -> UserError:
     return UserError(
         f"{source} does not fit the memory of {device}. Choose a smaller model, a shorter "
         "max_new_tokens, or a machine with more memory.",
@@ -364,7 +371,7 @@ def _out_of_memory(source: str, device: object) -> UserError:
     )
 
 
-def _be_quiet() -> None:
+def be_quiet() -> None:
     """A run's log is for people: no progress bars, no advice on arguments."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -131,6 +131,7 @@ class VersionNote(models.Model):
 
 class ModelFamily(models.TextChoices):
     CAUSAL_LM = "causal_lm", _("Language model")
+    VISION_LANGUAGE = "vision_language", _("Vision-language model")
     CLASS_UNET = "class_unet", _("Class-conditional image model")
     STABLE_DIFFUSION = "stable_diffusion", _("Stable Diffusion")
     ENDPOINT = "endpoint", _("HTTP endpoint")
@@ -186,6 +187,7 @@ class ModelVersion(models.Model):
     def can_train(self) -> bool:
         return self.family in {
             ModelFamily.CAUSAL_LM,
+            ModelFamily.VISION_LANGUAGE,
             ModelFamily.CLASS_UNET,
             ModelFamily.STABLE_DIFFUSION,
         }

@@ -19,7 +19,7 @@ from steelyard.registry.models import ModelFamily
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 FAMILIES = {
-    Modality.TEXT: [ModelFamily.CAUSAL_LM, ModelFamily.ENDPOINT],
+    Modality.TEXT: [ModelFamily.CAUSAL_LM, ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT],
     Modality.IMAGE: [ModelFamily.CLASS_UNET, ModelFamily.STABLE_DIFFUSION],
     Modality.VIDEO: [],
 }
@@ -104,6 +104,8 @@ def _folder(path: Path, family: str) -> str:
         _need(path, "config.json", "a transformers model")
         _need_safetensors(path)
         _need_chat_template(path)
+        if family == ModelFamily.VISION_LANGUAGE:
+            _need_processor(path)
     return str(path)
 
 
@@ -157,6 +159,21 @@ def _need_chat_template(path: Path) -> None:
             code="no_chat_template",
             field="source",
         )
+
+
+def _need_processor(path: Path) -> None:
+    names = ("processor_config.json", "preprocessor_config.json")
+    if any((path / name).is_file() for name in names):
+        return
+    raise UserError(
+        _(
+            "%(path)s has neither %(names)s, so it is not known how to show it a picture. Save the "
+            "processor beside the model, or add it as a language model."
+        )
+        % {"path": path, "names": " nor ".join(names)},
+        code="no_processor",
+        field="source",
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,0 +1,382 @@
+"""Vision-language models: what they are shown, what they write about it.
+
+torchvision is not needed: pictures are prepared by Pillow, and a clip is shown as some of its
+frames, each a picture. As in :mod:`~steelyard.inference.text`, an answer is a function of (model,
+prompt, pictures, seed, sampling).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.errors import EntryNotFoundError
+from jinja2 import TemplateError
+from PIL import Image
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+from transformers.utils import cached_file
+
+from steelyard.inference.adapters import merge_adapter
+from steelyard.inference.sampling import Draw
+from steelyard.inference.sources import LOAD_ERRORS, explain
+from steelyard.inference.text import (
+    Generated,
+    Messages,
+    be_quiet,
+    check_complete,
+    check_fits,
+    generate_batch,
+    out_of_memory,
+    shown,
+)
+from steelyard.lib.errors import UserError
+
+WHAT = "a vision-language model"
+_PROCESSOR_FILES = (
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A prompt with its pictures as the model takes them."""
+
+    ids: list[int]
+    """The chat template's prompt, pictures spread out to as many placeholders as they need."""
+    kinds: dict[str, list[int]] = field(default_factory=dict)
+    """What some models are told of each id, such as which of them are of a picture."""
+    pixels: dict[str, Tensor] = field(default_factory=dict)
+    """What the vision tower takes, by the names of the model's own arguments; empty without
+    pictures."""
+
+
+def load_processor(source: str) -> tuple[PreTrainedConfig, Any]:
+    """Load all but the weights.
+
+    Returns:
+        The config, and the processor with its tokenizer, which pads on the left.
+
+    Raises:
+        UserError: as :func:`load_vision_language`.
+    """
+    be_quiet()
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        name = PROCESSOR_MAPPING_NAMES.get(config.model_type)
+        if name is None:
+            raise UserError(
+                f"{source} is of type {config.model_type}, which is not {WHAT} that transformers "
+                "can load. Choose one such as LLaVA, Qwen2.5-VL, SmolVLM or Gemma 3.",
+                code="not_a_model",
+            )
+        processor: Any = less_clips(getattr(transformers, name)).from_pretrained(
+            source, trust_remote_code=False
+        )
+    except ImportError as error:
+        raise UserError(
+            f"The processor of {source} needs a library that is not here: "
+            f"{' '.join(str(error).split())[:200]}. Choose a model of another type.",
+            code="not_a_model",
+        ) from error
+    except LOAD_ERRORS as error:
+        raise explain(error, source, WHAT) from error
+    _check_processor(processor, source)
+    return config, processor
+
+
+def load_vision_language(
+    source: str,
+    *,
+    adapters: Sequence[str] = (),
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> tuple[PreTrainedModel, Any]:
+    """Load a vision-language model and its processor, with the adapters merged into the weights.
+
+    Args:
+        source: a folder, or a name on the hub.
+        adapters: folders of LoRA adapters, oldest first.
+
+    Returns:
+        A plain transformers model in eval mode, and its processor.
+
+    Raises:
+        UserError: there is no such model, it cannot be reached, it is no chat model for pictures
+            in safetensors, or an adapter does not fit it.
+    """
+    _, processor = load_processor(source)
+    try:
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except LOAD_ERRORS as error:
+        raise explain(error, source, WHAT) from error
+    model, found = loaded
+    check_complete(found, source)
+    for folder in adapters:
+        model = merge_adapter(model, Path(folder))
+    try:
+        model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(source, device) from error
+    return model.eval(), processor
+
+
+def encode_look(processor: Any, messages: Messages, pictures: Sequence[Image.Image]) -> Look:
+    """The prompt that the model answers to, pictures at the head of the last user's message.
+
+    Words in a message that look like a placeholder or another special token stay words.
+
+    Args:
+        pictures: in order, in RGB; may be none.
+
+    Raises:
+        UserError: ``bad_messages``: the template refuses these messages, or holds no place for a
+            picture; ``no_user`` where there are pictures and no message of a user.
+    """
+    conversation = [_spoken(message) for message in messages]
+    if pictures:
+        asked = next((one for one in reversed(conversation) if one["role"] == "user"), None)
+        if asked is None:
+            raise UserError(
+                f"The prompt {shown(messages)} has pictures but no message of a user that they "
+                "belong to.",
+                code="no_user",
+            )
+        asked["content"][:0] = [{"type": "image", "image": picture} for picture in pictures]
+    try:
+        made: Any = processor.apply_chat_template(
+            conversation,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            sanitize_control_tokens=True,
+        )
+    except (TemplateError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise UserError(
+            f"The model's chat template does not take the prompt {shown(messages)}: "
+            f"{' '.join(str(error).split())[:300]}. Some take no system message, or one picture "
+            "alone, or none so small or so narrow.",
+            code="bad_messages",
+        ) from error
+    return _look(dict(made))
+
+
+def answer_end(processor: Any) -> list[int]:
+    """What the chat template writes after an answer, up to its first special token.
+
+    Raises:
+        UserError: neither template nor tokenizer has an end-of-answer token.
+    """
+    probe = "steelyard-probe"
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
+    rendered = str(
+        processor.apply_chat_template([_spoken(message) for message in messages], tokenize=False)
+    )
+    tokenizer: PreTrainedTokenizerBase = processor.tokenizer
+    after = tokenizer.encode(rendered.rpartition(probe)[2], add_special_tokens=False)
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    place = next((place for place, token in enumerate(after) if token in special), None)
+    if place is not None:
+        return after[: place + 1]
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            "The model's chat template puts no end-of-turn token after an answer, and its "
+            "tokenizer names no eos_token, so the model could not learn where to stop. Set "
+            "eos_token in the tokenizer's files.",
+            code="no_end_token",
+        )
+    return [int(tokenizer.eos_token_id)]
+
+
+def joined(pixels: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor] | None:
+    """The pictures of several prompts as one batch; None where they cannot lie in one tensor."""
+    some = [one for one in pixels if one]
+    if not some:
+        return {}
+    if any(one.keys() != some[0].keys() for one in some):
+        return None
+    for name, first in some[0].items():
+        if any(one[name].shape[1:] != first.shape[1:] for one in some):
+            return None
+    return {name: torch.cat([one[name] for one in some]) for name in some[0]}
+
+
+@torch.inference_mode()
+def generate(
+    model: PreTrainedModel,
+    processor: Any,
+    prompts: Sequence[Messages],
+    pictures: Sequence[Sequence[Image.Image]],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float = 1.0,
+    seeds: Sequence[int],
+    batch_size: int = 4,
+    stop: Callable[[], bool] | None = None,
+) -> list[Generated]:
+    """Answer each prompt about its pictures; arguments as of
+    :func:`steelyard.inference.text.generate`.
+
+    Raises:
+        UserError: a prompt does not fit the context (before any text is made), the template refuses
+            it, or the machine's memory is too small for a batch.
+    """
+    looks = [
+        encode_look(processor, messages, some)
+        for messages, some in zip(prompts, pictures, strict=True)
+    ]
+    for look, messages in zip(looks, prompts, strict=True):
+        check_fits(model.config, look.ids, max_new_tokens, messages)
+    answers: dict[int, Generated] = {}
+    for places in _batches(looks, batch_size):
+        some = [looks[place] for place in places]
+        draw = Draw([(seeds[p], looks[p].ids) for p in places], temperature, top_p)
+        made = generate_batch(
+            model,
+            processor.tokenizer,
+            [look.ids for look in some],
+            draw,
+            max_new_tokens,
+            stop,
+            inputs=_to(model, {**(joined([look.pixels for look in some]) or {}), **_kinds(some)}),
+        )
+        answers.update(zip(places, made, strict=True))
+    return [answers[place] for place in range(len(prompts))]
+
+
+def save_processor(processor: Any, source: str, folder: Path) -> None:
+    """Write what belongs to the weights, the part for clips too, which is not loaded here."""
+    processor.save_pretrained(folder)
+    for name in _PROCESSOR_FILES:
+        if (Path(source) / name).is_file():
+            shutil.copyfile(Path(source) / name, folder / name)
+        elif not Path(source).is_dir():
+            try:
+                there = cached_file(source, name)
+            except (OSError, EntryNotFoundError):
+                continue
+            if there:
+                shutil.copyfile(there, folder / name)
+
+
+def less_clips(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
+    """The processor without its part for clips, which no one here loads: it wants torchvision."""
+    if "video_processor" not in kind.get_attributes():
+        return kind
+    parts = [part for part in kind.get_attributes() if part != "video_processor"]
+    module: Any = sys.modules[kind.__module__]
+    if getattr(module, "num2words", str) is None:
+        # wanted for the words around a clip's frames alone
+        module.num2words = str
+
+    def begin(self: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("video_processor", None)
+        kind.__init__(self, *args, **kwargs)
+
+    return type(
+        kind.__name__,
+        (kind,),
+        {
+            "__init__": begin,
+            "__module__": kind.__module__,
+            "get_attributes": classmethod(lambda cls: parts),
+        },
+    )
+
+
+def _check_processor(processor: Any, source: str) -> None:
+    if not getattr(processor, "image_processor", None) or not getattr(processor, "tokenizer", None):
+        raise UserError(
+            f"{source} has no image processor beside its tokenizer, so it is not {WHAT}.",
+            code="not_a_model",
+        )
+    if not (processor.chat_template or processor.tokenizer.chat_template):
+        raise UserError(
+            f"The processor of {source} has no chat template, so it is not known how to put a "
+            "question to this model. Use an instruct model, or save a processor with its "
+            "chat_template set.",
+            code="no_chat_template",
+        )
+    processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
+    tokenizer = processor.tokenizer
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"The tokenizer of {source} has neither a pad nor an end token. Set its eos_token.",
+            code="no_end_token",
+        )
+    tokenizer.padding_side = "left"
+
+
+def _spoken(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message in parts, which is the form that the templates of such models know."""
+    return {"role": message["role"], "content": [{"type": "text", "text": message["content"]}]}
+
+
+def _look(made: dict[str, Any]) -> Look:
+    ids: list[int] = made.pop("input_ids")[0].tolist()
+    made.pop("attention_mask", None)
+    of_each = {
+        name for name, value in made.items() if value.dim() == 2 and value.shape == (1, len(ids))
+    }
+    return Look(
+        ids,
+        {name: made[name][0].tolist() for name in sorted(of_each)},
+        {name: value for name, value in made.items() if name not in of_each},
+    )
+
+
+def _batches(looks: Sequence[Look], size: int) -> Iterator[list[int]]:
+    """Prompts of like length together; those whose pictures cannot lie in one tensor apart."""
+    order = sorted(range(len(looks)), key=lambda place: (len(looks[place].ids), place))
+    waiting: list[int] = []
+    for place in order:
+        together = [looks[one].pixels for one in (*waiting, place)]
+        if waiting and (len(waiting) == size or joined(together) is None):
+            yield waiting
+            waiting = []
+        waiting.append(place)
+    if waiting:
+        yield waiting
+
+
+def _kinds(looks: Sequence[Look]) -> dict[str, Tensor]:
+    """What is told of each id, padded on the left as the ids are."""
+    width = max(len(look.ids) for look in looks)
+    names = {name for look in looks for name in look.kinds}
+    made = {name: torch.zeros(len(looks), width, dtype=torch.long) for name in names}
+    for row, look in enumerate(looks):
+        for name, values in look.kinds.items():
+            made[name][row, width - len(values) :] = torch.tensor(values)
+    return made
+
+
+def _to(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.to(model.device) for name, value in inputs.items()}
