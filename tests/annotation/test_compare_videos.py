@@ -146,7 +146,7 @@ def test_both_clips_run_on_one_clock(browse: Any, project: Any, member: Any) -> 
 def test_a_range_loops_at_any_speed_with_one_side_heard(
     browse: Any, project: Any, member: Any
 ) -> None:
-    clips(project, counted_clip(), counted_clip(frames=60))
+    clips(project, counted_clip(sound=True), counted_clip(frames=60, sound=True))
     page = open_page(browse, member, project)
     page.keyboard.press("m")
     muted = "[...document.querySelectorAll('.clip > video')].map(v => v.muted)"
@@ -207,6 +207,29 @@ def test_a_range_loops_at_any_speed_with_one_side_heard(
     ]
     page.get_by_role("button", name="Remove evidence 1").press("Enter")
     assert [item["side"] for item in held(page, "evidence")] == ["a"]
+
+
+def test_a_silent_clip_offers_no_sound_and_one_that_cannot_be_played_no_turn(
+    browse: Any, project: Any, member: Any
+) -> None:
+    clips(project, counted_clip(), counted_clip(frames=36, sound=True))
+    page = open_page(browse, member, project)
+    group = page.get_by_role("group", name="Sound")
+    expect(group.get_by_role("button", name="Hear")).to_have_count(1)
+    decoded = "v => v.webkitAudioDecodedByteCount > 0"
+    sounds = page.evaluate(f"[...document.querySelectorAll('.clip > video')].map({decoded})")
+    page.keyboard.press("m")
+    muted = "[...document.querySelectorAll('.clip > video')].map(v => !v.muted)"
+    assert page.evaluate(muted) == sounds
+
+    # the first cannot be played: in turn the other has all turns, and it is said
+    page.evaluate("document.querySelector('.clip > video').src = 'data:video/mp4;base64,AAAA'")
+    expect(page.get_by_text("Clip A cannot be played here")).to_be_visible()
+    page.keyboard.press("x")
+    page.keyboard.press(" ")
+    page.wait_for_function("document.querySelectorAll('.clip > video')[1].currentTime > 0.3")
+    page.wait_for_timeout(4500)
+    assert page.evaluate("document.querySelectorAll('.clip > video')[1].paused") is False
 
 
 def test_the_shorter_clip_holds_its_last_frame_while_the_longer_goes_on(

@@ -156,10 +156,12 @@ class Desk {
     this.timeline.draw("whole", ranged ? [{ ...clock.range, name: "range" }] : []);
     for (const side of clock.sides) {
       press(`hear-${side.place}`, clock.heard === side);
+      this.button(`hear-${side.place}`).hidden = side.silent;
       press(`side-${side.place}`, this.side === side);
       side.answer.toggleAttribute("data-turn", clock.alternate && clock.wanted && clock.active()[0] === side);
       this.#broken(side);
     }
+    this.button("hear-none").closest(".set").hidden = clock.sides.every((side) => side.silent);
     press("segments", this.segments.on);
     if (clock.shortest && !this.loaded) this.#loaded();
   }
@@ -212,8 +214,9 @@ class Desk {
 
   // Muted, A, B, muted …
   hearNext() {
-    const order = [null, ...this.clock.sides];
-    this.hear(order[(order.indexOf(this.clock.heard) + 1) % order.length]);
+    const order = [null, ...this.clock.sides.filter((side) => !side.silent)];
+    if (order.length < 2) return this.say(gettext("These clips have no sound."));
+    return this.hear(order[(order.indexOf(this.clock.heard) + 1) % order.length]);
   }
 
   of(place) {

@@ -83,14 +83,20 @@ export class Clock extends EventTarget {
   }
 
   get bounds() {
-    const whole = this.alternate ? this.sides[this.turn].duration : this.total;
+    const whole = this.alternate ? this.turning.duration : this.total;
     return { start: this.range.start ?? 0, end: Math.min(this.range.end ?? whole, whole) };
   }
 
   // ---- who plays ----
 
+  // In turn: a clip that cannot be played leaves its turn to the next.
+  get turning() {
+    const from = [...this.sides.slice(this.turn), ...this.sides.slice(0, this.turn)];
+    return from.find((side) => !side.broken) ?? from[0];
+  }
+
   active() {
-    const playing = this.alternate ? [this.sides[this.turn]] : this.sides;
+    const playing = this.alternate ? [this.turning] : this.sides;
     return playing.filter((side) => !side.broken);
   }
 
@@ -215,6 +221,7 @@ export class Clock extends EventTarget {
   #start() {
     this.drift.forget();
     this.running = true;
+    this.turn = this.alternate ? this.sides.indexOf(this.turning) : 0;
     this.started = this.active().filter((side) => !side.holds(this.at));
     for (const side of this.started) {
       side.video.playbackRate = this.speed;
@@ -247,8 +254,9 @@ export class Clock extends EventTarget {
   }
 
   #finish() {
-    if (this.alternate) this.turn = (this.turn + 1) % this.sides.length;
-    const last = !this.alternate || this.turn === 0;
+    const next = this.sides.findIndex((side, n) => n > this.turn && !side.broken);
+    const last = !this.alternate || next < 0;
+    this.turn = last ? 0 : next;
     if (last && !this.loop) {
       this.wanted = false;
       return this.settle(this.middle(this.frameAt(this.bounds.end - 0.5 / this.rate)));

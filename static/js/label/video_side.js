@@ -23,6 +23,15 @@ export class Side {
     return this.video.error !== null;
   }
 
+  // Whether the file has no sound, as far as the browser tells; one that does not tell has some.
+  get silent() {
+    const { video } = this;
+    if (video.readyState < 3) return false;
+    if (video.audioTracks) return video.audioTracks.length === 0;
+    if (video.mozHasAudio !== undefined) return !video.mozHasAudio;
+    return video.webkitVideoDecodedByteCount > 0 && video.webkitAudioDecodedByteCount === 0;
+  }
+
   // Whether it is over at that time and holds its last frame.
   holds(time) {
     return time >= this.duration - 0.25 / this.rate;
