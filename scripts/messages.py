@@ -72,6 +72,7 @@ def words_of_engines() -> Iterator[str]:
     from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED
     from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, help_texts
     from training.engine.config import RECIPES, form_fields
+    from training.engine.preflight_words import REMEDIES, WORDS
     from training.forms import label_of
     from training.services import summary_of
 
@@ -83,6 +84,9 @@ def words_of_engines() -> Iterator[str]:
         for option in format.options:
             yield option.title
             yield from (words for _value, words in option.choices)
+    for title, text in WORDS.values():
+        yield from (title, text)
+    yield from REMEDIES.values()
     for name, config in RECIPES.items():
         yield summary_of(name)
         for setting in form_fields(config):

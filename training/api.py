@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -8,16 +10,20 @@ from rest_framework.views import APIView
 
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
+from steelyard.runs.models import Run
 from training.models import TrainingJob
+from training.preflight import report_of
 from training.querysets import TrainingJobQuerySet
 from training.serializers import (
+    PreflightRequest,
+    PreflightSerializer,
     RecipeSerializer,
     TrainingJobRequest,
     TrainingJobSerializer,
     named,
     recipes_in_words,
 )
-from training.services import start_training
+from training.services import start_preflight, start_training
 
 
 class RecipeList(APIView):
@@ -59,3 +65,31 @@ class TrainingJobDetail(APIView):
         rows = TrainingJob.objects.with_parts()
         job = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         return Response(TrainingJobSerializer(job).data)
+
+
+class PreflightList(APIView):
+    """Ask what a training run of these settings would meet, before it is started."""
+
+    @extend_schema(request=PreflightRequest, responses={201: PreflightSerializer})
+    def post(self, request: Request, project: str) -> Response:
+        found = get_project(user_of(request), project)
+        body = PreflightRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = named(found, body.validated_data)
+        run = start_preflight(project=found, by=user_of(request), **asked)
+        return Response(_preflight(run), status=201)
+
+
+class PreflightDetail(APIView):
+    """A preflight's state, and its report once it is there."""
+
+    @extend_schema(responses=PreflightSerializer)
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        rows = Run.objects.filter(kind="preflight")
+        run = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+        return Response(_preflight(run))
+
+
+def _preflight(run: Run) -> dict[str, Any]:
+    body = {"id": run.pk, "state": run.state, "error": run.error, "report": report_of(run)}
+    return dict(PreflightSerializer(body).data)

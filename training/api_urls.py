@@ -3,6 +3,12 @@ from django.urls import path
 from training import api
 
 urlpatterns = [
+    path("projects/<slug:project>/preflights", api.PreflightList.as_view(), name="preflights"),
+    path(
+        "projects/<slug:project>/preflights/<int:pk>",
+        api.PreflightDetail.as_view(),
+        name="preflight",
+    ),
     path("recipes", api.RecipeList.as_view(), name="recipes"),
     path(
         "projects/<slug:project>/training-jobs",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -14,8 +17,79 @@ from steelyard.registry.models import DatasetVersion, ModelVersion
 from training.engine.config import RECIPES, FormField, config_of, form_fields
 from training.services import RECIPES_OF, checked_name, offered_settings, trainable_bases
 
-MAIN = ("beta", "learning_rate", "epochs", "max_steps", "batch_size", "lora_rank")
+ABOUT = ("version", "base", "model_name")
+MAIN = (
+    "beta",
+    "gamma",
+    "gamma_ratio",
+    "lambda",
+    "alpha",
+    "loss_type",
+    "sft_weight",
+    "rationale_weight",
+    "learning_rate",
+    "epochs",
+    "max_steps",
+    "batch_size",
+    "train",
+    "lora_rank",
+)
 """Settings that stand first; the others are behind “More settings”."""
+GROUPS: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (
+        _("Length and batches"),
+        ("accumulation", "tokens_per_pass", "max_length", "drop_too_long", "resolution"),
+    ),
+    (
+        _("What is trained"),
+        ("lora_alpha", "lora_targets", "lora_dropout", "dora"),
+    ),
+    (
+        _("Optimiser and schedule"),
+        ("optimiser", "warmup_ratio", "scheduler", "max_grad_norm", "weight_decay", "seed"),
+    ),
+    (
+        _("While it runs"),
+        ("eval_every", "checkpoint_every", "sample_every", "sample_prompts"),
+    ),
+    (
+        _("Machine"),
+        (
+            "dtype",
+            "device",
+            "threads",
+            "share_prompt",
+            "attention",
+            "compile",
+            "gradient_checkpointing",
+            "halve_on_oom",
+        ),
+    ),
+)
+"""Names of what stands behind “More settings”, in groups; a recipe's own stand before them."""
+NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "lora_rank": ("train", ("lora",)),
+    "lora_alpha": ("train", ("lora",)),
+    "lora_targets": ("train", ("lora",)),
+    "lora_dropout": ("train", ("lora",)),
+    "dora": ("train", ("lora",)),
+    "label_smoothing": ("loss_type", ("sigmoid", "robust")),
+    "tie_share": ("ties", ("rao_kupper", "davidson")),
+    "scheduler": ("optimiser", ("adamw", "adamw_8bit", "lion", "lion_8bit")),
+    "sft_form": ("sft_weight", ("!0",)),
+    "sample_prompts": ("sample_every", ("!0",)),
+}
+"""Setting → another and its values with which this one means something; ``!0`` is any but 0.
+A recipe that knows better says so in its ``needs``."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A field as the page shows it."""
+
+    field: forms.BoundField
+    when: str
+    """JSON of what it needs of another setting, empty where it always has a meaning."""
 
 
 class VersionField(forms.ModelChoiceField):
@@ -28,7 +102,7 @@ class VersionField(forms.ModelChoiceField):
 
 
 class TrainingForm(forms.Form):
-    """Version, base and name, then the settings of the recipe that fits the project."""
+    """Version, base and name, then the settings of the recipe."""
 
     version = VersionField(
         DatasetVersion.objects.none(),
@@ -51,8 +125,10 @@ class TrainingForm(forms.Form):
         self.recipe = recipe
         versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
         self.fields["version"].queryset = versions  # type: ignore[attr-defined]
-        self.fields["base"].queryset = trainable_bases(project)  # type: ignore[attr-defined]
+        bases = trainable_bases(project).filter(family__in=RECIPES_OF[project.modality][recipe])
+        self.fields["base"].queryset = bases  # type: ignore[attr-defined]
         self.project = project
+        self.settings = [setting.name for setting in form_fields(RECIPES[recipe])]
         offered = offered_settings(recipe)
         for setting in form_fields(RECIPES[recipe]):
             self.fields[setting.name] = _field(setting, offered[setting.name])
@@ -67,53 +143,78 @@ class TrainingForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """What the settings mean together."""
         data = self.cleaned_data
-        names = [setting.name for setting in form_fields(RECIPES[self.recipe])]
-        if all(name in data for name in names):
+        if all(name in data for name in self.settings):
             try:
-                config_of(self.recipe, {name: data[name] for name in names})
+                config_of(self.recipe, {name: data[name] for name in self.settings})
             except UserError as error:
                 self.add_error(error.field, error.message)
         return data
 
     @property
     def about(self) -> list[forms.BoundField]:
-        return [self[name] for name in ("version", "base", "model_name")]
+        return [self[name] for name in ABOUT]
 
     @property
-    def main(self) -> list[forms.BoundField]:
-        return [self[name] for name in MAIN if name in self.fields]
+    def main(self) -> list[Shown]:
+        return [self._shown(name) for name in self._first()]
 
     @property
-    def more(self) -> list[forms.BoundField]:
-        first = {"version", "base", "model_name", *MAIN}
-        return [self[name] for name in self.fields if name not in first]
+    def more(self) -> list[tuple[str, list[Shown]]]:
+        """The other settings: the recipe's own, then groups that all recipes share."""
+        grouped = {name for _title, names in GROUPS for name in names}
+        left = [name for name in self.settings if name not in self._first()]
+        own = [name for name in left if name not in grouped]
+        groups = [(gettext("Objective"), own)] + [
+            (str(title), [name for name in names if name in left]) for title, names in GROUPS
+        ]
+        return [(title, [self._shown(n) for n in names]) for title, names in groups if names]
 
     @property
     def more_is_open(self) -> bool:
         """An error must not hide behind a closed “More settings”."""
-        return any(field.errors for field in self.more)
+        return any(shown.field.errors for _title, group in self.more for shown in group)
 
     def as_request(self) -> dict[str, Any]:
         """The keyword arguments of ``start_training``."""
+        return {**self.as_question(), "model_name": self.cleaned_data["model_name"]}
+
+    def as_question(self) -> dict[str, Any]:
+        """The keyword arguments of ``start_preflight``."""
         data = self.cleaned_data
-        settings = [setting.name for setting in form_fields(RECIPES[self.recipe])]
         return {
             "version": data["version"],
             "base": data["base"],
-            "model_name": data["model_name"],
             "recipe": self.recipe,
-            "config": {name: data[name] for name in settings},
+            "config": {name: data[name] for name in self.settings},
         }
 
+    def _first(self) -> list[str]:
+        found = [name for name in MAIN if name in self.settings]
+        return sorted(found, key=MAIN.index)
 
-def recipe_of(project: Project) -> str | None:
-    """The recipe that a project's form is for; None where nothing can be trained."""
-    return next(iter(RECIPES_OF[project.modality]), None)
+    def _shown(self, name: str) -> Shown:
+        needs = {**NEEDS, **getattr(RECIPES[self.recipe], "needs", {})}.get(name)
+        known = needs is not None and needs[0] in self.settings
+        when = json.dumps({"name": needs[0], "values": list(needs[1])}) if known and needs else ""
+        return Shown(self[name], when)
+
+
+def recipes_for(project: Project) -> Iterator[str]:
+    """Names of the recipes that a project's form can be for; none where nothing can be trained."""
+    yield from RECIPES_OF[project.modality]
 
 
 def label_of(setting: FormField) -> str:
     """A setting's name as a label; English, as all that the engine says."""
-    return setting.name.replace("_", " ").capitalize().replace("Lora", "LoRA")
+    words = setting.name.replace("_", " ").capitalize()
+    for plain, written in (
+        ("Lora", "LoRA"),
+        ("Sft", "SFT"),
+        ("Ld ", "LD "),
+        ("oom", "out of memory"),
+    ):
+        words = words.replace(plain, written)
+    return words
 
 
 def _field(setting: FormField, default: Any) -> forms.Field:
@@ -132,11 +233,13 @@ def _field(setting: FormField, default: Any) -> forms.Field:
     if setting.type is float:
         widget = forms.NumberInput(attrs={"step": "any"})
         return forms.FloatField(widget=widget, **limits, **shown)
-    return forms.CharField(**shown)
+    return forms.CharField(required=bool(setting.default), **shown)
 
 
 def _usual(setting: FormField, offered: Any) -> str:
     if offered == setting.default:
+        if setting.default == "":
+            return ""
         return gettext("Default: %(value)s.") % {"value": _word(setting.default)}
     return gettext("Usually %(usual)s; %(offered)s is offered without a GPU.") % {
         "usual": _word(setting.default),

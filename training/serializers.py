@@ -6,22 +6,94 @@ from rest_framework import serializers
 
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
+from steelyard.runs.models import Run, RunState
 from steelyard.web.api import StrictSerializer
 from training.engine.config import RECIPES, form_fields
 from training.models import TrainingJob
 from training.services import RECIPES_OF, offered_settings, summary_of
 
 
-class TrainingJobRequest(StrictSerializer):
-    """What ``POST training-jobs`` takes."""
+class PreflightRequest(StrictSerializer):
+    """What ``POST preflights`` takes."""
 
     version = serializers.IntegerField(help_text="Id of a dataset version of the project.")
     base = serializers.CharField(help_text="Name of the model version to start from.")
     recipe = serializers.ChoiceField(choices=sorted(RECIPES))
-    model_name = serializers.CharField(max_length=200, help_text="What the new model is called.")
     config = serializers.DictField(
         required=False, default=dict, help_text="Settings by name; see /api/v1/recipes."
     )
+
+
+class TrainingJobRequest(PreflightRequest):
+    """What ``POST training-jobs`` takes."""
+
+    model_name = serializers.CharField(max_length=200, help_text="What the new model is called.")
+    preflight = serializers.IntegerField(
+        required=False,
+        help_text="Id of a preflight of these settings; a stop in it refuses the job.",
+    )
+
+
+class RowOfFindingSerializer(serializers.Serializer):
+    """A row that a finding is about."""
+
+    number = serializers.IntegerField(help_text="In its version, from 1.")
+    pair = serializers.CharField(help_text="Key of its pair.")
+
+
+class RemedySerializer(serializers.Serializer):
+    """What would mend a finding."""
+
+    code = serializers.CharField()
+    text = serializers.CharField()
+    set = serializers.JSONField(help_text="Settings by name; empty for advice alone.")
+
+
+class FindingSerializer(serializers.Serializer):
+    """One thing that a preflight looked at."""
+
+    code = serializers.CharField()
+    level = serializers.CharField(help_text="fine, look or stop; a stop would end the run.")
+    title = serializers.CharField()
+    text = serializers.CharField()
+    rows = RowOfFindingSerializer(many=True)
+    remedies = RemedySerializer(many=True)
+
+
+class TokenSerializer(serializers.Serializer):
+    """One token as it is decoded, or how many are left out in between."""
+
+    text = serializers.CharField(trim_whitespace=False)
+    special = serializers.BooleanField()
+    left_out = serializers.BooleanField()
+
+
+class PreviewSerializer(serializers.Serializer):
+    """A row as the model reads it: the prompt, then an answer."""
+
+    number = serializers.IntegerField()
+    pair = serializers.CharField()
+    prompt = TokenSerializer(many=True)
+    chosen = TokenSerializer(many=True)
+    rejected = TokenSerializer(many=True)
+
+
+class ReportSerializer(serializers.Serializer):
+    """What a preflight found."""
+
+    level = serializers.CharField(help_text="The worst of its findings'.")
+    findings = FindingSerializer(many=True)
+    preview = PreviewSerializer(many=True)
+    figures = serializers.JSONField(help_text="Rows, tokens, steps and parameters.")
+
+
+class PreflightSerializer(serializers.Serializer):
+    """A preflight, which is a run of its own."""
+
+    id = serializers.IntegerField(help_text="Of its run.")
+    state = serializers.ChoiceField(choices=RunState.choices)
+    error = serializers.CharField(help_text="Why the look itself failed; empty else.")
+    report = ReportSerializer(allow_null=True, help_text="Null until it is there.")
 
 
 class TrainingJobSerializer(serializers.ModelSerializer):
@@ -102,9 +174,13 @@ def named(project: Project, data: dict[str, Any]) -> dict[str, Any]:
         wrong["version"] = [f"This project has no dataset version {data['version']}."]
     if base is None:
         wrong["base"] = [f"This project has no model named {data['base']!r}."]
+    preflight = Run.objects.filter(project=project, pk=data.get("preflight", 0)).first()
+    if "preflight" in data and preflight is None:
+        wrong["preflight"] = [f"This project has no preflight {data['preflight']}."]
     if wrong:
         raise serializers.ValidationError(wrong)
-    return {**data, "version": version, "base": base}
+    found = {**data, "version": version, "base": base}
+    return {**found, "preflight": preflight} if preflight else found
 
 
 def _settings(recipe: str) -> list[dict[str, Any]]:

@@ -19,17 +19,31 @@ from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.querysets import ModelVersionQuerySet
 from steelyard.registry.services import check_new_name, free_name
 from steelyard.registry.sources import check_source
+from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
-from training.engine.config import RECIPES, config_of, form_fields
+from training.engine.config import RECIPES, TextRecipe, config_of, form_fields
 from training.models import TrainingJob
+from training.preflight import check_preflight, find_preflight, preflight_key
 
-RECIPES_OF: dict[str, dict[str, tuple[str, ...]]] = {
-    Modality.TEXT: {"dpo": (ModelFamily.CAUSAL_LM,)},
-    Modality.IMAGE: {"diffusion_dpo": (ModelFamily.CLASS_UNET, ModelFamily.STABLE_DIFFUSION)},
-    Modality.VIDEO: {},
-}
+
+def _recipes_of() -> dict[str, dict[str, tuple[str, ...]]]:
+    """A recipe says by ``modality`` and ``families`` what it trains; text and causal_lm else."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {str(m): {} for m in Modality.values}
+    for name, config in RECIPES.items():
+        text = issubclass(config, TextRecipe)
+        modality = getattr(config, "modality", Modality.TEXT if text else Modality.IMAGE)
+        usual = (
+            (ModelFamily.CAUSAL_LM,)
+            if text
+            else (ModelFamily.CLASS_UNET, ModelFamily.STABLE_DIFFUSION)
+        )
+        found[str(modality)][name] = tuple(getattr(config, "families", usual))
+    return found
+
+
+RECIPES_OF = _recipes_of()
 """Modality → recipe → the families of base models that it trains."""
-WITHOUT_GPU: dict[str, dict[str, Any]] = {"dpo": {"batch_size": 2, "max_length": 512}}
+LESS = {"batch_size": 2, "max_length": 512}
 """What is offered on a machine without a GPU, where an hour goes a shorter way."""
 
 
@@ -43,6 +57,7 @@ def start_training(
     config: dict[str, Any],
     model_name: str,
     by: User | None,
+    preflight: Run | None = None,
 ) -> TrainingJob:
     """Queue a run that trains ``base`` on a frozen version and registers what comes of it.
 
@@ -50,6 +65,7 @@ def start_training(
         recipe: a key of ``training.engine.config.RECIPES``.
         config: settings of the recipe; what is absent has its default.
         model_name: what the new model is to be called.
+        preflight: a look at these settings, which must have found nothing that stops the run.
 
     Raises:
         UserError: anything that would make the run fail, told now; ``field`` names what to mend.
@@ -62,7 +78,10 @@ def start_training(
     _check_base(base, families)
     name = checked_name(project, model_name)
     _check_rows(version)
-    run = start_run(project=project, kind="train", title=f"Train {name}", spec={}, by=by)
+    if preflight:
+        check_preflight(run=preflight, version=version, base=base, recipe=recipe, config=checked)
+    spec = {"preflight": preflight.pk} if preflight else {}
+    run = start_run(project=project, kind="train", title=f"Train {name}", spec=spec, by=by)
     return TrainingJob.objects.create(
         project=project,
         run=run,
@@ -72,6 +91,44 @@ def start_training(
         config=checked,
         model_name=name,
     )
+
+
+def start_preflight(
+    *,
+    project: Project,
+    version: DatasetVersion,
+    base: ModelVersion,
+    recipe: str,
+    config: dict[str, Any],
+    by: User | None,
+    again: bool = False,
+) -> Run:
+    """Look at what a training run of these settings would meet. One that is under way, or still
+    fresh, is the answer.
+
+    Args:
+        again: look once more, whatever there is.
+
+    Raises:
+        UserError: what can be known to be wrong without looking, as ``start_training`` tells it.
+    """
+    _check_place(project, version, base)
+    _check_base(base, _families(project, recipe))
+    _check_there(version)
+    checked = config_of(recipe, config).as_dict()
+    asked: dict[str, Any] = {
+        "version": version,
+        "base": base,
+        "recipe": recipe,
+        "config": checked,
+    }
+    found = None if again else find_preflight(project=project, **asked)
+    if found is not None:
+        return found
+    key = preflight_key(**asked)
+    spec = {**asked, "version": version.pk, "base": base.pk, "key": key}
+    title = _("Preflight of %(base)s on %(version)s") % {"base": base, "version": version}
+    return start_run(project=project, kind="preflight", title=title, spec=spec, by=by)
 
 
 def trainable_bases(project: Project) -> ModelVersionQuerySet:
@@ -163,8 +220,7 @@ def checked_name(project: Project, name: str) -> str:
     return name
 
 
-def _check_rows(version: DatasetVersion) -> None:
-    """The version has something to learn from, and its files are all here."""
+def _check_there(version: DatasetVersion) -> None:
     if lost := version.lost:
         raise UserError(
             _(
@@ -175,6 +231,11 @@ def _check_rows(version: DatasetVersion) -> None:
             code="version_lost",
             field="version",
         )
+
+
+def _check_rows(version: DatasetVersion) -> None:
+    """The version has something to learn from, and its files are all here."""
+    _check_there(version)
     columns = ["split", "outcome", "chosen_media", "rejected_media"]
     rows = pa.concat_tables(pq.read_table(path, columns=columns) for path in version.files)
     train = rows.filter(pc.equal(rows["split"], "train"))
@@ -222,20 +283,25 @@ def _check_media(version: DatasetVersion) -> None:
 
 
 def suggested_name(
-    *, project: Project, base: ModelVersion | None, version: DatasetVersion | None
+    *,
+    project: Project,
+    base: ModelVersion | None,
+    version: DatasetVersion | None,
+    recipe: str = "",
 ) -> str:
     """A free name for the model that such a job would make; empty without a base."""
     if base is None:
         return ""
     number = f"-v{version.number}" if version else ""
-    recipe = next(iter(RECIPES_OF[project.modality]), "").replace("_", "-")
+    recipe = (recipe or next(iter(RECIPES_OF[project.modality]), "")).replace("_", "-")
     return free_name(project=project, name=f"{base.name}-{recipe}{number}"[:180])
 
 
 def offered_settings(recipe: str) -> dict[str, Any]:
     """What the form on this server is filled with: the defaults, less where there is no GPU."""
     defaults = {setting.name: setting.default for setting in form_fields(RECIPES[recipe])}
-    return defaults if _has_gpu() else {**defaults, **WITHOUT_GPU.get(recipe, {})}
+    less = LESS if issubclass(RECIPES[recipe], TextRecipe) and not _has_gpu() else {}
+    return {**defaults, **{name: value for name, value in less.items() if name in defaults}}
 
 
 def _has_gpu() -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from tests.factories import make_project, make_user
+from training.engine.config import RECIPES
 from training.models import TrainingJob
 from training.services import start_training
 
@@ -38,17 +40,31 @@ def filled(page: Any, **changes: Any) -> dict[str, Any]:
     return {k: v for k, v in {**sent, **changes}.items() if v is not None and v is not False}
 
 
-def test_the_form_starts_a_run_and_leads_to_its_page(
+def test_every_recipe_of_texts_has_a_form_with_presets_that_it_takes(
     as_user: Any, owner: Any, url: str, make_version: Any, base: Any
 ) -> None:
-    version = make_version()
+    from training.presets import WHEN, presets_of
+    from training.services import RECIPES_OF
+
     client = as_user(owner)
-    page = client.get(url)
-    answer = client.post(url, filled(page, beta="0.25", model_name="mine"))
-    job = TrainingJob.objects.get()
-    assert answer.url == job.run.get_absolute_url()
-    assert (job.version, job.base, job.model_name) == (version, base, "mine")
-    assert job.config["beta"] == 0.25
+    for recipe in RECIPES_OF["text"]:
+        page = client.get(url, {"recipe": recipe})
+        assert page.context["form"].recipe == recipe
+        assert str(WHEN[recipe]) in page.content.decode()
+        for preset in presets_of(recipe):
+            form = client.get(url, {"recipe": recipe, "preset": preset.key}).context["form"]
+            assert {n: form[n].value() for n in preset.settings} == preset.settings
+            RECIPES[recipe].from_dict(preset.settings)
+
+
+def test_what_a_setting_needs_of_another_is_told_to_the_page(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    form = as_user(owner).get(url).context["form"]
+    when = {one.field.name: one.when for _title, group in form.more for one in group}
+    assert json.loads(when["tie_share"]) == {"name": "ties", "values": ["rao_kupper", "davidson"]}
+    shown = [one.field.name for one in form.main] + list(when)
+    assert sorted(shown) == sorted(form.settings)
 
 
 def test_every_setting_of_the_recipe_has_a_field_with_its_help_text(

@@ -75,6 +75,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "runs:run-detail": ("project", "run"),
     "runs:run-list": ("project",),
     "runs:run-queue": ("project",),
+    "training:compare": ("project",),
     "training:training-new": ("project",),
     "webhooks:endpoint-detail": ("project", "endpoint"),
     "webhooks:endpoint-list": ("project",),
@@ -133,6 +134,7 @@ NO_PAGES = {
     "runs:run-log",
     "training:job-of-run",
     "training:jobs-for-version",
+    "training:preflight-report",
     # files and data
     "annotation:export-file",
     "annotation:import-errors",

@@ -1,0 +1,162 @@
+"""Before a run starts its rows, its template and the machine are looked at."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from steelyard.lib.errors import UserError
+from steelyard.lib.records import tables_of
+from steelyard.registry.services import commit_version
+from steelyard.runs.models import MetricPoint, Run
+from steelyard.runs.services import start_run
+from tests.training.conftest import make_record
+from tests.training.test_views import filled
+from training.models import TrainingJob
+from training.preflight import report_of
+from training.preflight_runner import speed_of
+from training.services import start_preflight, start_training
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def url(project: Any) -> str:
+    return reverse("training:training-new", args=[project.slug])
+
+
+def found(run: Run, code: str) -> dict[str, Any]:
+    report = report_of(run)
+    assert report is not None
+    return next(one for one in report["findings"] if one["code"] == code)
+
+
+def test_the_form_looks_first_and_starts_what_nothing_stops(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any, settle: Any
+) -> None:
+    version, client = make_version(), as_user(owner)
+    sent = filled(client.get(url), beta="0.25", model_name="mine", max_length="128")
+    page = client.post(url, sent)
+    look = Run.objects.get(kind="preflight")
+    assert not TrainingJob.objects.exists()
+    assert f"/train/preflights/{look.pk}/" in page.content.decode()
+    assert settle(look).state == "succeeded", look.error
+    fragment = client.get(reverse("training:preflight-report", args=[look.project.slug, look.pk]))
+    assert b"Start anyway" in fragment.content
+    assert b"<html" not in fragment.content
+    assert found(look, "few_rows")["level"] == "look"
+    assert found(look, "length_bias")["values"]["share"] == "0"
+    answer = client.post(url, {**sent, "action": "start"})
+    job = TrainingJob.objects.get()
+    assert answer.url == job.run.get_absolute_url()
+    assert (job.version, job.base, job.model_name) == (version, base, "mine")
+    assert (job.config["beta"], job.run.spec) == (0.25, {"preflight": look.pk})
+    # other settings are looked at anew
+    client.post(url, {**sent, "max_length": "64", "model_name": "other"})
+    assert Run.objects.filter(kind="preflight").count() == 2
+
+
+def test_a_stop_is_mended_by_its_remedy(
+    as_user: Any, owner: Any, url: str, project: Any, base: Any, settle: Any
+) -> None:
+    long = [{"role": "user", "content": "What is this? " * 40}]
+    records = [make_record(n, **({"prompt": long} if n == 3 else {})) for n in range(1, 13)]
+    counts = {"rows": 12, "train": 10, "test": 2, "ties": 0, "votes": 12}
+    commit_version(
+        project=project, dataset_name="Long", rows=tables_of(records), recipe={}, counts=counts
+    )
+    client = as_user(owner)
+    sent = filled(client.get(url), max_length="96", model_name="mine")
+    client.post(url, sent)
+    look = settle(Run.objects.get(kind="preflight"))
+    stop = found(look, "prompt_too_long")
+    assert (stop["level"], [row["number"] for row in stop["rows"]]) == ("stop", [3])
+    page = client.post(url, {**sent, "action": "start"})
+    assert b"Start anyway" not in page.content
+    assert not TrainingJob.objects.exists()
+    remedy = next(one for one in stop["remedies"] if one["code"] == "drop_too_long")
+    page = client.post(url, {**sent, "apply": json.dumps(remedy["set"])})
+    assert page.context["form"]["drop_too_long"].value() is True
+    look = settle(Run.objects.filter(kind="preflight").latest("pk"))
+    assert found(look, "dropped_too_long")["level"] == "look"
+
+
+def test_the_api_looks_too_and_a_job_may_name_the_look(
+    as_user: Any, owner: Any, project: Any, make_version: Any, base: Any, settle: Any
+) -> None:
+    client, root = as_user(owner), f"/api/v1/projects/{project.slug}"
+    asked = {"version": make_version().pk, "base": "tiny", "recipe": "dpo", "config": {}}
+    asked["config"] = {"max_length": 128}
+
+    def post(url: str, body: dict[str, Any]) -> Any:
+        return client.post(f"{root}/{url}", body, content_type="application/json")
+
+    made = post("preflights", asked)
+    assert (made.status_code, made.json()["report"]) == (201, None)
+    assert post("preflights", asked).json()["id"] == made.json()["id"]
+    pk = made.json()["id"]
+    job = {**asked, "model_name": "better", "preflight": pk}
+    assert post("training-jobs", job).json()["code"] == "preflight_open"
+    settle(Run.objects.get(pk=pk))
+    report = client.get(f"{root}/preflights/{pk}").json()["report"]
+    assert report["level"] == "look"
+    assert report["preview"][0]["prompt"][0]["special"]
+    other = post("training-jobs", {**job, "config": {"max_length": 64}})
+    assert other.json()["code"] == "other_preflight"
+    assert post("training-jobs", job).status_code == 201
+
+
+def test_speed_is_what_earlier_runs_of_the_base_came_to(
+    project: Any, make_version: Any, base: Any, owner: Any, short: Any
+) -> None:
+    assert speed_of(base, {}) is None
+    job = start_training(
+        project=project,
+        version=make_version(),
+        base=base,
+        recipe="dpo",
+        config=short,
+        model_name="x",
+        by=owner,
+    )
+    counts = {"train": 16, "test": 4, "tokens": 2000}
+    Run.objects.filter(pk=job.run_id).update(state="succeeded", result={"counts": counts})
+    MetricPoint.objects.bulk_create(
+        MetricPoint(run=job.run, name="loss", step=n, value=0.6, time=0.5 * n) for n in range(1, 6)
+    )
+    assert speed_of(base, job.config) == {"tokens_per_second": 400.0, "run": job.run_id}
+    assert speed_of(base, {**job.config, "train": "all"}) is None
+
+
+def test_what_cannot_go_together_is_refused_before_the_look(
+    project: Any, make_version: Any, base: Any, owner: Any
+) -> None:
+    asked = {"project": project, "version": make_version(), "base": base, "by": owner}
+    with pytest.raises(UserError, match="trains no text models"):
+        start_preflight(**asked, recipe="diffusion_dpo", config={})
+    with pytest.raises(UserError, match="beta"):
+        start_preflight(**asked, recipe="dpo", config={"beta": -1})
+    train = start_run(project=project, kind="train", title="T", spec={}, by=owner)
+    with pytest.raises(UserError, match="no preflight of these settings"):
+        start_training(**asked, recipe="dpo", config={}, model_name="x", preflight=train)
+
+
+def test_only_the_projects_staff_looks(
+    as_user: Any, owner: Any, member: Any, stranger: Any, project: Any, make_version: Any, base: Any
+) -> None:
+    version = make_version()
+    look = start_preflight(
+        project=project, version=version, base=base, recipe="dpo", config={}, by=owner
+    )
+    page = reverse("training:preflight-report", args=[project.slug, look.pk])
+    call = f"/api/v1/projects/{project.slug}/preflights"
+    body = {"version": version.pk, "base": "tiny", "recipe": "dpo"}
+    for user in (member, stranger):
+        client = as_user(user)
+        assert client.get(page).status_code == 404
+        assert client.get(f"{call}/{look.pk}").status_code == 404
+        assert client.post(call, body, content_type="application/json").status_code == 404
+    assert as_user(owner).get(page).status_code == 200

@@ -1,0 +1,204 @@
+"""``python -m training.engine.preflight RUN_DIR``: what would become of a training run, told before
+it is started. Reads the rows, the tokenizer and the headers of the weights; loads no weights.
+
+``run.json`` is that of the training run, with ``kind`` preflight and the server's ``speed``; the
+result holds ``report``: findings (``fine``, ``look`` or ``stop``, each with rows and remedies), a
+preview of tokenised rows, and figures.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyarrow import ArrowInvalid
+
+from steelyard.lib import engine
+from steelyard.lib.errors import UserError
+from steelyard.lib.hashing import stable_uniform
+from steelyard.lib.records import PreferenceRecord, read_parquet
+from steelyard.lib.rundir import RunDir
+from training.engine.config import config_of_run
+from training.engine.preflight_machine import (
+    folder_of,
+    machine_findings,
+    shapes_of,
+    time_finding,
+    trained_of,
+    unknown_layers,
+)
+from training.engine.preflight_rows import row_findings
+from training.engine.preflight_words import Finding, Level, Remedy
+
+MOST_ROWS = 20_000
+"""Of a larger version so many rows are tokenised, drawn by their pairs' keys."""
+LEVELS: tuple[Level, ...] = ("fine", "look", "stop")
+
+
+def check(rundir: RunDir, stop: engine.Stop) -> None:
+    """Look at everything and write the report. A fault of the asker's is a finding of its own, so
+    that all others are told with it."""
+    spec = rundir.spec()
+    settings = config_of_run(spec).as_dict()
+    rundir.progress(0, 3, "looks", "Reading the rows")
+    found: list[Finding] = []
+    records: list[PreferenceRecord] = []
+    try:
+        records = _records(rundir, spec)
+    except UserError as error:
+        found.append(Finding("bad_rows", "stop", {"message": error.message}))
+    found += row_findings(records, spec["recipe"], settings) + _media(spec)
+    rundir.progress(1, 3, "looks", "Tokenising")
+    figures: dict[str, Any] = {"rows": len(records), "looked_at": len(records)}
+    shown: list[dict[str, Any]] = []
+    if spec["base"]["family"] == "causal_lm":
+        try:
+            text, shown, more = _text(spec, settings, records)
+            found += text
+            figures |= more
+        except UserError as error:
+            found.append(Finding("bad_base", "stop", {"message": error.message}))
+    rundir.progress(2, 3, "looks", "Measuring the machine")
+    found += _machine(rundir, spec, settings, figures)
+    report = {
+        "level": max((finding.level for finding in found), key=LEVELS.index, default="fine"),
+        "findings": [one.as_dict() for one in sorted(found, key=lambda f: -LEVELS.index(f.level))],
+        "preview": shown,
+        "figures": figures,
+    }
+    rundir.progress(3, 3, "looks", "")
+    rundir.finish(status="succeeded", report=report)
+
+
+def _records(rundir: RunDir, spec: dict[str, Any]) -> list[PreferenceRecord]:
+    names = spec["dataset"].get("files") or [spec["dataset"]["file"]]
+    try:
+        records = read_parquet([rundir.path / name for name in names])
+    except (FileNotFoundError, ArrowInvalid, ValueError) as error:
+        raise UserError(f"The rows cannot be read: {error}.", code="bad_dataset") from error
+    modality = spec["base"]["modality"]
+    other = [record for record in records if record.modality != modality]
+    if other:
+        raise UserError(
+            f"{len(other)} of {len(records)} rows are of modality {other[0].modality}; the base "
+            f"model is for {modality}.",
+            code="wrong_modality",
+        )
+    return records
+
+
+def _media(spec: dict[str, Any]) -> list[Finding]:
+    lost = spec.get("media_lost", 0)
+    return [Finding("media_lost", "stop", {"count": lost})] if lost else []
+
+
+def _text(
+    spec: dict[str, Any], settings: dict[str, Any], records: Sequence[PreferenceRecord]
+) -> tuple[list[Finding], list[dict[str, Any]], dict[str, Any]]:
+    """
+    Raises:
+        UserError: the tokenizer or an adapter of the base cannot be used.
+    """
+    from steelyard.inference.adapters import read_config
+    from steelyard.inference.text import context_length, load_tokenizer
+    from training.engine import preflight_tokens as tokens
+
+    config, tokenizer = load_tokenizer(spec["base"]["source"])
+    for folder in spec["base"].get("adapters", []):
+        read_config(Path(folder))
+    rows = tokens.tokenised(_drawn(records), tokenizer)
+    found, left = tokens.length_findings(
+        rows,
+        asked=settings.get("max_length", 1024),
+        context=context_length(config),
+        drop=settings.get("drop_too_long", False),
+        settings=settings,
+    )
+    found += tokens.template_findings(rows, tokenizer)
+    found += tokens.bias_findings(left, settings)
+    train = [row for row in left if row.record.split == "train"]
+    scale = len(records) / max(1, len(rows))
+    longest = max(left, key=lambda row: row.total, default=None)
+    figures = {
+        "looked_at": len(rows),
+        "train": round(scale * len(train)),
+        "train_tokens": round(scale * sum(row.total for row in train)),
+        "tokens": round(scale * sum(row.total for row in left)),
+        "longest": longest.total if longest else 0,
+        "longest_answer": max((max(len(r.chosen), len(r.rejected)) for r in left), default=0),
+    }
+    found += _steps(settings, figures)
+    return found, tokens.preview(left, tokenizer), figures
+
+
+def _drawn(records: Sequence[PreferenceRecord]) -> list[tuple[int, PreferenceRecord]]:
+    numbered = list(enumerate(records, 1))
+    if len(numbered) <= MOST_ROWS:
+        return numbered
+    share = MOST_ROWS / len(numbered)
+    return [one for one in numbered if stable_uniform("preflight", one[1].pair) < share]
+
+
+def _steps(settings: dict[str, Any], figures: dict[str, Any]) -> list[Finding]:
+    per_step = settings["batch_size"] * settings["accumulation"]
+    in_epoch = max(1, math.ceil(figures["train"] / per_step))
+    steps = settings["max_steps"] or math.ceil(settings["epochs"] * in_epoch)
+    figures |= {"steps": steps, "epochs": steps / in_epoch}
+    values = {"steps": steps, "per_step": per_step, "epochs": f"{steps / in_epoch:.2g}"}
+    found = [Finding("steps", "fine", values)]
+    if steps < 10:
+        more = math.ceil(20 / in_epoch)
+        remedy = Remedy("epochs", {"epochs": float(more), "max_steps": 0}, str(more))
+        found = [Finding("few_steps", "look", values, (), (remedy,) if figures["train"] else ())]
+    whole = settings["train"] == "all" or (
+        settings["train"] == "lora" and not settings["lora_rank"]
+    )
+    if whole and settings["learning_rate"] > 2e-5:
+        remedy = Remedy("learning_rate", {"learning_rate": 5e-6}, "5e-6")
+        rate = f"{settings['learning_rate']:g}"
+        found.append(Finding("rate_high", "look", {"rate": rate}, (), (remedy,)))
+    return found
+
+
+def _machine(
+    rundir: RunDir, spec: dict[str, Any], settings: dict[str, Any], figures: dict[str, Any]
+) -> list[Finding]:
+    source = spec["base"]["source"]
+    folder = folder_of(source)
+    model: dict[str, Any] = {}
+    try:
+        shapes = shapes_of(folder) if folder else {}
+        if folder and (folder / "config.json").exists():
+            model = json.loads((folder / "config.json").read_bytes())
+    except (ValueError, KeyError, OSError) as error:
+        return [Finding("bad_base", "stop", {"message": f"Its weights cannot be read: {error}."})]
+    model = model.get("text_config", model)
+    figures |= {"parameters": sum(math.prod(shape) for shape in shapes.values())}
+    figures |= {"trained_parameters": trained_of(shapes, settings)}
+    found = machine_findings(
+        shapes=shapes,
+        source=source,
+        settings=settings,
+        model=model,
+        longest=figures.get("longest", 0),
+        answer=figures.get("longest_answer", 0),
+        tokens=figures.get("tokens", 0),
+        disk=rundir.path,
+    )
+    if spec["base"]["family"] == "causal_lm":
+        found += unknown_layers(shapes, settings)
+        found.append(
+            time_finding(
+                spec.get("speed"),
+                tokens=figures.get("train_tokens", 0),
+                epochs=figures.get("epochs", 0),
+            )
+        )
+    return found
+
+
+if __name__ == "__main__":
+    engine.run(check)

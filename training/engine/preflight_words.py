@@ -1,0 +1,247 @@
+"""What a preflight says, by code: a title, a text and its remedies, filled in with numbers.
+
+English, as all that engines say; pages translate the sentences before they fill them in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Level = Literal["fine", "look", "stop"]
+
+WORDS: dict[str, tuple[str, str]] = {
+    "rows": (
+        "Rows to learn from",
+        "%(train)s rows to train on, %(test)s to test with; %(ties)s of them are ties.",
+    ),
+    "few_rows": (
+        "Few rows",
+        "%(train)s rows teach little beyond their own words. Expect a try-out, not a better "
+        "model; a few hundred is a start.",
+    ),
+    "no_test_rows": (
+        "Nothing to test with",
+        "No row is in the test split, so nothing will tell whether the model has learnt more than "
+        "these rows by heart. Freeze a version with a test share of 0.1 or more.",
+    ),
+    "bad_rows": ("The rows cannot be used", "%(message)s"),
+    "bad_base": ("The base model cannot be used", "%(message)s"),
+    "prompt_too_long": (
+        "Prompts that fill the whole length",
+        "%(count)s prompts leave no room for an answer within %(max_length)s tokens; the longest "
+        "has %(longest)s.",
+    ),
+    "dropped_too_long": (
+        "Rows left out for their length",
+        "%(count)s rows are left out: their prompt leaves no room for an answer within "
+        "%(max_length)s tokens.",
+    ),
+    "cut": (
+        "Answers cut at their end",
+        "%(chosen)s chosen and %(rejected)s rejected answers of %(rows)s rows are longer than "
+        "there is room for. Lost: %(lost_chosen)s tokens of chosen answers (%(share_chosen)s %%) "
+        "and %(lost_rejected)s of rejected ones (%(share_rejected)s %%).",
+    ),
+    "cut_uneven": (
+        "Cutting hits one side",
+        "The %(side)s answers lose %(times)s times as large a share of their tokens as the "
+        "others, so the model would learn that difference too.",
+    ),
+    "nothing_cut": (
+        "Everything fits",
+        "The longest row has %(longest)s tokens of %(max_length)s; no answer is cut.",
+    ),
+    "context": (
+        "max_length is more than the model's context",
+        "The model was made for %(context)s tokens; max_length %(asked)s counts as %(context)s.",
+    ),
+    "identical": (
+        "Two answers that are the same",
+        "%(count)s rows have answers that are equal, from the start or once cut, and are left out.",
+    ),
+    "nothing_left": (
+        "No row is left",
+        "Of %(rows)s rows none is left to train on within %(max_length)s tokens.",
+    ),
+    "doubled_bos": (
+        "The beginning-of-text token stands twice",
+        "The chat template writes %(token)s twice at the start of %(count)s of %(rows)s prompts. "
+        "The model has never seen that; mend the template of the base model.",
+    ),
+    "doubled_template": (
+        "Rows that hold a template's marks already",
+        "%(count)s rows have text such as %(token)s in their messages or answers. The model's "
+        "template is laid around it a second time, as plain words.",
+    ),
+    "default_system": (
+        "The template speaks first",
+        "Where a prompt has no system message, as in %(count)s of %(rows)s rows, the template "
+        "writes one of its own: “%(text)s”. It is trained with it; ask the model with it too.",
+    ),
+    "dated_template": (
+        "The template writes today's date",
+        "Prompts differ from day to day, and what is kept of the reference model serves one day "
+        "only. Set the date in the template, if that matters to you.",
+    ),
+    "boundary": (
+        "Where the prompt ends and the answer starts",
+        "In %(same)s of %(rows)s rows the template writes prompt and answer just as they are "
+        "trained here.",
+    ),
+    "boundary_differs": (
+        "The template writes answers otherwise than they are trained",
+        "In %(count)s of %(rows)s rows the template would put something else between prompt and "
+        "answer, or change the answer (strip it, add a thinking block). Trained is what the model "
+        "sees when it is asked: the generation prompt, then the answer as it was judged.",
+    ),
+    "not_decoded_back": (
+        "Words that the tokenizer changes",
+        "%(count)s of %(rows)s answers are not the same after being encoded and decoded: the "
+        "tokenizer cannot write all of their characters.",
+    ),
+    "length_bias": (
+        "Length of chosen and rejected answers",
+        "The chosen answer is the longer one in %(share)s %% of %(pairs)s pairs (95 %% interval "
+        "%(low)s to %(high)s %%, clustered by prompt); the median difference is %(median)s tokens "
+        "(%(median_low)s to %(median_high)s).",
+    ),
+    "split_leak": (
+        "Prompts in both splits",
+        "%(count)s prompts of the test rows are in the training rows too, but for spaces, case "
+        "and punctuation. Test figures will look better than they are.",
+    ),
+    "repeated": (
+        "Prompts that come again",
+        "%(rows)s rows to train on have %(prompts)s different prompts; the one with most rows has "
+        "%(most)s.",
+    ),
+    "no_rationales": (
+        "Rows without a rationale",
+        "%(count)s of %(rows)s rows say no reason in words. This recipe learns from reasons.",
+    ),
+    "many_ties": (
+        "Many ties",
+        "%(share)s %% of the rows to train on are ties. They teach that two answers are equal, "
+        "and little about which is better.",
+    ),
+    "steps": (
+        "Steps",
+        "%(steps)s optimiser steps of %(per_step)s rows, %(epochs)s times through the rows.",
+    ),
+    "few_steps": (
+        "Few steps",
+        "Only %(steps)s optimiser steps of %(per_step)s rows: hardly enough for the warm-up.",
+    ),
+    "rate_high": (
+        "A high learning rate",
+        "learning_rate %(rate)s is high for training all weights; 5e-7 to 5e-6 is usual.",
+    ),
+    "unknown_layers": (
+        "Layers that the model does not have",
+        "lora_targets names %(names)s, which the base model has not. It has: %(there)s.",
+    ),
+    "memory": (
+        "Memory",
+        "About %(needed)s of %(there)s on %(where)s: weights %(weights)s, gradients and optimiser "
+        "%(optimiser)s, one pass %(pass)s. An estimate, good to a third or so.",
+    ),
+    "memory_unknown": (
+        "Memory",
+        "The weights of %(source)s are not on this machine yet, so their size is not known before "
+        "they are fetched.",
+    ),
+    "memory_tight": (
+        "It may not fit the memory",
+        "About %(needed)s are needed and %(there)s are there on %(where)s: weights %(weights)s, "
+        "gradients and optimiser %(optimiser)s, one pass %(pass)s. An estimate, good to a third "
+        "or so.",
+    ),
+    "memory_over": (
+        "The weights alone do not fit the memory",
+        "The weights need %(weights)s and %(there)s are there on %(where)s.",
+    ),
+    "time": (
+        "Time",
+        "About %(time)s, at the %(speed)s tokens a second that run %(run)s came to with this base "
+        "on this server.",
+    ),
+    "time_unknown": (
+        "Time",
+        "Unknown: no run has trained this base on this server yet. The first steps will tell.",
+    ),
+    "disk": ("Disk", "%(free)s are free; checkpoints and model need about %(needed)s."),
+    "disk_tight": (
+        "Little room on the disk",
+        "%(free)s are free, and checkpoints and model need about %(needed)s.",
+    ),
+    "disk_full": (
+        "The disk is too full",
+        "%(free)s are free, and checkpoints and model need about %(needed)s. Make room first.",
+    ),
+    "gpu": ("GPU", "%(count)s there; it would train on %(where)s."),
+    "no_gpu": (
+        "No GPU",
+        "device is cuda, but this machine has no GPU that can be used.",
+    ),
+    "cpu_only": (
+        "No GPU",
+        "It trains on the CPU. A model of %(parameters)s parameters learns slowly there: try a "
+        "few steps first.",
+    ),
+    "media_lost": (
+        "Files that are missing",
+        "%(count)s files that the rows speak of are not on the server's disk.",
+    ),
+}
+REMEDIES: dict[str, str] = {
+    "drop_too_long": "Leave such rows out (drop_too_long on)",
+    "max_length": "Set max_length to %(value)s, so that everything fits",
+    "ld_alpha": "Let length count for less (ld_alpha %(value)s)",
+    "normalise": "Or choose simpo, whose reward is a mean over tokens",
+    "gradient_checkpointing": "Switch gradient_checkpointing on",
+    "halve_batch": "Halve batch_size to %(value)s and double accumulation: the steps stay the same",
+    "halve_on_oom": "Halve passes by itself where memory runs out (halve_on_oom on)",
+    "train_lora": "Train an adapter instead of all weights",
+    "device_auto": "Set device to auto",
+    "learning_rate": "Set learning_rate to %(value)s",
+    "lora_targets": "Take every linear layer (lora_targets all-linear)",
+    "sft_weight": "Hold the chosen answers' probability up (sft_weight %(value)s)",
+    "epochs": "Go through the rows %(value)s times",
+}
+
+
+@dataclass(frozen=True)
+class Remedy:
+    code: str
+    set: dict[str, Any] = field(default_factory=dict)
+    """Settings by name, as a button puts them into the form; empty for advice alone."""
+    value: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        values = {"value": self.value}
+        text = REMEDIES[self.code] % values
+        return {"code": self.code, "text": text, "set": self.set, "values": values}
+
+
+@dataclass(frozen=True)
+class Finding:
+    code: str
+    level: Level
+    values: dict[str, Any] = field(default_factory=dict)
+    rows: tuple[tuple[int, str], ...] = ()
+    """Number of the row in its version, from 1, and its pair's key."""
+    remedies: tuple[Remedy, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        title, text = WORDS[self.code]
+        values = {name: str(value) for name, value in self.values.items()}
+        return {
+            "code": self.code,
+            "level": self.level,
+            "title": title,
+            "text": text % values,
+            "values": values,
+            "rows": [{"number": number, "pair": pair} for number, pair in self.rows],
+            "remedies": [remedy.as_dict() for remedy in self.remedies],
+        }

@@ -1,0 +1,82 @@
+"""What a preflight means: the rows of the training that is planned, and what it would need."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from django.conf import settings
+
+from steelyard.assets.services import blob_path
+from steelyard.registry.models import DatasetVersion, ModelVersion
+from steelyard.runs.models import MetricPoint, Run
+from training.models import TrainingJob
+from training.placing import place
+
+engine = "training.engine.preflight"
+EARLIER = 5
+"""Runs of the same base that its speed is looked for in."""
+
+
+def prepare(run: Run) -> dict[str, Any]:
+    """Puts the version's rows into the run's folder; again is the same."""
+    asked = run.spec
+    version = DatasetVersion.objects.get(pk=asked["version"], project=run.project)
+    base = ModelVersion.objects.get(pk=asked["base"], project=run.project)
+    run.dir.data.mkdir(parents=True, exist_ok=True)
+    for path in version.files:
+        place(path, run.dir.data / path.name)
+    media = version.manifest.get("media", [])
+    return {
+        "kind": "preflight",
+        "recipe": asked["recipe"],
+        "config": asked["config"],
+        "base": base.as_spec(),
+        "dataset": {
+            "digest": version.digest,
+            "files": [f"data/{path.name}" for path in version.files],
+        },
+        "media_lost": sum(not blob_path(sha).exists() for sha in media),
+        "cache": str(settings.DATA_DIR / "cache" / "reference"),
+        "speed": speed_of(base, asked["config"]),
+    }
+
+
+def finish(run: Run, result: dict[str, Any]) -> None:
+    """The report is the run's result; nothing else comes of it."""
+
+
+def speed_of(base: ModelVersion, config: dict[str, Any]) -> dict[str, Any] | None:
+    """Tokens a second that the newest like run of this base's weights came to on this server."""
+    like = {
+        f"config__{name}": config[name]
+        for name in ("device", "train", "lora_rank", "gradient_checkpointing")
+        if name in config
+    }
+    jobs = TrainingJob.objects.filter(
+        base__source=base.source, base__family=base.family, run__state="succeeded", **like
+    ).select_related("run")
+    for job in jobs.order_by("-run__finished_at")[:EARLIER]:
+        if speed := _measured(job):
+            return {"tokens_per_second": speed, "run": job.run_id}
+    return None
+
+
+def _measured(job: TrainingJob) -> float | None:
+    """By the median time between two steps, so that a pause in a run does not count."""
+    counts = (job.run.result or {}).get("counts", {})
+    rows = counts.get("train", 0) + counts.get("test", 0)
+    times = list(
+        MetricPoint.objects.filter(run=job.run, name="loss")
+        .order_by("step")
+        .values_list("time", flat=True)[:500]
+    )
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    if len(gaps) < 3 or not rows or not counts.get("tokens"):
+        return None
+    per_step = job.config.get("batch_size", 1) * job.config.get("accumulation", 1)
+    seconds = median(gaps)
+    # an epoch's last step may hold fewer rows, and a small version has fewer than a step
+    taken = min(per_step, counts.get("train", per_step))
+    return taken * counts["tokens"] / rows / seconds if seconds > 0 else None
