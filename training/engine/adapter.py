@@ -16,16 +16,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
 from training.engine.config import TextRecipe, names_in
 from training.engine.distributed import full
+
+
+class Saved(Protocol):
+    def save_pretrained(self, folder: Path, /) -> Any: ...
 
 
 def check(model: PreTrainedModel, config: TextRecipe) -> None:
@@ -89,11 +94,16 @@ def prepare(model: PreTrainedModel, config: TextRecipe) -> PreTrainedModel:
 
 def _with_adapter(model: PreTrainedModel, config: TextRecipe) -> PreTrainedModel:
     every = config.lora_targets.strip() == "all-linear"
+    targets: str | list[str] = "all-linear" if every else names_in(config.lora_targets)
+    if hasattr(model, "sight"):
+        from training.engine.vision import language_targets
+
+        targets = language_targets(model, config.lora_targets)
     adapter = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
-        target_modules="all-linear" if every else names_in(config.lora_targets),
+        target_modules=targets,
         use_dora=config.dora,
         use_rslora=config.rslora,
         task_type="CAUSAL_LM",
@@ -143,13 +153,14 @@ def weights_of(model: PreTrainedModel, config: TextRecipe) -> dict[str, Tensor] 
 def save(
     model: PreTrainedModel,
     config: TextRecipe,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Saved,
     folder: Path,
     weights: dict[str, Tensor] | None = None,
 ) -> None:
     """Write what transformers and PEFT load unchanged: the adapter, or model and tokenizer.
 
     Args:
+        tokenizer: or processor: what belongs to the model's weights.
         weights: as :func:`weights_of` gave them.
     """
     if config.trained == "lora":
