@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from steelyard.lib.errors import UserError
-from steelyard.runs import launchers
+from steelyard.runs import gpus, launchers
 from steelyard.runs.models import MetricPoint, Run, RunState
 from steelyard.webhooks.services import emit
 
@@ -36,7 +37,7 @@ GRACE_SECONDS = 30
 PAUSE_SECONDS = 300
 """How long a run that is to pause may take for its checkpoint."""
 _LOCK = 0x5EE1_0001
-_TOLD = {"metrics.jsonl", "events.jsonl", "resources.jsonl"}
+_TOLD = {"metrics.jsonl", "events.jsonl", "resources.jsonl", "samples.jsonl"}
 """What every run writes; other .jsonl files are work that is done, and not done twice."""
 
 
@@ -48,19 +49,20 @@ def reconcile() -> None:
         launchers.reap()
         for run in Run.objects.started().select_related("project"):
             _guarded(_watch, run)
+        pool = gpus.Pool()
         for run in Run.objects.queued().select_related("project"):
             free = Run.objects.in_places().count() < settings.MAX_RUNS_AT_ONCE
             if free or run.kind in settings.LIGHT_RUNS:
-                _guarded(_start, run)
+                _guarded(partial(_start, pool=pool), run)
 
 
 def handler_of(run: Run) -> ModuleType:
     """The runner module of the run's kind (see ``settings.RUN_KINDS``).
 
     It has ``engine`` (a module name), ``prepare(run)`` → what run.json says, ``finish(run,
-    result)``; and where it needs them ``environment(run)``, ``collect(run)`` while the run goes on
-    and ``abandoned(run)`` when it failed or was cancelled. All but ``engine`` may be called again
-    after a crash.
+    result)``; and where it needs them ``environment(run)``, ``gpus(run)``, how many it asks for,
+    ``collect(run)`` while the run goes on and ``abandoned(run)`` when it failed or was cancelled.
+    All but ``engine`` may be called again after a crash.
     """
     return import_module(settings.RUN_KINDS[run.kind])
 
@@ -86,6 +88,8 @@ def _guarded(step: Callable[[Run], None], run: Run) -> None:
     except (OperationalError, InterfaceError):
         # the database's trouble is no run's fault: the next pass tries again
         logger.exception("run %s: the database did not answer", run.pk)
+    except launchers.Unreachable as error:
+        logger.warning("run %s: %s; the next pass asks again", run.pk, error)
     except OSError as error:
         logger.exception("run %s: the server's files", run.pk)
         _fail(run, *_reason_of(error))
@@ -108,12 +112,19 @@ def _reason_of(error: OSError) -> tuple[str, str]:
     )
 
 
-def _start(run: Run) -> None:
+def _start(run: Run, pool: gpus.Pool) -> None:
+    handler = handler_of(run)
+    wanted = handler.gpus(run) if hasattr(handler, "gpus") else 0
+    devices = pool.take(wanted)
     queued = Run.objects.filter(pk=run.pk, state=RunState.QUEUED)
-    if not queued.update(state=RunState.RUNNING, started_at=timezone.now()):
+    if devices is None:
+        queued.update(status_text=f"Waits for {wanted} GPU{'s' if wanted > 1 else ''}"[:300])
+        return
+    begun = {"state": RunState.RUNNING, "started_at": timezone.now(), "status_text": ""}
+    if not queued.update(devices=devices, **begun):
         return
     run.refresh_from_db()
-    run.dir.create(handler_of(run).prepare(run))
+    run.dir.create(handler.prepare(run))
     _launch(run)
 
 
@@ -124,6 +135,8 @@ def _launch(run: Run) -> None:
     run.save(update_fields=["attempt", "done_at_start", "fruitless"])
     handler = handler_of(run)
     env = handler.environment(run) if hasattr(handler, "environment") else {}
+    if run.devices:
+        env = {**env, "CUDA_VISIBLE_DEVICES": ",".join(map(str, run.devices))}
     at_work = Run.objects.started().count()
     process = launchers.launch(handler.engine, run.dir, env, at_work=at_work)
     Run.objects.filter(pk=run.pk).update(
@@ -327,7 +340,7 @@ def _end(run: Run, state: RunState, **changes: Any) -> None:
 def _kill(run: Run) -> None:
     """A run that has ended must not work on: its folder may be gone, so the row is asked too."""
     process = launchers.find(run.dir)
-    if process is None and run.pid is not None:
+    if process is None and run.pid:
         process = launchers.Process(run.pid, run.pid_started or 0.0, run.dir.path)
     if process is not None:
         process.signal(signal.SIGKILL)
