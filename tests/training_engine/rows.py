@@ -17,6 +17,10 @@ from steelyard.lib.rundir import RunDir
 QUICK = {"batch_size": 2, "learning_rate": 1e-2, "max_length": 128, "lora_rank": 4, "threads": 1}
 
 
+UNSTEADY = {"tokens_per_second"}
+"""Metrics that depend on how busy the machine is."""
+
+
 def make_record(number: int, **overrides: Any) -> PreferenceRecord:
     """A text row: the chosen answer is short, the rejected one is long."""
     values: dict[str, Any] = {
@@ -84,6 +88,8 @@ def metrics_of(rundir: RunDir) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for line in lines:
         for name, value in line["values"].items():
+            if name in UNSTEADY:
+                continue
             found.setdefault(name, {})[line["step"]] = value
     return found
 

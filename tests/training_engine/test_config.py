@@ -38,7 +38,9 @@ def test_fields_come_in_their_order() -> None:
     names = [field.name for field in form_fields(TextDPOConfig)]
     assert names[:3] == ["beta", "loss_type", "label_smoothing"]
     loss = form_fields(TextDPOConfig)[1]
-    assert loss.choices == ("sigmoid", "ipo", "hinge", "robust")
+    assert loss.choices[:4] == ("sigmoid", "ipo", "hinge", "robust")
+    # what all text recipes share comes after
+    assert names.index("learning_rate") > names.index("sft_form")
 
 
 def test_numbers_are_taken_as_json_writes_them() -> None:

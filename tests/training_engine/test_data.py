@@ -15,12 +15,12 @@ from steelyard.lib.records import write_parquet
 from steelyard.lib.rundir import RunDir
 from tests.training_engine.rows import make_record
 from training.engine.data import (
-    batches,
-    collate,
+    chance_of_chosen,
     describe,
     encode_answer,
     encode_records,
     end_of_turn,
+    passes,
     read_records,
 )
 
@@ -37,10 +37,10 @@ def encode(records: list[Any], tokenizer: Any, max_length: int = 100, drop: bool
 
 
 def test_an_answer_is_trained_with_its_end_and_no_white_space_after(tokenizer: Any) -> None:
-    pair = encode([make_record(1)], tokenizer).pairs[0]
-    assert tokenizer.decode(pair.chosen) == "2.<|im_end|>"
-    assert tokenizer.decode(pair.prompt).endswith("<|im_end|>\n<|im_start|>assistant\n")
-    assert pair.prompt == encode_prompt(tokenizer, make_record(1).prompt)
+    prompt, chosen = encode([make_record(1)], tokenizer).examples[0].sequences()["chosen"]
+    assert tokenizer.decode(chosen) == "2.<|im_end|>"
+    assert tokenizer.decode(prompt).endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert prompt == encode_prompt(tokenizer, make_record(1).prompt)
 
 
 def test_the_end_of_turn_need_not_be_the_eos_token(tokenizer: Any) -> None:
@@ -71,22 +71,22 @@ def test_an_answer_cannot_end_its_own_turn(tokenizer: Any) -> None:
 
 
 def test_long_answers_are_cut_at_their_end_and_counted(tokenizer: Any) -> None:
-    whole = encode([make_record(1)], tokenizer).pairs[0]
+    (whole,) = encode([make_record(1)], tokenizer).examples[0].rows
     limit = len(whole.prompt) + 6
     dataset = encode([make_record(1), make_record(2)], tokenizer, max_length=limit)
-    assert dataset.pairs[0].rejected == whole.rejected[:6]
-    assert dataset.pairs[0].chosen == whole.chosen
+    (cut,) = dataset.examples[0].rows
+    assert cut.answers == (whole.answers[0], whole.answers[1][:6])
     assert dataset.counts["cut_rejected"] == 2
     assert dataset.counts["cut_chosen"] == 0
-    assert dataset.pairs[0].length == limit
+    assert dataset.examples[0].length == limit
 
 
 def test_answers_that_are_the_same_once_cut_are_left_out(tokenizer: Any) -> None:
     same = make_record(1, chosen="the same beginning, A", rejected="the same beginning, B")
-    length = len(encode([same], tokenizer).pairs[0].prompt) + 4
+    length = len(encode([same], tokenizer).examples[0].rows[0].prompt) + 4
     dataset = encode([same, make_record(2)], tokenizer, max_length=length)
     assert dataset.counts["dropped_identical"] == 1
-    assert [pair.key for pair in dataset.pairs] == [make_record(2).pair]
+    assert [example.key for example in dataset.examples] == [make_record(2).pair]
 
 
 def test_prompts_that_are_too_long_are_named(tokenizer: Any) -> None:
@@ -103,7 +103,7 @@ def test_prompts_that_are_too_long_are_named(tokenizer: Any) -> None:
 def test_prompts_that_are_too_long_can_be_left_out(tokenizer: Any) -> None:
     dataset = encode([make_record(1, prompt=LONG), make_record(2)], tokenizer, drop=True)
     assert dataset.counts["dropped_too_long"] == 1
-    assert len(dataset.pairs) == 1
+    assert len(dataset.examples) == 1
 
 
 def test_nothing_left_is_refused(tokenizer: Any) -> None:
@@ -135,29 +135,39 @@ def test_a_weight_that_is_none_is_refused(tokenizer: Any, weight: float) -> None
 def test_rows_to_train_on_stand_before_those_to_test_with(tokenizer: Any) -> None:
     records = [make_record(n) for n in (5, 1, 10, 2)]
     dataset = encode(records, tokenizer)
-    keys = [pair.key for pair in dataset.pairs]
+    keys = [example.key for example in dataset.examples]
     assert keys == [make_record(n).pair for n in (1, 2, 5, 10)]
     assert (list(dataset.train), list(dataset.test)) == ([0, 1], [2, 3])
 
 
-def test_a_batch_is_all_chosen_then_all_rejected(tokenizer: Any) -> None:
-    pairs = encode([make_record(1), make_record(222)], tokenizer).pairs
-    batch = collate(pairs)
-    assert batch.ids.shape[0] == 4
-    for row, (pair, side) in enumerate([(p, s) for s in ("chosen", "rejected") for p in pairs]):
-        answer = getattr(pair, side)
-        assert batch.ids[row][batch.answer[row]].tolist() == answer
-        assert batch.ids[row, : len(pair.prompt)].tolist() == pair.prompt
-        assert not batch.ids[row, len(pair.prompt) + len(answer) :].any()
-
-
-def test_batches_put_like_lengths_together_and_lose_none(tokenizer: Any) -> None:
+def test_passes_put_like_lengths_together_and_lose_none(tokenizer: Any) -> None:
     records = [make_record(n, chosen="x" * (n * 7 % 11)) for n in range(1, 9)]
-    pairs = encode(records, tokenizer).pairs
-    groups = list(batches(range(len(pairs)), pairs, 3))
-    assert sorted(row for group in groups for row in group) == list(range(len(pairs)))
-    lengths = [pairs[row].length for group in groups for row in group]
+    examples = encode(records, tokenizer).examples
+    groups = passes(range(len(examples)), examples, size=3)
+    assert sorted(number for group in groups for number in group) == list(range(len(examples)))
+    lengths = [examples[number].packed for group in groups for number in group]
     assert lengths == sorted(lengths)
+
+
+@pytest.mark.parametrize("budget", [1, 70, 150, 10_000])
+def test_passes_keep_to_a_budget_of_tokens(tokenizer: Any, budget: int) -> None:
+    records = [make_record(n, chosen="x " * (n * 7 % 11)) for n in range(1, 9)]
+    examples = encode(records, tokenizer).examples
+    groups = passes(range(len(examples)), examples, size=2, tokens=budget)
+    assert sorted(number for group in groups for number in group) == list(range(len(examples)))
+    for group in groups:
+        padded = len(group) * max(examples[number].packed for number in group)
+        assert padded <= budget or len(group) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "chance"),
+    [([], 0.8), (["a", "a", "b"], 2 / 3), (["a", "tie"], 0.75), (["b", "skip"], 0.0)],
+)
+def test_votes_say_how_probable_the_chosen_answer_is(outcomes: list[str], chance: float) -> None:
+    votes = [{"outcome": outcome} for outcome in outcomes]
+    record = make_record(1, votes=votes, agreement=0.8, chosen_side="a")
+    assert chance_of_chosen(record) == pytest.approx(chance)
 
 
 def test_the_log_says_what_is_trained(tokenizer: Any) -> None:

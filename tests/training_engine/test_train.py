@@ -19,8 +19,8 @@ from steelyard.lib.rundir import RunDir
 from tests.tiny_models import make_tiny_lm
 from tests.training_engine.rows import events_of, make_record, metrics_of, run_engine
 from training.engine.__main__ import train
-from training.engine.data import collate, encode_records
-from training.engine.text import summed_log_probs
+from training.engine.data import encode_records
+from training.engine.forward import score
 
 Make = Callable[..., RunDir]
 LN2 = 0.693147
@@ -82,12 +82,13 @@ def test_what_was_measured_is_what_is_kept(make_run: Make, tiny_lm: Path) -> Non
     rewards = []
     for adapters in ([], [str(rundir.model)]):
         model, tokenizer = load_causal_lm(str(tiny_lm), adapters=adapters)
-        pairs = encode_records(
+        examples = encode_records(
             [*records, make_record(1)], tokenizer, max_length=128, drop_too_long=False
-        ).pairs[1:]
+        ).examples[1:]
+        rows = [row for example in examples for row in example.rows]
         with torch.no_grad():
-            chosen, rejected = summed_log_probs(model, collate(pairs), torch.float32)
-        rewards.append(0.1 * (chosen - rejected))
+            sums = score(model, rows, dtype=torch.float32, prefix=False).sums()
+        rewards.append(0.1 * (sums[::2] - sums[1::2]))
     assert float((rewards[1] - rewards[0]).mean()) == pytest.approx(told, rel=1e-3)
 
 
@@ -150,13 +151,13 @@ def test_ties_draw_answers_together_and_are_told(make_run: Make) -> None:
 
 
 def test_a_run_that_made_the_model_worse_ends_with_a_warning(make_run: Make) -> None:
-    records = [make_record(n) for n in (1, 2, 3, 5)]
-    wild = {"learning_rate": 1.0, "lora_alpha": 4096, "warmup_ratio": 0.0, "max_steps": 3}
-    rundir = make_run("wild", records, **wild, scheduler="constant", max_grad_norm=0.0)
+    """The test row has the other answer for the better one."""
+    turned = make_record(5, chosen=make_record(5).rejected, rejected=make_record(5).chosen)
+    rundir = make_run("worse", [*(make_record(n) for n in (1, 2, 3)), turned], epochs=10.0)
     warning = go(rundir)["warning"]
     assert warning.startswith("The test loss ended at")
     assert "above the 0.693" in warning
-    assert "Lower learning_rate (now 1)" in warning
+    assert "Lower learning_rate (now 0.01)" in warning
     assert warning in events_of(rundir)
 
 

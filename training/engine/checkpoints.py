@@ -13,14 +13,17 @@ recipe is a function of (seed, step, row), so step and seed are enough to go on 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from steelyard.lib.errors import UserError
@@ -30,6 +33,7 @@ from training.engine.distributed import agreed, full, laid_out, world
 from training.engine.optim import restore, tensors_of, training_mode
 
 KEEP = 2
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PARTIAL = ".partial-"
 
 
@@ -140,18 +144,41 @@ def keep_model(rundir: RunDir, write: Callable[[Path], object]) -> str:
         SHA-256 of the weights file, or of the list of hashes where there are several.
     """
     partial = rundir.path / ".model.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    write(partial)
-    # peft puts an unfilled model card there
-    (partial / "README.md").unlink(missing_ok=True)
-    for path in partial.iterdir():
-        _sync(path)
-    shutil.rmtree(rundir.model, ignore_errors=True)
-    partial.rename(rundir.model)
+    with _whole_or_absent(partial, "model"):
+        write(partial)
+        # peft puts an unfilled model card there
+        (partial / "README.md").unlink(missing_ok=True)
+        for path in partial.iterdir():
+            _sync(path)
+        shutil.rmtree(rundir.model, ignore_errors=True)
+        partial.rename(rundir.model)
     _sync(rundir.path)
     hashes = [sha256_file(path) for path in sorted(rundir.model.glob("*.safetensors"))]
     return hashes[0] if len(hashes) == 1 else digest_of(hashes)
+
+
+@contextmanager
+def _whole_or_absent(folder: Path, what: str) -> Iterator[None]:
+    """An empty folder to write into; it is gone again where that fails.
+
+    Raises:
+        UserError: ``disk_full``.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        full_disk = getattr(error, "errno", None) in _NO_SPACE
+        if not full_disk and not any(os.strerror(code) in str(error) for code in _NO_SPACE):
+            raise
+        raise UserError(
+            f"The disk is full: the {what} could not be saved in {folder.parent}. The last "
+            "checkpoint is whole. Free some space (a checkpoint takes three times what is "
+            "trained) and start the run again; it goes on from there.",
+            code="disk_full",
+        ) from error
 
 
 def _save(path: Path, tensors: dict[str, torch.Tensor]) -> None:

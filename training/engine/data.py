@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from pyarrow import ArrowInvalid
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from steelyard.inference.text import encode_prompt, shown
@@ -25,31 +23,10 @@ _COUNTED = (
     "train",
     "test",
     "ties",
-    "cut_chosen",
-    "cut_rejected",
     "dropped_too_long",
     "dropped_identical",
     "tokens",
 )
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One preference in token ids."""
-
-    key: str
-    prompt: list[int]
-    """The chat template's prompt up to where the answer starts."""
-    chosen: list[int]
-    """The answer and the template's end-of-turn token, or less where it was cut."""
-    rejected: list[int]
-    tie: bool
-    weight: float
-
-    @property
-    def length(self) -> int:
-        """Of prompt and the longer answer, in tokens."""
-        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
 
 
 @dataclass(frozen=True)
@@ -72,15 +49,20 @@ class Example:
     number: int = 0
     """Of the record in its dataset version, from 1."""
 
-    def sequence(self, name: str) -> tuple[list[int], list[int]]:
-        """Prompt and answer of this name."""
+    def sequences(self) -> dict[str, tuple[list[int], list[int]]]:
+        """Prompt and answer by name."""
         every = [(row.prompt, answer) for row in self.rows for answer in row.answers]
-        return every[self.names.index(name)]
+        return dict(zip(self.names, every, strict=True))
 
     @property
     def length(self) -> int:
-        """Of the longest row with its prompt and one answer, in tokens."""
+        """Of the longest prompt with one answer, in tokens."""
         return max(row.longest for row in self.rows)
+
+    @property
+    def packed(self) -> int:
+        """Of the longest row with all its answers, in tokens."""
+        return max(row.packed for row in self.rows)
 
 
 class Encoder:
@@ -90,19 +72,26 @@ class Encoder:
         max_length: of prompt and answer together, in tokens.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, max_length: int, end: list[int] | None = None
+    ) -> None:
         self.tokenizer, self.max_length = tokenizer, max_length
-        self.end = end_of_turn(tokenizer)
+        self.end = end_of_turn(tokenizer) if end is None else end
+        self.media: tuple[str, ...] = ()
+        """SHA-256 of what the prompt of the record is about."""
         self.counts: Counter[str] = Counter()
+        self.number = 0
+        """Of the record that is being read, from 1."""
 
     def row(
         self,
         messages: Sequence[dict[str, Any]],
         answers: dict[str, str],
-        images: tuple[str, ...] = (),
+        images: tuple[str, ...] | None = None,
     ) -> Row:
         """
         Args:
+            images: what the prompt is about, where it is not the record's own.
             answers: text by name; one that is longer than there is room for is cut at its end and
                 counted as ``cut_<name>``.
 
@@ -110,11 +99,12 @@ class Encoder:
             DoesNotFit: the prompt leaves no room for an answer.
             UserError: the prompt is empty, or the chat template refuses it.
         """
-        prompt = encode_prompt(self.tokenizer, messages)
+        images = self.media if images is None else images
+        prompt = self.prompt(messages, images)
         if not prompt:
             # the first token of an answer is predicted at the last one of the prompt
             raise UserError(
-                f"The prompt {shown(messages)} is empty, and the model's chat template adds "
+                f"The prompt of row {self.number} is empty, and the model's chat template adds "
                 "nothing to it. Leave that row out, or use a model with another template.",
                 code="empty_prompt",
             )
@@ -122,8 +112,29 @@ class Encoder:
         if room <= 0:
             raise DoesNotFit(messages, len(prompt))
         made = {n: encode_answer(self.tokenizer, text, self.end) for n, text in answers.items()}
-        self.counts.update(f"cut_{name}" for name, ids in made.items() if len(ids) > room)
+        for name, ids in made.items():
+            self.counts[f"cut_{name}"] += len(ids) > room
         return Row(prompt, tuple(ids[:room] for ids in made.values()), images)
+
+    def prompt(self, messages: Sequence[dict[str, Any]], images: tuple[str, ...]) -> list[int]:
+        """The ids that the model answers to; of a language model, which sees no images."""
+        return encode_prompt(self.tokenizer, messages)
+
+    def example(
+        self, record: PreferenceRecord, rows: tuple[Row, ...], names: tuple[str, ...]
+    ) -> Example:
+        """What the record says of these sequences."""
+        return Example(
+            key=record.pair,
+            rows=rows,
+            names=names,
+            tie=record.outcome == "tie",
+            weight=record.weight,
+            p=chance_of_chosen(record),
+            agreement=record.agreement,
+            margin=record.strength,
+            number=self.number,
+        )
 
 
 class DoesNotFit(Exception):
@@ -135,12 +146,13 @@ class DoesNotFit(Exception):
 
 @dataclass(frozen=True)
 class Dataset:
-    pairs: list[Pair]
+    examples: list[Example]
     """Those to train on, then those to test with."""
     trained: int
     """How many of them are trained on."""
     counts: dict[str, int]
-    """By the names in _COUNTED; tokens are of prompts and answers as the model reads them."""
+    """By the names in _COUNTED and ``cut_<name>`` for each sequence; tokens are of prompts and
+    answers, a prompt once for each of its answers."""
 
     @property
     def train(self) -> range:
@@ -148,29 +160,21 @@ class Dataset:
 
     @property
     def test(self) -> range:
-        return range(self.trained, len(self.pairs))
+        return range(self.trained, len(self.examples))
 
     @property
     def has_ties(self) -> bool:
-        return any(pair.tie for pair in self.pairs)
-
-
-class Batch(NamedTuple):
-    """Pairs side by side: all chosen answers, then all rejected ones, padded on the right."""
-
-    ids: Tensor
-    """int64, (2 x pairs, length)."""
-    answer: Tensor
-    """bool, (2 x pairs, length): which of the ids belong to the answer."""
+        return any(example.tie for example in self.examples)
 
 
 def read_records(
-    rundir: RunDir, dataset: dict[str, Any], *, modality: str
+    rundir: RunDir, dataset: dict[str, Any], *, modality: str, media: bool = False
 ) -> list[PreferenceRecord]:
     """The rows of the run's dataset version.
 
     Args:
         dataset: ``files``, in the order of the rows; or ``file``, where there is one.
+        media: whether prompts may be about pictures and clips.
 
     Raises:
         UserError: the file is missing, is no preference file or holds what this recipe cannot use:
@@ -196,7 +200,8 @@ def read_records(
             f"of modality {other[0]}. Choose another recipe or another dataset version.",
             code="wrong_modality",
         )
-    if asked := sum(bool(record.prompt_media) for record in records):
+    asked = 0 if media else sum(bool(record.prompt_media) for record in records)
+    if asked:
         raise UserError(
             f"{asked} of {len(records)} prompts are about a picture or a video, which this recipe "
             "would not see. Freeze a version of the categories whose prompts are text alone.",
@@ -235,46 +240,53 @@ def encode_records(
     *,
     max_length: int,
     drop_too_long: bool,
+    rows: Callable[[PreferenceRecord, Encoder, Any], Example | None] | None = None,
+    config: Any = None,
+    encoder: Encoder | None = None,
 ) -> Dataset:
     """Tokenise all rows; answers that do not fit are cut at their end.
-
-    Pairs whose answers are the same, from the start or once cut, teach nothing and are left out.
 
     Args:
         max_length: of prompt and answer together, in tokens.
         drop_too_long: leave out rows whose prompt leaves no room for an answer.
+        rows: how a record becomes an example, as an objective has it, told ``config``; without it
+            a :func:`preference`.
 
     Raises:
         UserError: ``prompt_too_long`` names such rows where they are not to be left out; nothing
             is left to train on; the template refuses a prompt; a weight is no number from 0 up.
     """
-    end = end_of_turn(tokenizer)
-    parts: dict[str, list[Pair]] = {"train": [], "test": []}
-    counts: Counter[str] = Counter()
+    encoder, make = encoder or Encoder(tokenizer, max_length), rows or preference
+    parts: dict[str, list[Example]] = {"train": [], "test": []}
     too_long = []
     for number, record in zip(count(1), records, strict=False):
         _check_weight(number, record)
-        prompt = _prompt(number, record, tokenizer)
-        room = max_length - len(prompt)
-        if room <= 0:
-            too_long.append(f"row {number} {shown(record.prompt)} ({len(prompt)} tokens)")
+        encoder.number, encoder.media = number, tuple(record.prompt_media)
+        try:
+            example = make(record, encoder, config)
+        except DoesNotFit as error:
+            too_long.append(f"row {number} {error}")
             continue
-        chosen, rejected = (
-            encode_answer(tokenizer, text, end) for text in (record.chosen, record.rejected)
-        )
-        if chosen[:room] == rejected[:room]:
-            counts["dropped_identical"] += 1
-            continue
-        counts["cut_chosen"] += len(chosen) > room
-        counts["cut_rejected"] += len(rejected) > room
-        tie = record.outcome == "tie"
-        pair = Pair(record.pair, prompt, chosen[:room], rejected[:room], tie, record.weight)
-        parts["train" if record.split == "train" else "test"].append(pair)
+        if example is not None:
+            parts["train" if record.split == "train" else "test"].append(example)
+    counts = encoder.counts
     if too_long and not drop_too_long:
         raise _prompts_too_long(too_long, len(records), max_length)
     counts["dropped_too_long"] = len(too_long)
     _check_left(parts["train"], counts, len(records))
     return _dataset(parts["train"], parts["test"], counts)
+
+
+def preference(record: PreferenceRecord, encoder: Encoder, config: Any = None) -> Example | None:
+    """A prompt with a chosen and a rejected answer, which most objectives learn from.
+
+    Answers that are the same, from the start or once cut, teach nothing: None.
+    """
+    row = encoder.row(record.prompt, {"chosen": record.chosen, "rejected": record.rejected})
+    if row.answers[0] == row.answers[1]:
+        encoder.counts["dropped_identical"] += 1
+        return None
+    return encoder.example(record, (row,), ("chosen", "rejected"))
 
 
 def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -313,62 +325,66 @@ def encode_answer(tokenizer: PreTrainedTokenizerBase, text: str, end: list[int])
     return [*ids, *end]
 
 
-def collate(pairs: Sequence[Pair]) -> Batch:
-    """
-    Padding needs no attention mask: it stands on the right, where a causal model's real tokens
-    never look.
-    """
-    sides = [(p.prompt, p.chosen) for p in pairs] + [(p.prompt, p.rejected) for p in pairs]
-    length = max(len(prompt) + len(answer) for prompt, answer in sides)
-    ids = torch.zeros(len(sides), length, dtype=torch.long)
-    marks = torch.zeros(len(sides), length, dtype=torch.bool)
-    for row, (prompt, answer) in enumerate(sides):
-        end = len(prompt) + len(answer)
-        ids[row, :end] = torch.tensor(prompt + answer)
-        marks[row, len(prompt) : end] = True
-    return Batch(ids, marks)
+def chance_of_chosen(record: PreferenceRecord) -> float:
+    """How probable it is that chosen is the better answer, by the votes: the share for it, a tie
+    half for each side. Without votes the outcome's own share; a tie is one half."""
+    worth = {"a": 0.0, "b": 0.0, "tie": 0.5, record.chosen_side: 1.0}
+    votes = [worth[vote["outcome"]] for vote in record.votes if vote["outcome"] in worth]
+    if votes:
+        return sum(votes) / len(votes)
+    return 0.5 if record.outcome == "tie" else record.agreement
 
 
-def batches(rows: Sequence[int], pairs: Sequence[Pair], size: int) -> Iterator[list[int]]:
-    """Row numbers in groups of at most ``size``, like lengths together to spare padding."""
-    ordered = sorted(rows, key=lambda row: (pairs[row].length, row))
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
+def passes(
+    numbers: Sequence[int], examples: Sequence[Example], *, size: int, tokens: int = 0
+) -> list[list[int]]:
+    """Numbers of examples in groups that go through the model together, like lengths together.
+
+    Args:
+        size: how many examples a group may hold, where ``tokens`` is 0.
+        tokens: how many tokens, padding included, a group may hold; one example at least.
+    """
+    ordered = sorted(numbers, key=lambda number: (examples[number].packed, number))
+    if not tokens:
+        return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    groups: list[list[int]] = []
+    for number in ordered:
+        # the newest is the longest, to which the others are padded
+        group = groups[-1] if groups else []
+        rows = sum(len(examples[other].rows) for other in [*group, number])
+        if group and rows * examples[number].packed <= tokens:
+            group.append(number)
+        else:
+            groups.append([number])
+    return groups
 
 
 def describe(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[str]:
-    """What goes into the model, for the run's log, with one pair as it is really trained."""
-    n, first = dataset.counts, dataset.pairs[0]
-    lengths = sorted(pair.length for pair in dataset.pairs)
-    lines = [
+    """What goes into the model, for the run's log, with one example as it is really trained."""
+    n, first = dataset.counts, dataset.examples[0]
+    lengths = sorted(example.length for example in dataset.examples)
+    cut = {name.removeprefix("cut_"): n[name] for name in n if name.startswith("cut_")}
+    told = {name: _decoded(tokenizer, ids) for name, (_, ids) in first.sequences().items()}
+    prompts = dict.fromkeys(_decoded(tokenizer, row.prompt) for row in first.rows)
+    return [
         f"{n['train']} pairs to train on, {n['test']} to test with; {n['ties']} of them are ties.",
         f"Prompt and answer together: median {lengths[len(lengths) // 2]} tokens, longest "
         f"{lengths[-1]}, limit {max_length}; {n['tokens']} tokens in all.",
-        f"Cut at their end: {n['cut_chosen']} chosen and {n['cut_rejected']} rejected answers.",
+        "Cut at their end: "
+        + ", ".join(f"{count} answers called {name}" for name, count in cut.items())
+        + ".",
         f"Left out: {n['dropped_too_long']} pairs with a prompt that is too long, "
         f"{n['dropped_identical']} with two answers that are the same.",
         f"The first pair, pair {first.key[:12]}, as it is trained: the prompt "
-        f"{_decoded(tokenizer, first.prompt)} is read; chosen {_decoded(tokenizer, first.chosen)} "
-        f"and rejected {_decoded(tokenizer, first.rejected)} are learnt from.",
+        f"{' and the prompt '.join(prompts)} is read; "
+        + " and ".join(f"{name} {text}" for name, text in told.items())
+        + " are learnt from.",
     ]
-    return lines
 
 
 def _decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
     text = str(tokenizer.decode(ids, skip_special_tokens=False))
     return repr(text if len(text) <= 600 else f"{text[:300]} … {text[-300:]}")
-
-
-def _prompt(number: int, record: PreferenceRecord, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    ids = encode_prompt(tokenizer, record.prompt)
-    if not ids:
-        # the first token of an answer is predicted at the last one of the prompt
-        raise UserError(
-            f"The prompt of row {number} is empty, and the model's chat template adds nothing to "
-            "it. Leave that row out, or use a model with another template.",
-            code="empty_prompt",
-        )
-    return ids
 
 
 def _check_weight(number: int, record: PreferenceRecord) -> None:
@@ -391,7 +407,7 @@ def _prompts_too_long(named: list[str], rows: int, max_length: int) -> UserError
     )
 
 
-def _check_left(train: list[Pair], counts: Counter[str], rows: int) -> None:
+def _check_left(train: list[Example], counts: Counter[str], rows: int) -> None:
     if not train:
         raise UserError(
             f"Of {rows} rows none is left to train on: {counts['dropped_too_long']} have a prompt "
@@ -400,15 +416,20 @@ def _check_left(train: list[Pair], counts: Counter[str], rows: int) -> None:
             code="no_train_rows",
             field="max_length",
         )
-    check_learnable([pair.tie for pair in train], rows)
+    check_learnable([example.tie for example in train], rows)
 
 
-def _dataset(train: list[Pair], test: list[Pair], counts: Counter[str]) -> Dataset:
-    pairs = [*train, *test]
-    counts |= Counter(
+def _dataset(train: list[Example], test: list[Example], counts: Counter[str]) -> Dataset:
+    examples = [*train, *test]
+    counts.update(
         train=len(train),
         test=len(test),
-        ties=sum(pair.tie for pair in pairs),
-        tokens=sum(2 * len(p.prompt) + len(p.chosen) + len(p.rejected) for p in pairs),
+        ties=sum(example.tie for example in examples),
+        tokens=sum(
+            len(prompt) + len(answer)
+            for example in examples
+            for prompt, answer in example.sequences().values()
+        ),
     )
-    return Dataset(pairs, len(train), {name: counts[name] for name in _COUNTED})
+    cut = sorted(name for name in counts if name.startswith("cut_"))
+    return Dataset(examples, len(train), {name: counts[name] for name in (*_COUNTED, *cut)})

@@ -18,6 +18,10 @@ from steelyard.lib.hashing import stable_int, stable_uniform
 
 LOOK_BACK = 20
 """Over how many steps what is said at the end looks at noisy numbers."""
+NAMED = 5
+"""How many rows an error names."""
+DIVERGED = 10.0
+"""How many times the loss of the start, or 1 where that is more, a diverged loss lies above it."""
 CLEARLY = 0.1
 """How much higher than at the start, as a share of that, a loss must end to be called worse."""
 
@@ -111,22 +115,51 @@ def clip_gradients(parameters: list[torch.nn.Parameter], limit: float) -> float:
     return float(torch.nn.utils.clip_grad_norm_(parameters, limit or math.inf))
 
 
-def check_finite(step: int, config: OptimiserSettings, **values: float) -> None:
+def check_finite(
+    step: int, config: OptimiserSettings, where: Sequence[str] = (), **values: float
+) -> None:
     """Stop a run whose numbers went bad, before its weights are written over good ones.
 
+    Args:
+        where: the rows that gave them, in words.
+
     Raises:
-        UserError: ``nan_loss``, with the step, the value and what to try.
+        UserError: ``nan_loss``, with the step, the value, the rows and what to try.
     """
     for name, value in values.items():
         if not math.isfinite(value):
             raise UserError(
-                f"{name.replace('_', ' ')} became {value} at step {step}. The model up to the "
-                "last checkpoint is unharmed, but training on would not help. Lower learning_rate "
-                f"(now {config.learning_rate:g}) by a factor of 3 to 10, or lower max_grad_norm "
-                f"(now {config.max_grad_norm:g}), and start a new run.",
+                f"{name.replace('_', ' ')} became {value} at step {step}{_at(where)}. The model "
+                "up to the last checkpoint is unharmed, but training on would not help. Lower "
+                f"learning_rate (now {config.learning_rate:g}) by a factor of 3 to 10, or lower "
+                f"max_grad_norm (now {config.max_grad_norm:g}), and start a new run.",
                 code="nan_loss",
                 field="learning_rate",
             )
+
+
+def _at(where: Sequence[str]) -> str:
+    more = f" and {len(where) - NAMED} more" if len(where) > NAMED else ""
+    return f", at {', '.join(where[:NAMED])}{more}" if where else ""
+
+
+def check_diverged(
+    step: int, first: float, losses: Sequence[float], config: OptimiserSettings
+) -> None:
+    """Stop a run whose loss has been far above its start for all of the last LOOK_BACK steps.
+
+    Raises:
+        UserError: ``diverged``, with the step and what to try.
+    """
+    if len(losses) == LOOK_BACK and min(losses) > first + DIVERGED * max(1.0, abs(first)):
+        raise UserError(
+            f"At step {step} the loss has been at least {min(losses):.3g} for {LOOK_BACK} steps, "
+            f"against {first:.3g} at the start: training has diverged. Lower learning_rate (now "
+            f"{config.learning_rate:g}) by a factor of 3 to 10, or set max_grad_norm (now "
+            f"{config.max_grad_norm:g}) to 1, and start a new run.",
+            code="diverged",
+            field="learning_rate",
+        )
 
 
 def worse_than_before(

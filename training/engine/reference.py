@@ -1,107 +1,234 @@
-"""Log-probabilities under the model as it was before training, computed once and kept.
+"""Log-probabilities under the model as it was before training: computed once, kept for all runs.
 
-They lie in ``reference.safetensors`` of the run directory, so there is never a second model in
-memory and a run that goes on does not compute them again. The file is known by a key over all that
-the numbers depend on; one with another key is not used.
+They lie in a folder that runs share, token by token, so that no objective and no setting of a loss
+needs a second pass::
+
+    CACHE/<key>/<entries>.safetensors   entries (n, 32), lengths (n,), values (tokens,)
+
+The key is a digest of all that the numbers depend on but the tokens: the weights as they are in
+memory (a merged adapter is in them), the model's config, number format, device, attention, and the
+libraries' versions. An entry is a digest of a prompt's ids, its pictures and an answer's ids; a
+changed chat template or length limit gives other ids. A file is written whole under a hidden name
+and never changed, so any number of processes may write at once; the folder may be deleted whenever
+no run is at work.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+import transformers
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
-from steelyard.lib.hashing import digest_of
+from steelyard.lib.hashing import digest_of, sha256_hex
 from steelyard.lib.rundir import RunDir, write_atomically
-from training.engine.checkpoints import fingerprint
-from training.engine.data import Pair, batches
+from training.engine.data import Example
+from training.engine.distributed import barrier, share
+from training.engine.forward import Row, Scored, one_by_one
 
-FILE = "reference.safetensors"
 _SAVE_SECONDS = 60
-Score = Callable[[Sequence[Pair]], tuple[Tensor, Tensor]]
-"""Pairs to the summed log-probabilities of their chosen and rejected answers, (pairs,) each."""
+Values = list[tuple[Tensor | None, ...]]
+"""For each example one float32 (tokens,) tensor a sequence, on the CPU; None where the reference
+was not asked."""
 
 
-def reference_log_probs(
+class Cache:
+    """The entries of one key.
+
+    Args:
+        folder: what all runs share.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder / key
+
+    def read(self, wanted: set[bytes]) -> dict[bytes, Tensor]:
+        """Those of the wanted entries that are there; what cannot be read is not there."""
+        found: dict[bytes, Tensor] = {}
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if len(found) == len(wanted):
+                break
+            try:
+                stored = load_file(path)
+                names, lengths = stored["entries"], stored["lengths"].tolist()
+                values = stored["values"].split(lengths)
+            except (SafetensorError, OSError, KeyError, RuntimeError):
+                continue
+            for name, value in zip(map(bytes, names.numpy()), values, strict=True):
+                if name in wanted:
+                    # a view would hold the whole file in memory
+                    found.setdefault(name, value.clone())
+        return found
+
+    def write(self, entries: Mapping[bytes, Tensor]) -> None:
+        """
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
+        """
+        if not entries:
+            return
+        names = list(entries)
+        data = save(
+            {
+                "entries": torch.frombuffer(bytearray(b"".join(names)), dtype=torch.uint8).view(
+                    -1, 32
+                ),
+                "lengths": torch.tensor([len(entries[name]) for name in names]),
+                "values": torch.cat([entries[name] for name in names]),
+            }
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / f"{sha256_hex(data)}.safetensors", data)
+
+
+def key_of(model: PreTrainedModel, dtype: torch.dtype, prefix: bool) -> str:
+    """What log-probabilities depend on besides the tokens."""
+    config = {k: v for k, v in model.config.to_dict().items() if k != "_name_or_path"}
+    return digest_of(
+        {
+            "weights": weights_digest(model),
+            "config": json.dumps(config, sort_keys=True, default=str),
+            "dtype": str(dtype),
+            "device": model.device.type,
+            "attention": [str(model.config._attn_implementation), prefix],
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+    )
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """Of all weights by name, as they are in memory."""
+    tensors = dict(chain(model.named_parameters(), model.named_buffers()))
+
+    def one(tensor: Tensor) -> str:
+        plain = tensor.detach().contiguous().cpu().flatten()
+        return hashlib.sha256(plain.view(torch.uint8).numpy()).hexdigest()
+
+    with ThreadPoolExecutor(4) as pool:
+        hashes = pool.map(one, tensors.values())
+        told = [
+            [name, str(tensor.dtype), list(tensor.shape), digest]
+            for (name, tensor), digest in zip(tensors.items(), hashes, strict=True)
+        ]
+    return digest_of(told)
+
+
+def entry_of(row: Row) -> bytes:
+    """The digest of a row with one answer."""
+    (answer,) = row.answers
+    told = hashlib.sha256(array("q", [len(row.prompt), len(answer), *row.prompt, *answer]))
+    told.update("".join(row.images).encode())
+    return told.digest()
+
+
+def reference_values(
     rundir: RunDir,
-    pairs: Sequence[Pair],
-    score: Score,
+    examples: Sequence[Example],
+    names: frozenset[str],
+    score: Callable[[Sequence[Row]], Scored],
     *,
-    batch_size: int,
+    cache: Cache,
+    passes: Sequence[list[int]],
     stop: Stop,
-    label: str,
     steps: int,
-) -> Tensor | None:
-    """Chosen and rejected log-probabilities of all pairs under the untrained model.
+) -> Values | None:
+    """What the untrained model gives for the sequences of these names.
 
     Args:
         score: by the untrained model, without gradients.
-        stop: looked at before each batch; when true, what was computed is kept for the next start.
-        label: what else the numbers depend on: number format, device.
+        passes: numbers of examples that go through the model together; the same in every start of
+            a run, so that a start in the middle changes no rounding.
+        stop: looked at before each pass; when true, what was computed is kept for the next start.
         steps: how many the run will train, for its progress.
 
     Returns:
-        float32, (pairs, 2), on the CPU; None where it was stopped.
+        None where it was stopped.
 
     Raises:
         UserError: the model gives probabilities that are no numbers.
     """
-    key = digest_of(
-        [fingerprint(rundir), label, torch.__version__]
-        + [[pair.prompt, pair.chosen, pair.rejected] for pair in pairs]
-    )
-    values, known = _load(rundir, key, len(pairs))
-    saved = time.monotonic()
-    # the batches are the same in every process, so that a start in the middle changes no rounding
-    for rows in batches(range(len(pairs)), pairs, batch_size):
-        if known[rows].all():
-            continue
+    asked = [_asked(example, names) for example in examples]
+    entries = [[entry_of(one) for one in one_by_one(rows)] for rows in asked]
+    wanted = {entry for each in entries for entry in each}
+    known = cache.read(wanted)
+    fresh: dict[bytes, Tensor] = {}
+    saved, done = time.monotonic(), 0
+    for place, numbers in share(passes, even=True):
         if stop:
-            _save(rundir, key, values, known)
+            _keep(rundir, cache, fresh)
             return None
-        chosen, rejected = score([pairs[row] for row in rows])
-        values[rows] = torch.stack([chosen, rejected], 1).float().cpu()
-        known[rows] = True
-        _check(values, rows)
-        told = f"Reference probabilities of {int(known.sum())} of {len(pairs)} pairs"
+        done += len(numbers)
+        if place < 0 or all(entry in known for n in numbers for entry in entries[n]):
+            continue
+        scored = score([row for n in numbers for row in asked[n]])
+        values = scored.values.cpu().split(scored.lengths.tolist())
+        of_pass = [(n, entry) for n in numbers for entry in entries[n]]
+        for (number, entry), value in zip(of_pass, values, strict=True):
+            _check(value, examples[number])
+            if entry not in known:
+                known[entry] = fresh[entry] = value.clone()
+        told = f"Reference probabilities of {done} of {len(examples)} pairs"
         rundir.progress(0, steps, "steps", told)
         if time.monotonic() - saved > _SAVE_SECONDS:
-            _save(rundir, key, values, known)
-            saved = time.monotonic()
-    _save(rundir, key, values, known)
-    return values
+            _keep(rundir, cache, fresh)
+            fresh, saved = {}, time.monotonic()
+    _keep(rundir, cache, fresh)
+    barrier()
+    known |= cache.read(wanted - known.keys())
+    return [
+        _named(example, names, [known[entry] for entry in each])
+        for example, each in zip(examples, entries, strict=True)
+    ]
 
 
-def _check(values: Tensor, rows: list[int]) -> None:
-    if not values[rows].isfinite().all():
+def _asked(example: Example, names: frozenset[str]) -> list[Row]:
+    """The example's rows with those answers alone that the reference is asked for."""
+    found, left = [], iter(example.names)
+    for row in example.rows:
+        answers = tuple(answer for answer in row.answers if next(left) in names)
+        if answers:
+            found.append(Row(row.prompt, answers, row.images))
+    return found
+
+
+def _named(
+    example: Example, names: frozenset[str], values: Sequence[Tensor]
+) -> tuple[Tensor | None, ...]:
+    left = iter(values)
+    return tuple(next(left) if name in names else None for name in example.names)
+
+
+def _check(value: Tensor, example: Example) -> None:
+    if not value.isfinite().all():
         raise UserError(
-            "The base model gives probabilities that are no numbers, before any training. Its "
-            "weights are broken, or bfloat16 is too coarse for it: try dtype float32.",
+            "The base model gives probabilities that are no numbers, before any training, at row "
+            f"{example.number} (pair {example.key[:12]}) among others. Its weights are broken, or "
+            "bfloat16 is too coarse for it: try dtype float32.",
             code="nan_loss",
             field="dtype",
         )
 
 
-def _load(rundir: RunDir, key: str, pairs: int) -> tuple[Tensor, Tensor]:
-    empty = torch.zeros(pairs, 2), torch.zeros(pairs, dtype=torch.bool)
-    path = rundir.path / FILE
-    if not path.exists():
-        return empty
+def _keep(rundir: RunDir, cache: Cache, entries: dict[bytes, Tensor]) -> None:
     try:
-        with safe_open(path, framework="pt") as stored:
-            if (stored.metadata() or {}).get("key") != key:
-                return empty
-            return stored.get_tensor("log_probs"), stored.get_tensor("known")
-    except (SafetensorError, OSError):
-        return empty
-
-
-def _save(rundir: RunDir, key: str, values: Tensor, known: Tensor) -> None:
-    data = save({"log_probs": values, "known": known}, metadata={"key": key})
-    write_atomically(rundir.path / FILE, data)
+        cache.write(entries)
+    except OSError as error:
+        rundir.event(
+            f"The reference probabilities could not be kept in {cache.folder.parent} ({error}); "
+            "this run goes on without, the next one computes them again.",
+            "warning",
+        )

@@ -1,58 +1,67 @@
-"""DPO of a causal language model: from frozen preferences to an adapter, or to new weights.
+"""Language models learn from preferences: from frozen rows to an adapter, or to new weights.
 
 To reproduce a run, copy its folder without ``checkpoints/``, ``model/`` and ``result.json``, and
 
     python -m training.engine RUN_DIR
 
-``run.json`` holds all that decides it: the base model, the config with its seed, and the dataset's
-file. Order of events: check and tokenise the rows, ask the untrained model for its
-log-probabilities of all answers (the reference), lay a fresh adapter on it, resume where there is
-a checkpoint, then steps of: one forward pass over chosen and rejected answers together, the loss,
-backward, clip, AdamW.
+``run.json`` holds all that decides it: the base model, the recipe and its config with the seed, and
+the dataset's file. The recipe names an objective: what it reads of a record and what that costs;
+the rest is the same for all. Order of events: check and tokenise the rows, ask the untrained model
+for its log-probabilities (the reference, where the objective has one), lay a fresh adapter on it,
+resume where there is a checkpoint, then steps of: forward passes over the rows of a step, the loss,
+backward, clip, optimiser.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
-from steelyard.inference.text import context_length, load_causal_lm, load_tokenizer
+from steelyard.inference.text import context_length
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
-from training.engine.adapter import check_targets, learning, prepare
+from training.engine import adapter, optim
+from training.engine.bases import Base, check_family, open_base
 from training.engine.checkpoints import keep_model, resume, save_checkpoint, trainable
-from training.engine.config import TextDPOConfig, config_of_run
-from training.engine.data import (
-    Batch,
-    Dataset,
-    Pair,
-    batches,
-    collate,
-    describe,
-    encode_records,
-    read_records,
+from training.engine.config import TextRecipe, config_of_run
+from training.engine.data import Dataset, describe, encode_records, passes, read_records
+from training.engine.distributed import (
+    AgreedStop,
+    clip_gradients,
+    gather,
+    joined,
+    per_pass,
+    shard,
+    share,
+    sum_gradients,
+    world,
 )
+from training.engine.dropout import Draws, by_row
+from training.engine.forward import Scored, compile_layers, one_by_one, score, why_not_packed
 from training.engine.loop import (
     LOOK_BACK,
+    check_diverged,
     check_finite,
     choose_machine,
-    clip_gradients,
-    learning_rate_at,
     rows_of_step,
-    seed_step,
     steps_in,
     worse_than_before,
 )
-from training.engine.losses import LogProbs, pair_losses, reward_metrics
-from training.engine.reference import reference_log_probs
+from training.engine.objectives import OBJECTIVES, Objective, Seen
+from training.engine.reference import Cache, Values, key_of, reference_values
+from training.engine.samples import sampler
+
+FALL = 0.1
+"""How much log-probability a token of the chosen answers may lose, in nats, before it is told."""
+KEPT = {"last", "first", "losses", "shifts", "told"}
+"""What of a :class:`Work` a checkpoint keeps beside the weights."""
 
 
 @dataclass
@@ -60,30 +69,46 @@ class Work:
     """What the steps share."""
 
     rundir: RunDir
-    stop: Stop
-    config: TextDPOConfig
+    stop: Stop | AgreedStop
+    config: TextRecipe
+    objective: Objective
     model: PreTrainedModel
     dataset: Dataset
-    reference: Tensor
-    """float32, (pairs, 2): chosen and rejected under the untrained model."""
+    has_ties: bool
+    reference: Values
     dtype: torch.dtype
+    prefix: bool
+    draws: Draws
     parameters: dict[str, nn.Parameter]
     optimizer: torch.optim.Optimizer
     total: int
     """Steps of the whole run."""
+    sample: Callable[[int], None] = lambda step: None
+    halved: int = 0
+    """How often passes were cut in two for lack of memory."""
     last: dict[str, float] = field(default_factory=dict)
     """The newest value of each metric."""
     first: dict[str, float] = field(default_factory=dict)
     """The first value of each metric."""
     losses: list[float] = field(default_factory=list)
     """Of the last LOOK_BACK steps."""
+    shifts: list[float] = field(default_factory=list)
+    """By how much chosen answers gained since the start, nats a token, in as many steps."""
+    told: bool = False
+    """Whether it was said that they lose."""
 
-    def record(self, step: int, values: dict[str, float]) -> None:
-        self.rundir.metric(step, **values)
+    def record(self, step: int, values: dict[str, float], **pace: float) -> None:
+        """
+        Args:
+            pace: what depends on the machine's mood and belongs to no result.
+        """
+        self.rundir.metric(step, **values, **pace)
         self.last |= values
         self.first = {**values, **self.first}
         if "loss" in values:
             self.losses = [*self.losses, values["loss"]][-LOOK_BACK:]
+        if "shift_chosen" in values:
+            self.shifts = [*self.shifts, values["shift_chosen"]][-LOOK_BACK:]
 
     def save(self, step: int) -> None:
         save_checkpoint(
@@ -91,8 +116,11 @@ class Work:
             step=step,
             parameters=self.parameters,
             optimizer=self.optimizer,
-            state={"last": self.last, "first": self.first, "losses": self.losses},
+            state={name: getattr(self, name) for name in KEPT},
         )
+
+    def passes(self, numbers: Sequence[int]) -> list[list[int]]:
+        return passes_of(self.config, self.dataset, numbers, self.halved)
 
 
 def train(rundir: RunDir, stop: Stop) -> None:
@@ -100,194 +128,287 @@ def train(rundir: RunDir, stop: Stop) -> None:
 
     Raises:
         UserError: what was asked for cannot be done; nothing has been trained then, but for
-            ``nan_loss`` and ``out_of_memory``.
+            ``nan_loss``, ``diverged``, ``disk_full`` and ``out_of_memory``.
     """
+    config = config_of_run(rundir.spec(), rundir.event)
+    assert isinstance(config, TextRecipe)
     try:
-        _train(rundir, stop)
+        with joined(config.device) as here:
+            _train(rundir, stop if here.size == 1 else AgreedStop(lambda: bool(stop)), config)
     except torch.OutOfMemoryError as error:
         raise UserError(
             "The GPU's memory is too small for this run. Lower batch_size and raise accumulation "
-            "by the same factor (the steps stay the same), lower max_length, or switch "
-            "gradient_checkpointing on.",
+            "by the same factor (the steps stay the same), lower max_length, switch "
+            "gradient_checkpointing on, or let halve_on_oom find the size that fits.",
             code="out_of_memory",
             field="batch_size",
         ) from error
 
 
-def _train(rundir: RunDir, stop: Stop) -> None:
+def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     spec = rundir.spec()
-    config, base = config_of_run(spec, rundir.event), spec["base"]
-    assert isinstance(config, TextDPOConfig)
+    base, objective = spec["base"], OBJECTIVES[spec["recipe"]]
     device, dtype = choose_machine(config)
-    if base["family"] != "causal_lm":
-        raise UserError(
-            f"The dpo recipe trains language models of family causal_lm; {base['name']} is of "
-            f"family {base['family']}. Choose another base model or recipe.",
-            code="wrong_family",
-            field="base",
-        )
+    check_family(base)
     rundir.progress(0, 0, "steps", "Loading the model")
-    records = read_records(rundir, spec["dataset"], modality="text")
+    records = read_records(rundir, spec["dataset"], modality="text", media=True)
     # the tokenizer alone first: whether prompts fit is known without minutes of loading weights
-    shape, tokenizer = load_tokenizer(base["source"])
-    longest = min(config.max_length, context_length(shape) or config.max_length)
+    words = open_base(base, rundir, records, frames=config.frames)
+    longest = min(config.max_length, context_length(words.shape) or config.max_length)
     dataset = encode_records(
-        records, tokenizer, max_length=longest, drop_too_long=config.drop_too_long
+        records,
+        words.tokenizer,
+        encoder=words.encoder(longest),
+        max_length=longest,
+        drop_too_long=config.drop_too_long,
+        rows=objective.rows,
+        config=config,
     )
-    for line in describe(dataset, tokenizer, longest):
+    for line in describe(dataset, words.tokenizer, longest):
         rundir.event(line)
-    model, _ = load_causal_lm(
-        base["source"],
-        adapters=base["adapters"],
-        # what is trained is float32: with an adapter the weights below it may be coarser
-        dtype=dtype if config.lora_rank else torch.float32,
-        device=device,
-    )
-    if config.lora_rank:
-        check_targets(model, config.lora_targets)
-    per_step = config.batch_size * config.accumulation
-    total = config.max_steps or steps_in(config.epochs, dataset.trained, per_step)
-    reference = reference_log_probs(
-        rundir,
-        dataset.pairs,
-        torch.no_grad()(lambda pairs: summed_log_probs(model, collate(pairs), dtype)),
-        batch_size=config.batch_size,
-        stop=stop,
-        label=f"{dtype} {device.type}",
-        steps=total,
-    )
+    # what is trained is float32: with an adapter the weights below it may be coarser
+    model = words.load(dtype if config.trained == "lora" else torch.float32, device)
+    adapter.check(model, config)
+    total = config.max_steps or steps_in(config.epochs, dataset.trained, _per_step(config))
+    prefix = _prepare_passes(rundir, config, model, dataset, dtype)
+    reference: Values | None = [tuple(None for _ in e.names) for e in dataset.examples]
+    if objective.referenced:
+        folder = Path(spec["cache"]) if "cache" in spec else rundir.path / "cache"
+        reference = reference_values(
+            rundir,
+            dataset.examples,
+            objective.referenced,
+            torch.no_grad()(lambda rows: score(model, rows, dtype=dtype, prefix=prefix)),
+            cache=Cache(folder, key_of(model, dtype, prefix)),
+            passes=passes_of(config, dataset, range(len(dataset.examples))),
+            stop=stop,
+            steps=total,
+        )
     if reference is None:
         return
-    model = prepare(model, config)
+    model = adapter.prepare(model, config)
+    if config.shard:
+        shard(model)
     parameters = trainable(model)
     work = Work(
         rundir=rundir,
         stop=stop,
         config=config,
+        objective=objective,
         model=model,
         dataset=dataset,
+        has_ties=dataset.has_ties,
         reference=reference,
         dtype=dtype,
+        prefix=prefix,
+        draws=by_row(model),
         parameters=parameters,
-        optimizer=torch.optim.AdamW(
-            parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
-        ),
+        optimizer=optim.build(parameters.values(), config, total),
         total=total,
     )
+    if world().leads and not config.shard:
+        work.sample = sampler(rundir, config, model, words.tokenizer, records, total)
     start, state = resume(rundir, parameters=parameters, optimizer=work.optimizer)
-    work.last, work.first = state.get("last", {}), state.get("first", {})
-    work.losses = state.get("losses", [])
+    for name in KEPT & state.keys():
+        setattr(work, name, state[name])
     _tell_plan(work, start, device)
     if _steps(work, start) and _test(work, total):
-        _finish(work, tokenizer)
+        _finish(work, words)
 
 
-def summed_log_probs(
-    model: PreTrainedModel, batch: Batch, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """log p of chosen and rejected answers, each summed over the answer's tokens.
-
-    Chosen and rejected go through the model together. Only the hidden states that predict an
-    answer's token reach the output head: no logits are made for prompts and padding.
-
-    Returns:
-        Two float32 tensors of shape (pairs,), on the model's device.
-    """
-    device = model.device
-    ids, answer = batch.ids.to(device), batch.answer.to(device)
-    # the state at a position predicts the next token
-    predicts = answer.roll(-1, dims=1)
-
-    def keep_answers(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (inputs[0][predicts][None], *inputs[1:])
-
-    head = model.get_output_embeddings()
-    # before the head and not in its place, for models that scale or cap logits after it
-    hook = head.register_forward_pre_hook(keep_answers)
-    try:
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(input_ids=ids, use_cache=False).logits[0]
-    finally:
-        hook.remove()
-    scores = torch.zeros(answer.shape, device=device)
-    scores[answer] = -cross_entropy(logits.float(), ids[answer], reduction="none")
-    chosen, rejected = scores.sum(1).chunk(2)
-    return chosen, rejected
+def _per_step(config: TextRecipe) -> int:
+    """Pairs in one optimiser step."""
+    return config.batch_size * config.accumulation
 
 
-def _score(work: Work, rows: Sequence[int], trained: bool = True) -> tuple[LogProbs, Tensor]:
-    """Log-probabilities of rows under model and reference, and which of them are ties."""
-    pairs: list[Pair] = [work.dataset.pairs[row] for row in rows]
-    one, other = work.reference[list(rows)].to(work.model.device).unbind(1)
-    tie = torch.tensor([pair.tie for pair in pairs], device=one.device)
-    if not trained:
+def passes_of(
+    config: TextRecipe, dataset: Dataset, numbers: Sequence[int], halved: int = 0
+) -> list[list[int]]:
+    """Numbers of examples as they go through the model together."""
+    size = per_pass(len(numbers), max(1, config.batch_size >> halved))
+    tokens = config.tokens_per_pass >> halved
+    return passes(numbers, dataset.examples, size=size, tokens=tokens)
+
+
+def _prepare_passes(
+    rundir: RunDir, config: TextRecipe, model: PreTrainedModel, dataset: Dataset, dtype: torch.dtype
+) -> bool:
+    """Settle how the model is read; whether prompts are shared by their answers."""
+    on_gpu = model.device.type == "cuda"
+    if on_gpu and config.attention == "flex":
+        model.set_attn_implementation("flex_attention")
+    if on_gpu and config.compile:
+        compile_layers(model)
+    if not on_gpu and (config.compile or config.attention == "flex"):
+        rundir.event("compile and flex attention are for a GPU; this run goes on without.")
+    if not config.share_prompt:
+        return False
+    rows = [row for example in dataset.examples for row in example.rows]
+    if reason := why_not_packed(model, rows, dtype=dtype):
+        rundir.event(
+            f"This model cannot read several answers in a row with their prompt: {reason}. Each "
+            "answer gets a row of its own, which gives the same result and takes longer."
+        )
+    return not reason
+
+
+def _look(
+    work: Work, numbers: Sequence[int], trained: bool = True
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The losses of examples, (n,), and all that is told of them, each (n,)."""
+    examples = [work.dataset.examples[number] for number in numbers]
+    reference = [work.reference[number] for number in numbers]
+    flat = [value for values in reference for value in values]
+    if not trained and all(value is not None for value in flat):
         # the untrained model is the reference: exactly even, without the noise of padding
-        return LogProbs(one, other, one, other), tie
-    chosen, rejected = summed_log_probs(work.model, collate(pairs), work.dtype)
-    return LogProbs(chosen, rejected, one, other), tie
+        lengths = torch.tensor([len(value) for value in flat])  # type: ignore[arg-type]
+        parts = torch.cat(flat), lengths  # type: ignore[arg-type]
+        scored = Scored(*(part.to(work.model.device) for part in parts))
+    else:
+        rows = [row for example in examples for row in example.rows]
+        scored = score(work.model, rows, dtype=work.dtype, prefix=work.prefix)
+    seen = Seen(examples, scored, reference, has_ties=work.has_ties)
+    each, more = work.objective.loss(seen, work.config)
+    losses = each * seen.weight
+    told = {"loss": losses.detach(), **more}
+    for name in examples[0].names:
+        told[f"length_{name}"] = seen.length(name)
+    for name in sorted(work.objective.referenced & {"chosen", "rejected"}):
+        told[f"shift_{name}"] = (seen.mean(name) - seen.reference_mean(name)).detach()
+    return losses, told
 
 
-def _losses(work: Work, lp: LogProbs, tie: Tensor, rows: Sequence[int]) -> Tensor:
-    weights = [work.dataset.pairs[row].weight for row in rows]
-    each = pair_losses(lp, tie, work.config, has_ties=work.dataset.has_ties)
-    return each * torch.tensor(weights, device=each.device)
+def _table(told: list[tuple[Sequence[int], dict[str, Tensor]]]) -> dict[str, Tensor]:
+    """What was told in all passes of all processes, a float64 column a name, on the CPU."""
+    names = list(told[0][1])
+    parts = [
+        torch.stack([torch.tensor(numbers), *(v.cpu() for v in each.values())]).double()
+        for numbers, each in told
+    ]
+    columns = gather(torch.cat(parts, dim=1).T)
+    return dict(zip(["example", *names], columns.T, strict=True))
+
+
+def _means(table: dict[str, Tensor]) -> dict[str, float]:
+    """Of each column over the examples that have such a number; no column where none has."""
+    means = {name: float(column.nanmean()) for name, column in table.items() if name != "example"}
+    return {name: mean for name, mean in means.items() if name == "loss" or mean == mean}
+
+
+def _where(work: Work, table: dict[str, Tensor]) -> list[str]:
+    """The rows whose loss is no number, in words."""
+    bad = table["example"][~table["loss"].isfinite()].int().tolist()
+    found = [work.dataset.examples[number] for number in sorted(bad)]
+    return [f"row {example.number} (pair {example.key[:12]})" for example in found]
 
 
 def _steps(work: Work, start: int) -> bool:
     """Train from step ``start`` on; False where it was stopped."""
     config = work.config
     for step in range(start, work.total):
-        if _due(step, config.eval_every) and not _test(work, step):
-            work.save(step)
-            return False
-        values = _step(work, step)
+        _sample(work, step)
+        due = step == 0 or (config.eval_every > 0 and step % config.eval_every == 0)
+        began = time.monotonic()
+        values = _step(work, step) if not due or _test(work, step) else None
         if values is None:
             work.save(step)
             return False
-        work.record(step + 1, values)
+        tokens = values.pop("tokens")
+        work.record(step + 1, values, tokens_per_second=tokens / (time.monotonic() - began))
+        check_diverged(step + 1, work.first["loss"], work.losses, config)
+        if len(work.shifts) == LOOK_BACK:
+            _tell_fall(work)
         work.rundir.progress(step + 1, work.total, "steps", f"Loss {values['loss']:.4f}")
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == work.total:
             work.save(step + 1)
+    _sample(work, work.total)
     return True
 
 
-def _due(step: int, every: int) -> bool:
-    return step == 0 or (every > 0 and step % every == 0)
+def _sample(work: Work, step: int) -> None:
+    optim.training_mode(work.optimizer, False)
+    work.sample(step)
 
 
 def _step(work: Work, step: int) -> dict[str, float] | None:
     """One optimiser step, number ``step`` from 0; its metrics, or None where it was stopped."""
     config = work.config
-    per_step = config.batch_size * config.accumulation
-    rows = rows_of_step(step, rows=work.dataset.trained, per_step=per_step, seed=config.seed)
-    rate = learning_rate_at(step, work.total, config)
-    work.optimizer.param_groups[0]["lr"] = rate
+    rows = rows_of_step(
+        step, rows=work.dataset.trained, per_step=_per_step(config), seed=config.seed
+    )
+    rate = optim.rate_at(step, work.total, config)
+    optim.set_rate(work.optimizer, rate)
+    optim.training_mode(work.optimizer, True)
+    while True:
+        try:
+            told = _gradients(work, step, rows)
+            break
+        except torch.OutOfMemoryError:
+            if not _halve(work, len(rows)):
+                raise
+    if told is None:
+        return None
+    parameters = list(work.parameters.values())
+    sum_gradients(parameters)
+    length = clip_gradients(parameters, config.max_grad_norm or float("inf"))
+    table = _table(told)
+    values = _means(table)
+    check_finite(
+        step + 1, config, _where(work, table), loss=float(table["loss"].mean()), gradient=length
+    )
+    work.optimizer.step()
+    tokens = sum(_tokens(work, number) for number in rows)
+    return {**values, "learning_rate": rate, "grad_norm": length, "tokens": tokens}
+
+
+def _gradients(
+    work: Work, step: int, rows: Sequence[int]
+) -> list[tuple[Sequence[int], dict[str, Tensor]]] | None:
+    """Lay the gradients of a step into the parameters; what was told, None where stopped."""
     work.optimizer.zero_grad()
-    seen: list[LogProbs] = []
-    ties: list[Tensor] = []
-    loss = 0.0
-    with learning(work.model):
-        for place, some in enumerate(batches(rows, work.dataset.pairs, config.batch_size)):
+    told = []
+    with adapter.learning(work.model):
+        for place, numbers in share(work.passes(rows), even=True):
             if work.stop:
                 return None
-            seed_step(config.seed, step, place)
-            lp, tie = _score(work, some)
+            _draw(work, step, numbers)
+            losses, each = _look(work, numbers)
             # a mean over the whole step, however it is cut into passes
-            part = _losses(work, lp, tie, some).sum() / len(rows)
-            part.backward()
-            loss += float(part.detach())
-            seen.append(LogProbs(*(value.detach() for value in lp)))
-            ties.append(tie)
-    length = clip_gradients(list(work.parameters.values()), config.max_grad_norm)
-    check_finite(step + 1, config, loss=loss, gradient=length)
-    work.optimizer.step()
-    together = LogProbs(*(torch.cat(values) for values in zip(*seen, strict=True)))
-    return {
-        "loss": loss,
-        **reward_metrics(together, torch.cat(ties), beta=config.beta),
-        "learning_rate": rate,
-        "grad_norm": length,
-    }
+            (losses.sum() / len(rows) * (place >= 0)).backward()
+            if place >= 0:
+                told.append((numbers, each))
+    return told
+
+
+def _draw(work: Work, step: int, numbers: Sequence[int]) -> None:
+    """Set the seeds of the adapter's dropout for the rows of a pass."""
+    found = []
+    for number in numbers:
+        example = work.dataset.examples[number]
+        rows = example.rows if work.prefix else one_by_one(example.rows)
+        found += [(f"{number} {place}", row.packed) for place, row in enumerate(rows)]
+    work.draws.next(work.config.seed, step, found)
+
+
+def _tokens(work: Work, number: int) -> int:
+    """How many tokens of an example go through the model."""
+    rows = work.dataset.examples[number].rows
+    return sum(row.packed for row in (rows if work.prefix else one_by_one(rows)))
+
+
+def _halve(work: Work, rows: int) -> bool:
+    """Make passes half as large; False where they are as small as can be, or it is not wanted."""
+    largest = max(map(len, work.passes(range(rows))))
+    if not work.config.halve_on_oom or largest == 1 or world().size > 1:
+        return False
+    work.halved += 1
+    torch.cuda.empty_cache()
+    work.rundir.event(
+        "The GPU's memory was too small for a pass: passes are half as large from here on. The "
+        "steps stay the same.",
+        "warning",
+    )
+    return True
 
 
 @torch.no_grad()
@@ -296,20 +417,35 @@ def _test(work: Work, step: int) -> bool:
     rows = work.dataset.test
     if not rows:
         return True
-    seen, ties, loss = [], [], 0.0
-    for some in batches(rows, work.dataset.pairs, work.config.batch_size):
+    optim.training_mode(work.optimizer, False)
+    told = []
+    for place, numbers in share(work.passes(rows), even=True):
         if work.stop:
             return False
-        lp, tie = _score(work, some, trained=step > 0)
-        loss += float(_losses(work, lp, tie, some).sum()) / len(rows)
-        seen.append(lp)
-        ties.append(tie)
-    check_finite(step, work.config, test_loss=loss)
-    together = LogProbs(*(torch.cat(values) for values in zip(*seen, strict=True)))
-    values = reward_metrics(together, torch.cat(ties), beta=work.config.beta)
-    kept = {f"test_{n}": values[n] for n in ("reward_accuracy", "reward_margin") if n in values}
-    work.record(step, {"test_loss": loss, **kept})
+        _, each = _look(work, numbers, trained=step > 0)
+        if place >= 0:
+            told.append((numbers, each))
+    table = _table(told)
+    values = _means(table)
+    check_finite(step, work.config, _where(work, table), test_loss=float(table["loss"].mean()))
+    names = ("loss", "reward_accuracy", "reward_margin")
+    work.record(step, {f"test_{name}": values[name] for name in names if name in values})
     return True
+
+
+def _tell_fall(work: Work) -> None:
+    """Say once where chosen answers lose probability although the margin grows."""
+    shift = sum(work.shifts) / len(work.shifts)
+    if work.told or shift > -FALL or work.last.get("reward_margin", 0) <= 0:
+        return
+    work.told = True
+    work.rundir.event(
+        f"The chosen answers have lost {-shift:.2f} nats a token since the start while the margin "
+        "grew: the model makes both answers less likely, the rejected ones more so, and may write "
+        "something else altogether. Lower learning_rate or raise beta, or let the chosen answers "
+        "count by themselves: sft_weight 0.1 to 1 in the dpo recipe.",
+        "warning",
+    )
 
 
 def _tell_plan(work: Work, start: int, device: torch.device) -> None:
@@ -317,17 +453,18 @@ def _tell_plan(work: Work, start: int, device: torch.device) -> None:
     trained = sum(parameter.numel() for parameter in work.parameters.values())
     every = sum(parameter.numel() for parameter in work.model.parameters())
     threads = f" ({torch.get_num_threads()} threads)" if device.type == "cpu" else ""
+    what = {"lora": f"in an adapter of rank {config.lora_rank}", "all": "all weights"}
     rundir.event(
         f"{trained:,} of {every:,} parameters are trained, "
-        + (f"in an adapter of rank {config.lora_rank}" if config.lora_rank else "all weights")
-        + f"; {device.type}{threads}, {str(work.dtype).removeprefix('torch.')}."
+        f"{what.get(config.trained, f'{config.trained} weights alone')}; {device.type}{threads}, "
+        f"{str(work.dtype).removeprefix('torch.')}, "
+        f"{'prompts shared by their answers' if work.prefix else 'a row for each answer'}."
     )
-    if work.dataset.has_ties and config.loss_type == "sigmoid" and config.ties != "half":
-        rundir.event(
-            f"The data hold ties, so the loss is that of {config.ties} with {config.tie_share:g} "
-            "of equals tied; before training it is above the 0.693 of a loss without ties."
-        )
-    if config.lora_rank == 0 and config.learning_rate > 2e-5:
+    for line in work.objective.notes(config, work.has_ties):
+        rundir.event(line)
+    if warning := optim.advice(config):
+        rundir.event(warning, "warning")
+    if config.trained == "all" and config.learning_rate > 2e-5:
         rundir.event(
             f"learning_rate {config.learning_rate:g} is high for training all weights; 5e-7 to "
             "5e-6 is usual.",
@@ -336,20 +473,21 @@ def _tell_plan(work: Work, start: int, device: torch.device) -> None:
     if start:
         rundir.event(f"Going on from the checkpoint after step {start} of {work.total}.")
     else:
-        rundir.event(f"{work.total} steps of {config.batch_size * config.accumulation} pairs.")
+        rundir.event(f"{work.total} steps of {_per_step(config)} pairs.")
 
 
-def _finish(work: Work, tokenizer: PreTrainedTokenizerBase) -> None:
+def _finish(work: Work, words: Base) -> None:
     """Keep the model, then say so: result.json is the last thing written."""
     config, model = work.config, work.model
-
-    def write(folder: Path) -> None:
-        options: dict[str, Any] = {"save_embedding_layers": False} if config.lora_rank else {}
-        model.save_pretrained(folder, **options)
-        if not config.lora_rank:
-            tokenizer.save_pretrained(folder)
-
-    digest = keep_model(work.rundir, write)
+    if work.shifts:
+        _tell_fall(work)
+    optim.training_mode(work.optimizer, False)
+    weights = adapter.weights_of(model, config)
+    if not world().leads:
+        return
+    digest = keep_model(
+        work.rundir, lambda folder: adapter.save(model, config, words, folder, weights)
+    )
     work.rundir.event(f"The model is kept; its weights have the SHA-256 {digest}.")
     trained = sum(parameter.numel() for parameter in work.parameters.values())
     warning = worse_than_before(work.first, work.last, work.losses, config)
@@ -357,7 +495,7 @@ def _finish(work: Work, tokenizer: PreTrainedTokenizerBase) -> None:
         work.rundir.event(warning, "warning")
     work.rundir.finish(
         status="succeeded",
-        form="adapter" if config.lora_rank else "full",
+        form="adapter" if config.trained == "lora" else "full",
         digest=digest,
         metrics=work.last,
         counts={**work.dataset.counts, "steps": work.total, "trained_parameters": trained},

@@ -44,6 +44,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "batch_size": (1, 4096),
     "accumulation": (1, 4096),
     "max_length": (8, 2**20),
+    "frames": (1, 512),
     "tokens_per_pass": (0, 2**24),
     "ld_alpha": (0, 1),
     "sft_weight": (0, 1000),
@@ -68,6 +69,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "processes": (0, 1024),
     "eval_every": (0, MOST_STEPS),
     "checkpoint_every": (1, MOST_STEPS),
+    "sample_every": (0, MOST_STEPS),
+    "sample_prompts": (1, 32),
 }
 """From where to where a number may go, both ends allowed unless a recipe's own check says more.
 

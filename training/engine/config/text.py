@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from training.engine.config.base import Recipe
 
@@ -11,6 +11,8 @@ from training.engine.config.base import Recipe
 @dataclass(frozen=True)
 class TextRecipe(Recipe):
     """What every recipe for language models has: data, what is trained, steps and the machine."""
+
+    families: ClassVar[tuple[str, ...]] = ("causal_lm", "vision_language")
 
     learning_rate: float = 5e-5
     """The peak learning rate. LoRA: 1e-5 to 1e-4. All weights: 5e-7 to 5e-6. AdamW moves every
@@ -33,6 +35,9 @@ class TextRecipe(Recipe):
     drop_too_long: bool = False
     """What to do with pairs whose prompt alone fills max_length: off refuses the run and names
     them, on leaves them out and counts them."""
+    frames: int = 8
+    """As how many pictures a clip is shown that a prompt is about, spread evenly over it; for
+    vision-language models. Each takes as many tokens as a picture."""
     train: Literal["lora", "all", "bias", "norm", "head"] = "lora"
     """What of the model is trained: lora a low-rank adapter on frozen weights; all every weight
     (much more memory, and a much smaller learning rate); bias, norm or head those weights alone."""
@@ -105,6 +110,11 @@ class TextRecipe(Recipe):
     """Measure the test pairs every so many steps, besides at the end; 0 only at the end."""
     checkpoint_every: int = 50
     """Save a point to resume from every so many steps."""
+    sample_every: int = 0
+    """Write answers to a few prompts every so many steps, beside those of the untrained model, to
+    be read on the run's page; 0 writes none."""
+    sample_prompts: int = 3
+    """How many prompts, of the test rows where there are any."""
 
     @property
     def trained(self) -> str:
@@ -147,13 +157,29 @@ class TextDPOConfig(TextRecipe):
     beta: float = 0.1
     """How strongly the model is held near the one it starts from: smaller lets it move further.
     0.01 to 0.5 is usual."""
-    loss_type: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
+    loss_type: Literal[
+        "sigmoid",
+        "ipo",
+        "hinge",
+        "robust",
+        "sigmoid_norm",
+        "ipo_norm",
+        "exo",
+        "nca",
+        "bco",
+        "sppo_hard",
+        "apo_zero",
+        "apo_down",
+        "discopop",
+    ] = "sigmoid"
     """The form of the loss. sigmoid is DPO as published; ipo (summed log-probabilities) pulls the
     margin to a fixed target and overfits less; hinge stops pushing once the margin is reached;
-    robust corrects for a known share of wrong labels, given as label_smoothing."""
+    robust corrects for a known share of wrong labels, given as label_smoothing; the _norm forms
+    count log-probabilities per token; nca, bco, sppo_hard and apo_zero hold the chosen answers'
+    own likelihood up; apo_down lets both fall; exo and discopop are other shapes of sigmoid."""
     label_smoothing: float = 0.0
-    """Expected share of wrong labels, from 0 to below 0.5. With sigmoid this is conservative DPO;
-    ipo and hinge take none."""
+    """Expected share of wrong labels, from 0 to below 0.5, for sigmoid, sigmoid_norm, robust and
+    exo; with sigmoid this is conservative DPO."""
     ties: Literal["rao_kupper", "davidson", "half"] = "rao_kupper"
     """How pairs without a winner teach, where the dataset version keeps ties. rao_kupper and
     davidson (sigmoid loss only) give win, tie and loss each a probability, so a tie draws the two
@@ -162,12 +188,29 @@ class TextDPOConfig(TextRecipe):
     tie_share: float = 0.5
     """How often two equally good answers are called a tie, above 0 and below 1: the width of the
     tie in rao_kupper and davidson."""
+    soft_labels: bool = False
+    """Learn from the share of votes for each answer instead of from the winner alone: of three
+    votes to one, three quarters of the loss pull one way and one quarter the other. A tie is a
+    half, and ties has no say."""
+    weight_by: Literal["none", "agreement", "strength"] = "none"
+    """Let pairs count for more the more certain their verdict is: by the share of votes for it, or
+    by the mean strength that people gave (0 to 3; ties have none)."""
+    ld_alpha: float = 1.0
+    """Below 1, the tokens by which one answer is longer than the other count for so much less, so
+    that length is learnt less than content (LD-DPO); 0 leaves them out."""
+    sft_weight: float = 0.0
+    """Weight of a second term that keeps the chosen answers likely (RPO), for runs in which they
+    lose probability together with the rejected ones. By sft_form: mean 0.1 to 1; sum 0.005."""
+    sft_form: Literal["mean", "sum"] = "mean"
+    """How that term counts an answer: the mean over its tokens; or their sum times beta, as
+    published, in which long answers count for more."""
 
     def __post_init__(self) -> None:
         self._check_shared()
         self._require(self.label_smoothing < 0.5, "label_smoothing", "must be below 0.5")
         self._require(
-            self.label_smoothing == 0 or self.loss_type in ("sigmoid", "robust"),
+            self.label_smoothing == 0
+            or self.loss_type in ("sigmoid", "sigmoid_norm", "robust", "exo"),
             "label_smoothing",
             f"has no meaning with the {self.loss_type} loss and must be 0",
         )

@@ -6,8 +6,9 @@ An objective is a row of OBJECTIVES; the loop in ``text.py`` is the same for all
 from __future__ import annotations
 
 from training.engine.objectives.base import Objective, Seen
+from training.engine.objectives.dpo import DPO
 
 __all__ = ["OBJECTIVES", "Objective", "Seen"]
 
-OBJECTIVES: dict[str, Objective] = {}
+OBJECTIVES: dict[str, Objective] = {"dpo": DPO}
 """By the recipe's name."""

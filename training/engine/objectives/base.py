@@ -143,6 +143,8 @@ class Objective:
     loss: Callable[[Seen, Any], tuple[Tensor, dict[str, Tensor]]]
     """Losses of the examples, (n,), before their weights; and more to log, (n,) each, where an
     example that has no such number has NaN."""
+    notes: Callable[[Any, bool], list[str]] = lambda config, has_ties: []
+    """What to say of the settings before training, told whether the dataset holds ties."""
     arrange: Arrange | None = None
     """What needs the other examples too, such as answers to other prompts: called once with all
     examples to train on and once with those to test with."""
