@@ -82,6 +82,8 @@ class Encoder:
         self.counts: Counter[str] = Counter()
         self.number = 0
         """Of the record that is being read, from 1."""
+        self.notes: list[str] = []
+        """What is to be said of single rows, each line with the row's number."""
 
     def row(
         self,
@@ -151,8 +153,10 @@ class Dataset:
     trained: int
     """How many of them are trained on."""
     counts: dict[str, int]
-    """By the names in _COUNTED and ``cut_<name>`` for each sequence; tokens are of prompts and
-    answers, a prompt once for each of its answers."""
+    """By the names in _COUNTED, ``cut_<name>`` for each sequence, and what an objective counts;
+    tokens are of prompts and answers, a prompt once for each of its answers."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of single rows."""
 
     @property
     def train(self) -> range:
@@ -241,6 +245,7 @@ def encode_records(
     max_length: int,
     drop_too_long: bool,
     rows: Callable[[PreferenceRecord, Encoder, Any], Example | None] | None = None,
+    arrange: Callable[..., list[Example]] | None = None,
     config: Any = None,
     encoder: Encoder | None = None,
 ) -> Dataset:
@@ -251,6 +256,7 @@ def encode_records(
         drop_too_long: leave out rows whose prompt leaves no room for an answer.
         rows: how a record becomes an example, as an objective has it, told ``config``; without it
             a :func:`preference`.
+        arrange: what an objective does with all examples of a split, told ``config``.
 
     Raises:
         UserError: ``prompt_too_long`` names such rows where they are not to be left out; nothing
@@ -274,7 +280,10 @@ def encode_records(
         raise _prompts_too_long(too_long, len(records), max_length)
     counts["dropped_too_long"] = len(too_long)
     _check_left(parts["train"], counts, len(records))
-    return _dataset(parts["train"], parts["test"], counts)
+    if arrange is not None:
+        for name, part in parts.items():
+            parts[name] = arrange(part, config, counts, test=name == "test")
+    return _dataset(parts["train"], parts["test"], counts, tuple(encoder.notes))
 
 
 def preference(record: PreferenceRecord, encoder: Encoder, config: Any = None) -> Example | None:
@@ -375,10 +384,25 @@ def describe(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: i
         + ".",
         f"Left out: {n['dropped_too_long']} pairs with a prompt that is too long, "
         f"{n['dropped_identical']} with two answers that are the same.",
+        *_notes(dataset),
         f"The first pair, pair {first.key[:12]}, as it is trained: the prompt "
         f"{' and the prompt '.join(prompts)} is read; "
         + " and ".join(f"{name} {text}" for name, text in told.items())
         + " are learnt from.",
+    ]
+
+
+def _notes(dataset: Dataset) -> list[str]:
+    """What the objective counted, and the first of what it says of single rows."""
+    known = {*_COUNTED, *(name for name in dataset.counts if name.startswith("cut_"))}
+    counted = [
+        f"{name.replace('_', ' ')} {n}" for name, n in dataset.counts.items() if name not in known
+    ]
+    left = len(dataset.notes) - _NAMED
+    return [
+        *([f"Counted: {', '.join(counted)}."] if counted else []),
+        *dataset.notes[:_NAMED],
+        *([f"And {left} more rows like these."] if left > 0 else []),
     ]
 
 
@@ -419,7 +443,9 @@ def _check_left(train: list[Example], counts: Counter[str], rows: int) -> None:
     check_learnable([example.tie for example in train], rows)
 
 
-def _dataset(train: list[Example], test: list[Example], counts: Counter[str]) -> Dataset:
+def _dataset(
+    train: list[Example], test: list[Example], counts: Counter[str], notes: tuple[str, ...]
+) -> Dataset:
     examples = [*train, *test]
     counts.update(
         train=len(train),
@@ -431,5 +457,6 @@ def _dataset(train: list[Example], test: list[Example], counts: Counter[str]) ->
             for prompt, answer in example.sequences().values()
         ),
     )
-    cut = sorted(name for name in counts if name.startswith("cut_"))
-    return Dataset(examples, len(train), {name: counts[name] for name in (*_COUNTED, *cut)})
+    more = sorted(counts.keys() - set(_COUNTED))
+    kept = {name: counts[name] for name in (*_COUNTED, *more)}
+    return Dataset(examples, len(train), kept, notes)

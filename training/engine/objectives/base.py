@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.rundir import RunDir
 from training.engine.data import Encoder, Example
 from training.engine.forward import Scored
 
@@ -133,6 +135,22 @@ class Arrange(Protocol):
     ) -> list[Example]: ...
 
 
+class After(Protocol):
+    """Gets the run's folder, the model as it was trained and the dataset's records; False where it
+    was stopped, to be done again by the next start."""
+
+    def __call__(
+        self,
+        rundir: RunDir,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        records: Sequence[PreferenceRecord],
+        config: Any,
+        stop: Callable[[], bool],
+        /,
+    ) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a recipe for language models learns from, and at what price."""
@@ -151,4 +169,8 @@ class Objective:
     drift: str = ""
     """Name of a sequence that is scored before a step without a gradient, over all its examples:
     the mean of log p - log p_ref is :attr:`Seen.drift` in each of the step's passes, which leave
-    that sequence out. It has a row to itself."""
+    that sequence out. It stands last, in a row to itself, and is scored by the reference too."""
+    measured: tuple[str, ...] = ()
+    """Names of what the loss logs that the test rows are measured by besides loss and reward."""
+    after: After | None = None
+    """What is done with the trained model before the run ends."""
