@@ -50,6 +50,18 @@ def env_float(name: str, default: float) -> float:
     return number
 
 
+def env_devices(name: str) -> list[int] | None:
+    """``0,1,3``, or ``none``; None where it is not said."""
+    words = [word.strip() for word in env(name).split(",") if word.strip()]
+    if words == ["none"]:
+        return []
+    if not all(word.isdigit() for word in words) or len(set(words)) < len(words):
+        raise ImproperlyConfigured(
+            f"{name} is {env(name)!r}; it must be the numbers of GPUs, as 0,1,3, or none."
+        )
+    return [int(word) for word in words] or None
+
+
 def database(url: str) -> dict[str, object]:
     """Django's form of ``postgres://user:password@host:port/name?host=/socket/folder``."""
     parts = urlsplit(url)
@@ -255,6 +267,7 @@ CELERY_BEAT_SCHEDULE = {
 RUN_KINDS = {
     "train": "training.runner",
     "preflight": "training.preflight_runner",
+    "try": "training.try_runner",
     "judge": "annotation.runner",
     "freeze": "annotation.freeze_runner",
     "import": "annotation.import_runner",
@@ -267,6 +280,9 @@ MAX_RUNS_AT_ONCE = env_int("STEELYARD_MAX_RUNS", 2)
 LIGHT_RUNS = {"preflight"}
 # Their engines go on from a checkpoint, so they can be paused, and tried again after a failure.
 PAUSABLE_RUNS = {"train"}
+GPUS = env_devices("STEELYARD_GPUS")
+RAY_ADDRESS = env("STEELYARD_RAY_ADDRESS")
+RAY_QUEUE_MINUTES = env_int("STEELYARD_RAY_QUEUE_MINUTES", 60)
 GPU_HOUR_PRICE = env_float("STEELYARD_GPU_HOUR_PRICE", 0)
 CURRENCY = env("STEELYARD_CURRENCY", "EUR")
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 
 T = TypeVar("T")
@@ -66,13 +67,13 @@ def joined(device: str) -> Iterator[World]:
     if here.size == 1:
         yield here
         return
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    if on_gpu:
-        _check_gpus(here)
-        torch.cuda.set_device(here.local_rank)
-    # Ray has made the group already
+    # Ray has made the group and chosen the GPU already
     mine = not dist.is_initialized()
     if mine:
+        on_gpu = device != "cpu" and torch.cuda.is_available()
+        if on_gpu:
+            _check_gpus(here)
+            torch.cuda.set_device(here.local_rank)
         # flags and metrics go by the CPU, so that no GPU has to be waited for
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=_PATIENCE)
     yield here
@@ -98,11 +99,15 @@ class AgreedStop:
     Every process must look equally often.
     """
 
-    def __init__(self, stop: Callable[[], bool]) -> None:
+    def __init__(self, stop: Stop) -> None:
         self._stop = stop
 
     def __bool__(self) -> bool:
-        return agreed(self._stop())
+        told = agreed(bool(self._stop))
+        if told and not self._stop:
+            # another process was told, as one on another host: this one ends as it does
+            self._stop.terminate()
+        return told
 
 
 def agreed(flag: bool) -> bool:

@@ -38,17 +38,26 @@ _DIES_WITH_PARENT = 1
 
 
 class Stop:
-    """Whether the work should come to an end: SIGTERM came, or somebody cancelled."""
+    """Whether the work should come to an end: SIGTERM came, or somebody said so in the folder."""
 
     def __init__(self, rundir: RunDir) -> None:
         self.rundir = rundir
-        self.terminated = False
+        self._terminated = False
+
+    @property
+    def terminated(self) -> bool:
+        """To go on later, by SIGTERM or, from another host, by the mark ``stop``."""
+        return self._terminated or (self.rundir.path / "stop").exists()
 
     def __bool__(self) -> bool:
         return self.terminated or self.rundir.cancelled()
 
+    def terminate(self) -> None:
+        """Say that the work should stop, to go on later."""
+        self._terminated = True
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.terminated = True
+        self.terminate()
 
 
 def run(work: Callable[[RunDir, Stop], None], argv: list[str] | None = None) -> None:

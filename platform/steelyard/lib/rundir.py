@@ -9,7 +9,7 @@
              events.jsonl     one object a line: {"time", "level", "text"}
              progress.json    {"done", "total", "unit", "text"}
              heartbeat        touched by the engine
-             cancel           touched by the web side
+             cancel  stop     touched by the web side: for good, or (other hosts) to go on later
              lock  pid        who works on it: "<pid> <start time>", by itself and by its launcher
              stopped          touched by an engine that was told to stop before the end
              checkpoints/     the engine's own, newest complete one is resumed from

@@ -48,7 +48,7 @@ def crashes_left(rundir: RunDir, spec: dict[str, object]) -> list[int]:
     """Steps at which it is still to crash, each once."""
     done = [path.name for path in rundir.path.glob("crashed-*")]
     left = [at for at in spec.get("crash_once_at", []) if f"crashed-{at}" not in done]  # type: ignore[attr-defined]
-    step = json.loads((rundir.path / "progress.json").read_text())["done"]
+    step = (rundir.read_progress() or {"done": 0})["done"]
     if step in left:
         (rundir.path / f"crashed-{step}").touch()
     return left

@@ -30,3 +30,7 @@ def abandoned(run: Run) -> None:
 def _note(run: Run, name: str) -> None:
     with (run.dir.path / name).open("a") as stream:
         stream.write("once\n")
+
+
+def gpus(run: Run) -> int:
+    return run.spec.get("gpus", 0)
