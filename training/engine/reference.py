@@ -36,7 +36,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of, sha256_hex
 from steelyard.lib.rundir import RunDir, write_atomically
 from training.engine.data import Example
-from training.engine.distributed import barrier, share
+from training.engine.distributed import AgreedStop, barrier, share
 from training.engine.forward import Row, Scored, one_by_one
 
 _SAVE_SECONDS = 60
@@ -116,7 +116,7 @@ def weights_digest(model: torch.nn.Module) -> str:
 
     def one(tensor: Tensor) -> str:
         plain = tensor.detach().contiguous().cpu().flatten()
-        return hashlib.sha256(plain.view(torch.uint8).numpy()).hexdigest()
+        return hashlib.sha256(memoryview(plain.view(torch.uint8).numpy())).hexdigest()
 
     with ThreadPoolExecutor(4) as pool:
         hashes = pool.map(one, tensors.values())
@@ -143,7 +143,7 @@ def reference_values(
     *,
     cache: Cache,
     passes: Sequence[list[int]],
-    stop: Stop,
+    stop: Stop | AgreedStop,
     steps: int,
 ) -> Values | None:
     """What the untrained model gives for the sequences of these names.
