@@ -10,20 +10,26 @@ from rest_framework.views import APIView
 
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
+from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run
 from training.models import TrainingJob
 from training.preflight import report_of
 from training.querysets import TrainingJobQuerySet
+from training.samples import lines_of
 from training.serializers import (
     PreflightRequest,
     PreflightSerializer,
     RecipeSerializer,
+    SampleSerializer,
     TrainingJobRequest,
     TrainingJobSerializer,
+    TryRequest,
+    TrySerializer,
     named,
     recipes_in_words,
 )
 from training.services import start_preflight, start_training
+from training.services_try import start_try
 
 
 class RecipeList(APIView):
@@ -88,6 +94,39 @@ class PreflightDetail(APIView):
         rows = Run.objects.filter(kind="preflight")
         run = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         return Response(_preflight(run))
+
+
+class TrainingJobSamples(APIView):
+    """What the model wrote while it was trained, beside what it wrote before."""
+
+    @extend_schema(responses=SampleSerializer(many=True))
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        rows = TrainingJob.objects.with_parts()
+        job = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+        return Response(SampleSerializer(lines_of(job.run), many=True).data)
+
+
+class TryList(APIView):
+    """Ask a model one thing; the answer is the result of a run."""
+
+    @extend_schema(request=TryRequest, responses={201: TrySerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        rows = ModelVersion.objects.select_related("project", "base")
+        model = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+        body = TryRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        run = start_try(model=model, by=user_of(request), **body.validated_data)
+        return Response(TrySerializer(run).data, status=201)
+
+
+class TryDetail(APIView):
+    """What a model answered, once it has."""
+
+    @extend_schema(responses=TrySerializer)
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        rows = Run.objects.filter(kind="try")
+        run = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+        return Response(TrySerializer(run).data)
 
 
 def _preflight(run: Run) -> dict[str, Any]:

@@ -20,4 +20,13 @@ urlpatterns = [
         api.TrainingJobDetail.as_view(),
         name="training-job",
     ),
+    path(
+        "projects/<slug:project>/training-jobs/<int:pk>/samples",
+        api.TrainingJobSamples.as_view(),
+        name="training-job-samples",
+    ),
+    path(
+        "projects/<slug:project>/models/<int:pk>/tries", api.TryList.as_view(), name="model-tries"
+    ),
+    path("projects/<slug:project>/tries/<int:pk>", api.TryDetail.as_view(), name="try"),
 ]

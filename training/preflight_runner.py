@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -64,19 +63,7 @@ def speed_of(base: ModelVersion, config: dict[str, Any]) -> dict[str, Any] | Non
 
 
 def _measured(job: TrainingJob) -> float | None:
-    """By the median time between two steps, so that a pause in a run does not count."""
-    counts = (job.run.result or {}).get("counts", {})
-    rows = counts.get("train", 0) + counts.get("test", 0)
-    times = list(
-        MetricPoint.objects.filter(run=job.run, name="loss")
-        .order_by("step")
-        .values_list("time", flat=True)[:500]
-    )
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    if len(gaps) < 3 or not rows or not counts.get("tokens"):
-        return None
-    per_step = job.config.get("batch_size", 1) * job.config.get("accumulation", 1)
-    seconds = median(gaps)
-    # an epoch's last step may hold fewer rows, and a small version has fewer than a step
-    taken = min(per_step, counts.get("train", per_step))
-    return taken * counts["tokens"] / rows / seconds if seconds > 0 else None
+    """The median of what it told at each step, so that neither a pause nor a slow start counts."""
+    points = MetricPoint.objects.filter(run=job.run, name="tokens_per_second", value__gt=0)
+    values = list(points.order_by("step").values_list("value", flat=True)[:500])
+    return median(values) if len(values) > 2 else None

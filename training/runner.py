@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from importlib.metadata import version as version_of
@@ -17,7 +16,9 @@ from steelyard.lib.errors import UserError
 from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import free_name, register_model
 from steelyard.runs.models import Run
+from training.cards import write_card
 from training.models import TrainingJob
+from training.placing import place
 from training.sweeps.hooks import keeps_model, prepared
 
 engine = "training.engine"
@@ -31,9 +32,9 @@ def prepare(run: Run) -> dict[str, Any]:
     for folder in (run.dir.data, run.dir.media):
         folder.mkdir(parents=True, exist_ok=True)
     for path in rows:
-        _place(path, run.dir.data / path.name)
+        place(path, run.dir.data / path.name)
     for sha256 in job.version.manifest.get("media", []):
-        _place(blob_path(sha256), run.dir.media / sha256)
+        place(blob_path(sha256), run.dir.media / sha256)
     spec = {
         "kind": "train",
         "recipe": job.recipe,
@@ -45,6 +46,7 @@ def prepare(run: Run) -> dict[str, Any]:
             "file": f"data/{rows[0].name}",
             "files": [f"data/{path.name}" for path in rows],
         },
+        "cache": str(settings.DATA_DIR / "cache" / "reference"),
         "libraries": {name: version_of(name) for name in LIBRARIES},
     }
     return prepared(run.dir, job, spec)
@@ -55,11 +57,13 @@ def finish(run: Run, result: dict[str, Any]) -> None:
     job = _job(run)
     if not keeps_model(job):
         shutil.rmtree(run.dir.model, ignore_errors=True)
-    elif job.result_id is None:
+    else:
         folder = _keep(run)
-        with transaction.atomic():
-            job.result = _register(job, folder, result)
-            job.save(update_fields=["result"])
+        if job.result is None:
+            with transaction.atomic():
+                job.result = _register(job, folder, result)
+                job.save(update_fields=["result"])
+        write_card(job, job.result, folder, result)
     # nothing resumes from here any more
     for folder in (run.dir.checkpoints, run.dir.path / "cache"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -113,18 +117,3 @@ def _keep(run: Run) -> Path:
         os.rename(partial, target)
         shutil.rmtree(run.dir.model, ignore_errors=True)
     return target
-
-
-def _place(source: Path, target: Path) -> None:
-    """The same file under another name where the file system can, a copy where it cannot.
-
-    What is linked never changes: a version's rows and a blob are named by their content.
-    """
-    if target.exists():
-        return
-    with contextlib.suppress(OSError):
-        os.link(source, target)
-        return
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)

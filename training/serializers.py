@@ -60,7 +60,7 @@ class FindingSerializer(serializers.Serializer):
     remedies = RemedySerializer(many=True)
 
 
-class TokenSerializer(serializers.Serializer):
+class ModelTokenSerializer(serializers.Serializer):
     """One token as it is decoded, or how many are left out in between."""
 
     text = serializers.CharField(trim_whitespace=False)
@@ -68,14 +68,14 @@ class TokenSerializer(serializers.Serializer):
     left_out = serializers.BooleanField()
 
 
-class PreviewSerializer(serializers.Serializer):
+class TokenPreviewSerializer(serializers.Serializer):
     """A row as the model reads it: the prompt, then an answer."""
 
     number = serializers.IntegerField()
     pair = serializers.CharField()
-    prompt = TokenSerializer(many=True)
-    chosen = TokenSerializer(many=True)
-    rejected = TokenSerializer(many=True)
+    prompt = ModelTokenSerializer(many=True)
+    chosen = ModelTokenSerializer(many=True)
+    rejected = ModelTokenSerializer(many=True)
 
 
 class ReportSerializer(serializers.Serializer):
@@ -83,7 +83,7 @@ class ReportSerializer(serializers.Serializer):
 
     level = serializers.CharField(help_text="The worst of its findings'.")
     findings = FindingSerializer(many=True)
-    preview = PreviewSerializer(many=True)
+    preview = TokenPreviewSerializer(many=True)
     figures = serializers.JSONField(help_text="Rows, tokens, steps and parameters.")
 
 
@@ -117,6 +117,52 @@ class TrainingJobSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         read_only_fields = fields
+
+
+class SampleMessageSerializer(serializers.Serializer):
+    """A message of a sample's prompt."""
+
+    role = serializers.CharField()
+    content = serializers.CharField(trim_whitespace=False)
+
+
+class SampleSerializer(serializers.Serializer):
+    """What the model wrote after so many steps."""
+
+    step = serializers.IntegerField()
+    prompt = SampleMessageSerializer(many=True)
+    text = serializers.CharField(trim_whitespace=False)
+    reference_text = serializers.CharField(
+        trim_whitespace=False, help_text="What it wrote before training."
+    )
+
+
+class TryRequest(StrictSerializer):
+    """What ``POST models/{id}/tries`` takes."""
+
+    prompt = serializers.CharField(max_length=8000)
+    beside_base = serializers.BooleanField(
+        default=True, help_text="Ask the model that it was trained from as well."
+    )
+
+
+class AnswerSerializer(serializers.Serializer):
+    """One model's answer."""
+
+    model = serializers.CharField()
+    text = serializers.CharField(trim_whitespace=False)
+    seconds = serializers.FloatField()
+
+
+class TrySerializer(serializers.Serializer):
+    """A question to a model, which is a run of its own."""
+
+    id = serializers.IntegerField(help_text="Of its run.")
+    state = serializers.ChoiceField(choices=RunState.choices)
+    error = serializers.CharField()
+    answers = AnswerSerializer(
+        many=True, source="result.answers", default=list, help_text="Empty until they are there."
+    )
 
 
 class SettingSerializer(serializers.Serializer):

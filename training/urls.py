@@ -1,12 +1,15 @@
 from django.urls import path
 
-from training import views, views_compare
+from training import views, views_compare, views_run
 
 app_name = "training"
 urlpatterns = [
     path("train/", views.training_new, name="training-new"),
     path("train/compare/", views_compare.compare, name="compare"),
     path("train/preflights/<int:pk>/", views.preflight_report, name="preflight-report"),
+    path("models/<int:pk>/try/", views_run.try_model, name="try-model"),
+    path("models/tries/<int:pk>/", views_run.try_answer, name="try-answer"),
     path("versions/<int:pk>/trainings/", views.jobs_for_version, name="jobs-for-version"),
+    path("runs/<int:pk>/samples/", views_run.samples_of_run, name="samples-of-run"),
     path("runs/<int:pk>/training/", views.job_of_run, name="job-of-run"),
 ]

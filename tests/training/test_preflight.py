@@ -122,10 +122,10 @@ def test_speed_is_what_earlier_runs_of_the_base_came_to(
         model_name="x",
         by=owner,
     )
-    counts = {"train": 16, "test": 4, "tokens": 2000}
-    Run.objects.filter(pk=job.run_id).update(state="succeeded", result={"counts": counts})
+    Run.objects.filter(pk=job.run_id).update(state="succeeded")
     MetricPoint.objects.bulk_create(
-        MetricPoint(run=job.run, name="loss", step=n, value=0.6, time=0.5 * n) for n in range(1, 6)
+        MetricPoint(run=job.run, name="tokens_per_second", step=n, value=value, time=n)
+        for n, value in enumerate([50, 400, 410, 390, 400], 1)
     )
     assert speed_of(base, job.config) == {"tokens_per_second": 400.0, "run": job.run_id}
     assert speed_of(base, {**job.config, "train": "all"}) is None

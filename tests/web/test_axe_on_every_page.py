@@ -25,6 +25,7 @@ from steelyard.projects.models import Project
 from steelyard.runs.services import start_run
 from steelyard.webhooks.models import Endpoint
 from tests import factories
+from tests.sweeps import make_sweep
 
 Visit = Callable[..., Page]
 RULES = {"resultTypes": ["violations"], "preload": False}
@@ -76,6 +77,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "runs:run-list": ("project",),
     "runs:run-queue": ("project",),
     "training:compare": ("project",),
+    "training:sweep-detail": ("project", "sweep"),
+    "training:sweep-list": ("project",),
+    "training:sweep-new": ("project",),
     "training:training-new": ("project",),
     "webhooks:endpoint-detail": ("project", "endpoint"),
     "webhooks:endpoint-list": ("project",),
@@ -115,6 +119,8 @@ NO_PAGES = {
     "runs:run-pause",
     "runs:run-resume",
     "runs:run-retry",
+    "training:sweep-cancel",
+    "training:sweep-pause",
     "webhooks:delivery-again",
     "webhooks:endpoint-delete",
     "webhooks:endpoint-secret",
@@ -135,6 +141,9 @@ NO_PAGES = {
     "training:job-of-run",
     "training:jobs-for-version",
     "training:preflight-report",
+    "training:samples-of-run",
+    "training:try-answer",
+    "training:try-model",
     # files and data
     "annotation:export-file",
     "annotation:import-errors",
@@ -147,8 +156,10 @@ NO_PAGES = {
     "registry:version-card",
     "registry:version-croissant",
     "registry:version-download",
+    "registry:model-file",
     "registry:version-file",
     "runs:run-metrics",
+    "training:sweep-trials",
     "words",
 }
 
@@ -245,6 +256,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         "group": group.pk,
         "endpoint": endpoint.pk,
         "withdrawal": withdrawal.pk,
+        "sweep": make_sweep(version, model).pk,
     }
 
 

@@ -20,12 +20,9 @@ from training.engine.config import RECIPES, FormField, config_of, form_fields
 NOT_SEARCHED = frozenset(
     {
         "seed",
-        "device",
-        "dtype",
-        "threads",
-        "checkpoint_every",
-        "eval_every",
-        "gradient_checkpointing",
+        *("device", "dtype", "threads", "gradient_checkpointing", "compile", "attention"),
+        *("share_prompt", "halve_on_oom", "tokens_per_pass", "checkpoint_every", "eval_every"),
+        *("sample_every", "sample_prompts"),
     }
 )
 """What a sweep gives itself, and what decides where a run runs but not what it learns."""

@@ -14,6 +14,15 @@ class SweepQuerySet(models.QuerySet):
         """With everything that a row of a page shows."""
         return self.select_related("project", "version__dataset", "base", "created_by")
 
+    def with_counts(self) -> Self:
+        """With ``asked`` and ``told``: trials so far, and those of them that have ended."""
+        ended = models.Q(trials__state__in=["complete", "failed"])
+        counted = self.annotate(
+            asked=models.Count("trials"), told=models.Count("trials", filter=ended)
+        )
+        # grouping drops the model's own order
+        return counted.order_by("-created_at")
+
 
 class TrialQuerySet(models.QuerySet):
     def running(self) -> Self:

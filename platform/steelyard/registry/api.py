@@ -15,12 +15,14 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.registry.api_of_version import there
 from steelyard.registry.downloads import download
+from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.registry.querysets import DatasetVersionQuerySet, ModelVersionQuerySet
 from steelyard.registry.searching import OUTCOMES, RowFilter, search
 from steelyard.registry.serializers import (
     DatasetVersionDetailSerializer,
     DatasetVersionSerializer,
+    ModelFileSerializer,
     ModelRequest,
     ModelVersionSerializer,
     RowsSerializer,
@@ -125,6 +127,26 @@ class ModelDetail(APIView):
         rows = ModelVersion.objects.with_origin()
         model = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         return Response(ModelVersionSerializer(model).data)
+
+
+class ModelFiles(APIView):
+    """The files of a model that was made here: card, config, weights in safetensors."""
+
+    @extend_schema(responses=ModelFileSerializer(many=True))
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        model = get_visible(ModelVersion, user_of(request), pk=pk, project__slug=project)
+        return Response(ModelFileSerializer(files_of(model), many=True).data)
+
+
+class ModelDownload(APIView):
+    """One of a model's files, of which one may ask for ranges."""
+
+    renderer_classes = [AnyType]
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Request, project: str, pk: int, name: str) -> HttpResponseBase:
+        model = get_visible(ModelVersion, user_of(request), pk=pk, project__slug=project)
+        return serve_model_file(request._request, model, name)
 
 
 def _version(request: Request, project: str, pk: int) -> DatasetVersion:

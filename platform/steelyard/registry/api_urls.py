@@ -21,4 +21,14 @@ urlpatterns = [
     path(f"{_VERSION}/notes", api_of_version.VersionNotes.as_view(), name="version-notes"),
     path("projects/<slug:project>/models", api.ModelList.as_view(), name="models"),
     path("projects/<slug:project>/models/<int:pk>", api.ModelDetail.as_view(), name="model"),
+    path(
+        "projects/<slug:project>/models/<int:pk>/files",
+        api.ModelFiles.as_view(),
+        name="model-files",
+    ),
+    path(
+        "projects/<slug:project>/models/<int:pk>/files/<path:name>",
+        api.ModelDownload.as_view(),
+        name="model-download",
+    ),
 ]

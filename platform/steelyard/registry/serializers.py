@@ -185,3 +185,10 @@ class StatisticsSerializer(serializers.Serializer):
 class CardSerializer(serializers.Serializer):
     readme = serializers.CharField(help_text="Markdown with YAML before it.")
     croissant = serializers.DictField(help_text="JSON-LD of Croissant 1.0.")
+
+
+class ModelFileSerializer(serializers.Serializer):
+    """A file of a model that was made here."""
+
+    name = serializers.CharField(help_text="Its path within the model's folder.")
+    size = serializers.IntegerField(help_text="In bytes.")

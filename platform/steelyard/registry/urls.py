@@ -29,4 +29,5 @@ urlpatterns = [
     path("models/new/", views.model_new, name="model-new"),
     path("models/<int:pk>/", views.model_detail, name="model-detail"),
     path("models/<int:pk>/key/", views.model_key, name="model-key"),
+    path("models/<int:pk>/files/<path:name>", views.model_file, name="model-file"),
 ]

@@ -13,6 +13,7 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.registry.downloads import download
 from steelyard.registry.forms import KeyForm, ModelForm, NoteForm, RowsForm, TagForm
+from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.searching import RowFilter, choices, search
 from steelyard.registry.services import add_model, set_api_key
@@ -97,9 +98,14 @@ def model_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "model": model,
         "ancestors": model.ancestors(),
         "descendants": model.descendants.all(),
+        "files": files_of(model),
         "key_form": KeyForm() if model.family == ModelFamily.ENDPOINT else None,
     }
     return render(request, "registry/model.html", context)
+
+
+def model_file(request: HttpRequest, project: str, pk: int, name: str) -> HttpResponseBase:
+    return serve_model_file(request, _model(request, project, pk), name)
 
 
 @require_POST

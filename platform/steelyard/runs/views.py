@@ -22,6 +22,7 @@ from steelyard.runs.services import cancel_run, pause_run, resume_run, retry_run
 KINDS = {
     "train": gettext_lazy("Training"),
     "preflight": gettext_lazy("Preflight"),
+    "try": gettext_lazy("Try-out"),
     "judge": gettext_lazy("Judging"),
     "freeze": gettext_lazy("Freezing"),
     "import": gettext_lazy("Import"),

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from tests.sweeps import make_sweep
+from training.sweeps.models import Sweep
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def url(project: Any) -> str:
+    return reverse("training:sweep-new", args=[project.slug])
+
+
+@pytest.fixture
+def done(project: Any, make_version: Any, base: Any) -> Sweep:
+    return make_sweep(make_version(), base)
+
+
+def filled(page: Any, **changes: Any) -> dict[str, Any]:
+    """What a browser sends when the form is left as it is but for the changes."""
+    form = page.context["form"]
+    sent = {name: form[name].value() for name in form.fields}
+    sent["recipe"] = page.context["recipe"]
+    return {k: v for k, v in {**sent, **changes}.items() if v is not None and v is not False}
+
+
+def test_the_form_starts_a_sweep_and_leads_to_its_page(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    version = make_version(rows=40)
+    client = as_user(owner)
+    page = client.get(url)
+    sent = filled(
+        page,
+        beta="0.25",
+        search_loss_type="on",
+        choices_loss_type=["sigmoid", "hinge"],
+        objective_2="kl:minimize",
+        trials="7",
+        hours="",
+    )
+    answer = client.post(url, sent)
+    assert answer.status_code == 302, answer.context["form"].errors
+    sweep = Sweep.objects.get()
+    assert answer.url == sweep.get_absolute_url()
+    assert (sweep.version, sweep.base, sweep.model_name) == (version, base, "tiny-dpo-v1-tuned")
+    assert set(sweep.space) == {"learning_rate", "loss_type"}
+    assert sweep.space["loss_type"]["choices"] == ["sigmoid", "hinge"]
+    assert sweep.fixed["beta"] == 0.25
+    assert "learning_rate" not in sweep.fixed
+    assert sweep.measures == ["test_reward_accuracy", "kl"]
+    assert (sweep.tuning_seeds, len(sweep.test_seeds)) == ([1, 2, 3], 5)
+
+
+def test_errors_stand_beside_the_field_that_caused_them(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    make_version(rows=40)
+    client = as_user(owner)
+    page = client.get(url)
+    errors = client.post(url, filled(page, search_learning_rate=False)).context["form"].errors
+    assert "at least one setting" in errors.get("__all__", [errors])[0]
+    sent = filled(page, low_learning_rate="0.01", high_learning_rate="0.001")
+    form = client.post(url, sent).context["form"]
+    assert "lower to a higher" in form.errors["low_learning_rate"][0]
+    sent = filled(page, objective_1="test_loss:minimize", search_beta="on")
+    assert "beta" in client.post(url, sent).context["form"].errors["objective_1"][0]
+    assert not Sweep.objects.exists()
+
+
+def test_what_may_be_quoted_are_test_figures_alone(as_user: Any, owner: Any, done: Sweep) -> None:
+    page = as_user(owner).get(done.get_absolute_url())
+    text = page.content.decode()
+    assert text.index("Result, by test seeds") < text.index("tuning figures, do not quote")
+    final = page.context["finals"][0]
+    measured = [
+        part.measured["kl"] for part in final.trial.runs.filter(purpose="test").order_by("seed")
+    ]
+    assert final.measures[1].values == measured
+    assert final.measures[1].low < final.measures[1].mean < final.measures[1].high
+    assert [one.trial.number for one in page.context["finals"]][-1] == 0
+    assert final.against[0].mean == pytest.approx(
+        final.measures[0].mean - page.context["finals"][-1].measures[0].mean
+    )
+
+
+def test_while_it_goes_on_only_the_part_that_changes_is_sent(
+    as_user: Any, owner: Any, make_version: Any, base: Any
+) -> None:
+    sweep = make_sweep(make_version(), base, state="tuning", trials=4)
+    client = as_user(owner)
+    assert b"Not beaten so far" in client.get(sweep.get_absolute_url()).content
+    part = client.get(sweep.get_absolute_url(), headers={"HX-Request": "true"})
+    assert b"<html" not in part.content
+    assert "HX-Refresh" not in part
+    Sweep.objects.update(state="done")
+    assert client.get(sweep.get_absolute_url(), headers={"HX-Request": "true"})["HX-Refresh"]
+
+
+def test_a_pause_and_a_cancel_are_asked_on_the_page(
+    as_user: Any, owner: Any, project: Any, make_version: Any, base: Any
+) -> None:
+    sweep = make_sweep(make_version(), base, state="tuning", trials=1)
+    client = as_user(owner)
+    pause = reverse("training:sweep-pause", args=[project.slug, sweep.pk])
+    client.post(pause, {"paused": "1"})
+    assert b"Paused" in client.get(sweep.get_absolute_url()).content
+    client.post(pause, {"paused": "0"})
+    client.post(reverse("training:sweep-cancel", args=[project.slug, sweep.pk]))
+    sweep.refresh_from_db()
+    assert (sweep.paused, sweep.state) == (False, "cancelled")
+    again = client.post(pause, {"paused": "1"}, follow=True)
+    assert b"has ended already" in again.content
+
+
+def test_tuning_figures_leave_with_the_words_that_they_are(
+    as_user: Any, owner: Any, project: Any, done: Sweep
+) -> None:
+    answer = as_user(owner).get(reverse("training:sweep-trials", args=[project.slug, done.pk]))
+    head, *lines = csv.reader(io.StringIO(answer.content.decode()))
+    assert len(lines) == 12 * 3
+    assert {line[-1] for line in lines} == {"tuning figure, do not quote"}
+    assert head[:3] == ["trial", "state", "seed"]
+    assert {"learning_rate", "kl", "run"} < set(head)
+
+
+@pytest.mark.parametrize("name", ["list", "new", "detail", "trials", "pause", "cancel"])
+def test_only_the_projects_staff_sees_and_asks(
+    as_user: Any, owner: Any, member: Any, stranger: Any, project: Any, done: Sweep, name: str
+) -> None:
+    of = [project.slug] if name in ("list", "new") else [project.slug, done.pk]
+    url = reverse(f"training:sweep-{name}", args=of)
+    verb = "post" if name in ("pause", "cancel") else "get"
+    for user in (member, stranger):
+        assert getattr(as_user(user), verb)(url).status_code == 404
+    assert getattr(as_user(owner), verb)(url).status_code in (200, 302)
