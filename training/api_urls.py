@@ -1,8 +1,9 @@
-from django.urls import path
+from django.urls import include, path
 
 from training import api
 
 urlpatterns = [
+    path("", include("training.sweeps.api_urls")),
     path("projects/<slug:project>/preflights", api.PreflightList.as_view(), name="preflights"),
     path(
         "projects/<slug:project>/preflights/<int:pk>",

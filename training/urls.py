@@ -1,10 +1,11 @@
-from django.urls import path
+from django.urls import include, path
 
 from training import views, views_compare, views_run
 
 app_name = "training"
 urlpatterns = [
     path("train/", views.training_new, name="training-new"),
+    path("", include("training.sweeps.urls")),
     path("train/compare/", views_compare.compare, name="compare"),
     path("train/preflights/<int:pk>/", views.preflight_report, name="preflight-report"),
     path("models/<int:pk>/try/", views_run.try_model, name="try-model"),
