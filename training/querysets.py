@@ -10,6 +10,10 @@ class TrainingJobQuerySet(models.QuerySet):
         """Those whose run has not ended."""
         return self.filter(run__state__in=["queued", "running", "cancelling"])
 
+    def making_models(self) -> Self:
+        """Those that are to make a model version, which of a sweep's runs only few do."""
+        return self.exclude(trial_run__keeps_model=False)
+
     def with_parts(self) -> Self:
         """With everything that a row of a page shows."""
         return self.select_related("run__project", "version__dataset", "base", "result", "project")

@@ -65,7 +65,7 @@ def preflight_report(request: HttpRequest, project: str, pk: int) -> HttpRespons
 def jobs_for_version(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     """A fragment for the version's page."""
     found = get_project(user_of(request), project)
-    jobs = TrainingJob.objects.filter(project=found, version=pk).with_parts()
+    jobs = TrainingJob.objects.filter(project=found, version=pk).making_models().with_parts()
     return render(request, "training/job.html#of-version", {"project": found, "jobs": jobs})
 
 

@@ -141,3 +141,14 @@ def test_only_the_projects_staff_sees_and_asks(
     for user in (member, stranger):
         assert getattr(as_user(user), verb)(url).status_code == 404
     assert getattr(as_user(owner), verb)(url).status_code in (200, 302)
+
+
+def test_a_trials_run_leads_to_its_sweep_and_does_not_crowd_the_version(
+    as_user: Any, owner: Any, project: Any, done: Sweep
+) -> None:
+    client = as_user(owner)
+    part = done.trials.get(number=1).runs.first()
+    run = reverse("training:job-of-run", args=[project.slug, part.job.run_id])
+    assert done.get_absolute_url() in client.get(run).content.decode()
+    version = reverse("training:jobs-for-version", args=[project.slug, done.version_id])
+    assert "tuned-1-tuning" not in client.get(version).content.decode()
