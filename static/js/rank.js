@@ -17,8 +17,10 @@ import { Past } from "./label/past.js";
 import { Sender, reason } from "./label/sending.js";
 import * as status from "./label/status.js";
 import { Board } from "./rank/board.js";
+import { Clips, clipOf } from "./rank/clips.js";
 import { attachDrag } from "./rank/drag.js";
 import { Exposure } from "./rank/exposure.js";
+import { Viewer } from "./rank/viewer.js";
 
 const settings = JSON.parse(document.getElementById("label-settings").textContent);
 const { annotator, urls } = settings;
@@ -35,6 +37,8 @@ let progress = { done: Number(deck.current.dataset.done), total: Number(deck.cur
 let waitingFor = ""; // the UUID of a ranking after which there is no card yet
 let parked = null; // the card set aside for an earlier ranking
 let board = null;
+let clips = null;
+let viewer = null;
 let exposure = null;
 let looking = null;
 
@@ -51,8 +55,7 @@ const say = (words) => (document.getElementById("rank-say").textContent = words)
 // ---- showing a card ----
 
 function show(card, { focus = true } = {}) {
-  board?.stop();
-  exposure?.stop();
+  for (const part of [board, clips, viewer, exposure]) part?.stop();
   clearTimeout(looking);
   if (card !== deck.current) deck.put(card);
   deck.shown();
@@ -63,7 +66,7 @@ function enter(focus) {
   const card = deck.current;
   count(card, progress);
   waitingFor = "";
-  board = exposure = null;
+  board = clips = viewer = exposure = null;
   if (form()) {
     form().inert = false;
     form().noValidate = true; // said in words of our own
@@ -72,6 +75,10 @@ function enter(focus) {
     begun.add(card);
     board = new Board(card, { ties: settings.ties, say });
     attachDrag(board);
+    clips = new Clips(board.options);
+    viewer = new Viewer(board);
+    const tools = card.querySelector(".rank-tools");
+    if (tools) tools.hidden = false;
     exposure = new Exposure(card, exposures.get(card));
     exposures.set(card, exposure);
     renderMath(card);
@@ -292,16 +299,9 @@ function act(what) {
   board.focus(option);
 }
 
-const clip = () => current()?.querySelector("video");
-const picture = () => current()?.querySelector(".picture-link");
-
-// One clip at a time.
-function play() {
-  const here = clip();
-  const was = here.paused;
-  for (const video of deck.current.querySelectorAll(".option video")) video.pause();
-  if (was) here.play().catch(() => {}); // one that cannot be played says so itself
-}
+const moving = () => ordering() && clips.clock !== null;
+const picture = () => (current() ?? board.options[0]).querySelector(".picture-link");
+const enlarge = () => viewer.open(current() ?? board.options[0]);
 
 function foldPrompt() {
   const prompt = deck.current.querySelector(".prompt");
@@ -330,8 +330,11 @@ function addKeys() {
     { id: "rank.right", key: "Alt+ArrowRight", also: ["Shift+ArrowRight"], hidden: true, when: ordering, run: () => act((option) => board.move(option, 1)) },
     { id: "rank.tie", key: "=", label: gettext("tied with the one above, or no longer"), legend: gettext("tie with the one above"), when: () => ordering() && settings.ties, run: () => act((option) => board.tie(option)) },
     { id: "rank.none", key: "0", also: ["Backspace"], label: gettext("no rank"), when: ordering, run: () => act((option) => board.unrank(option)) },
-    { id: "rank.play", key: " ", label: gettext("play or pause the clip"), once: true, when: () => ordering() && clip(), run: play },
-    { id: "rank.full", key: "o", label: gettext("open the picture at full size"), once: true, when: () => ordering() && picture(), run: () => picture().click() },
+    { id: "rank.play", key: " ", label: gettext("play or pause the clip"), once: true, when: () => ordering() && clipOf(current()), run: () => clips.one(current()) },
+    { id: "rank.all", key: "a", label: gettext("play or pause all clips together"), legend: gettext("all together"), once: true, when: moving, run: () => clips.all() },
+    { id: "rank.back", key: ",", label: gettext("all clips one frame back"), when: moving, run: () => clips.step(-1) },
+    { id: "rank.on", key: ".", label: gettext("all clips one frame on"), when: moving, run: () => clips.step(1) },
+    { id: "rank.full", key: "o", label: gettext("the picture at full size: zoom, and the others in its place"), legend: gettext("full size"), once: true, when: () => ordering() && picture(), run: enlarge },
     ...digits.map((n) => ({ id: `rank.focus.${n}`, key: `Shift+${n}`, label: fill(gettext("go to the answer at place %(n)s"), { n }), hidden: true, when: () => here(n), run: () => board.focus(board.inOrder()[n - 1]) })),
     { id: "rank.skip", key: "s", label: gettext("skip: leave the set to others; a number gives a reason"), legend: gettext("skip"), once: true, when: open, run: toggleSkip },
     { id: "rank.submit", key: "Enter", label: gettext("submit"), legend: gettext("submit"), once: true, when: open, run: submit },
@@ -384,9 +387,10 @@ async function begin() {
   });
   document.addEventListener("input", (event) => event.target.form?.id === "verdict" && form()?.querySelector("[data-error-of]:not([hidden])") && showError(null));
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-forward]")) return;
+    const act = event.target.closest("[data-forward]") ? forward : { all: () => clips.all(), full: enlarge }[event.target.closest("[data-rank-tool]")?.dataset.rankTool];
+    if (!act) return;
     event.preventDefault();
-    forward();
+    act();
   });
   addEventListener("online", () => sender.pump().then(prefetch));
   outbox.onGone((uuid) => waitingFor === uuid && lookAgain());

@@ -9,7 +9,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from annotation.models import Judgment, Ranking
+from annotation.services.material import add_output
+from steelyard.assets.services import store_upload
 from tests import factories
+from tests.annotation.test_label_journey import picture
+from tests.counted_clips import counted_clip
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 
@@ -196,3 +200,83 @@ def test_an_order_survives_a_closed_page_and_a_dead_connection(
     page.context.set_offline(False)
     expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
     assert tiers(Ranking.objects.get()) == "B | A | C"
+
+
+def media_set(project: Any, *files: bytes) -> Any:
+    prompt = factories.make_prompt(project, "A wall.")
+    outputs = [
+        add_output(
+            prompt=prompt,
+            model=factories.make_model(project, f"model-{number}"),
+            asset=store_upload(project=project, data=file),
+        )
+        for number, file in enumerate(files)
+    ]
+    return factories.make_set(project, outputs=outputs)
+
+
+def test_pictures_are_seen_at_full_size_in_one_place_and_zoomed_together(
+    browse: Any, project: Any, member: Any
+) -> None:
+    project.modality = "image"
+    project.save()
+    media_set(project, *[picture(colour) for colour in range(3)])
+    page = open_page(browse, member, project)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("o")
+    dialog = page.get_by_role("dialog", name="One picture of the set")
+    expect(dialog.get_by_text("A: not ranked")).to_be_visible()
+    where = """() => [...document.querySelectorAll(".viewer-window img")].map(image => {
+        const {x, y, width, height} = image.getBoundingClientRect();
+        return [image.style.visibility, width > 0, x + width / 2, y + height / 2];
+    })"""
+    before = page.evaluate(where)
+    assert [one[0] for one in before] == ["", "hidden", "hidden"]
+    assert all(one[1:] == before[0][1:] for one in before)
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_text("B: not ranked")).to_be_visible()
+    after = page.evaluate(where)
+    assert [one[0] for one in after] == ["hidden", "", "hidden"]
+    expect(dialog.get_by_role("region", name="B at 1.5 times")).to_be_focused()
+    page.keyboard.down("h")
+    expect(dialog.get_by_text("A: not ranked")).to_be_visible()
+    page.keyboard.up("h")
+    page.keyboard.press("1")
+    expect(dialog.get_by_text("B: rank 1 of 3")).to_be_visible()
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("region", name="B: rank 1 of 3")).to_be_focused()
+    assert order_on(page) == "B / A C"
+    page.locator("#answer-C .picture-link").click()
+    expect(dialog.get_by_text("C: not ranked")).to_be_visible()
+
+
+def test_clips_play_one_at_a_time_or_all_together_on_one_clock(
+    browse: Any, project: Any, member: Any
+) -> None:
+    project.modality = "video"
+    project.save()
+    media_set(project, *[counted_clip(frames=frames) for frames in (72, 60, 84)])
+    page = open_page(browse, member, project)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.option video')].every(v => v.readyState >= 4)"
+    )
+    playing = "[...document.querySelectorAll('.option video')].map(v => !v.paused)"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    page.wait_for_function("document.querySelectorAll('.option video')[1].currentTime > 0.1")
+    assert page.evaluate(playing) == [False, True, False]
+    page.keyboard.press("a")
+    page.wait_for_function(f"({playing}).every(Boolean)")
+    page.wait_for_timeout(600)
+    page.keyboard.press("a")
+    page.wait_for_function(f"!({playing}).some(Boolean)")
+    page.keyboard.press(".")
+    page.wait_for_timeout(300)
+    times = page.evaluate("[...document.querySelectorAll('.option video')].map(v => v.currentTime)")
+    assert times[0] > 0.2
+    assert max(times) - min(times) < 1 / 24
+    expect(page.get_by_role("button", name="Play all together")).to_be_visible()
+    assert_accessible(page)
