@@ -7,7 +7,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from steelyard.web.templatetags.charts import DIGIT_WIDTH, LINE_HEIGHT, TICK_GAP, nice_ticks, short
+from steelyard.web.templatetags.charts import (
+    DIGIT_WIDTH,
+    LINE_HEIGHT,
+    TICK_GAP,
+    nice_ticks,
+    short,
+    ticks_within,
+)
 from training.engine.sweep_study import front
 from training.sweeps.figures import Row, measures_in
 from training.sweeps.models import Sweep
@@ -57,7 +64,7 @@ def trade_off(sweep: Sweep, rows: Sequence[Row]) -> dict[str, Any]:
     on_front = sorted(points[place] for place in front(points, sweep.directions))
     return _chart(
         title=_("%(one)s against %(other)s") % {"one": other.label, "other": one.label},
-        labels=(f"{one.label} ({_aim(way)})", f"{other.label} ({_aim(other_way)})"),
+        labels=(f"{one.label} ({_aim(way)})", _aim(other_way)),
         dots=[_dot(row, point) for (row, _values), point in zip(done, points, strict=True)],
         line=on_front,
         line_name=_("not beaten in both"),
@@ -92,15 +99,18 @@ def _chart(
     """Everything in per cent from the left and pixels from the top, as all charts have it."""
     xs = [dot["at"][0] for dot in dots] + [x for x, _y in line]
     ys = [dot["at"][1] for dot in dots] + [y for _x, lo, hi in spread for y in (lo, hi)]
-    x_ticks = nice_ticks(min(xs), max(xs), 5, whole=whole)
-    y_ticks = nice_ticks(min(ys), max(ys), 4)
-    x_of, y_of = _scale(x_ticks, 100), _scale(y_ticks, LINE_HEIGHT)
+    x_ticks, y_ticks = nice_ticks(min(xs), max(xs), 5), nice_ticks(min(ys), max(ys), 4)
+    if whole:  # numbers of trials: the axis ends with them
+        x_ticks = ticks_within(min(xs), max(xs), 5, whole=True)
+    x_of = _scale((min(xs), max(xs)) if whole else x_ticks, 100)
+    y_of = _scale(y_ticks, LINE_HEIGHT)
     labelled = [{"at": LINE_HEIGHT - y_of(tick), "label": short(tick)} for tick in y_ticks]
     return {
         "title": title,
         "x_label": labels[0],
         "y_label": labels[1],
         "n": len(dots),
+        "kinds": {dot["kind"] for dot in dots},
         "height": LINE_HEIGHT,
         "gap": TICK_GAP,
         "gutter": int(max(len(t["label"]) for t in labelled) * DIGIT_WIDTH) + TICK_GAP,

@@ -73,7 +73,8 @@ def hours_of(run: Run) -> float:
     """Wall time of a run, so far where it goes on."""
     if run.started_at is None:
         return 0.0
-    return ((run.finished_at or timezone.now()) - run.started_at).total_seconds() / 3600
+    passed = (run.finished_at or timezone.now()) - run.started_at
+    return max(0.0, passed.total_seconds() / 3600)
 
 
 def hours_spent(sweep: Sweep) -> float:

@@ -108,14 +108,14 @@ def _page_of(sweep: Sweep) -> dict[str, Any]:
     rows = table_of(sweep, trials)
     charts = [by_trial(sweep, rows, place) for place in range(len(sweep.objectives))]
     return {
-        "measures": measures_in(sweep),
+        "measures": (measures := measures_in(sweep)),
         "space": space_in_words(sweep),
         "fixed": in_words(sweep.fixed),
         "rows": rows,
-        "best": [row for row in rows if row.best],
+        "best": [(r, zip(measures, r.figures, strict=True)) for r in rows if r.best],
         "finals": final_figures(sweep, trials),
         "progress": progress_of(sweep, trials),
-        "hours": hours_spent(sweep),
+        "seconds": 3600 * hours_spent(sweep),
         "charts": [chart for chart in charts if chart],
         "trade_off": trade_off(sweep, rows),
         "area": area_of(sweep, trials),
