@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,78 +14,19 @@ from steelyard.inference.vision import load_vision_language
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex
-from steelyard.lib.records import PreferenceRecord, write_parquet
+from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
 from tests.counted_clips import counted_clip
-from tests.tiny_vision import make_tiny_vlm, painted
-from tests.training_engine.rows import events_of, make_record, metrics_of, run_engine, train_spec
+from tests.tiny_vision import painted
+from tests.training_engine.rows import events_of, make_record, metrics_of, run_engine
+from tests.training_engine.seeing import COLOURS, go, packed, seen
 from training.engine.__main__ import train
 from training.engine.bases import open_base
 from training.engine.data import encode_records
 from training.engine.forward import score
 
-COLOURS = ["red", "green", "blue", "white", "black", "yellow"]
 LN2 = 0.693147
 Make = Callable[..., RunDir]
-
-
-@pytest.fixture(scope="session")
-def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_vlm(tmp_path_factory.mktemp("llava"))
-
-
-@pytest.fixture(scope="session")
-def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_vlm(tmp_path_factory.mktemp("qwen"), "qwen2_vl")
-
-
-def packed(colour: str, size: tuple[int, int] = (60, 30)) -> bytes:
-    data = io.BytesIO()
-    painted(colour, size).save(data, "PNG")
-    return data.getvalue()
-
-
-def seen(number: int, *media: bytes, **more: Any) -> PreferenceRecord:
-    """A question about a picture: its colour is the better answer."""
-    colour = COLOURS[number % len(COLOURS)]
-    values: dict[str, Any] = {
-        "prompt": [{"role": "user", "content": "What is in the picture?"}],
-        "chosen": f"It is {colour}.",
-        "rejected": f"It is {COLOURS[(number + 1) % len(COLOURS)]}, I think.",
-        "prompt_media": [sha256_hex(one) for one in media or (packed(colour),)],
-    }
-    return make_record(number, **{**values, **more})
-
-
-@pytest.fixture
-def make_seeing_run(tmp_path: Path, llava: Path) -> Make:
-    def make(
-        name: str = "run",
-        records: list[PreferenceRecord] | None = None,
-        base: Path = llava,
-        family: str = "vision_language",
-        recipe: str = "dpo",
-        media: tuple[bytes, ...] = (),
-        **config: Any,
-    ) -> RunDir:
-        rundir = RunDir(tmp_path / name)
-        spec = train_spec(base, {"max_length": 256, **config}, recipe=recipe)
-        spec["base"]["family"] = family
-        rundir.create(spec)
-        rows = [seen(n) for n in range(1, 13)] if records is None else records
-        write_parquet(rows, rundir.data / "rows.parquet")
-        for data in [*map(packed, COLOURS), *media]:
-            (rundir.media / sha256_hex(data)).write_bytes(data)
-        return rundir
-
-    return make
-
-
-def go(rundir: RunDir) -> dict[str, Any]:
-    train(rundir, Stop(rundir))
-    result = rundir.result()
-    assert result is not None
-    return result
 
 
 def test_it_works(make_seeing_run: Make, llava: Path) -> None:

@@ -10,10 +10,19 @@ from steelyard.lib.rundir import RunDir
 from training.engine.config import config_of_run
 
 
-def text_dpo(rundir: RunDir, stop: engine.Stop) -> None:
-    from training.engine import text
+def language(rundir: RunDir, stop: engine.Stop) -> None:
+    from training.engine import rounds, text
 
-    text.train(rundir, stop)
+    if rundir.spec()["config"].get("rounds", 1) > 1:
+        rounds.train(rundir, stop, text.train)
+    else:
+        text.train(rundir, stop)
+
+
+def dual_dpo(rundir: RunDir, stop: engine.Stop) -> None:
+    from training.engine import dual
+
+    dual.train(rundir, stop)
 
 
 def diffusion_dpo(rundir: RunDir, stop: engine.Stop) -> None:
@@ -22,7 +31,13 @@ def diffusion_dpo(rundir: RunDir, stop: engine.Stop) -> None:
     diffusion.train(rundir, stop)
 
 
-TRAIN = {"dpo": text_dpo, "diffusion_dpo": diffusion_dpo}
+TRAIN = {
+    "dpo": language,
+    "dual_dpo": dual_dpo,
+    "sft": language,
+    "rebirth": language,
+    "diffusion_dpo": diffusion_dpo,
+}
 
 
 def train(rundir: RunDir, stop: engine.Stop) -> None:

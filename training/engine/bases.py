@@ -117,7 +117,7 @@ class SeeingBase:
         model, _ = load_vision_language(source, adapters=adapters, dtype=dtype, device=device)
         check_trainable(model)
         # forward.score asks it for the pictures of the rows
-        model.sight = self.sight
+        model.sight = self.sight  # type: ignore[assignment]
         return model
 
     def save_pretrained(self, folder: Path, /) -> None:

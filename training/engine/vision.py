@@ -62,8 +62,6 @@ class Sight:
 
     def __init__(self, rundir: RunDir, processor: Any, frames: int = FRAMES) -> None:
         self.rundir, self.processor, self.frames = rundir, processor, frames
-        self._pixels: dict[tuple[str, ...], dict[str, Tensor]] = {}
-        """Of what was looked at last: the ids of a prompt are asked for just before it is read."""
         self._grids: dict[tuple[str, ...], dict[str, Tensor]] = {}
         self._kept: dict[tuple[str, ...], Any] = {}
         self._kept_bytes = 0
@@ -95,7 +93,7 @@ class Sight:
                 each.
         """
         found: dict[str, Any] = {}
-        seen = [self._features(model, row.images) for row in rows if row.images]
+        seen = [self.features(model, row.images) for row in rows if row.images]
         if seen:
             found["mm_encoder_outputs"] = {"image": _together(seen)}
         if seen and any(bool(self._grid(row.images)[""]) for row in rows):
@@ -108,7 +106,7 @@ class Sight:
                 found["position_ids"] = self._spread(model, rows, ids, positions, told)
         return found
 
-    def _features(self, model: PreTrainedModel, images: tuple[str, ...]) -> Any:
+    def features(self, model: PreTrainedModel, images: tuple[str, ...]) -> Any:
         """What the vision tower makes of the pictures of a prompt."""
         if torch.is_grad_enabled() and not self._tower_trains and _tower_trains(model):
             self._tower_trains = True
@@ -212,7 +210,7 @@ def _tower_trains(model: PreTrainedModel) -> bool:
 def _together(outputs: Sequence[Any]) -> Any:
     """What the tower made of several prompts, as it would have made of all their pictures."""
     first = outputs[0]
-    made = {}
+    made: dict[str, Any] = {}
     for name, value in first.items():
         values = [one[name] for one in outputs]
         if isinstance(value, Tensor):

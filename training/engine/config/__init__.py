@@ -21,6 +21,8 @@ from training.engine.config.base import (
     names_in,
 )
 from training.engine.config.diffusion import DiffusionDPOConfig
+from training.engine.config.dual import DualDPOConfig
+from training.engine.config.imitation import RebirthConfig, SFTConfig
 from training.engine.config.text import TextDPOConfig, TextRecipe
 
 __all__ = [
@@ -29,8 +31,11 @@ __all__ = [
     "MOST_STEPS",
     "RECIPES",
     "DiffusionDPOConfig",
+    "DualDPOConfig",
     "FormField",
+    "RebirthConfig",
     "Recipe",
+    "SFTConfig",
     "TextDPOConfig",
     "TextRecipe",
     "config_of",
@@ -40,7 +45,13 @@ __all__ = [
     "names_in",
 ]
 
-RECIPES: dict[str, type[Recipe]] = {"dpo": TextDPOConfig, "diffusion_dpo": DiffusionDPOConfig}
+RECIPES: dict[str, type[Recipe]] = {
+    "dpo": TextDPOConfig,
+    "dual_dpo": DualDPOConfig,
+    "sft": SFTConfig,
+    "rebirth": RebirthConfig,
+    "diffusion_dpo": DiffusionDPOConfig,
+}
 
 
 def config_of(recipe: str, values: dict[str, Any]) -> Recipe:

@@ -204,6 +204,11 @@ class TextDPOConfig(TextRecipe):
     sft_form: Literal["mean", "sum"] = "mean"
     """How that term counts an answer: the mean over its tokens; or their sum times beta, as
     published, in which long answers count for more."""
+    rounds: int = 1
+    """How many times the pairs are trained on, each time for the whole of epochs and schedule, with
+    the adapter merged, a new one begun and the merged model as the new reference (mrDPO). The model
+    moves further from its start than in one long run; look at what it writes between rounds, or
+    make each a run of its own on new judgments. Above 1 it needs train lora without dora."""
 
     def __post_init__(self) -> None:
         self._check_shared()
@@ -215,3 +220,5 @@ class TextDPOConfig(TextRecipe):
             f"has no meaning with the {self.loss_type} loss and must be 0",
         )
         self._require(0 < self.tie_share < 1, "tie_share", "must be above 0 and below 1")
+        plain = self.trained == "lora" and not self.dora
+        self._require(self.rounds == 1 or plain, "rounds", "needs train lora without dora")

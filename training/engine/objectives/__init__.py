@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from training.engine.objectives.base import Objective, Seen
 from training.engine.objectives.dpo import DPO
+from training.engine.objectives.dual import DUAL_DPO
+from training.engine.objectives.imitation import SFT
 
 __all__ = ["OBJECTIVES", "Objective", "Seen"]
 
-OBJECTIVES: dict[str, Objective] = {"dpo": DPO}
+OBJECTIVES: dict[str, Objective] = {
+    "dpo": DPO,
+    "dual_dpo": DUAL_DPO,
+    "sft": SFT,
+    "rebirth": SFT,
+}
 """By the recipe's name."""
