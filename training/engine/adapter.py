@@ -147,7 +147,11 @@ def weights_of(model: PreTrainedModel, config: TextRecipe) -> dict[str, Tensor] 
     """
     if not config.shard:
         return None
-    return {name: full(value) for name, value in model.state_dict().items()}
+    named = model.state_dict(keep_vars=True)
+    # tied ones once, so that they are written once
+    whole = {id(value): value for value in named.values()}
+    gathered = {key: full(value.detach()) for key, value in whole.items()}
+    return {name: gathered[id(value)] for name, value in named.items()}
 
 
 def save(

@@ -228,6 +228,18 @@ def shard(model: nn.Module) -> None:
             module.set_force_sum_reduction_for_comms(True)
 
 
+def spread_again(model: nn.Module) -> None:
+    """After a pass without gradients: what it gathered and FSDP2 keeps for a backward pass is let
+    go, so that the model's parameters are the sharded ones again."""
+    if world().size == 1:
+        return
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def full(tensor: Tensor) -> Tensor:
     """A tensor in one piece; of a sharded one only the process that leads gets it, on the CPU.
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -36,7 +37,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of, sha256_hex
 from steelyard.lib.rundir import RunDir, write_atomically
 from training.engine.data import Example
-from training.engine.distributed import AgreedStop, barrier, share
+from training.engine.distributed import AgreedStop, agreed, barrier, share
 from training.engine.forward import Row, Scored, one_by_one
 
 _SAVE_SECONDS = 60
@@ -94,12 +95,16 @@ class Cache:
         write_atomically(self.folder / f"{sha256_hex(data)}.safetensors", data)
 
 
-def key_of(model: PreTrainedModel, dtype: torch.dtype, prefix: bool) -> str:
-    """What log-probabilities depend on besides the tokens."""
+def key_of(model: PreTrainedModel, weights: str, dtype: torch.dtype, prefix: bool) -> str:
+    """What log-probabilities depend on besides the tokens.
+
+    Args:
+        weights: their digest, by :func:`weights_digest`.
+    """
     config = {k: v for k, v in model.config.to_dict().items() if k != "_name_or_path"}
     return digest_of(
         {
-            "weights": weights_digest(model),
+            "weights": weights,
             "config": json.dumps(config, sort_keys=True, default=str),
             "dtype": str(dtype),
             "device": model.device.type,
@@ -116,7 +121,8 @@ def weights_digest(model: torch.nn.Module) -> str:
 
     def one(tensor: Tensor) -> str:
         plain = tensor.detach().contiguous().cpu().flatten()
-        return hashlib.sha256(memoryview(plain.view(torch.uint8).numpy())).hexdigest()
+        data: Any = plain.view(torch.uint8).numpy()
+        return hashlib.sha256(data).hexdigest()
 
     with ThreadPoolExecutor(4) as pool:
         hashes = pool.map(one, tensors.values())
@@ -172,7 +178,9 @@ def reference_values(
             _keep(rundir, cache, fresh)
             return None
         done += len(numbers)
-        if place < 0 or all(entry in known for n in numbers for entry in entries[n]):
+        needed = place >= 0 and not all(e in known for n in numbers for e in entries[n])
+        # weights that are spread are gathered by all processes: all look at a pass or none does
+        if not agreed(needed):
             continue
         scored = score([row for n in numbers for row in asked[n]])
         values = scored.values.cpu().split(scored.lengths.tolist())

@@ -35,6 +35,7 @@ from training.engine.distributed import (
     joined,
     shard,
     share,
+    spread_again,
     sum_gradients,
     world,
 )
@@ -50,7 +51,7 @@ from training.engine.loop import (
     worse_than_before,
 )
 from training.engine.objectives import OBJECTIVES
-from training.engine.reference import Cache, Values, key_of, reference_values
+from training.engine.reference import Cache, Values, key_of, reference_values, weights_digest
 from training.engine.samples import sampler
 from training.engine.work import (
     KEPT,
@@ -60,6 +61,7 @@ from training.engine.work import (
     halve_passes,
     look,
     means_of,
+    nothing,
     passes_of,
     per_step,
     prepare_passes,
@@ -114,8 +116,13 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     for line in describe(dataset, words.tokenizer, longest):
         rundir.event(line)
     # what is trained is float32: with an adapter the weights below it may be coarser
-    model = words.load(dtype if config.trained == "lora" else torch.float32, device)
+    weights = dtype if config.trained == "lora" else torch.float32
+    # what is spread over several GPUs may fit none of them whole
+    model = words.load(weights, torch.device("cpu") if config.shard else device)
     adapter.check(model, config)
+    digest = weights_digest(model) if objective.referenced else ""
+    if config.shard:
+        shard(model)
     total = config.max_steps or steps_in(config.epochs, dataset.trained, per_step(config))
     prefix = prepare_passes(rundir, config, model, dataset, dtype)
     reference: Values | None = [tuple(None for _ in e.names) for e in dataset.examples]
@@ -126,16 +133,15 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
             dataset.examples,
             objective.referenced,
             torch.no_grad()(lambda rows: score(model, rows, dtype=dtype, prefix=prefix)),
-            cache=Cache(folder, key_of(model, dtype, prefix)),
+            cache=Cache(folder, key_of(model, digest, dtype, prefix)),
             passes=passes_of(config, dataset, range(len(dataset.examples))),
             stop=stop,
             steps=total,
         )
     if reference is None:
         return
+    spread_again(model)
     model = adapter.prepare(model, config)
-    if config.shard:
-        shard(model)
     parameters = trainable(model)
     work = Work(
         rundir=rundir,
@@ -238,8 +244,7 @@ def _gradients(work: Work, step: int, rows: Sequence[int]) -> list[Told] | None:
             losses, each = look(work, numbers)
             # a mean over the whole step, however it is cut into passes
             (losses.sum() / len(rows) * (place >= 0)).backward()
-            if place >= 0:
-                told.append((numbers, each))
+            told.append((numbers, each) if place >= 0 else nothing(each))
     return told
 
 
@@ -255,8 +260,7 @@ def _test(work: Work, step: int) -> bool:
         if work.stop:
             return False
         _, each = look(work, numbers, trained=step > 0)
-        if place >= 0:
-            told.append((numbers, each))
+        told.append((numbers, each) if place >= 0 else nothing(each))
     table = table_of(told)
     values = means_of(table)
     check_finite(
@@ -301,6 +305,7 @@ def _finish(work: Work, words: Base) -> None:
     if work.shifts:
         tell_fall(work)
     optim.training_mode(work.optimizer, False)
+    spread_again(model)
     weights = adapter.weights_of(model, config)
     if not world().leads:
         return

@@ -1,4 +1,4 @@
-"""An engine on a Ray cluster: ``python -m steelyard.lib.ray_driver ENGINE RUN_DIR WORKERS [--gpu]``.
+"""An engine on Ray: ``python -m steelyard.lib.ray_driver ENGINE RUN_DIR WORKERS [--gpu]``.
 
 The entry point of a job that ``steelyard.runs.ray_launcher`` submits. It starts the engine in so
 many Ray Train workers, on as many hosts as that takes, and ends with them. What driver and workers
@@ -7,14 +7,18 @@ print goes to ``process.log`` in the run directory, which all hosts see.
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 from steelyard.lib.engine import EXIT_AGAIN
 
+WORKERS = "workers.jsonl"
+"""In the run directory, a line for each worker that has begun: rank, node and host."""
 SECONDS = 3600
 """How long workers wait for each other, who may be saving a large model."""
 
@@ -48,6 +52,12 @@ def main(arguments: list[str]) -> None:
 
 def work(config: dict[str, Any]) -> None:
     """One worker's part; Ray has said in the environment who it is and made the process group."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    line = {"rank": int(os.environ["RANK"]), "node": node, "host": socket.gethostname()}
+    with (Path(config["folder"]) / WORKERS).open("ab") as told:
+        told.write(json.dumps(line).encode() + b"\n")
     sys.argv = [config["engine"], config["folder"]]
     try:
         runpy.run_module(config["engine"], run_name="__main__")

@@ -1,8 +1,8 @@
 """Runs as jobs on a Ray cluster (``STEELYARD_RAY_ADDRESS``), over several hosts.
 
 The job's entry point is ``steelyard.lib.ray_driver``, which starts the engine in as many workers of
-Ray Train as the run asks for. Hosts of the cluster have Steelyard installed and see the run directory
-and the models at the same paths as this server, on a shared file system.
+Ray Train as the run asks for. Hosts of the cluster have Steelyard installed and see the run
+directory and the models at the same paths as this server, on a shared file system.
 
 A job is known by a submission id of our own, one for each attempt, so that asking twice for the
 same start is harmless. It outlives this server; it ends by the mark ``cancel`` or ``pause`` in the
@@ -25,6 +25,7 @@ from typing import Any
 from django.conf import settings
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.ray_driver import WORKERS
 from steelyard.lib.rundir import RunDir, write_atomically
 from steelyard.runs.launchers import Unreachable
 
@@ -55,7 +56,8 @@ class RayJob:
         if status not in {"PENDING", "RUNNING"}:
             self._note(message)
             return False
-        if status == "RUNNING":
+        # a job is running as well while its workers wait for room
+        if (self.rundir.path / WORKERS).exists():
             return True
         if time.time() - self.started > settings.RAY_QUEUE_MINUTES * 60:
             raise UserError(
@@ -105,11 +107,12 @@ def launch(
         str(rundir.path),
         str(workers),
     ]
-    (rundir.path / "stop").unlink(missing_ok=True)
     try:
         with _client() as client:
             # there where a worker died between submitting and writing it down
             if _state(client, submission_id)[0] is None:
+                for name in ("stop", WORKERS):
+                    (rundir.path / name).unlink(missing_ok=True)
                 client.submit_job(
                     entrypoint=shlex.join([*command, *(["--gpu"] if on_gpu else [])]),
                     submission_id=submission_id,

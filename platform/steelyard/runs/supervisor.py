@@ -37,7 +37,7 @@ GRACE_SECONDS = 30
 PAUSE_SECONDS = 300
 """How long a run that is to pause may take for its checkpoint."""
 _LOCK = 0x5EE1_0001
-_TOLD = {"metrics.jsonl", "events.jsonl", "resources.jsonl", "samples.jsonl"}
+_TOLD = {"metrics.jsonl", "events.jsonl", "resources.jsonl", "samples.jsonl", "workers.jsonl"}
 """What every run writes; other .jsonl files are work that is done, and not done twice."""
 
 
