@@ -17,6 +17,7 @@ from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import free_name, register_model
 from steelyard.runs.models import Run
 from training.cards import write_card
+from training.launching import gpus_of, with_curve
 from training.models import TrainingJob
 from training.placing import place
 from training.sweeps.hooks import keeps_model, prepared
@@ -38,7 +39,7 @@ def prepare(run: Run) -> dict[str, Any]:
     spec = {
         "kind": "train",
         "recipe": job.recipe,
-        "config": job.config,
+        "config": with_curve(job.project, job.config),
         "seed": job.config.get("seed", 0),
         "base": job.base.as_spec(),
         "dataset": {
@@ -50,6 +51,10 @@ def prepare(run: Run) -> dict[str, Any]:
         "libraries": {name: version_of(name) for name in LIBRARIES},
     }
     return prepared(run.dir, job, spec)
+
+
+def gpus(run: Run) -> int:
+    return gpus_of(_job(run).config)
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:

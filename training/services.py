@@ -22,6 +22,7 @@ from steelyard.registry.sources import check_source
 from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
 from training.engine.config import RECIPES, TextRecipe, config_of, form_fields
+from training.launching import check_launch
 from training.models import TrainingJob
 from training.preflight import check_preflight, find_preflight, preflight_key
 
@@ -75,6 +76,7 @@ def start_training(
     _check_place(project, version, base)
     families = _families(project, recipe)
     checked = config_of(recipe, config).as_dict()
+    check_launch(project, checked)
     _check_base(base, families)
     name = checked_name(project, model_name)
     _check_rows(version)
@@ -116,6 +118,7 @@ def start_preflight(
     _check_base(base, _families(project, recipe))
     _check_there(version)
     checked = config_of(recipe, config).as_dict()
+    check_launch(project, checked)
     asked: dict[str, Any] = {
         "version": version,
         "base": base,

@@ -35,14 +35,16 @@ from training.engine.optim import restore, tensors_of, training_mode
 KEEP = 2
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PARTIAL = ".partial-"
+_WHERE = {"processes", "launcher"}
 
 
 def fingerprint(rundir: RunDir) -> str:
-    """What a checkpoint must agree on to be resumed: the run's inputs and settings."""
+    """What a checkpoint must agree on to be resumed: the run's inputs and settings, but for those
+    that say where it works and change no number."""
     spec = rundir.spec()
-    return digest_of(
-        {key: spec.get(key) for key in ("recipe", "config", "seed", "base", "dataset")}
-    )
+    told = {key: spec.get(key) for key in ("recipe", "config", "seed", "base", "dataset")}
+    told["config"] = {k: v for k, v in (spec.get("config") or {}).items() if k not in _WHERE}
+    return digest_of(told)
 
 
 def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:

@@ -1,0 +1,81 @@
+"""Where a training run works and what it follows: checked when asked for, settled at its start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
+from steelyard.runs.gpus import all_devices
+from steelyard.runs.models import Run
+
+MOST_POINTS = 1000
+"""To so many numbers a past run's curve is cut down; a schedule is smoother than that."""
+
+
+def gpus_of(config: Mapping[str, Any]) -> int:
+    """How many GPUs of this server a run asks for: one for each of its processes."""
+    if config.get("device") == "cpu" or config.get("launcher") == "ray":
+        return 0
+    return max(1, config.get("processes", 0))
+
+
+def check_launch(project: Project, config: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        UserError: there is no such cluster, there are fewer GPUs, or no such past run.
+    """
+    if config.get("launcher") == "ray" and not settings.RAY_ADDRESS:
+        raise UserError(
+            _(
+                "This server knows no Ray cluster. Choose the launcher local, or have "
+                "STEELYARD_RAY_ADDRESS set."
+            ),
+            code="no_ray",
+            field="launcher",
+        )
+    there, wanted = len(all_devices()), gpus_of(config)
+    if there and wanted > there:
+        raise UserError(
+            _("This run asks for %(wanted)s GPUs and this server has %(there)s.")
+            % {"wanted": wanted, "there": there},
+            code="too_few_gpus",
+            field="processes",
+        )
+    with_curve(project, config)
+
+
+def with_curve(project: Project, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with gradient lengths in place of the number of a past run.
+
+    Raises:
+        UserError: the project has no such training run, or it told no gradients.
+    """
+    named = str(config.get("refined_from", "")).strip()
+    if config.get("scheduler") != "refined" or not named.isdigit():
+        return dict(config)
+    run = Run.objects.filter(project=project, kind="train", pk=int(named)).first()
+    points = run.points.filter(name="grad_norm", value__isnull=False) if run else None
+    lengths = list(points.values_list("value", flat=True)) if points is not None else []
+    if len(lengths) < 2:
+        raise UserError(
+            _(
+                "This project has no training run %(number)s with a curve of gradient lengths "
+                "(grad_norm) to refine a schedule from."
+            )
+            % {"number": named},
+            code="no_curve",
+            field="refined_from",
+        )
+    return {**config, "refined_from": ", ".join(f"{length:g}" for length in _thinned(lengths))}
+
+
+def _thinned(lengths: list[float]) -> list[float]:
+    """Medians of neighbours where there are too many."""
+    size = -(-len(lengths) // MOST_POINTS)
+    return [median(lengths[at : at + size]) for at in range(0, len(lengths), size)]
