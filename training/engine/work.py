@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from training.engine.checkpoints import save_checkpoint
 from training.engine.config import TextRecipe
 from training.engine.data import Dataset, passes
 from training.engine.distributed import AgreedStop, gather, per_pass, world
+from training.engine.drift import Apart, mean_drift
 from training.engine.dropout import Draws
 from training.engine.forward import Scored, compile_layers, one_by_one, score, why_not_packed
 from training.engine.loop import LOOK_BACK
@@ -43,6 +45,7 @@ class Work:
     dataset: Dataset
     has_ties: bool
     reference: Values
+    apart: Apart
     dtype: torch.dtype
     prefix: bool
     draws: Draws
@@ -51,6 +54,8 @@ class Work:
     total: int
     """Steps of the whole run."""
     sample: Callable[[int], None] = lambda step: None
+    drift: Tensor | None = None
+    """Of the step at hand, where the objective asks for it."""
     halved: int = 0
     """How often passes were cut in two for lack of memory."""
     last: dict[str, float] = field(default_factory=dict)
@@ -88,6 +93,19 @@ class Work:
 
     def passes(self, numbers: Sequence[int]) -> list[list[int]]:
         return passes_of(self.config, self.dataset, numbers, self.halved)
+
+    def measure_drift(self, numbers: Sequence[int]) -> None:
+        """Before the passes of a step with these examples."""
+        self.drift = mean_drift(
+            self.apart,
+            self.passes(numbers),
+            lambda rows: score(self.model, rows, dtype=self.dtype, prefix=self.prefix),
+        )
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of all sequences that some example has."""
+        return sorted({name for example in self.dataset.examples for name in example.names})
 
 
 def per_step(config: TextRecipe) -> int:
@@ -141,12 +159,12 @@ def look(
     else:
         rows = [row for example in examples for row in example.rows]
         scored = score(work.model, rows, dtype=work.dtype, prefix=work.prefix)
-    seen = Seen(examples, scored, reference, has_ties=work.has_ties)
+    seen = Seen(examples, scored, reference, has_ties=work.has_ties, drift=work.drift)
     each, more = work.objective.loss(seen, work.config)
     losses = each * seen.weight
     told = {"loss": losses.detach(), **more}
-    for name in examples[0].names:
-        told[f"length_{name}"] = seen.length(name)
+    for name in work.names:
+        told[f"length_{name}"] = torch.where(seen.has(name), seen.length(name), torch.nan)
     for name in sorted(work.objective.referenced & {"chosen", "rejected"}):
         told[f"shift_{name}"] = (seen.mean(name) - seen.reference_mean(name)).detach()
     return losses, told

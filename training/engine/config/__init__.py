@@ -23,6 +23,14 @@ from training.engine.config.base import (
 from training.engine.config.diffusion import DiffusionDPOConfig
 from training.engine.config.dual import DualDPOConfig
 from training.engine.config.imitation import RebirthConfig, SFTConfig
+from training.engine.config.objectives import (
+    KTOConfig,
+    ORPOConfig,
+    RationaleDPOConfig,
+    RationaleORPOConfig,
+    SimPOConfig,
+    SRPOConfig,
+)
 from training.engine.config.text import TextDPOConfig, TextRecipe
 
 __all__ = [
@@ -47,6 +55,12 @@ __all__ = [
 
 RECIPES: dict[str, type[Recipe]] = {
     "dpo": TextDPOConfig,
+    "simpo": SimPOConfig,
+    "orpo": ORPOConfig,
+    "kto": KTOConfig,
+    "rationale_dpo": RationaleDPOConfig,
+    "rationale_orpo": RationaleORPOConfig,
+    "srpo": SRPOConfig,
     "dual_dpo": DualDPOConfig,
     "sft": SFTConfig,
     "rebirth": RebirthConfig,
