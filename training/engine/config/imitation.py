@@ -26,11 +26,3 @@ class RebirthConfig(SFTConfig):
     learns what the one of after it writes, and keeps the abilities that many rounds wear off. The
     base is the model from before; written_by is the one from after, whose answers stand in the
     version."""
-
-    def __post_init__(self) -> None:
-        self._check_shared()
-        self._require(
-            bool(self.written_by),
-            "written_by",
-            "must name the model whose answers are learnt, as the dataset version names it",
-        )

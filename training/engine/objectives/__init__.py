@@ -8,7 +8,7 @@ from __future__ import annotations
 from training.engine.objectives.base import Objective, Seen
 from training.engine.objectives.dpo import DPO
 from training.engine.objectives.dual import DUAL_DPO
-from training.engine.objectives.imitation import SFT
+from training.engine.objectives.imitation import REBIRTH, SFT
 from training.engine.objectives.kto import KTO
 from training.engine.objectives.orpo import ORPO
 from training.engine.objectives.rationale import RATIONALE_DPO, RATIONALE_ORPO
@@ -27,6 +27,6 @@ OBJECTIVES: dict[str, Objective] = {
     "srpo": SRPO,
     "dual_dpo": DUAL_DPO,
     "sft": SFT,
-    "rebirth": SFT,
+    "rebirth": REBIRTH,
 }
 """By the recipe's name."""

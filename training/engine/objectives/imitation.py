@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from training.engine.config.imitation import SFTConfig
 from training.engine.data import Encoder, Example
@@ -31,4 +32,16 @@ def loss(seen: Seen, config: SFTConfig) -> tuple[Tensor, dict[str, Tensor]]:
     return each, {"logp_answer": seen.sum("answer").detach()}
 
 
+def reborn(record: PreferenceRecord, encoder: Encoder, config: SFTConfig) -> Example | None:
+    if not config.written_by:
+        raise UserError(
+            "written_by must name the model whose answers are learnt, as the dataset version names "
+            f"it. This row's answers are by {record.chosen_model} and {record.rejected_model}.",
+            code="no_writer",
+            field="written_by",
+        )
+    return rows(record, encoder, config)
+
+
 SFT = Objective(rows, frozenset(), loss)
+REBIRTH = Objective(reborn, frozenset(), loss)
