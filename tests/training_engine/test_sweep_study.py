@@ -15,7 +15,9 @@ from training.engine.sweep_study import (
     front,
     hypervolume,
     importances,
+    is_behind,
     propose,
+    rungs,
     winners,
 )
 
@@ -87,6 +89,7 @@ def test_the_area_under_a_front_is_worked_by_hand() -> None:
     assert area == pytest.approx(1 * 4 + 1 * 2)
 
 
+@pytest.mark.slow
 def test_the_gaussian_process_answers_from_a_process_of_its_own() -> None:
     told = [one._asdict() for one in asked(4)]
     question = {"ask": "propose", "space": SPACE, **ASK, "sampler": "gp", "told": told}
@@ -100,3 +103,24 @@ def test_the_gaussian_process_answers_from_a_process_of_its_own() -> None:
     params = json.loads(answer.stdout)
     assert set(params) == set(SPACE)
     assert 4 <= params["rank"] <= 64
+
+
+def test_a_trial_goes_on_past_a_rung_if_it_is_among_the_best_third() -> None:
+    others = [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert not is_behind(0.85, others, "maximize")
+    assert is_behind(0.75, others, "maximize")
+    assert not is_behind(0.55, others, "minimize")
+    assert is_behind(0.75, others, "minimize")
+    assert not is_behind(0.1, [0.9], "maximize")
+    assert rungs(10, 100) == [10, 30, 90]
+    assert rungs(0, 100) == []
+
+
+def test_trials_stopped_early_teach_the_sampler() -> None:
+    told = asked(10)
+    stopped = [
+        Told(one.params, "pruned", None, [10, 9.0]) if one.params["loss"] == "ipo" else one
+        for one in told
+    ]
+    params = [propose(SPACE, **{**ASK, "seed": seed}, told=stopped) or {} for seed in range(12)]
+    assert sum(one["loss"] == "sigmoid" for one in params) > 6

@@ -23,6 +23,8 @@ MOST_STARTUP = 10
 """Trials drawn at random before a sampler's model is asked, at most; less in a small sweep."""
 TRIES = 20
 """How often to draw again where a draw repeats an earlier trial."""
+SHARE = 3
+"""One in so many trials goes on past a rung of successive halving."""
 ENOUGH_TO_WEIGH = 10
 """Trials from which on it may be said which settings matter."""
 
@@ -32,8 +34,10 @@ class Told(NamedTuple):
 
     params: dict[str, Any]
     state: str
-    """complete, failed or running."""
+    """complete, failed, pruned or running."""
     values: list[float] | None = None
+    reached: list[float] | None = None
+    """Of a pruned one the step at which it was stopped, and its value there."""
 
 
 def propose(
@@ -150,6 +154,29 @@ def hypervolume(
     return area
 
 
+def is_behind(value: float, others: Sequence[float], direction: str) -> bool:
+    """Whether a trial is to be stopped at a rung of successive halving (ASHA's stopping rule).
+
+    Args:
+        value: of this trial at the rung.
+        others: of all other trials that have been there; fewer than two decide nothing.
+    """
+    if len(others) < SHARE - 1:
+        return False
+    better = sum(o > value if direction == "maximize" else o < value for o in others)
+    return better >= max(1, (len(others) + 1) // SHARE)
+
+
+def rungs(every: int, last: int) -> list[int]:
+    """The steps at which trials are compared: each three times the one before."""
+    made = []
+    step = every
+    while 0 < step <= last:
+        made.append(step)
+        step *= SHARE
+    return made
+
+
 def _costs(point: Sequence[float], directions: Sequence[str]) -> list[float]:
     """The same point with less being better everywhere."""
     return [-v if way == "maximize" else v for v, way in zip(point, directions, strict=True)]
@@ -186,9 +213,12 @@ def _frozen(told: Told, space: Space) -> Any:
     states = {
         "complete": TrialState.COMPLETE,
         "failed": TrialState.FAIL,
+        "pruned": TrialState.PRUNED,
         "running": TrialState.RUNNING,
     }
+    step, value = told.reached or (None, None)
     return create_trial(
+        intermediate_values={} if step is None else {int(step): value},
         params=told.params,
         distributions=_distributions(space),
         state=states[told.state],

@@ -144,7 +144,7 @@ def final_figures(sweep: Sweep, trials: Sequence[Trial] | None = None) -> list[F
 def progress_of(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, int]:
     """How many runs have ended, and how many there will be as far as is known."""
     parts = [part for trial in trials for part in trial.runs.all()]
-    ended = sum(part.state in (TrialRunState.DONE, TrialRunState.FAILED) for part in parts)
+    ended = sum(part.state not in (TrialRunState.WAITING, TrialRunState.STARTED) for part in parts)
     to_ask = 0 if sweep.why_ended else max(0, sweep.trials_wanted - len(trials))
     to_test = 0 if sweep.state != "tuning" else 1 + sweep.with_usual
     left = to_ask * len(sweep.tuning_seeds) + to_test * len(sweep.test_seeds)

@@ -24,7 +24,7 @@ from training.sweeps.services import (
 )
 
 OBJECTIVES = ("objective_1", "objective_2", "objective_3")
-BUDGET = ("sampler", "trials", "hours", "at_once")
+BUDGET = ("sampler", "trials", "hours", "at_once", "prune")
 HONESTY = ("tuning_count", "test_count", "split_held_out", "with_usual", "winners", "keep")
 SEARCH = ("search", "low", "high", "log", "choices")
 """What stands beside a setting, as beginnings of field names."""
@@ -97,6 +97,14 @@ class SweepForm(TrainingForm):
     )
     winners = forms.IntegerField(
         label=_("Winners to test, with several aims"), initial=3, min_value=1, max_value=20
+    )
+    prune = forms.BooleanField(
+        label=_("Stop trials early that are behind"),
+        required=False,
+        help_text=_(
+            "Successive halving: at eval_every steps, and at three, nine… times as many, a trial "
+            "goes on if it is among the best third so far. With one aim on held-out pairs."
+        ),
     )
     keep = forms.ChoiceField(
         label=_("Models to keep"), choices=Keep.choices, initial=Keep.WINNERS.value

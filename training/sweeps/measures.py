@@ -83,9 +83,15 @@ MEASURES = {
 
 
 def measures_of(recipe: str) -> list[Measure]:
-    """What a sweep of this recipe can aim at; only language models write answers to measure."""
-    pictures = recipe.startswith("diffusion")
-    return [one for one in MEASURES.values() if not (pictures and one.source == "samples")]
+    """What a sweep of this recipe can aim at: only language models write answers to measure, and
+    what learns from single answers has no rewards."""
+    silent, plain = recipe.startswith(("diffusion", "dual")), recipe in ("sft", "rebirth")
+    return [
+        one
+        for one in MEASURES.values()
+        if not (silent and one.source == "samples")
+        and not (plain and one.name.startswith("test_reward"))
+    ]
 
 
 def checked_objectives(

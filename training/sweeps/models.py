@@ -7,7 +7,11 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from steelyard.runs.models import RunState
 from training.sweeps.querysets import SweepQuerySet, TrialQuerySet, TrialRunQuerySet
+
+ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+"""States of a run that has ended; one that somebody has paused has not."""
 
 
 class SweepState(models.TextChoices):
@@ -64,6 +68,9 @@ class Sweep(models.Model):
     with_usual = models.BooleanField(
         default=True, help_text="The usual settings are tested beside the winners."
     )
+    prune = models.BooleanField(
+        default=False, help_text="Stop trials early that are behind (successive halving)."
+    )
     keep = models.CharField(max_length=10, choices=Keep.choices, default=Keep.WINNERS)
     model_name = models.CharField(max_length=150)
     state = models.CharField(
@@ -116,6 +123,7 @@ class Sweep(models.Model):
 class TrialState(models.TextChoices):
     RUNNING = "running", _("Running")
     COMPLETE = "complete", _("Complete")
+    PRUNED = "pruned", _("Stopped early")
     FAILED = "failed", _("Failed")
 
 
@@ -128,6 +136,9 @@ class Trial(models.Model):
     state = models.CharField(max_length=10, choices=TrialState.choices, default=TrialState.RUNNING)
     values = models.JSONField(
         null=True, blank=True, help_text="Means over the tuning seeds, one an objective."
+    )
+    reached = models.JSONField(
+        null=True, blank=True, help_text="Of a trial stopped early: the step and the value there."
     )
     error = models.TextField(blank=True)
     is_winner = models.BooleanField(default=False)
@@ -155,6 +166,7 @@ class TrialRunState(models.TextChoices):
     WAITING = "waiting", _("Waiting")
     STARTED = "started", _("Started")
     DONE = "done", _("Done")
+    STOPPED = "stopped", _("Stopped early")
     FAILED = "failed", _("Failed")
 
 

@@ -16,7 +16,7 @@ class SweepQuerySet(models.QuerySet):
 
     def with_counts(self) -> Self:
         """With ``asked`` and ``told``: trials so far, and those of them that have ended."""
-        ended = models.Q(trials__state__in=["complete", "failed"])
+        ended = models.Q(trials__state__in=["complete", "pruned", "failed"])
         counted = self.annotate(
             asked=models.Count("trials"), told=models.Count("trials", filter=ended)
         )

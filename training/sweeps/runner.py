@@ -16,12 +16,22 @@ from django.utils import timezone
 
 from steelyard.lib.errors import UserError
 from steelyard.registry.services import free_name
-from steelyard.runs.models import Run, RunState
+from steelyard.runs.models import MetricPoint, Run, RunState
+from steelyard.runs.services import cancel_run
+from training.engine.config import MOST_STEPS
 from training.engine.sweep_space import default_point
-from training.engine.sweep_study import ENOUGH_TO_WEIGH, Told, propose, winners
+from training.engine.sweep_study import (
+    ENOUGH_TO_WEIGH,
+    Told,
+    is_behind,
+    propose,
+    rungs,
+    winners,
+)
 from training.services import start_training
 from training.sweeps.measures import read_measures
 from training.sweeps.models import (
+    ENDED,
     Keep,
     Purpose,
     Sampler,
@@ -66,7 +76,7 @@ def step(pk: int) -> bool:
     sweep = rows.select_related("project", "version__dataset", "base").filter(pk=pk).first()
     if sweep is None:
         return False
-    return _read_one(sweep) or _tell_one(sweep) or _next_phase(sweep) or _begin_one(sweep)
+    return any(do(sweep) for do in (_read_one, _prune_one, _tell_one, _next_phase, _begin_one))
 
 
 def hours_of(run: Run) -> float:
@@ -86,7 +96,7 @@ def _read_one(sweep: Sweep) -> bool:
     """Take over what a run that has ended measured."""
     parts = TrialRun.objects.started().filter(trial__sweep=sweep).select_related("job__run")
     pairs = [(part, part.job.run) for part in parts if part.job is not None]
-    ended, run = next((pair for pair in pairs if not pair[1].is_active), (None, None))
+    ended, run = next((pair for pair in pairs if pair[1].state in ENDED), (None, None))
     if ended is None or run is None:
         return False
     ended.hours = hours_of(run)
@@ -107,6 +117,53 @@ def _failed(part: TrialRun, message: str) -> None:
     part.save()
     if part.purpose == Purpose.TUNING:
         part.trial.runs.waiting().tuning().delete()
+
+
+def _prune_one(sweep: Sweep) -> bool:
+    """Stop a trial that is behind two thirds of those that have been as far as it is."""
+    if not sweep.prune or sweep.state != SweepState.TUNING:
+        return False
+    at_rungs = _values_at_rungs(sweep)
+    # the usual settings are measured to the end: what is searched is measured by them
+    for trial in sweep.trials.running().exclude(number=0):
+        rung = max((step for step, by in at_rungs.items() if trial.pk in by), default=0)
+        there = dict(at_rungs.get(rung, {}))
+        value = there.pop(trial.pk, None)
+        if value is not None and is_behind(value, list(there.values()), sweep.directions[0]):
+            _stop_early(sweep, trial, rung, value)
+            return True
+    return False
+
+
+def _values_at_rungs(sweep: Sweep) -> dict[int, dict[int, float]]:
+    """For each step at which trials are compared: by trial, the mean over its seeds so far."""
+    points = MetricPoint.objects.filter(
+        run__training_job__trial_run__trial__sweep=sweep,
+        run__training_job__trial_run__purpose=Purpose.TUNING,
+        name=sweep.measures[0],
+        step__in=rungs(sweep.fixed["eval_every"], MOST_STEPS),
+    )
+    found: dict[int, dict[int, list[float]]] = {}
+    trial = "run__training_job__trial_run__trial"
+    for step, pk, value in points.values_list("step", trial, "value"):
+        if value is not None:
+            found.setdefault(step, {}).setdefault(pk, []).append(value)
+    return {step: {pk: fmean(v) for pk, v in by.items()} for step, by in found.items()}
+
+
+def _stop_early(sweep: Sweep, trial: Trial, rung: int, value: float) -> None:
+    for part in trial.runs.started().select_related("job__run"):
+        if part.job is not None:
+            part.hours = hours_of(part.job.run)
+            if part.job.run.state not in ENDED:
+                cancel_run(run=part.job.run, by=sweep.created_by)
+        part.state = TrialRunState.STOPPED
+        part.save()
+    trial.runs.waiting().delete()
+    trial.state, trial.reached = TrialState.PRUNED, [rung, value]
+    trial.error = f"At step {rung} with {value:.4g} behind two thirds of the trials."
+    trial.told_at = timezone.now()
+    trial.save()
 
 
 def _tell_one(sweep: Sweep) -> bool:
@@ -274,7 +331,7 @@ def _weights(sweep: Sweep) -> list[dict[str, float]]:
 
 
 def _told(sweep: Sweep) -> list[Told]:
-    return [Told(t.params, t.state, t.values) for t in sweep.trials.order_by("number")]
+    return [Told(t.params, t.state, t.values, t.reached) for t in sweep.trials.order_by("number")]
 
 
 def _elsewhere(question: dict[str, Any]) -> Any:

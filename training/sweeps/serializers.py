@@ -61,6 +61,9 @@ class SweepRequest(StrictSerializer):
     with_usual = serializers.BooleanField(
         default=True, help_text="Test the usual settings beside the winners."
     )
+    prune = serializers.BooleanField(
+        default=False, help_text="Stop trials early that are behind; needs eval_every."
+    )
     keep = serializers.ChoiceField(choices=Keep.choices, default=Keep.WINNERS.value)
 
 
@@ -80,7 +83,7 @@ class TrialSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Trial
-        fields = ["number", "params", "state", "values", "error", "is_winner", "runs"]
+        fields = ["number", "params", "state", "values", "reached", "error", "is_winner", "runs"]
         read_only_fields = fields
 
 
@@ -132,6 +135,7 @@ class SweepSerializer(serializers.ModelSerializer):
             "at_once",
             "winners_wanted",
             "with_usual",
+            "prune",
             "keep",
             "model_name",
             "created_at",

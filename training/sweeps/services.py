@@ -12,14 +12,15 @@ from django.utils.translation import gettext as _
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
-from steelyard.registry.models import DatasetVersion, ModelVersion
+from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.runs.models import Run
 from steelyard.runs.services import cancel_run
 from training.engine.sweep_space import checked_space, default_point
 from training.services import checked_name, start_training
 from training.sweeps.hooks import held_out_prompts
-from training.sweeps.measures import checked_objectives
+from training.sweeps.measures import MEASURES, checked_objectives
 from training.sweeps.models import (
+    ENDED,
     Keep,
     Sampler,
     Sweep,
@@ -61,6 +62,7 @@ def start_sweep(
     at_once: int = 1,
     winners: int = 3,
     with_usual: bool = True,
+    prune: bool = False,
     keep: str = Keep.WINNERS,
 ) -> Sweep:
     """Store a sweep; its first runs begin at the next pass of ``advance_sweeps``.
@@ -71,6 +73,7 @@ def start_sweep(
         objectives: measures with their directions, the usual one where none is named.
         tuning_seeds: each trial is trained once with each; its figures choose the winners.
         test_seeds: winners are trained again with each; only these figures are reported.
+        prune: stop trials early that are behind at a test during training.
         model_name: what the winner's model is to be called.
 
     Raises:
@@ -81,6 +84,7 @@ def start_sweep(
     _check_budget(trials, hours, at_once, winners)
     checked = checked_space(recipe, fixed, space)
     wanted = checked_objectives(recipe, objectives, set(checked))
+    _check_measurable(base, [objective["measure"] for objective in wanted], fixed, prune=prune)
     _check_trainable(
         project=project,
         version=version,
@@ -110,6 +114,7 @@ def start_sweep(
         at_once=at_once,
         winners_wanted=winners,
         with_usual=with_usual,
+        prune=prune,
         keep=_one_of(Keep.values, keep, "keep"),
         model_name=checked_name(project, model_name),
         created_by=by,
@@ -142,7 +147,8 @@ def cancel_sweep(*, sweep: Sweep, by: User) -> None:
     found.save(update_fields=["state", "finished_at"])
     found.trials.running().update(state=TrialState.FAILED, error="The sweep was cancelled.")
     parts = TrialRun.objects.filter(trial__sweep=found)
-    for run in Run.objects.active().filter(training_job__trial_run__in=parts.started()):
+    runs = Run.objects.filter(training_job__trial_run__in=parts.started())
+    for run in runs.exclude(state__in=ENDED):
         cancel_run(run=run, by=by)
     parts.waiting().delete()
     parts.started().update(state=TrialRunState.FAILED, error="The sweep was cancelled.")
@@ -194,6 +200,27 @@ def _check_budget(trials: int, hours: float | None, at_once: int, winners: int) 
             )
     if hours is not None and not 0 < hours <= 100_000:
         raise UserError(_("Hours are above 0."), code="bad_budget", field="hours")
+
+
+def _check_measurable(
+    base: ModelVersion, measures: list[str], settings: dict[str, Any], *, prune: bool
+) -> None:
+    sources = {MEASURES[name].source for name in measures}
+    if "samples" in sources and base.family != ModelFamily.CAUSAL_LM:
+        raise UserError(
+            _("Drift and length are measured on the answers of language models alone."),
+            code="no_samples",
+            field="objectives",
+        )
+    if prune and not (sources == {"metrics"} and len(measures) == 1 and settings.get("eval_every")):
+        raise UserError(
+            _(
+                "Trials are stopped early by a single aim that is measured on held-out pairs "
+                "while they train: set eval_every, and name one such aim."
+            ),
+            code="cannot_prune",
+            field="prune",
+        )
 
 
 def _check_trainable(**job: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from steelyard.runs.models import Run
+from steelyard.runs.models import MetricPoint, Run
 from steelyard.runs.services import cancel_run
 from training.models import TrainingJob
 from training.sweeps import runner
@@ -168,3 +168,36 @@ def test_a_trial_whose_run_somebody_cancels_has_failed(
     cancel_run(run=run, by=owner)
     Run.objects.filter(pk=run.pk).update(state="cancelled")
     assert carry_on(sweep).trials.get(number=0).state == "failed"
+
+
+def test_a_run_that_somebody_pauses_is_waited_for(sweep_of: Any) -> None:
+    sweep = sweep_of()
+    runner.advance()
+    Run.objects.update(state="paused")
+    runner.advance()
+    assert TrialRun.objects.started().filter(trial__sweep=sweep).count() == 1
+
+
+def test_a_trial_that_is_behind_is_stopped_at_a_test_during_training(
+    sweep_of: Any, end_run: Any
+) -> None:
+    sweep = sweep_of(settings={"max_steps": 30, "eval_every": 10}, prune=True, trials=9)
+    for number in range(4):
+        for _seed in (1, 2):
+            runner.advance()
+            run = Run.objects.active().get()
+            value = 0.9 - number / 10
+            MetricPoint.objects.create(
+                run=run, name="test_reward_accuracy", step=10, value=value, time=0
+            )
+            runner.advance()
+            if Run.objects.active().filter(pk=run.pk, state="cancelling").exists():
+                Run.objects.filter(pk=run.pk).update(state="cancelled")
+                break
+            end_run(run, test_reward_accuracy=value)
+            runner.advance()
+    states = list(sweep.trials.order_by("number").values_list("state", flat=True)[:4])
+    assert states == ["complete", "complete", "pruned", "pruned"]
+    stopped = sweep.trials.get(number=2)
+    assert (stopped.reached, stopped.values) == ([10, 0.7], None)
+    assert [part.state for part in stopped.runs.all()] == ["stopped"]

@@ -45,6 +45,11 @@ def test_it_works(sweep_of: Any, owner: Any) -> None:
         ({"hours": 0.0}, "hours"),
         ({"sampler": "grid"}, "sampler"),
         ({"keep": "nothing"}, "keep"),
+        ({"prune": True}, "prune"),
+        (
+            {"prune": True, "settings": {"eval_every": 5}, "objectives": [{"measure": "kl"}]},
+            "prune",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(sweep_of: Any, changes: dict[str, Any], field: str) -> None:
