@@ -27,6 +27,11 @@ def prepare(run: Run) -> dict[str, Any]:
     for path in version.files:
         place(path, run.dir.data / path.name)
     media = version.manifest.get("media", [])
+    if base.modality == "text":  # what prompts are about is read with them
+        run.dir.media.mkdir(parents=True, exist_ok=True)
+        for sha in media:
+            if blob_path(sha).exists():
+                place(blob_path(sha), run.dir.media / sha)
     return {
         "kind": "preflight",
         "recipe": asked["recipe"],

@@ -28,6 +28,10 @@ WHEN: dict[str, Any] = {
         "say little about each other."
     ),
     "sft": _("Imitates the chosen answers alone: a first stage, or the baseline to beat."),
+    "rebirth": _(
+        "After many rounds: the model from before them learns what the one from after them writes, "
+        "and keeps what the rounds wore off."
+    ),
     "rationale_dpo": _(
         "DPO that learns the written reason too: where most rows have a rationale, and rows are "
         "few."
@@ -123,7 +127,7 @@ _ALL = [
         _("As published"),
         _("All weights at a small rate; the most sensitive setting is the learning rate."),
         gettext_noop("SimPO (Meng et al. 2024), Llama-3 Instruct: beta 2.5, gamma/beta 0.55"),
-        {"beta": 2.5, "gamma_ratio": 0.55, "train": "all", "learning_rate": 1e-6},
+        {"beta": 2.5, "gamma": 1.375, "train": "all", "learning_rate": 1e-6},
     ),
     Preset(
         "simpo-lora",
@@ -148,6 +152,41 @@ _ALL = [
         _("Needs steps of at least eight answers: its baseline is a mean over the step."),
         gettext_noop("KTO (Ethayarajh et al. 2024): 5e-7 to 5e-6 for all weights"),
         {**_ADAPTER, "learning_rate": 5e-6, "batch_size": 4, "accumulation": 8},
+    ),
+    Preset(
+        "shuffled-reasons",
+        "rationale_dpo",
+        _("Control: another pair's reason"),
+        _("Run it beside the real one: what it gains too is not owed to what reasons say."),
+        gettext_noop("asked for by the reviewers of Just et al. 2024"),
+        {"rationale_control": "shuffled"},
+    ),
+    Preset(
+        "sft-lora",
+        "sft",
+        _("LoRA, small GPU"),
+        _("A rank 16 adapter on every linear layer, 32 answers a step."),
+        gettext_noop("LoRA Without Regret (Schulman et al. 2025): every layer, 10 times the rate"),
+        {**_ADAPTER, "learning_rate": 1e-4, "batch_size": 2, "accumulation": 16},
+    ),
+    Preset(
+        "re-align",
+        "dual_dpo",
+        _("As published"),
+        _("Rewritten answers with pictures that look alike; an adapter of rank 128."),
+        gettext_noop("Re-Align (Xing et al. 2025): beta 0.1, 1e-6, rank 128 on attention"),
+        {
+            "rejected": "refilled",
+            "beta": 0.1,
+            "learning_rate": 1e-6,
+            "lora_rank": 128,
+            "lora_alpha": 256,
+            "lora_dropout": 0.05,
+            "batch_size": 1,
+            "accumulation": 8,
+            "scheduler": "cosine",
+            "warmup_ratio": 0.03,
+        },
     ),
     Preset(
         "pictures-small",

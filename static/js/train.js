@@ -24,4 +24,7 @@ function show() {
 if (form) {
   form.addEventListener("input", show);
   show();
+  // what was found stands below the form where there is no room beside it
+  const found = document.getElementById("preflight");
+  if (found && found.getBoundingClientRect().top > window.innerHeight) found.scrollIntoView();
 }

@@ -35,6 +35,8 @@ from training.engine.preflight_words import Finding, Level, Remedy
 
 MOST_ROWS = 20_000
 """Of a larger version so many rows are tokenised, drawn by their pairs' keys."""
+_ROOM = 1 << 24
+"""Tokens that no row is longer than."""
 LEVELS: tuple[Level, ...] = ("fine", "look", "stop")
 
 
@@ -54,9 +56,9 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     rundir.progress(1, 3, "looks", "Tokenising")
     figures: dict[str, Any] = {"rows": len(records), "looked_at": len(records)}
     shown: list[dict[str, Any]] = []
-    if spec["base"]["family"] == "causal_lm":
+    if _reads_text(spec):
         try:
-            text, shown, more = _text(spec, settings, records)
+            text, shown, more = _text(rundir, spec, settings, records)
             found += text
             figures |= more
         except UserError as error:
@@ -71,6 +73,10 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     }
     rundir.progress(3, 3, "looks", "")
     rundir.finish(status="succeeded", report=report)
+
+
+def _reads_text(spec: dict[str, Any]) -> bool:
+    return spec["base"]["family"] in {"causal_lm", "vision_language"}
 
 
 def _records(rundir: RunDir, spec: dict[str, Any]) -> list[PreferenceRecord]:
@@ -96,29 +102,33 @@ def _media(spec: dict[str, Any]) -> list[Finding]:
 
 
 def _text(
-    spec: dict[str, Any], settings: dict[str, Any], records: Sequence[PreferenceRecord]
+    rundir: RunDir,
+    spec: dict[str, Any],
+    settings: dict[str, Any],
+    records: Sequence[PreferenceRecord],
 ) -> tuple[list[Finding], list[dict[str, Any]], dict[str, Any]]:
     """
     Raises:
         UserError: the tokenizer or an adapter of the base cannot be used.
     """
     from steelyard.inference.adapters import read_config
-    from steelyard.inference.text import context_length, load_tokenizer
+    from steelyard.inference.text import context_length
     from training.engine import preflight_tokens as tokens
+    from training.engine.bases import open_base
 
-    config, tokenizer = load_tokenizer(spec["base"]["source"])
+    base = open_base(spec["base"], rundir, records, frames=settings.get("frames", 8))
     for folder in spec["base"].get("adapters", []):
         read_config(Path(folder))
-    rows = tokens.tokenised(_drawn(records), tokenizer)
+    rows = tokens.tokenised(_drawn(records), base.encoder(_ROOM))
     found, left = tokens.length_findings(
         rows,
         asked=settings.get("max_length", 1024),
-        context=context_length(config),
+        context=context_length(base.shape),
         drop=settings.get("drop_too_long", False),
         settings=settings,
     )
-    found += tokens.template_findings(rows, tokenizer)
-    found += tokens.bias_findings(left, settings)
+    found += tokens.template_findings(rows, base.tokenizer)
+    found += tokens.bias_findings(rows, settings)
     train = [row for row in left if row.record.split == "train"]
     scale = len(records) / max(1, len(rows))
     longest = max(left, key=lambda row: row.total, default=None)
@@ -131,7 +141,7 @@ def _text(
         "longest_answer": max((max(len(r.chosen), len(r.rejected)) for r in left), default=0),
     }
     found += _steps(settings, figures)
-    return found, tokens.preview(left, tokenizer), figures
+    return found, tokens.preview(left, base.tokenizer), figures
 
 
 def _drawn(records: Sequence[PreferenceRecord]) -> list[tuple[int, PreferenceRecord]]:
@@ -188,7 +198,7 @@ def _machine(
         tokens=figures.get("tokens", 0),
         disk=rundir.path,
     )
-    if spec["base"]["family"] == "causal_lm":
+    if _reads_text(spec):
         found += unknown_layers(shapes, settings)
         found.append(
             time_finding(

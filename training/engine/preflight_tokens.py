@@ -10,9 +10,8 @@ import numpy as np
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from steelyard.inference.text import encode_prompt
 from steelyard.lib.records import PreferenceRecord
-from training.engine.data import encode_answer, end_of_turn
+from training.engine.data import Encoder
 from training.engine.preflight_words import Finding, Remedy
 
 NAMED = 10
@@ -49,24 +48,21 @@ class Tokens:
         return len(self.prompt) + len(self.chosen) + len(self.rejected)
 
 
-def tokenised(
-    records: Sequence[tuple[int, PreferenceRecord]], tokenizer: PreTrainedTokenizerBase
-) -> list[Tokens]:
+def tokenised(records: Sequence[tuple[int, PreferenceRecord]], encoder: Encoder) -> list[Tokens]:
     """
+    Args:
+        encoder: of the base, with room for anything.
+
     Raises:
         UserError: the template refuses a prompt, or has no end of an answer.
     """
-    end = end_of_turn(tokenizer)
-    return [
-        Tokens(
-            number,
-            record,
-            encode_prompt(tokenizer, record.prompt),
-            encode_answer(tokenizer, record.chosen, end),
-            encode_answer(tokenizer, record.rejected, end),
-        )
-        for number, record in records
-    ]
+    made = []
+    for number, record in records:
+        encoder.number, encoder.media = number, tuple(record.prompt_media)
+        answers = {"chosen": record.chosen, "rejected": record.rejected}
+        row = encoder.row(record.prompt, answers)
+        made.append(Tokens(number, record, row.prompt, *row.answers))
+    return made
 
 
 def length_findings(
@@ -127,8 +123,8 @@ def _cuts(rows: Sequence[Tokens], limit: int, whole: int, longer: Remedy | None)
     high, low = max(share.values()), min(share.values())
     if high > 0.01 and high > 1.5 * low:
         side = max(share, key=lambda one: share[one])
-        times = f"{high / low:.1f}" if low else "∞"
-        found.append(Finding("cut_uneven", "look", {"side": side, "times": times}, (), remedies))
+        uneven = {"side": side, "more": f"{100 * high:.1f}", "less": f"{100 * low:.1f}"}
+        found.append(Finding("cut_uneven", "look", uneven, (), remedies))
     return found
 
 
@@ -150,10 +146,13 @@ def template_findings(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase
         values = {"token": tokenizer.bos_token, "count": len(twice), "rows": len(rows)}
         found.append(Finding("doubled_bos", "stop", values, tuple(twice[:NAMED])))
     found += _marks(rows, tokenizer)
-    found += _system(rows, tokenizer)
+    words = [row for row in rows if not row.record.prompt_media]
+    if not words or not tokenizer.chat_template:
+        return found
+    found += _system(words, tokenizer)
     if "strftime_now" in str(tokenizer.chat_template):
         found.append(Finding("dated_template", "look"))
-    return found + _boundaries(rows[:LOOKED_AT], tokenizer) + _back(rows[:LOOKED_AT], tokenizer)
+    return found + _boundaries(words[:LOOKED_AT], tokenizer) + _back(words[:LOOKED_AT], tokenizer)
 
 
 def _marks(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> list[Finding]:

@@ -29,13 +29,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "bad_base": ("The base model cannot be used", "%(message)s"),
     "prompt_too_long": (
         "Prompts that fill the whole length",
-        "%(count)s prompts leave no room for an answer within %(max_length)s tokens; the longest "
-        "has %(longest)s.",
+        "Prompts that leave no room for an answer within %(max_length)s tokens: %(count)s. The "
+        "longest has %(longest)s tokens.",
     ),
     "dropped_too_long": (
         "Rows left out for their length",
-        "%(count)s rows are left out: their prompt leaves no room for an answer within "
-        "%(max_length)s tokens.",
+        "Rows left out, since their prompt leaves no room for an answer within %(max_length)s "
+        "tokens: %(count)s.",
     ),
     "cut": (
         "Answers cut at their end",
@@ -45,8 +45,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "cut_uneven": (
         "Cutting hits one side",
-        "The %(side)s answers lose %(times)s times as large a share of their tokens as the "
-        "others, so the model would learn that difference too.",
+        "Answers of one side (%(side)s) lose %(more)s %% of their tokens, those of the other "
+        "%(less)s %%: the model would learn that difference too.",
     ),
     "nothing_cut": (
         "Everything fits",
@@ -58,7 +58,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "identical": (
         "Two answers that are the same",
-        "%(count)s rows have answers that are equal, from the start or once cut, and are left out.",
+        "Rows left out, since their answers are equal, from the start or once cut: %(count)s.",
     ),
     "nothing_left": (
         "No row is left",
@@ -71,7 +71,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "doubled_template": (
         "Rows that hold a template's marks already",
-        "%(count)s rows have text such as %(token)s in their messages or answers. The model's "
+        "Rows with text such as %(token)s in their messages or answers: %(count)s. The model's "
         "template is laid around it a second time, as plain words.",
     ),
     "default_system": (
@@ -108,8 +108,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "split_leak": (
         "Prompts in both splits",
-        "%(count)s prompts of the test rows are in the training rows too, but for spaces, case "
-        "and punctuation. Test figures will look better than they are.",
+        "Prompts of the test rows that are in the training rows too, but for spaces, case and "
+        "punctuation: %(count)s. Test figures will look better than they are.",
     ),
     "repeated": (
         "Prompts that come again",
@@ -179,7 +179,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "The disk is too full",
         "%(free)s are free, and checkpoints and model need about %(needed)s. Make room first.",
     ),
-    "gpu": ("GPU", "%(count)s there; it would train on %(where)s."),
+    "gpu": ("GPU", "GPUs here: %(count)s. It would train on %(where)s."),
     "no_gpu": (
         "No GPU",
         "device is cuda, but this machine has no GPU that can be used.",
@@ -191,7 +191,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "media_lost": (
         "Files that are missing",
-        "%(count)s files that the rows speak of are not on the server's disk.",
+        "Files that the rows speak of and that are not on the server's disk: %(count)s.",
     ),
 }
 REMEDIES: dict[str, str] = {

@@ -1,0 +1,223 @@
+"""What a preflight measures, against hand-made figures, real models and odd templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+from steelyard.inference.text import load_causal_lm
+from tests.training_engine.rows import make_record
+from training.engine import adapter
+from training.engine.config import TextDPOConfig
+from training.engine.data import Encoder
+from training.engine.preflight_machine import (
+    count,
+    machine_findings,
+    memory_needed,
+    shapes_of,
+    trained_of,
+    unknown_layers,
+)
+from training.engine.preflight_rows import row_findings
+from training.engine.preflight_tokens import (
+    bias_findings,
+    length_findings,
+    median_interval,
+    share_and_interval,
+    template_findings,
+    tokenised,
+)
+from training.engine.preflight_words import REMEDIES, WORDS, Finding
+
+
+def by_code(found: list[Finding]) -> dict[str, Finding]:
+    return {finding.code: finding for finding in found}
+
+
+def rows_of(tokenizer: Any, records: list[Any]) -> Any:
+    return tokenised(list(enumerate(records, 1)), Encoder(tokenizer, 1 << 20))
+
+
+@pytest.fixture
+def tokenizer(tiny_lm: Path) -> Any:
+    return AutoTokenizer.from_pretrained(tiny_lm)
+
+
+def test_a_share_has_the_interval_of_its_prompts() -> None:
+    values = np.array([1.0, 0.0] * 50)
+    share, low, high = share_and_interval(values, np.arange(100))
+    # sqrt(p (1 - p) / (n - 1)) = 0.0503
+    assert (share, round(low, 3), round(high, 3)) == (0.5, 0.402, 0.598)
+    # each prompt asked twice with one answer is no more than each asked once
+    twice = share_and_interval(np.repeat(values, 2), np.repeat(np.arange(100), 2))
+    assert twice == pytest.approx((share, low, high))
+    assert share_and_interval(np.ones(10), np.arange(10)) == (1.0, pytest.approx(0.7), 1.0)
+    assert share_and_interval(np.ones(10), np.zeros(10, int)) == (1.0, 0.0, 1.0)
+
+
+def test_the_medians_interval_holds_the_median() -> None:
+    values = np.random.default_rng(1).normal(5, 1, 300)
+    low, high = median_interval(values, np.arange(300))
+    assert low < np.median(values) < high
+    assert 0.1 < high - low < 0.5
+
+
+def test_longer_chosen_answers_are_told_with_what_helps(tokenizer: Any) -> None:
+    records = [make_record(n, chosen="It is so. " * 9, rejected="No.") for n in range(1, 40)]
+    found = by_code(bias_findings(rows_of(tokenizer, records), {"ld_alpha": 1.0}))
+    bias = found["length_bias"]
+    assert (bias.level, bias.values["share"]) == ("look", "100")
+    assert bias.remedies[0].set == {"ld_alpha": 0.5}
+    even = [
+        make_record(n, chosen=f"{n % 2}" * (1 + n % 2 * 8), rejected="aaaaa") for n in range(40)
+    ]
+    assert by_code(bias_findings(rows_of(tokenizer, even), {}))["length_bias"].level == "fine"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"lora_rank": 4},
+        {"lora_rank": 3, "lora_targets": "all-linear"},
+        {"train": "all"},
+        {"train": "norm"},
+    ],
+)
+def test_trained_weights_are_counted_from_shapes_as_the_engine_makes_them(
+    tiny_lm: Path, said: dict[str, Any]
+) -> None:
+    config = TextDPOConfig.from_dict(said)
+    shapes = shapes_of(tiny_lm)
+    model, _ = load_causal_lm(str(tiny_lm))
+    assert count(shapes.values()) == sum(p.numel() for p in model.parameters())
+    real = adapter.prepare(model, config)
+    trained = sum(p.numel() for p in real.parameters() if p.requires_grad)
+    assert trained_of(shapes, config.as_dict()) == trained
+
+
+def test_memory_grows_with_what_takes_it(tiny_lm: Path) -> None:
+    model = {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 512}
+
+    def need(**changes: Any) -> float:
+        settings = {**TextDPOConfig().as_dict(), **changes}
+        parts = memory_needed(
+            shapes=shapes_of(tiny_lm),
+            settings=settings,
+            model=model,
+            longest=200,
+            answer=80,
+            device="cpu",
+        )
+        return sum(parts.values())
+
+    assert need(batch_size=8) > need(batch_size=4) > need(batch_size=4, gradient_checkpointing=True)
+    assert need(train="all") > need()
+    assert need(train="all", optimiser="adamw_8bit") < need(train="all")
+    assert need(dtype="bfloat16") < need(dtype="float32")
+
+
+def test_a_machine_that_is_too_small_gets_remedies(
+    tiny_lm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.engine import preflight_machine
+
+    def find(memory: float, **changes: Any) -> dict[str, Finding]:
+        machine = preflight_machine.Machine("cpu", memory, 0)
+        monkeypatch.setattr(preflight_machine, "machine_of", lambda settings: machine)
+        settings = {**TextDPOConfig().as_dict(), **changes}
+        return by_code(
+            machine_findings(
+                shapes=shapes_of(tiny_lm),
+                source="tiny",
+                settings=settings,
+                model={"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 512},
+                longest=100,
+                answer=50,
+                tokens=1000,
+                disk=tmp_path,
+            )
+        )
+
+    assert find(1e10)["memory"].level == "fine"
+    tight = find(5e8)["memory_tight"]
+    assert tight.remedies[0].set == {"batch_size": 2, "accumulation": 2}
+    assert find(1e3)["memory_over"].level == "stop"
+    assert find(1e10, device="cuda")["no_gpu"].remedies[0].set == {"device": "auto"}
+
+
+def test_layers_that_a_model_does_not_have_are_named(tiny_lm: Path) -> None:
+    settings = {**TextDPOConfig().as_dict(), "lora_targets": "q_proj,query"}
+    (finding,) = unknown_layers(shapes_of(tiny_lm), settings)
+    assert (finding.level, finding.values["names"]) == ("stop", "query")
+    assert "gate_proj" in finding.values["there"]
+    assert unknown_layers(shapes_of(tiny_lm), TextDPOConfig().as_dict()) == []
+
+
+def test_templates_that_say_more_than_they_should_are_told(tokenizer: Any) -> None:
+    records = [make_record(n) for n in range(1, 4)]
+    fine = by_code(template_findings(rows_of(tokenizer, records), tokenizer))
+    assert set(fine) == {"boundary"}
+    template = tokenizer.chat_template
+    tokenizer.bos_token = "<|im_start|>"
+    tokenizer.chat_template = "{{ bos_token }}" + template
+    found = by_code(template_findings(rows_of(tokenizer, records), tokenizer))
+    assert found["doubled_bos"].level == "stop"
+    tokenizer.chat_template = "You are a helpful assistant, made here.\n" + template
+    found = by_code(template_findings(rows_of(tokenizer, records), tokenizer))
+    assert "helpful assistant" in found["default_system"].values["text"]
+    tokenizer.chat_template = template.replace("message['content']", "message['content'].strip()")
+    spaced = [make_record(1, chosen=" so "), make_record(2, rejected="<|im_end|> no")]
+    found = by_code(template_findings(rows_of(tokenizer, spaced), tokenizer))
+    assert found["boundary_differs"].rows == ((1, spaced[0].pair),)
+    assert found["doubled_template"].rows == ((2, spaced[1].pair),)
+
+
+def test_what_is_cut_is_counted_on_each_side(tokenizer: Any) -> None:
+    records = [make_record(n, chosen="It is so. " * 20) for n in range(1, 6)]
+    rows = rows_of(tokenizer, records)
+    prompt = max(len(row.prompt) for row in rows)
+    found, left = length_findings(rows, asked=prompt + 60, context=512, drop=False, settings={})
+    cut = by_code(found)
+    lost = sum(len(row.prompt) + len(row.chosen) - prompt - 60 for row in rows)
+    assert cut["cut"].values["lost_chosen"] == lost
+    assert (cut["cut"].values["chosen"], cut["cut"].values["rejected"]) == (5, 0)
+    assert cut["cut_uneven"].values["side"] == "chosen"
+    assert all(len(row.prompt) + len(row.chosen) == prompt + 60 for row in left)
+    room = cut["cut"].remedies[0].set["max_length"]
+    assert by_code(
+        length_findings(rows, asked=room, context=512, drop=False, settings={})[0]
+    ).keys() == {"nothing_cut"}
+
+
+def test_rows_are_looked_at_before_they_are_tokenised() -> None:
+    records = [make_record(n) for n in range(1, 9)]
+    again = make_record(5, prompt=[{"role": "user", "content": "what is 1 + 1"}], split="test")
+    found = by_code(row_findings([*records, again], "rationale_dpo", {}))
+    assert found["split_leak"].rows == ((9, again.pair),)
+    assert found["no_rationales"].level == "stop"
+    assert found["few_rows"].level == "look"
+    told = make_record(9, rationales=[{"annotator": "rater", "text": "It is right."}])
+    assert (
+        by_code(row_findings([*records, told], "rationale_dpo", {}))["no_rationales"].level
+        == "look"
+    )
+    ties = [make_record(n, outcome="tie" if n < 4 else "win", split="train") for n in range(1, 6)]
+    found = by_code(row_findings(ties, "dpo", {}))
+    assert found["many_ties"].values == {"share": 60}
+    assert found["no_test_rows"].level == "look"
+
+
+def test_every_sentence_can_be_filled_in() -> None:
+    for title, text in WORDS.values():
+        assert title
+        assert text % dict.fromkeys(_names(text), "x")
+    for text in REMEDIES.values():
+        assert text % {"value": "x"}
+
+
+def _names(text: str) -> list[str]:
+    return [part.split(")")[0] for part in text.split("%(")[1:]]
