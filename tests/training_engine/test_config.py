@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 from steelyard.lib.errors import UserError
+from training.engine.__main__ import TRAIN
 from training.engine.config import (
     CORES,
     RECIPES,
     DiffusionDPOConfig,
     TextDPOConfig,
+    TextRecipe,
     config_of,
     config_of_run,
     form_fields,
     names_in,
 )
+from training.engine.objectives import OBJECTIVES
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -143,3 +146,24 @@ def test_an_unknown_recipe_is_refused() -> None:
 
 def test_names_are_split_at_commas() -> None:
     assert names_in(" q_proj, v_proj,,") == ["q_proj", "v_proj"]
+
+
+def test_every_recipe_is_trained_by_something() -> None:
+    assert set(TRAIN) == set(RECIPES)
+    texts = {name for name, config in RECIPES.items() if issubclass(config, TextRecipe)}
+    assert texts <= set(OBJECTIVES)
+
+
+def test_settings_of_the_first_runs_still_load() -> None:
+    """What TextDPOConfig was when the first models were trained with it."""
+    text = {"loss_type": "sigmoid", "ties": "rao_kupper", "lora_targets": "q_proj,v_proj"}
+    text |= {"scheduler": "linear", "dtype": "auto", "device": "auto"}
+    numbers = {"beta": 0.1, "label_smoothing": 0.0, "tie_share": 0.5, "learning_rate": 5e-5}
+    numbers |= {"epochs": 1.0, "max_steps": 0, "batch_size": 4, "accumulation": 1, "seed": 0}
+    numbers |= {"max_length": 1024, "lora_rank": 0, "lora_alpha": 16, "lora_dropout": 0.0}
+    numbers |= {"warmup_ratio": 0.1, "max_grad_norm": 1.0, "weight_decay": 0.0, "threads": 0}
+    numbers |= {"eval_every": 0, "checkpoint_every": 50}
+    flags = {"drop_too_long": False, "gradient_checkpointing": False}
+    config = config_of("dpo", {**text, **numbers, **flags})
+    assert isinstance(config, TextDPOConfig)
+    assert config.trained == "all"

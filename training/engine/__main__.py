@@ -33,6 +33,12 @@ def diffusion_dpo(rundir: RunDir, stop: engine.Stop) -> None:
 
 TRAIN = {
     "dpo": language,
+    "simpo": language,
+    "orpo": language,
+    "kto": language,
+    "rationale_dpo": language,
+    "rationale_orpo": language,
+    "srpo": language,
     "dual_dpo": dual_dpo,
     "sft": language,
     "rebirth": language,
