@@ -34,6 +34,8 @@ const drafts = new Drafts({
   lost,
 });
 const sender = new Sender({ outbox, address: urls["label-submit"], extra, started, answered, failed });
+const rounds = new Outbox(project, annotator, outbox.tab, "training"); // answers of the training round
+const roundSender = new Sender({ outbox: rounds, address: urls["label-submit"], answered: told, failed: (words) => status.waiting(words, 1) });
 const begun = new WeakSet(); // cards that have been shown before
 const exposures = new WeakMap(); // card → what was seen of it
 const handedIn = new Map(); // UUID → the card of a verdict that is still on its way
@@ -316,22 +318,19 @@ function lost(pairs) {
 
 // ---- training ----
 
-async function answerTraining() {
+// Kept until the server has said what was right of it: without that there is no next pair.
+function answerTraining() {
   form().inert = true;
-  const fields = fieldsOf(form());
-  status.told(gettext("asking…"));
-  try {
-    const response = await post(urls["label-submit"], fields);
-    const card = response.headers.get("Steelyard-Label") ? deck.read(await response.text()) : null;
-    if (!card) throw new Error(reason(response));
-    drafts.drop(form());
-    status.told("");
-    show(card);
-  } catch (error) {
-    form().inert = false;
-    const away = error instanceof TypeError || error.name === "TimeoutError";
-    status.told(`${gettext("Not sent:")} ${away ? gettext("no connection") : error.message}. ${gettext("Try again.")}`);
-  }
+  rounds.keep(field("uuid").value, fieldsOf(form()));
+  status.sending(1);
+  roundSender.pump();
+}
+
+function told({ text }) {
+  const card = deck.read(text);
+  if (form()) drafts.drop(form());
+  status.told("");
+  if (card) show(card);
 }
 
 function goOn() {
@@ -395,6 +394,14 @@ async function forward() {
 
 // Verdicts that an earlier page could not get rid of; the one on this very pair is shown.
 function resume() {
+  const [answer] = rounds.all();
+  if (answer) {
+    if (kind() === "training" && answer.pair === deck.current.dataset.pair) {
+      putInto(form(), answer.fields);
+      form().inert = true;
+    }
+    roundSender.pump();
+  }
   const kept = outbox.all().find((entry) => entry.pair === deck.current.dataset.pair && !entry.said.get("supersedes"));
   if (kept && kind() === "pair") {
     putInto(form(), kept.fields);
@@ -414,7 +421,7 @@ const amending = () => kind() === "amend";
 
 async function begin() {
   breaks.begin(settings.break_minutes);
-  flag.begin(urls["label-flag"], () => deck.current.dataset.pair);
+  flag.begin({ project, annotator, tab: outbox.tab, address: urls["label-flag"], pair: () => deck.current.dataset.pair });
   keyList.begin(settings);
   phone.begin();
   addVerdictActions(settings.choices, submit);
@@ -445,6 +452,7 @@ async function begin() {
     act();
   });
   addEventListener("online", () => sender.pump().then(prefetch));
+  addEventListener("online", () => roundSender.pump());
   outbox.onGone(gone);
   addEventListener("pagehide", letGo);
   addEventListener("pageshow", (event) => event.persisted && comeBack());

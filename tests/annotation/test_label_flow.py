@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from annotation.models import Assignment, Flag, Judgment, Pair, TrainingAnswer
+from annotation.models import Annotator, Assignment, Flag, Judgment, Pair, TrainingAnswer
 from tests import factories
 from tests.annotation.test_label_journey import assert_accessible, canonical, open_page
 
@@ -409,6 +410,49 @@ def test_a_pair_is_flagged_and_then_skipped_with_a_reason(
     saved(page)
     judgment = Judgment.objects.get()
     assert (judgment.outcome, judgment.skip_reason) == ("skip", "not my language")
+
+
+def test_a_flag_and_an_answer_in_training_wait_for_the_connection_even_in_a_closed_page(
+    browse: Any, project: Any, member: Any
+) -> None:
+    pair = factories.make_pair(project)
+    known = {"known_outcome": "tie", "known_reason": "They say the same."}
+    Pair.objects.filter(pk=pair.pk).update(is_training=True, **known)
+    factories.make_pair(project)
+    context = browse(member)
+    page = context.new_page()
+    page.goto(f"/p/{project.slug}/label/")
+    expect(page.get_by_role("heading", name="Training 1 of 1")).to_be_visible()
+    context.set_offline(True)
+    give(page, "1")
+    expect(page.locator("#save-state")).to_contain_text("not saved yet")
+    assert not TrainingAnswer.objects.exists()
+    page.close()
+    context.set_offline(False)
+    page = context.new_page()
+    page.goto(f"/p/{project.slug}/label/")
+    expect(page.get_by_text("Not what was expected.")).to_be_visible()
+    assert TrainingAnswer.objects.get().correct is False
+
+    TrainingAnswer.objects.update(correct=True)
+    Annotator.objects.update(trained_at=timezone.now())
+    page.keyboard.press("Enter")
+    at_pair(page, "1 of 1")
+    context.set_offline(True)
+    page.keyboard.press("f")
+    page.keyboard.press("1")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("dialog", name="Flag this pair")).to_be_hidden()
+    expect(page.locator("#save-state")).to_contain_text("not saved yet")
+    page.close()
+    assert not Flag.objects.exists()
+    context.set_offline(False)
+    page = context.new_page()
+    page.goto(f"/p/{project.slug}/label/")
+    expect(page.locator("#save-say")).to_contain_text("Flagged.")
+    assert Flag.objects.count() == 1
+    kept = "Object.keys(localStorage).filter(k => /flag|training/.test(k))"
+    assert page.evaluate(kept) == []
 
 
 def test_aspects_and_a_better_answer_by_keyboard(browse: Any, project: Any, member: Any) -> None:

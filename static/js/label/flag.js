@@ -1,13 +1,21 @@
-// Tells the project's owner that something is wrong with the pair.
+// Tells the project's owner that something is wrong with the pair: kept in the browser, as verdicts are,
+// until the server has it.
 
 import { gettext } from "../words.js";
-import { post } from "./sending.js";
+import { Outbox } from "./outbox.js";
+import { Sender } from "./sending.js";
 import * as status from "./status.js";
 
 const dialog = () => document.getElementById("flag");
 
-export function begin(address, pair) {
+let outbox = null;
+let sender = null;
+
+// tab: as of the page's outbox; address: where flags go; pair: () => the number of the one in view
+export function begin({ project, annotator, tab, address, pair }) {
   const form = document.getElementById("flag-form");
+  outbox = new Outbox(project, annotator, tab, "flag");
+  sender = new Sender({ outbox, address, answered, failed, understood });
   dialog().querySelector("[data-close]").addEventListener("click", () => dialog().close());
   dialog().addEventListener("keydown", (event) => {
     const writes = event.target.matches("textarea");
@@ -19,38 +27,40 @@ export function begin(address, pair) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    raise(form, address, pair());
+    raise(form, pair());
   });
+  addEventListener("online", () => sender.pump());
+  if (outbox.all().length) sender.pump();
 }
 
 export function openFlag() {
   const form = document.getElementById("flag-form");
   form.reset();
   form.dataset.uuid = newUuid();
-  problem("");
   dialog().showModal();
 }
 
-async function raise(form, address, pair) {
-  const fields = [...new FormData(form), ["pair", pair], ["uuid", form.dataset.uuid]];
-  let words = gettext("The flag did not reach the server. Try again.");
-  try {
-    const response = await post(address, fields);
-    if (response.ok && !response.redirected) {
-      dialog().close();
-      return status.told(gettext("Flagged. You may judge the pair all the same, or skip it."));
-    }
-    words = (await response.json()).error ?? words;
-  } catch {
-    // said below
-  }
-  problem(words);
+function raise(form, pair) {
+  const { uuid } = form.dataset;
+  outbox.keep(uuid, [...new FormData(form), ["pair", pair], ["uuid", uuid]]);
+  dialog().close();
+  sender.pump();
 }
 
-function problem(words) {
-  const place = document.getElementById("flag-problem");
-  place.textContent = words;
-  place.hidden = !words;
+// The server says what it has stored, or what is wrong with it, as JSON.
+function understood(response) {
+  if (response.redirected || !response.headers.get("Content-Type")?.includes("json")) return "";
+  if (response.ok) return "saved";
+  return [400, 409, 422].includes(response.status) ? "refused" : "";
+}
+
+function answered({ became, text }) {
+  if (became === "saved") return status.told(gettext("Flagged. You may judge the pair all the same, or skip it."));
+  status.told(`${gettext("The flag was refused:")} ${JSON.parse(text).error ?? ""}`);
+}
+
+function failed(words) {
+  status.waiting(words, outbox.all().length);
 }
 
 // crypto.randomUUID is there in a secure context only, random values are everywhere.

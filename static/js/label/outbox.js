@@ -1,4 +1,4 @@
-// Verdicts on their way: kept in the browser from the moment of submitting until the server has
+// Verdicts, flags and answers in training on their way: kept in the browser from the moment of submitting until the server has
 // answered, so that neither a dead connection nor a closed page loses one. One entry a verdict,
 // known by its UUID; sending it twice stores it once.
 
@@ -7,8 +7,8 @@ const memory = new Map(); // where the browser forbids storage
 export class Outbox {
   // tab: a name for this page, held as a lock while it lives, so that other pages of the same
   // person know whose verdicts are looked after and whose were left behind
-  constructor(project, annotator, tab) {
-    this.prefix = `steelyard.verdict.${project}.${annotator}.`;
+  constructor(project, annotator, tab, what = "verdict") {
+    this.prefix = `steelyard.${what}.${project}.${annotator}.`;
     this.tab = tab;
     navigator.locks?.request(this.nameOf(tab), () => new Promise(() => {}));
   }

@@ -26,9 +26,9 @@ export function post(address, fields, options = {}) {
 
 export class Sender {
   // extra: () => [[name, value], …] to send along; answered: ({entry, became, response, text});
-  // failed: (words); started: (entry)
-  constructor({ outbox, address, extra, started, answered, failed }) {
-    Object.assign(this, { outbox, address, extra, started, answered, failed });
+  // failed: (words); started: (entry); understood: (response) => what became of it, "" of no answer of ours
+  constructor({ outbox, address, answered, failed, extra = () => [], started = () => {}, understood = became }) {
+    Object.assign(this, { outbox, address, extra, started, answered, failed, understood });
     this.attempts = 0;
     this.now = null; // the UUID on its way
     this.running = null;
@@ -74,11 +74,11 @@ export class Sender {
     } catch {
       return navigator.onLine ? gettext("the server cannot be reached") : gettext("no connection");
     }
-    const became = response.headers.get(BECAME);
-    if (!became) return reason(response);
+    const outcome = this.understood(response);
+    if (!outcome) return reason(response);
     this.attempts = 0;
     this.outbox.drop(entry.uuid);
-    await this.answered({ entry, became, response, text });
+    await this.answered({ entry, became: outcome, response, text });
     return "";
   }
 
@@ -88,6 +88,10 @@ export class Sender {
     this.timer = setTimeout(() => this.pump(), 1000 * wait);
     this.failed(words);
   }
+}
+
+function became(response) {
+  return response.headers.get(BECAME);
 }
 
 export function reason(response) {
