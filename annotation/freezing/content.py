@@ -1,51 +1,23 @@
-"""From kept rows to the columns of a version; what pairs and votes say is read a row group at a
-time."""
+"""From kept rows to the columns of a version, a row group at a time."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from django.db.models import TextField
-from django.db.models.expressions import RawSQL
-from django.db.models.functions import Cast
 
+from annotation.freezing.contents import Said, Source, source_of
 from annotation.freezing.select import OUTCOMES, Names, Pairs, Rows, Selection
-from annotation.models import Judgment, Pair
 from annotation.recipe import Recipe
 from steelyard.lib import records
 from steelyard.lib.records import SCHEMA, array_of, as_text, table_of_columns
 from steelyard.projects.models import Project
-
-_NOTHING: dict[str, Any] = {"[]": [], "{}": {}}
-"""What most votes say besides their outcome, which need not be read as JSON."""
-
-
-class _Said(NamedTuple):
-    """What a vote says besides its outcome."""
-
-    rationale: str
-    tags: list[str]
-    aspects: dict[str, int]
-    evidence: list[dict[str, Any]]
-    segments: list[dict[str, Any]]
-
-
-class _Content(NamedTuple):
-    """A pair's prompt and answers."""
-
-    messages: list[dict[str, str]]
-    media: list[str]
-    text_a: str
-    text_b: str
-    file_a: str
-    file_b: str
 
 
 class _Vote(NamedTuple):
@@ -55,14 +27,25 @@ class _Vote(NamedTuple):
     """Place in the group."""
     judgment: str
     annotator: str
-    said: _Said
+    said: Said
 
 
 def tables_of(
-    *, project: Project, recipe: Recipe, selection: Selection, names: Names, start: int = 0
+    *,
+    project: Project,
+    recipe: Recipe,
+    selection: Selection,
+    names: Names,
+    start: int = 0,
+    folder: Path | None = None,
 ) -> Iterator[pa.Table]:
-    """The rows in the order of the selection from one on, a row group at a time."""
-    writer = _Writer(project, recipe, selection, names)
+    """The rows in the order of the selection from one on, a row group at a time.
+
+    Args:
+        folder: see :func:`annotation.freezing.contents.source_of`.
+    """
+    source = source_of(selection, project.pk, folder)
+    writer = _Writer(project, recipe, selection, names, source)
     for first in range(start, len(selection.rows), records.GROUP_ROWS):
         stop = min(first + records.GROUP_ROWS, len(selection.rows))
         yield writer.table(np.arange(first, stop))
@@ -74,16 +57,25 @@ class _Writer:
     recipe: Recipe
     selection: Selection
     names: Names
+    source: Source
 
     def table(self, places: np.ndarray) -> pa.Table:
         rows = self.selection.rows.at(places)
         pairs = self.selection.pairs.at(rows.pair)
+        contents, place = self.source.of(rows.pair)
+        better, other = (pa.array(2 * place + side) for side in (rows.side, 1 - rows.side))
+        own = pa.array(place)
         chosen = ["ab"[side] for side in rows.side.tolist()]
-        votes, saying = self._votes(rows, pairs)
+        votes, saying = self._votes(rows, contents.said)
         return table_of_columns(
             {
                 **self._identities(pairs, rows),
-                **_contents(pairs, rows),
+                "prompt": contents.prompt.take(own),
+                "prompt_media": contents.media.take(own),
+                "chosen": contents.texts.take(better),
+                "rejected": contents.texts.take(other),
+                "chosen_media": contents.files.take(better),
+                "rejected_media": contents.files.take(other),
                 "outcome": ["tie" if tie else "win" for tie in self._ties(rows)],
                 "chosen_side": chosen,
                 "strength": pa.array(rows.strength),
@@ -115,7 +107,7 @@ class _Writer:
             "rejected_model": [models[pk] for pk in other.tolist()],
         }
 
-    def _votes(self, rows: Rows, pairs: Pairs) -> tuple[pa.Array, list[_Vote]]:
+    def _votes(self, rows: Rows, said: dict[str, Said]) -> tuple[pa.Array, list[_Vote]]:
         """The column, and those votes that say something, in the order of their rows."""
         lengths = rows.stop - rows.start
         ends = np.concatenate([[0], np.cumsum(lengths)])
@@ -138,7 +130,6 @@ class _Writer:
             fields=list(kind.value_type),
         )
         column = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), struct, type=kind)
-        said = _said(np.unique(pairs.pk).tolist())
         row = np.repeat(np.arange(len(rows)), lengths).tolist()
         found = map(said.get, ids) if said else iter(())
         saying = [
@@ -155,58 +146,6 @@ def _hexes(column: np.ndarray, width: int) -> list[str]:
     """Keys of so many bytes as they are written."""
     text = column.tobytes().hex()
     return [text[start : start + 2 * width] for start in range(0, len(text), 2 * width)]
-
-
-def _among(pks: list[int]) -> RawSQL:
-    """One parameter in place of thousands, which take longer to write down than to look up."""
-    return RawSQL("select unnest(%s::bigint[])", [pks])
-
-
-def _text(name: str) -> Cast:
-    """JSON as PostgreSQL writes it, read here only where it says something."""
-    return Cast(name, TextField())
-
-
-def _read(text: str) -> Any:
-    nothing = _NOTHING.get(text)
-    return json.loads(text) if nothing is None else nothing
-
-
-def _contents(pairs: Pairs, rows: Rows) -> dict[str, list[Any]]:
-    found = Pair.objects.filter(pk__in=_among(np.unique(pairs.pk).tolist())).values_list(
-        "pk",
-        _text("prompt__messages"),
-        _text("prompt__media"),
-        "output_a__text",
-        "output_b__text",
-        "output_a__asset__sha256",
-        "output_b__asset__sha256",
-    )
-    by_pk = {
-        pk: _Content(json.loads(messages), _read(media), text_a, text_b, file_a or "", file_b or "")
-        for pk, messages, media, text_a, text_b, file_a, file_b in found
-    }
-    contents = [by_pk[pk] for pk in pairs.pk.tolist()]
-    both = list(zip(contents, rows.side.tolist(), strict=True))
-    return {
-        "prompt": [one.messages for one in contents],
-        "prompt_media": [one.media for one in contents],
-        "chosen": [one.text_b if side else one.text_a for one, side in both],
-        "rejected": [one.text_a if side else one.text_b for one, side in both],
-        "chosen_media": [one.file_b if side else one.file_a for one, side in both],
-        "rejected_media": [one.file_a if side else one.file_b for one, side in both],
-    }
-
-
-def _said(pks: list[int]) -> dict[str, _Said]:
-    """Of those votes that say something besides their outcome, by the UUID's 32 digits."""
-    silent = {"rationale": "", "tags": [], "aspects": {}, "evidence": [], "segments": []}
-    rows = Judgment.objects.filter(pair__in=_among(pks)).exclude(**silent).order_by()
-    columns = map(_text, ("tags", "aspects", "evidence", "segments"))
-    return {
-        uuid.hex: _Said(rationale, *map(_read, said))
-        for uuid, rationale, *said in rows.values_list("uuid", "rationale", *columns)
-    }
 
 
 def _rationales(saying: list[_Vote], chosen: list[str]) -> pa.Array:

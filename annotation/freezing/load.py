@@ -1,5 +1,5 @@
-"""The project's pairs and votes as arrays: PostgreSQL strings rows of a fixed width together in its
-binary form, which NumPy takes as they are; a million votes are 40 MB and a second or two."""
+"""The project's pairs and votes as arrays: PostgreSQL copies rows of a fixed width out in its
+binary form, which NumPy takes as they are; a million votes are 60 MB and a second or two."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
+from django.db.models import Count, F, Q
+from django.db.models.expressions import RawSQL
 
 from annotation.freezing.select import OUTCOMES, Names, Pairs, Votes
-from annotation.models import Annotator, Judgment, Pair, Prompt, Withdrawal
+from annotation.models import Annotator, Judgment, Output, Pair, Prompt, Withdrawal
 from annotation.querysets import JudgmentQuerySet
 from annotation.recipe import Recipe
 from steelyard.projects.models import Project
@@ -73,53 +74,57 @@ def texts_of(prompts: np.ndarray) -> Iterator[str]:
 
 def _pairs(project: Project, categories: list[str]) -> Pairs:
     """Every pair's identity, but those that only train people."""
-    same_file = Q(output_a__asset=F("output_b__asset")) | Q(
-        output_a__asset=None, output_b__asset=None
-    )
-    identical = Q(output_a__text=F("output_b__text")) & same_file
-    rows = (
-        Pair.objects.filter(project=project, is_training=False)
-        .annotate(
-            pair_id=F("id"),
-            identical=ExpressionWrapper(identical, BooleanField()),
-            prompt_key=F("prompt__key"),
-            category=F("prompt__category"),
-            held_out=F("prompt__held_out"),
-            model_a=F("output_a__model_id"),
-            model_b=F("output_b__model_id"),
-        )
-        .order_by()
-        .values(
-            "pair_id",
-            "key",
-            "prompt_id",
-            "prompt_key",
-            "category",
-            "held_out",
-            "closed",
-            "identical",
-            "model_a",
-            "model_b",
-        )
-    )
+    rows = Pair.objects.filter(project=project, is_training=False).order_by()
     columns = {
-        "pk": ("int8send(pair_id)", ">i8"),
+        "pk": ("id", ">i8"),
         "key": ("decode(key, 'hex')", "V32"),
-        "prompt": ("int8send(prompt_id)", ">i8"),
+        "prompt": ("prompt_id", ">i8"),
         "prompt_key": ("decode(prompt_key, 'hex')", "V32"),
-        "category": (
-            "int4send(coalesce(array_position(%s::text[], category::text), 0))",
-            ">i4",
-        ),
-        "held_out": ("boolsend(held_out)", "?"),
-        "closed": ("boolsend(closed)", "?"),
-        "identical": ("boolsend(coalesce(identical, false))", "?"),
-        "model_a": ("int8send(model_a)", ">i8"),
-        "model_b": ("int8send(model_b)", ">i8"),
+        "category": ("coalesce(array_position(%s::text[], category::text), 0)", ">i4"),
+        "held_out": ("held_out", "?"),
+        "closed": ("closed", "?"),
+        "output_a": ("output_a_id", ">i8"),
+        "output_b": ("output_b_id", ">i8"),
     }
-    table = _arrays(rows, columns, [categories])
+    of_prompt = {name: F(f"prompt__{name}") for name in ("category", "held_out")}
+    said = rows.annotate(prompt_key=F("prompt__key"), **of_prompt).values(
+        "id", "key", "prompt_id", "closed", "output_a_id", "output_b_id", "prompt_key", *of_prompt
+    )
+    table = _arrays(said, columns, [categories])
     table["category"] -= 1
+    outputs = _outputs(project)
+    a, b = (_places(outputs["pk"], table.pop(name)) for name in ("output_a", "output_b"))
+    alike = (outputs["text"][a] == outputs["text"][b]) & (outputs["file"][a] == outputs["file"][b])
+    table["identical"] = np.zeros(len(a), dtype=bool)
+    table["identical"][alike] = _identical(table["pk"][alike])
+    table |= {"model_a": outputs["model"][a], "model_b": outputs["model"][b]}
     return Pairs(**table).sorted()
+
+
+def _outputs(project: Project) -> dict[str, np.ndarray]:
+    """Each output's model, and what tells most of those that differ apart."""
+    columns = {
+        "pk": ("id", ">i8"),
+        "model": ("model_id", ">i8"),
+        "file": ("coalesce(asset_id, 0)", ">i8"),
+        "text": ("hashtextextended(text, 0)", ">i8"),
+    }
+    rows = Output.objects.filter(project=project).order_by()
+    return _arrays(rows.values("id", "model_id", "asset_id", "text"), columns, [])
+
+
+def _places(pks: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    order = np.argsort(pks)
+    return order[np.searchsorted(pks, wanted, sorter=order)]
+
+
+def _identical(pks: np.ndarray) -> np.ndarray:
+    """Which of these pairs have twice the same output; there are few to look at."""
+    if not len(pks):
+        return np.zeros(0, dtype=bool)
+    wanted = RawSQL("select unnest(%s::bigint[])", [pks.tolist()])
+    rows = Pair.objects.filter(pk__in=wanted, output_a__text=F("output_b__text"))
+    return np.isin(pks, np.array(rows.values_list("pk", flat=True), dtype=np.int64))
 
 
 def _votes(project: Project, recipe: Recipe, annotators: list[Annotator]) -> Votes:
@@ -127,12 +132,12 @@ def _votes(project: Project, recipe: Recipe, annotators: list[Annotator]) -> Vot
     if recipe.min_right:
         rows = rows.exclude(annotator__in=unreliable(project, recipe))
     columns = {
-        "pair": ("int8send(pair_id)", ">i8"),
-        "annotator": ("int8send(annotator_id)", ">i8"),
-        "outcome": ("int4send(array_position(%s::text[], outcome::text))", ">i4"),
-        "strength": ("int2send(strength)", ">i2"),
-        "uuid": ("uuid_send(uuid)", "V16"),
-        "swapped": ("boolsend(swapped)", "?"),
+        "pair": ("pair_id", ">i8"),
+        "annotator": ("annotator_id", ">i8"),
+        "outcome": ("array_position(%s::text[], outcome::text)", ">i4"),
+        "strength": ("strength", ">i2"),
+        "uuid": ("uuid", "V16"),
+        "swapped": ("swapped", "?"),
     }
     said = rows.values("pair_id", "annotator_id", "outcome", "strength", "uuid", "swapped")
     table = _arrays(said, columns, [list(OUTCOMES)])
@@ -141,8 +146,9 @@ def _votes(project: Project, recipe: Recipe, annotators: list[Annotator]) -> Vot
 
 
 def counted(project: Project, recipe: Recipe) -> JudgmentQuerySet:
-    """The votes that a recipe counts, but for the rule that looks at known answers."""
-    rows = Judgment.objects.decisive().filter(project=project, pair__prompt__held_out=False)
+    """The votes that a recipe counts, but for the rule that looks at known answers; pairs of
+    held-out prompts are left out with the pairs."""
+    rows = Judgment.objects.decisive().filter(project=project)
     if recipe.annotators != "both":
         rows = rows.by_people() if recipe.annotators == "people" else rows.by_judges()
     if recipe.only:
@@ -182,20 +188,32 @@ def _arrays(
     """The rows of a query as arrays, one a column, in the machine's own byte order.
 
     Args:
-        columns: of each the bytes that PostgreSQL makes of it, always as many, and their dtype.
+        columns: of each its SQL, never null, and the dtype of its binary form, whose width is
+            always the same.
     """
     inner, inner_params = rows.query.sql_with_params()
-    made = " || ".join(sql for sql, _ in columns.values())
-    # a value has at most 1 GiB, so each holds the rows of some pairs alone
-    sql = f"select string_agg({made}, ''::bytea) from ({inner}) as found group by pair_id >> 17"
-    dtype = np.dtype([(name, kind) for name, (_, kind) in columns.items()])
-    with connection.cursor() as cursor:
-        cursor.execute(sql, (*params, *inner_params))
-        parts = [np.frombuffer(part, dtype=dtype) for (part,) in cursor]
-    table = np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)
+    wanted = ", ".join(sql for sql, _ in columns.values())
+    # a row is the number of its columns, and then the width and the value of each
+    fields = [("columns", ">i2")]
+    for name, (_, kind) in columns.items():
+        fields += [(f"width of {name}", ">i4"), (name, kind)]
+    dtype = np.dtype(fields)
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            f"copy (select {wanted} from ({inner}) as found) to stdout (format binary)",
+            (*params, *inner_params),
+        ) as copy,
+    ):
+        data = b"".join(copy)
+    table = np.frombuffer(data[_HEAD:-_TAIL], dtype=dtype)
     return {
         name: table[name].astype(table[name].dtype.newbyteorder("="))
         if kind[0] == ">"
         else table[name].copy()
         for name, (_, kind) in columns.items()
     }
+
+
+_HEAD, _TAIL = 19, 2
+"""Bytes of PostgreSQL's binary copy before the first row and behind the last."""

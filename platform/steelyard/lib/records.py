@@ -174,8 +174,23 @@ def iter_parquet(path: Path, batch_rows: int = 512) -> Iterator[PreferenceRecord
 
 def parquet_writer(stream: Any) -> pq.ParquetWriter:
     """Writes row groups with the schema above to a file or to what can be written like one."""
-    metadata = {SCHEMA_KEY: str(SCHEMA_VERSION).encode()}
-    return pq.ParquetWriter(stream, SCHEMA.with_metadata(metadata), compression="zstd")
+    return pq.ParquetWriter(
+        stream,
+        SCHEMA.with_metadata({SCHEMA_KEY: str(SCHEMA_VERSION).encode()}),
+        compression="zstd",
+        use_dictionary=_REPEATED,
+        write_statistics=["pair"],
+    )
+
+
+_REPEATED = [
+    *("category", "modality", "chosen_model", "rejected_model", "outcome", "chosen_side", "split"),
+    *("chosen_media", "rejected_media", "strength", "agreement", "weight", "aspects", "segments"),
+    *(f"votes.list.element.{name}" for name in ("annotator", "kind", "outcome", "strength")),
+    *("prompt.list.element.role", "rationales.list.element.annotator"),
+]
+"""Columns in which the same values come again; others are written as they are. Only pairs are
+looked for by the statistics of row groups."""
 
 
 def tables_of(records: Iterable[PreferenceRecord]) -> Iterator[pa.Table]:

@@ -17,6 +17,10 @@ from steelyard.lib import records
 from steelyard.lib.lines import lines_of
 from steelyard.lib.records import parquet_writer
 
+_HASHED_ROWS = 256
+"""Rows whose lines are made at once: their memory is used again and again, where new memory costs
+more than what is written to it."""
+
 
 class ShardWriter:
     """Writes rows to Parquet files of ``SHARD_ROWS`` rows, each named by its own SHA-256, and takes
@@ -91,7 +95,8 @@ class ShardWriter:
             self._parquet = self._stream = None
 
     def _pass(self, rows: pa.Table) -> None:
-        self._rows.update(lines_of(rows))
+        for start in range(0, len(rows), _HASHED_ROWS):
+            self._rows.update(lines_of(rows.slice(start, _HASHED_ROWS)))
         for name in ("chosen_media", "rejected_media"):
             self.media.update(rows.column(name).unique().to_pylist())
         self.media.update(pc.list_flatten(rows.column("prompt_media")).unique().to_pylist())
