@@ -216,9 +216,9 @@ def _frozen(told: Told, space: Space) -> Any:
         "pruned": TrialState.PRUNED,
         "running": TrialState.RUNNING,
     }
-    step, value = told.reached or (None, None)
+    reached = {int(told.reached[0]): told.reached[1]} if told.reached else {}
     return create_trial(
-        intermediate_values={} if step is None else {int(step): value},
+        intermediate_values=reached,
         params=told.params,
         distributions=_distributions(space),
         state=states[told.state],

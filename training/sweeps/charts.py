@@ -93,7 +93,7 @@ def _chart(
     dots: list[dict[str, Any]],
     line: list[Point],
     line_name: str,
-    spread: list[tuple[float, float, float]],
+    spread: Sequence[tuple[float, float, float]],
     whole: bool,
 ) -> dict[str, Any]:
     """Everything in per cent from the left and pixels from the top, as all charts have it."""

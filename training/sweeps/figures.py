@@ -107,6 +107,7 @@ def figure_of(values: Sequence[float]) -> Figure | None:
 def trials_of(sweep: Sweep) -> list[Trial]:
     """All trials with their runs, jobs and models, read once."""
     parts = TrialRun.objects.select_related("job__run__project", "job__result__project")
+    parts = parts.defer("job__run__result", "job__run__spec", "job__config")
     return list(sweep.trials.prefetch_related(Prefetch("runs", parts.order_by("purpose", "seed"))))
 
 

@@ -89,6 +89,7 @@ def hours_of(run: Run) -> float:
 
 def hours_spent(sweep: Sweep) -> float:
     runs = Run.objects.filter(training_job__trial_run__trial__sweep=sweep)
+    runs = runs.only("started_at", "finished_at")
     return sum(hours_of(run) for run in runs)
 
 

@@ -37,6 +37,8 @@ MOST_SEEDS = 50
 MOST_AT_ONCE = 64
 FEWEST_SEEDS = 2
 FEWEST_HELD_OUT = 4
+MODEL_NAME_LIMIT = 150
+"""What runs' names add to it has room behind that."""
 
 
 @transaction.atomic
@@ -116,7 +118,7 @@ def start_sweep(
         with_usual=with_usual,
         prune=prune,
         keep=_one_of(Keep.values, keep, "keep"),
-        model_name=checked_name(project, model_name),
+        model_name=_free_model_name(project, model_name),
         created_by=by,
     )
 
@@ -266,6 +268,26 @@ def _free_title(project: Project, name: str) -> str:
             code="name_taken",
             status=409,
             field="name",
+        )
+    return name
+
+
+def _free_model_name(project: Project, name: str) -> str:
+    name = checked_name(project, name)
+    if len(name) > MODEL_NAME_LIMIT:
+        raise UserError(
+            _("The name of a sweep's model has at most %(limit)s characters.")
+            % {"limit": MODEL_NAME_LIMIT},
+            field="model_name",
+        )
+    other = Sweep.objects.active().filter(project=project, model_name=name).first()
+    if other:
+        raise UserError(
+            _("The sweep “%(sweep)s” will make a model called “%(name)s”; choose another name.")
+            % {"sweep": other.name, "name": name},
+            code="model_name_taken",
+            status=409,
+            field="model_name",
         )
     return name
 

@@ -35,7 +35,7 @@ def start_run(
 
 
 @transaction.atomic
-def cancel_run(*, run: Run, by: User) -> None:
+def cancel_run(*, run: Run, by: User | None) -> None:
     """Ask a run to stop. A queued one is cancelled at once; a running one is asked, then made to.
 
     Raises:

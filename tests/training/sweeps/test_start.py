@@ -81,6 +81,12 @@ def test_a_name_is_taken_once(sweep_of: Any) -> None:
     with pytest.raises(UserError) as caught:
         sweep_of(model_name="other")
     assert (caught.value.field, caught.value.status) == ("name", 409)
+    with pytest.raises(UserError) as caught:
+        sweep_of(name="Other")
+    assert (caught.value.field, caught.value.status) == ("model_name", 409)
+    with pytest.raises(UserError) as caught:
+        sweep_of(name="Other", model_name="x" * 160)
+    assert caught.value.field == "model_name"
 
 
 def test_a_version_of_another_project_is_refused(sweep_of: Any) -> None:
