@@ -1,177 +1,222 @@
-"""Seconds a step of DPO: this project's engine against TRL's DPOTrainer, same model, same rows.
+"""Pairs of DPO per CPU second and peak memory: this project's engine against TRL's DPOTrainer.
 
-    python tests/benchmarks/bench_dpo_step.py [--size small|smollm2] [--steps 4] [--threads 1]
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_dpo_step.py [--steps 20] [--train lora all]
 
-Weights are random, for time does not depend on them; ``smollm2`` has the shape of SmolLM2-135M.
-Both train the same LoRA in float32 on the CPU, without gradient checkpointing, two pairs of up to
-256 tokens a step. Wall seconds are of an idle machine or not worth much; CPU seconds are steadier.
-What the engine computes once before the first step, the reference, is told apart.
+The same Llama-like model of about 30 million random weights (a quarter of them its vocabulary),
+the same pairs in the same order (prompt 384 tokens, answers 128), 4 pairs a step, float32, one
+thread, no gradient checkpointing, AdamW, a constant rate. Each arm is a process of its own, so that
+peak memory is its own. All pairs are of one length, so that nobody pads.
+
+CPU seconds are told, not wall seconds, which a busy machine makes worthless: of the median step,
+the first one left out, and of all, with what is computed once for the reference. The losses of all
+steps are compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-from transformers.utils import logging as transformers_logging
-
-from steelyard.inference.text import load_causal_lm
-from steelyard.lib.engine import Stop
-from steelyard.lib.hashing import stable_int
-from steelyard.lib.records import PreferenceRecord, write_parquet
-from steelyard.lib.rundir import RunDir
-from tests.tiny_models import make_tiny_lm
-from training.engine import text
-from training.engine.adapter import prepare
-from training.engine.config import TextDPOConfig
-from training.engine.loop import rows_of_step
-
-SHAPES: dict[str, dict[str, int]] = {
-    "small": {
-        "vocab_size": 16_384,
-        "hidden_size": 256,
-        "intermediate_size": 768,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-    },
-    "smollm2": {
-        "vocab_size": 49_152,
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-    },
+PER_STEP, PROMPT, ANSWER = 4, 384, 128
+SHAPE = {
+    "vocab_size": 16_384,
+    "hidden_size": 448,
+    "intermediate_size": 1216,
+    "num_hidden_layers": 9,
+    "num_attention_heads": 7,
+    "num_key_value_heads": 7,
+    "max_position_embeddings": 1024,
+    "tie_word_embeddings": True,
 }
-PER_STEP, LONGEST = 2, 256
+RATE = {"lora": 1e-4, "all": 1e-6}
+ARMS = ("engine", "trl", "trl-precompute")
+TEMPLATE = (
+    "{% for message in messages %}{{ '' if loop.first else '\n' }}<|im_start|>"
+    "{{ message['role'] }}\n{{ message['content'] }}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}{{ '\n' }}<|im_start|>assistant\n{% endif %}"
+)
 
 
-class Tick(NamedTuple):
-    wall: float
-    cpu: float
+def make_base(folder: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    @classmethod
-    def now(cls) -> Tick:
-        return cls(time.perf_counter(), time.process_time())
+    from tests.tiny_models import make_tiny_lm
 
-    def since(self, before: Tick) -> Tick:
-        return Tick(self.wall - before.wall, self.cpu - before.cpu)
-
-
-@dataclass(frozen=True)
-class TimedRunDir(RunDir):
-    """Notes when each number comes in; the engine knows nothing of it."""
-
-    ticks: list[Tick] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-
-    def metric(self, step: int, **values: float) -> None:
-        self.ticks.append(Tick.now())
-        self.losses.append(values["loss"])
-        super().metric(step, **values)
-
-
-def make_base(folder: Path, shape: dict[str, int]) -> Path:
-    make_tiny_lm(folder, context=2048)
+    make_tiny_lm(folder, context=1024, chat_template=TEMPLATE)
     torch.manual_seed(0)
-    config = LlamaConfig(**shape, max_position_embeddings=2048, tie_word_embeddings=True)
-    config.eos_token_id = AutoTokenizer.from_pretrained(folder).eos_token_id
+    end = AutoTokenizer.from_pretrained(folder).eos_token_id
+    config = LlamaConfig(**SHAPE, eos_token_id=end, bos_token_id=None, pad_token_id=0)
     LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
-def make_rows(count: int) -> list[PreferenceRecord]:
-    """Prompts of about 80 tokens, answers of 40 to 160, as drawn by row."""
+def make_rows(base: Path, count: int) -> list[Any]:
+    """Records whose prompts and answers are of the lengths above, to the token."""
+    from transformers import AutoTokenizer
 
-    def words(kind: str, row: int, low: int, high: int) -> str:
-        many = low + stable_int(kind, row) % (high - low)
-        return " ".join(f"{stable_int(kind, row, n) % 10}" for n in range(many))
+    from steelyard.inference.text import encode_prompt
+    from steelyard.lib.hashing import stable_int
+    from tests.training_engine.rows import make_record
+    from training.engine.data import encode_answer, end_of_turn
 
-    return [
-        PreferenceRecord(
-            pair=f"{row:064d}",
-            prompt_key=f"{row:064d}",
-            category="",
-            modality="text",
-            prompt=[{"role": "user", "content": words("prompt", row, 30, 45)}],
-            chosen=words("chosen", row, 20, 80),
-            rejected=words("rejected", row, 20, 80),
-            chosen_media="",
-            rejected_media="",
-            chosen_model="",
-            rejected_model="",
-            outcome="win",
-            chosen_side="a",
-            strength=1.0,
-            agreement=1.0,
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    end = end_of_turn(tokenizer)
+
+    def words(kind: str, row: int, size: int) -> str:
+        return "".join(chr(ord("a") + stable_int(kind, row, n) % 26) for n in range(size))
+
+    def asked(text: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": text}]
+
+    def cut(text: str, wanted: int, length: Any) -> str:
+        while length(text) > wanted:
+            text = text[:-1]
+        assert length(text) == wanted
+        return text
+
+    def answer(kind: str, row: int) -> str:
+        return cut(
+            words(kind, row, 3 * ANSWER), ANSWER, lambda t: len(encode_answer(tokenizer, t, end))
         )
-        for row in range(count)
-    ]
+
+    made = []
+    for row in range(count):
+        prompt = cut(
+            words("prompt", row, 2 * PROMPT),
+            PROMPT,
+            lambda text: len(encode_prompt(tokenizer, asked(text))),
+        )
+        made.append(
+            make_record(
+                row,
+                prompt=asked(prompt),
+                chosen=answer("chosen", row),
+                rejected=answer("rejected", row),
+                split="train",
+            )
+        )
+    return made
 
 
-def bench_engine(base: Path, rows: list[PreferenceRecord], config: dict[str, Any]) -> Any:
-    """Seconds of the reference, and of each step but the first."""
+def settings(train: str, steps: int) -> dict[str, Any]:
+    return {
+        "train": train,
+        "batch_size": PER_STEP,
+        "max_steps": steps,
+        "max_length": PROMPT + ANSWER,
+        "learning_rate": RATE[train],
+        "scheduler": "constant",
+        "warmup_ratio": 0.0,
+        "threads": 1,
+    }
+
+
+def run_engine(base: Path, config: dict[str, Any]) -> dict[str, Any]:
+    from steelyard.lib.engine import Stop
+    from steelyard.lib.records import write_parquet
+    from steelyard.lib.rundir import RunDir
+    from training.engine import text
+
+    ticks: list[float] = []
+    losses: list[float] = []
+    start = 0.0
+
+    class Timed(RunDir):
+        def metric(self, step: int, **values: float) -> None:
+            ticks.append(time.process_time())
+            losses.append(values["loss"])
+
+    inner = text.reference_values
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        nonlocal start
+        start = time.process_time()
+        return inner(*arguments, **options)
+
+    text.reference_values = timed
     with tempfile.TemporaryDirectory() as folder:
-        rundir = TimedRunDir(Path(folder))
+        rundir = Timed(Path(folder))
         model = {"name": "bench", "family": "causal_lm", "source": str(base), "adapters": []}
         dataset = {"digest": "", "file": "data/rows.parquet"}
         rundir.create({"recipe": "dpo", "config": config, "base": model, "dataset": dataset})
-        write_parquet(rows, rundir.data / "rows.parquet")
-        scored, kept = text.reference_log_probs, []
-
-        def timed(*arguments: Any, **options: Any) -> Any:
-            before = Tick.now()
-            result = scored(*arguments, **options)
-            kept.append(Tick.now().since(before))
-            return result
-
-        text.reference_log_probs = timed
+        write_parquet(make_rows(base, config["max_steps"] * PER_STEP), rundir.data / "rows.parquet")
+        before = memory()
         text.train(rundir, Stop(rundir))
-        return kept[0], rundir.ticks, rundir.losses
+    return {"start": start, "ticks": ticks, "losses": losses, "before": before}
 
 
-def bench_trl(base: Path, rows: list[PreferenceRecord], config: dict[str, Any]) -> Any:
+def run_trl(base: Path, config: dict[str, Any], precompute: bool) -> dict[str, Any]:
     from datasets import Dataset, disable_progress_bars
     from torch.utils.data import SequentialSampler
     from transformers import PrinterCallback, TrainerCallback
     from trl import DPOConfig, DPOTrainer
 
+    from steelyard.inference.text import load_causal_lm
+    from training.engine.adapter import prepare
+    from training.engine.config import TextDPOConfig
+    from training.engine.loop import rows_of_step
+
     disable_progress_bars()
-    ticks: list[Tick] = []
+    ticks: list[float] = []
+    losses: list[float] = []
 
     class Clock(TrainerCallback):
         def on_step_end(self, *arguments: Any, **options: Any) -> None:
-            ticks.append(Tick.now())
+            ticks.append(time.process_time())
 
     class InOrder(DPOTrainer):
         def _get_train_sampler(self, dataset: Any = None) -> Any:
             return SequentialSampler(self.train_dataset)
 
-    model, tokenizer = load_causal_lm(str(base))
-    tokenizer.padding_side = "right"
+        def training_step(self, *arguments: Any, **options: Any) -> Any:
+            loss = super().training_step(*arguments, **options)
+            losses.append(float(loss))
+            return loss
+
+    steps = config["max_steps"]
+    rows = make_rows(base, steps * PER_STEP)
     order = [
         row
-        for step in range(config["max_steps"])
+        for step in range(steps)
         for row in rows_of_step(step, rows=len(rows), per_step=PER_STEP, seed=0)
     ]
+    sides = ("chosen", "rejected")
+    data = Dataset.from_list(
+        [
+            {
+                "prompt": rows[row].prompt,
+                **{s: [{"role": "assistant", "content": getattr(rows[row], s)}] for s in sides},
+            }
+            for row in order
+        ]
+    )
+    before = memory()
+    model, tokenizer = load_causal_lm(str(base))
+    tokenizer.padding_side = "right"
+    asked = TextDPOConfig.from_dict(config)
     with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
         trainer = InOrder(
-            model=prepare(model, TextDPOConfig.from_dict(config)),
+            model=prepare(model, asked) if asked.trained == "lora" else model,
             args=DPOConfig(
                 output_dir=folder,
                 per_device_train_batch_size=PER_STEP,
-                max_steps=config["max_steps"],
-                max_length=LONGEST,
+                max_steps=steps,
+                max_length=PROMPT + ANSWER,
                 learning_rate=config["learning_rate"],
+                lr_scheduler_type="constant",
+                precompute_ref_log_probs=precompute,
+                precompute_ref_batch_size=PER_STEP,
                 gradient_checkpointing=False,
                 bf16=False,
                 use_cpu=True,
@@ -180,62 +225,76 @@ def bench_trl(base: Path, rows: list[PreferenceRecord], config: dict[str, Any]) 
                 save_strategy="no",
                 disable_tqdm=True,
             ),
-            train_dataset=Dataset.from_list(
-                [
-                    {
-                        "prompt": rows[row].prompt,
-                        "chosen": [{"role": "assistant", "content": rows[row].chosen}],
-                        "rejected": [{"role": "assistant", "content": rows[row].rejected}],
-                    }
-                    for row in order
-                ]
-            ),
+            train_dataset=data,
             processing_class=tokenizer,
             callbacks=[Clock()],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    losses = [line["loss"] for line in trainer.state.log_history if "grad_norm" in line]
-    return ticks, losses
+    return {"start": start, "ticks": ticks, "losses": losses, "before": before}
 
 
-def typical(ticks: list[Tick]) -> Tick:
-    """The median step; the first one, which warms up, is not timed."""
-    steps = [after.since(before) for before, after in pairwise(ticks)]
-    return Tick(median(s.wall for s in steps), median(s.cpu for s in steps))
+def memory() -> float:
+    """The most that this process has had in memory, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def run_arm(arm: str, base: Path, train: str, steps: int) -> None:
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    torch.set_num_threads(1)
+    transformers_logging.disable_progress_bar()
+    config = settings(train, steps)
+    found = run_engine(base, config) if arm == "engine" else run_trl(base, config, arm != "trl")
+    print(json.dumps({**found, "peak": memory()}))  # noqa: T201
+
+
+def ask(arm: str, base: Path, train: str, steps: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--arm", arm, "--base", str(base), "--train", train]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(
+        [*command, "--steps", str(steps)], stdout=subprocess.PIPE, env=environment, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def tell(train: str, steps: int, found: dict[str, dict[str, Any]]) -> list[str]:
+    ours = found["engine"]
+    lines = [f"{train}: {steps} steps of {PER_STEP} pairs, {PROMPT} + {ANSWER} tokens"]
+    rates = {}
+    for arm, values in found.items():
+        steady = [after - before for before, after in pairwise(values["ticks"])]
+        whole = values["ticks"][-1] - values["start"]
+        rates[arm] = PER_STEP / median(steady), PER_STEP * steps / whole
+        far = max(abs(a - b) for a, b in zip(values["losses"], ours["losses"], strict=True))
+        lines.append(
+            f"  {arm:15} {rates[arm][0]:6.3f} pairs a CPU s of steps, {rates[arm][1]:6.3f} of all, "
+            f"peak {values['peak']:5.0f} MiB ({values['peak'] - values['before']:5.0f} above "
+            f"loading), losses differ by {far:.1e}"
+        )
+    for arm in list(found)[1:]:
+        step, whole = (a / b for a, b in zip(rates["engine"], rates[arm], strict=True))
+        lines.append(f"  engine / {arm}: {step:.2f} x a step, {whole:.2f} x of all")
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=SHAPES, default="small")
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--train", nargs="+", choices=RATE, default=list(RATE))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
+    parser.add_argument("--base", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
-    transformers_logging.disable_progress_bar()
-    config = {
-        "batch_size": PER_STEP,
-        "max_steps": asked.steps,
-        "max_length": LONGEST,
-        "learning_rate": 1e-4,
-        "warmup_ratio": 0.0,
-        "threads": asked.threads,
-    }
-    rows = make_rows(asked.steps * PER_STEP)
+    if asked.arm:
+        run_arm(asked.arm, asked.base, asked.train[0], asked.steps)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        base = make_base(Path(folder) / "base", SHAPES[asked.size])
-        reference, ticks, ours = bench_engine(base, rows, config)
-        trl_ticks, theirs = bench_trl(base, rows, config)
-    engine, trl = typical(ticks), typical(trl_ticks)
-    lines = [
-        f"{asked.size}, {asked.threads} threads, {PER_STEP} pairs a step, {asked.steps} steps",
-        f"engine     {engine.wall:7.3f} s a step {engine.cpu:7.3f} CPU s   "
-        f"(once before: reference {reference.wall:.2f} s)",
-        f"TRL        {trl.wall:7.3f} s a step {trl.cpu:7.3f} CPU s",
-        f"TRL/engine {trl.wall / engine.wall:7.2f} x        {trl.cpu / engine.cpu:7.2f} x",
-        f"first losses: engine {ours[0]:.5f} {ours[1]:.5f}, TRL {theirs[0]:.5f} {theirs[1]:.5f}",
-    ]
-    print("\n".join(lines))  # noqa: T201
+        make_base(Path(folder))
+        for train in asked.train:
+            found = {arm: ask(arm, Path(folder), train, asked.steps) for arm in asked.arms}
+            print("\n".join(tell(train, asked.steps, found)), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

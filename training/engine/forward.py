@@ -59,11 +59,13 @@ class Scored(NamedTuple):
     """int64, (sequences,), on the device of the values: tokens of each answer."""
 
     def sums(self) -> Tensor:
-        """log p of each answer, (sequences,)."""
-        return torch.segment_reduce(self.values, "sum", lengths=self.lengths, unsafe=True)
+        """log p of each answer, float64, (sequences,): of a thousand nats float32 would keep four
+        decimals, and a loss is made of differences between such sums."""
+        values = self.values.double()
+        return torch.segment_reduce(values, "sum", lengths=self.lengths, unsafe=True)
 
     def means(self) -> Tensor:
-        """log p of each answer per token, (sequences,)."""
+        """log p of each answer per token, float64, (sequences,)."""
         return self.sums() / self.lengths
 
 

@@ -20,8 +20,8 @@ from training.engine.forward import Scored
 class Seen:
     """Examples of one pass with the log-probabilities of their sequences, asked for by name.
 
-    Every tensor has a row an example, in their order, and is on the model's device. What comes from
-    the reference carries no gradient.
+    Every tensor has a row an example, in their order, and is on the model's device; sums and means
+    are float64. What comes from the reference carries no gradient.
     """
 
     def __init__(
