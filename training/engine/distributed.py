@@ -14,6 +14,7 @@ A process that is alone takes no part in any of this: every function is then the
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
@@ -78,8 +79,9 @@ def joined(device: str) -> Iterator[World]:
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=_PATIENCE)
     yield here
     if mine:
-        # not after an error: it would wait for processes that are gone
-        dist.destroy_process_group()
+        # at the end of the process, which may join again for another round, and not after an
+        # error: it would wait for processes that are gone
+        atexit.register(dist.destroy_process_group)
 
 
 def _check_gpus(here: World) -> None:

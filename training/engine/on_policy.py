@@ -27,7 +27,7 @@ from steelyard.inference.text import (
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.records import read_parquet
-from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.rundir import Onlooker, RunDir, write_atomically
 from training.engine.config import config_of_run
 from training.engine.loop import choose_machine
 
@@ -52,6 +52,11 @@ class Held(RunDir):
 def train_and_sample(train: Train, rundir: RunDir, stop: Stop) -> None:
     """Train, then measure; started again after a crash in between it only measures."""
     held = Held(rundir.path)
+    if isinstance(rundir, Onlooker):
+        # the process that leads asks for the samples by itself
+        if not held.trained.exists():
+            train(rundir, stop)
+        return
     if not held.trained.exists():
         train(held, stop)
     if not held.trained.exists():

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,9 @@ def train(rundir: RunDir, stop: Stop, one_round: Train) -> None:
         one = RoundDir(rundir.path / "rounds" / str(number), rundir, number, config.rounds, before)
         if (result := one.result()) is None:
             one.create(_spec(spec, config, number, made))
+            _wait_for(one.path / "run.json", rundir, stop)
             one_round(one, stop)
+            _wait_for(one.path / "result.json", rundir, stop)
             result = one.result()
         if result is None or stop:
             return
@@ -102,6 +105,12 @@ def train(rundir: RunDir, stop: Stop, one_round: Train) -> None:
         results.append(result)
     if not isinstance(rundir, Onlooker):
         _finish(rundir, made, results)
+
+
+def _wait_for(file: Path, rundir: RunDir, stop: Stop) -> None:
+    """What the process that leads is writing; it waits for nobody itself."""
+    while isinstance(rundir, Onlooker) and not file.exists() and not stop:
+        time.sleep(0.2)
 
 
 def _spec(
