@@ -137,6 +137,16 @@ def test_the_tower_is_asked_once_for_each_picture(
     assert len(asked) > 2 * len(COLOURS)
 
 
+def test_it_writes_about_pictures_while_it_is_trained(make_seeing_run: Make) -> None:
+    rundir = make_seeing_run(max_steps=2, sample_every=2, sample_prompts=2)
+    go(rundir)
+    lines, _ = rundir.read_lines("samples.jsonl", 0)
+    assert [(line["step"], line["prompt"][0]["content"]) for line in lines] == [
+        (step, "What is in the picture?") for step in (0, 0, 2, 2)
+    ]
+    assert [line["text"] for line in lines[:2]] == [line["reference_text"] for line in lines[2:]]
+
+
 def test_a_whole_model_is_kept_with_its_processor(make_seeing_run: Make) -> None:
     rundir = make_seeing_run(train="all", learning_rate=1e-4, max_steps=1)
     assert go(rundir)["form"] == "full"

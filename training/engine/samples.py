@@ -2,8 +2,8 @@
 
 ``samples.jsonl`` of the run directory has a line a prompt and step: ``step``, ``prompt`` as
 messages, ``text``, ``reference_text``. The reference's texts are those of step 0, when the model is
-the base still. Greedy, so that what changes is the model and not the draw; nothing here touches the draws of
-training.
+the base still. Greedy, so that what changes is the model and not the draw; nothing here touches the
+draws of training.
 """
 
 from __future__ import annotations
@@ -49,7 +49,13 @@ def sampler(
     """
     if not config.sample_every:
         return lambda step: None
-    prompts = prompts_of(records, tokenizer, model, config.sample_prompts)
+    sight = getattr(model, "sight", None)
+    if sight is not None:
+        room = (context_length(model.config) or 1 << 20) - MAX_NEW_TOKENS
+        asked = sight.prompts_of(_test_first(records), config.sample_prompts, room)
+        prompts, media = [messages for messages, _ in asked], [images for _, images in asked]
+    else:
+        prompts, media = prompts_of(records, tokenizer, model, config.sample_prompts), []
     if not prompts:
         rundir.event("No prompt is of text alone and short enough to write samples for.")
         return lambda step: None
@@ -59,12 +65,16 @@ def sampler(
         lines, _ = rundir.read_lines(FILE, 0)
         if not due or any(line["step"] == step for line in lines):
             return
-        before = {_key(line["prompt"]): line["text"] for line in lines if line["step"] == 0}
+        # in the order of the prompts, of which two may ask the same of two pictures
+        before = [line["text"] for line in lines if line["step"] == 0]
         rundir.progress(step, total, "steps", "Writing samples")
-        texts = _written(model, tokenizer, prompts)
+        if sight is not None:
+            texts = sight.written(model, prompts, media, MAX_NEW_TOKENS)
+        else:
+            texts = _written(model, tokenizer, prompts)
         with (rundir.path / FILE).open("a") as stream:
-            for prompt, text in zip(prompts, texts, strict=True):
-                known = text if step == 0 else before.get(_key(prompt), "")
+            for number, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
+                known = text if step == 0 else "".join(before[number : number + 1])
                 line = {
                     "step": step,
                     "prompt": list(prompt),
@@ -83,7 +93,7 @@ def prompts_of(
     count: int,
 ) -> list[Messages]:
     """The first prompts that a model can be asked with words alone and has room to answer."""
-    ordered = sorted(records, key=lambda record: record.split == "train")
+    ordered = _test_first(records)
     room = (context_length(model.config) or 1 << 20) - MAX_NEW_TOKENS
     found: dict[str, Messages] = {}
     for record in ordered:
@@ -98,6 +108,10 @@ def prompts_of(
         if fits:
             found[record.prompt_key] = record.prompt
     return list(found.values())
+
+
+def _test_first(records: Sequence[PreferenceRecord]) -> list[PreferenceRecord]:
+    return sorted(records, key=lambda record: record.split == "train")
 
 
 def _written(
@@ -116,7 +130,3 @@ def _written(
     )
     model.train(training)
     return [answer.text for answer in made]
-
-
-def _key(prompt: Messages) -> str:
-    return json.dumps(list(prompt), sort_keys=True)

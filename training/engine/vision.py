@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from steelyard.inference.frames import FRAMES, read_pictures
-from steelyard.inference.vision import Look, answer_end, encode_look
+from steelyard.inference.text import Messages
+from steelyard.inference.vision import Look, answer_end, encode_look, generate
 from steelyard.lib.errors import UserError
+from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
 from training.engine.config import names_in
 from training.engine.data import Encoder
@@ -81,6 +83,39 @@ class Sight:
     def pictures(self, images: tuple[str, ...]) -> list[Any]:
         paths = [self.rundir.media / sha256 for sha256 in images]
         return [picture for path in paths for picture in read_pictures(path, self.frames)]
+
+    def prompts_of(
+        self, records: Sequence[PreferenceRecord], count: int, room: int
+    ) -> list[tuple[list[dict[str, str]], tuple[str, ...]]]:
+        """The first different prompts of at most ``room`` tokens, with their pictures."""
+        found: dict[str, tuple[list[dict[str, str]], tuple[str, ...]]] = {}
+        for record in records:
+            if len(found) == count:
+                break
+            images = tuple(record.prompt_media)
+            if record.prompt_key in found or len(self.look(record.prompt, images).ids) > room:
+                continue
+            found[record.prompt_key] = record.prompt, images
+        return list(found.values())
+
+    def written(
+        self,
+        model: PreTrainedModel,
+        prompts: Sequence[Messages],
+        media: Sequence[tuple[str, ...]],
+        max_new_tokens: int,
+    ) -> list[str]:
+        """What the model writes about pictures now, greedily."""
+        made = generate(
+            model,
+            self.processor,
+            prompts,
+            [self.pictures(images) for images in media],
+            max_new_tokens=max_new_tokens,
+            temperature=0.0,
+            seeds=[0] * len(prompts),
+        )
+        return [answer.text for answer in made]
 
     def inputs(
         self, model: PreTrainedModel, rows: Sequence[Row], ids: Tensor, positions: Tensor
