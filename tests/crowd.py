@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -140,6 +140,30 @@ class Client:
             time.sleep(random.uniform(0.02, 0.1))
         raise AssertionError(f"{method} {what}: no answer for two minutes, last {last}")
 
+    def one(self, tally: Tally) -> bool:
+        """One verdict; False where there was no pair to be had."""
+        given = self.insist("GET", "next")
+        if given.status == 204:
+            return False
+        assert given.status == 200, given.body
+        outcome, strength = random.choice([("a", -2), ("b", 1), ("tie", 0)])
+        said = {
+            "uuid": str(uuid4()),
+            "pair": given.body["pair"],
+            "outcome": outcome,
+            "strength": strength,
+            "rationale": RATIONALE,
+            "duration_ms": 20_000,
+        }
+        taken = self.insist("POST", "judgments", said)
+        tally.next_seconds.append(given.seconds)
+        tally.submit_seconds.append(taken.seconds)
+        if taken.status in {200, 201}:
+            tally.acknowledged[said["uuid"]] = said["pair"]
+        else:
+            tally.refused.append(taken.body["code"])
+        return True
+
 
 def clients(project: Project, number: int, address: Address) -> list[Client]:
     """That many annotators of the project, each with a token."""
@@ -161,7 +185,14 @@ class Tally:
     refused: list[str] = field(default_factory=list)
 
 
-def label(crowd: Iterable[Client], verdicts: int, tally: Tally | None = None) -> Tally:
+class Worker(Protocol):
+    """Somebody who labels."""
+
+    def one(self, tally: Tally) -> bool:
+        """One verdict; False where there was no pair to be had."""
+
+
+def label(crowd: Iterable[Worker], verdicts: int, tally: Tally | None = None) -> Tally:
     """All at once hand in ``verdicts`` verdicts together; whoever gets no answer asks again.
 
     Args:
@@ -170,12 +201,12 @@ def label(crowd: Iterable[Client], verdicts: int, tally: Tally | None = None) ->
     tally = tally or Tally()
     todo, lock = iter(range(verdicts)), threading.Lock()
 
-    def work(client: Client) -> None:
+    def work(client: Worker) -> None:
         while True:
             with lock:
                 if next(todo, None) is None:
                     return
-            if not _one(client, tally):
+            if not client.one(tally):
                 return
 
     threads = [threading.Thread(target=work, args=[client]) for client in crowd]
@@ -184,31 +215,6 @@ def label(crowd: Iterable[Client], verdicts: int, tally: Tally | None = None) ->
     for thread in threads:
         thread.join()
     return tally
-
-
-def _one(client: Client, tally: Tally) -> bool:
-    """One verdict; False where there was no pair to be had."""
-    given = client.insist("GET", "next")
-    if given.status == 204:
-        return False
-    assert given.status == 200, given.body
-    outcome, strength = random.choice([("a", -2), ("b", 1), ("tie", 0)])
-    said = {
-        "uuid": str(uuid4()),
-        "pair": given.body["pair"],
-        "outcome": outcome,
-        "strength": strength,
-        "rationale": RATIONALE,
-        "duration_ms": 20_000,
-    }
-    taken = client.insist("POST", "judgments", said)
-    tally.next_seconds.append(given.seconds)
-    tally.submit_seconds.append(taken.seconds)
-    if taken.status in {200, 201}:
-        tally.acknowledged[said["uuid"]] = said["pair"]
-    else:
-        tally.refused.append(taken.body["code"])
-    return True
 
 
 class WebServer:

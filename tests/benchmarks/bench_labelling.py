@@ -11,6 +11,10 @@ STEELYARD_BENCH_PAIRS (``10000,1000000``), STEELYARD_BENCH_ANNOTATORS (``1,8,32`
 STEELYARD_BENCH_VERDICTS (400 for each of them in each project) make it smaller. Aims: a tenth of
 what Label Studio takes a judgment, and a p95 of ``next`` with a million pairs at most 1.3 times
 that with ten thousand.
+
+STEELYARD_LABEL_STUDIO names the Python of a virtual environment with label-studio (see
+tests/label_studio.py). Then Label Studio does the same work beside it, turn by turn: on the same
+PostgreSQL server, with as many processes, with as many tasks as the smallest project has pairs.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,11 +40,13 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 
 from steelyard.projects.models import Project  # noqa: E402
-from tests import crowd  # noqa: E402
+from tests import crowd, label_studio  # noqa: E402
 
 LABEL_STUDIO_CPU_MS = 124
 """Of Label Studio 1.23.2 for an annotation (fetch and submit) with one annotator and ten thousand
 tasks, four uwsgi processes on the same kind of machine; with 8 and 32 annotators 166 and 198."""
+
+LABEL_STUDIO = os.environ.get("STEELYARD_LABEL_STUDIO", "")
 
 TURNS = 8
 
@@ -56,17 +64,18 @@ ANNOTATORS = numbers("ANNOTATORS", "1,8,32")
 class Cell:
     """One project under one number of annotators."""
 
-    project: Project
-    people: list[crowd.Client]
+    people: Sequence[crowd.Worker]
+    cpu_seconds: Callable[[], float]
+    """Of the processes that serve them, so far."""
     cpu: list[float] = field(default_factory=list)
     """CPU seconds a judgment, of each turn."""
     wall: float = 0
     tally: crowd.Tally = field(default_factory=crowd.Tally)
 
-    def run(self, server: crowd.WebServer, verdicts: int) -> None:
-        cpu, wall = server.cpu_seconds(), time.monotonic()
+    def run(self, verdicts: int) -> None:
+        cpu, wall = self.cpu_seconds(), time.monotonic()
         seen = crowd.label(self.people, verdicts)
-        self.cpu.append((server.cpu_seconds() - cpu) / len(seen.acknowledged))
+        self.cpu.append((self.cpu_seconds() - cpu) / len(seen.acknowledged))
         self.wall += time.monotonic() - wall
         self.tally.next_seconds += seen.next_seconds
         self.tally.submit_seconds += seen.submit_seconds
@@ -77,6 +86,14 @@ class Cell:
     def cpu_ms(self) -> float:
         return 1000 * statistics.fmean(self.cpu)
 
+    def told(self) -> str:
+        return (
+            f"CPU {self.cpu_ms:5.1f} ms a judgment "
+            f"(least disturbed turn {1000 * min(self.cpu):.1f}), "
+            f"{len(self.tally.acknowledged) / self.wall:5.1f} /s; "
+            f"next {spread(self.tally.next_seconds)}, submit {spread(self.tally.submit_seconds)}"
+        )
+
 
 def main() -> None:
     call_command("migrate", verbosity=0)
@@ -86,40 +103,61 @@ def main() -> None:
         projects[size] = crowd.project_of(size, overlap=2)
         say(f"{size:>9} pairs written in {time.monotonic() - started:.0f} s")
     crowd.settle_tables()
-    with tempfile.TemporaryDirectory() as data, crowd.serving(Path(data)) as server:
-        warm_up(server)
+    with ExitStack() as stack:
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(crowd.serving(data))
+        studio = stack.enter_context(beside(data)) if LABEL_STUDIO else None
+        warm_up(server, studio)
         for number in ANNOTATORS:
-            compare(server, projects, number)
+            compare(server, studio, projects, number)
 
 
-def warm_up(server: crowd.WebServer) -> None:
+def beside(data: Path) -> AbstractContextManager[label_studio.Studio]:
+    return label_studio.serving(
+        Path(LABEL_STUDIO), data, tasks=min(SIZES), people=max(*ANNOTATORS, 8)
+    )
+
+
+def warm_up(server: crowd.WebServer, studio: label_studio.Studio | None) -> None:
     """Every process has imported and connected before anything is measured."""
     crowd.label(crowd.clients(crowd.project_of(500), 16, server.address), 200)
+    if studio:
+        crowd.label(studio.people[:8], 24)
 
 
-def compare(server: crowd.WebServer, projects: dict[int, Project], number: int) -> None:
+def compare(
+    server: crowd.WebServer,
+    studio: label_studio.Studio | None,
+    projects: dict[int, Project],
+    number: int,
+) -> None:
     cells = {
-        size: Cell(project, crowd.clients(project, number, server.address))
+        size: Cell(crowd.clients(project, number, server.address), server.cpu_seconds)
         for size, project in projects.items()
     }
+    other = Cell(studio.people[:number], studio.cpu_seconds) if studio else None
     for _ in range(TURNS):
-        for cell in cells.values():
-            cell.run(server, VERDICTS // TURNS)
+        for cell in [*cells.values(), *([other] if other else [])]:
+            cell.run(VERDICTS // TURNS)
     for size, cell in cells.items():
-        tally, books = cell.tally, crowd.books_of(cell.project, cell.tally.acknowledged)
+        books = crowd.books_of(projects[size], cell.tally.acknowledged)
         say(
-            f"{size:>9} pairs, {number:>2} annotators: CPU {cell.cpu_ms:5.1f} ms a judgment "
-            f"(least disturbed turn {1000 * min(cell.cpu):.1f}), "
-            f"{len(tally.acknowledged) / cell.wall:5.1f} /s; next {spread(tally.next_seconds)}, "
-            f"submit {spread(tally.submit_seconds)}; over their overlap {books.over_overlap}, "
-            f"lost {books.lost}, refused {len(tally.refused)}"
+            f"{size:>9} pairs, {number:>2} annotators: {cell.told()}; over their overlap "
+            f"{books.over_overlap}, lost {books.lost}, refused {len(cell.tally.refused)}"
         )
     few, many = min(cells), max(cells)
     worst = max(cell.cpu_ms for cell in cells.values())
     p95 = {size: cut(cell.tally.next_seconds, 95) for size, cell in cells.items()}
-    say(
-        f"ratio to Label Studio's CPU ({LABEL_STUDIO_CPU_MS} ms): {worst / LABEL_STUDIO_CPU_MS:.3f}"
-    )
+    if other:
+        say(
+            f"Label Studio, {min(SIZES)} tasks, {number:>2} annotators: {other.told()}; "
+            f"refused {len(other.tally.refused)}"
+        )
+        ratio = cells[min(SIZES)].cpu_ms / other.cpu_ms
+        say(f"ratio to Label Studio's CPU beside it: {ratio:.3f}")
+    else:
+        known = LABEL_STUDIO_CPU_MS
+        say(f"ratio to Label Studio's CPU ({known} ms, measured before): {worst / known:.3f}")
     say(f"ratio of p95(next), {many} pairs to {few}: {p95[many] / p95[few]:.2f}")
 
 
