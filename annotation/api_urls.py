@@ -53,6 +53,7 @@ urlpatterns = [
     path(f"{_PROJECT}/training/next", training.TrainingNext.as_view(), name="training-next"),
     path(f"{_PROJECT}/training/answers", training.TrainingAnswers.as_view(), name="training"),
     path(f"{_PROJECT}/pairs/<int:pk>/flags", flags.PairFlags.as_view(), name="pair-flags"),
+    path(f"{_PROJECT}/sets/<int:pk>/flags", flags.SetFlags.as_view(), name="set-flags"),
     path(f"{_PROJECT}/flags", flags.FlagList.as_view(), name="flags"),
     path(f"{_PROJECT}/flags/<int:pk>/resolve", flags.FlagResolve.as_view(), name="flag-resolve"),
     path(f"{_PROJECT}/prompts", material.PromptList.as_view(), name="prompts"),

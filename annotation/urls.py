@@ -27,6 +27,7 @@ urlpatterns = [
     path("rank/next/", ranking.rank_next, name="rank-next"),
     path("rank/submit/", ranking.rank_submit, name="rank-submit"),
     path("rank/keep/", ranking.rank_keep, name="rank-keep"),
+    path("rank/flag/", ranking.rank_flag, name="rank-flag"),
     path("rank/mine/", ranking.rank_mine, name="rank-mine"),
     path("labelling/", coverage.coverage, name="coverage"),
     path("labelling/now/", coverage.coverage_now, name="coverage-now"),

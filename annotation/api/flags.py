@@ -1,4 +1,4 @@
-"""What annotators say is wrong with a pair, and what the project's staff decides."""
+"""What annotators say is wrong with a pair or a set, and what the project's staff decides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.models import Flag, Pair
+from annotation.models import Flag, OutputSet, Pair
 from annotation.serializers.flags import (
     FlagQuery,
     FlagRequest,
@@ -29,6 +29,7 @@ class PairFlags(APIView):
     """Tell the owner that something is wrong with a pair."""
 
     scopes: ClassVar = {"POST": "label"}
+    model: ClassVar[type[Pair] | type[OutputSet]] = Pair
 
     @extend_schema(request=FlagRequest, responses={200: RaisedSerializer, 201: RaisedSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:
@@ -36,14 +37,31 @@ class PairFlags(APIView):
 
         201 where it is new, 200 where you have flagged the pair for this reason before.
         """
+        return self.raised(request, project, pk)
+
+    def raised(self, request: Request, project: str, pk: int) -> Response:
         user = user_of(request)
         found = get_project(user, project, ANY_ROLE)
-        pair = get_visible(Pair, user, ANY_ROLE, project=found, pk=pk)
+        of = get_visible(self.model, user, ANY_ROLE, project=found, pk=pk)
         body = FlagRequest(data=request.data)
         body.is_valid(raise_exception=True)
         annotator = annotator_for(user=user, project=found)
-        flag, created = raise_flag(annotator=annotator, pair=pair, **body.validated_data)
+        flag, created = raise_flag(annotator=annotator, of=of, **body.validated_data)
         return Response(RaisedSerializer(flag).data, status=201 if created else 200)
+
+
+class SetFlags(PairFlags):
+    """Tell the owner that something is wrong with a set to rank."""
+
+    model = OutputSet
+
+    @extend_schema(request=FlagRequest, responses={200: RaisedSerializer, 201: RaisedSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        """Flag a set that was given to you.
+
+        201 where it is new, 200 where you have flagged the set for this reason before.
+        """
+        return self.raised(request, project, pk)
 
 
 class FlagList(ListAPIView):
@@ -65,11 +83,11 @@ class FlagList(ListAPIView):
 
 
 class FlagResolve(APIView):
-    """Decide on a flagged pair; for the project's admins."""
+    """Decide on a flagged pair or set; for the project's admins."""
 
     @extend_schema(request=ResolveRequest, responses=FlagSerializer)
     def post(self, request: Request, project: str, pk: int) -> Response:
-        """Take the pair out of the queue, or keep it; all its open flags are decided with this one.
+        """Take it out of the queue, or keep it; all its open flags are decided with this one.
 
         Deciding again replaces the first decision.
         """

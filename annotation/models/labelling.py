@@ -139,7 +139,7 @@ class Judgment(models.Model):
 
 
 class Flag(models.Model):
-    """An annotator's word to the owner that something is wrong with a pair."""
+    """An annotator's word to the owner that something is wrong with a pair or a set to rank."""
 
     class State(models.TextChoices):
         OPEN = "open", _("Open")
@@ -148,7 +148,10 @@ class Flag(models.Model):
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, help_text="Made by the client.")
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="flags")
-    pair = models.ForeignKey(Pair, models.CASCADE, related_name="flags")
+    pair = models.ForeignKey(Pair, models.CASCADE, null=True, blank=True, related_name="flags")
+    output_set = models.ForeignKey(
+        "annotation.OutputSet", models.CASCADE, null=True, blank=True, related_name="flags"
+    )
     annotator = models.ForeignKey(Annotator, models.PROTECT, related_name="flags")
     reason = models.CharField(max_length=100)
     note = models.TextField(blank=True)
@@ -162,11 +165,17 @@ class Flag(models.Model):
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            models.UniqueConstraint(fields=["pair", "annotator", "reason"], name="flag_once")
+            models.UniqueConstraint(fields=["pair", "annotator", "reason"], name="flag_once"),
+            models.UniqueConstraint(
+                fields=["output_set", "annotator", "reason"], name="flag_of_set_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(pair=None) ^ Q(output_set=None), name="flag_of_pair_or_set"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.reason}: {self.pair}"
+        return f"{self.reason}: {self.pair or self.output_set}"
 
 
 class TrainingAnswer(models.Model):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from annotation.models import Flag
+from annotation.models import Flag, OutputSet
 from annotation.services.flags import NOTE_LIMIT
 from steelyard.web.api import StrictSerializer
 
@@ -19,16 +19,20 @@ class FlagRequest(StrictSerializer):
 
 class ResolveRequest(StrictSerializer):
     remove = serializers.BooleanField(
-        help_text="true takes the pair out of the queue, false keeps it."
+        help_text="true takes the pair or set out of the queue, false keeps it."
     )
 
 
 class RaisedSerializer(serializers.ModelSerializer):
     """A flag for the one who raised it."""
 
+    set = serializers.PrimaryKeyRelatedField[OutputSet](
+        source="output_set", read_only=True, help_text="The set to rank that it is about, or null."
+    )
+
     class Meta:
         model = Flag
-        fields = ["uuid", "pair", "reason", "note", "state", "created_at"]
+        fields = ["uuid", "pair", "set", "reason", "note", "state", "created_at"]
         read_only_fields = fields
 
 
@@ -44,6 +48,7 @@ class FlagSerializer(RaisedSerializer):
             "id",
             "uuid",
             "pair",
+            "set",
             "annotator",
             "reason",
             "note",

@@ -1,4 +1,5 @@
-"""Annotators' words that something is wrong with a pair, and what the owner decides."""
+"""Annotators' words that something is wrong with a pair or a set to rank, and what the owner
+decides."""
 
 from __future__ import annotations
 
@@ -8,7 +9,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotator, Assignment, Flag, Judgment, Pair
+from annotation.models import (
+    Annotator,
+    Assignment,
+    Flag,
+    Judgment,
+    OutputSet,
+    Pair,
+    Ranking,
+    RankingLease,
+)
 from steelyard.accounts.models import User
 from steelyard.accounts.services import record
 from steelyard.lib.errors import UserError
@@ -17,18 +27,18 @@ NOTE_LIMIT = 2000
 
 
 def raise_flag(
-    *, annotator: Annotator, pair: Pair, reason: str, note: str = "", uuid: UUID
+    *, annotator: Annotator, of: Pair | OutputSet, reason: str, note: str = "", uuid: UUID
 ) -> tuple[Flag, bool]:
-    """Tell the owner that something is wrong with a pair, once for each reason.
+    """Tell the owner that something is wrong with a pair or a set, once for each reason.
 
-    Only with a pair that the annotator holds, has judged or was shown in training.
+    Only with one that the annotator holds, has judged or was shown in training.
 
     Returns:
         the flag, and whether it is new: the same UUID, or the same reason again, is the same flag.
 
     Raises:
-        UserError: the project has no such reason, the note is too long, the pair was not given to
-            the annotator, or the UUID is another flag's.
+        UserError: the project has no such reason, the note is too long, it was not given to the
+            annotator, or the UUID is another flag's.
     """
     reasons = annotator.project.scheme["flag_reasons"]
     if reason not in reasons:
@@ -45,11 +55,11 @@ def raise_flag(
         )
     if "\0" in note:
         raise UserError(_("The note has a character that no text has (NUL)."), field="note")
-    if known := _known(annotator, pair, reason, uuid):
+    if known := _known(annotator, of, reason, uuid):
         return known, False
-    if not _was_shown(annotator, pair):
+    if not _was_shown(annotator, of):
         raise UserError(
-            _("You do not hold this pair and have not judged it, so there is nothing to flag."),
+            _("You do not hold this and have not judged it, so there is nothing to flag."),
             code="no_lease",
             status=409,
         )
@@ -58,14 +68,14 @@ def raise_flag(
             flag = Flag.objects.create(
                 uuid=uuid,
                 project_id=annotator.project_id,
-                pair=pair,
+                **{_field(of): of},
                 annotator=annotator,
                 reason=reason,
                 note=note.strip(),
             )
     except IntegrityError:
         # a second copy of the same request was quicker
-        if known := _known(annotator, pair, reason, uuid):
+        if known := _known(annotator, of, reason, uuid):
             return known, False
         raise
     return flag, True
@@ -73,46 +83,63 @@ def raise_flag(
 
 @transaction.atomic
 def resolve(*, flag: Flag, by: User, remove: bool) -> Flag:
-    """Decide on a flagged pair: take it out of the queue, or keep it.
+    """Decide on a flagged pair or set: take it out of the queue, or keep it.
 
-    All its open flags are decided with this one. A pair taken out keeps its judgments; whoever
-    holds it loses it. Deciding again replaces the first decision, so that a pair taken out by
+    All its open flags are decided with this one. What is taken out keeps its judgments; whoever
+    holds it loses it. Deciding again replaces the first decision, so that what was taken out by
     mistake comes back.
     """
-    pair = Pair.objects.select_for_update(no_key=True).get(pk=flag.pair_id)
+    of = _locked(flag)
+    flags = Flag.objects.filter(**{_field(of): of})
     state = Flag.State.REMOVED if remove else Flag.State.KEPT
-    decided = Flag.objects.filter(pair=pair).exclude(state=state)
+    decided = flags.exclude(state=state)
     if flag.state == Flag.State.OPEN and not remove:
-        # that one complaint is no matter does not bring back a pair taken out for another
+        # that one complaint is no matter does not bring back what was taken out for another
         decided = decided.filter(state=Flag.State.OPEN)
     decided.update(state=state, resolved_by=by, resolved_at=timezone.now())
-    closed = Flag.objects.filter(pair=pair, state=Flag.State.REMOVED).exists()
-    Pair.objects.filter(pk=pair.pk).update(closed=closed)
-    if closed:
-        Assignment.objects.filter(pair=pair).delete()
+    of.closed = flags.filter(state=Flag.State.REMOVED).exists()
+    of.save(update_fields=["closed"])
+    if of.closed:
+        leases = Assignment.objects if isinstance(of, Pair) else RankingLease.objects
+        leases.filter(**{_field(of): of}).delete()
     flag.refresh_from_db()
-    action = "pair-taken-out" if remove else "pair-kept"
-    target = f"{pair} in {flag.project.slug}"
+    what = "pair" if isinstance(of, Pair) else "set"
+    action = f"{what}-taken-out" if remove else f"{what}-kept"
+    target = f"{of} in {flag.project.slug}"
     record(by=by, action=action, target=target, flag=str(flag.uuid), reason=flag.reason)
     return flag
 
 
-def _known(annotator: Annotator, pair: Pair, reason: str, uuid: UUID) -> Flag | None:
+def _field(of: Pair | OutputSet) -> str:
+    return "pair" if isinstance(of, Pair) else "output_set"
+
+
+def _locked(flag: Flag) -> Pair | OutputSet:
+    if flag.pair_id:
+        return Pair.objects.select_for_update(no_key=True).get(pk=flag.pair_id)
+    return OutputSet.objects.select_for_update(no_key=True).get(pk=flag.output_set_id)
+
+
+def _known(annotator: Annotator, of: Pair | OutputSet, reason: str, uuid: UUID) -> Flag | None:
+    mine = Flag.objects.filter(annotator=annotator, **{_field(of): of})
     known = Flag.objects.filter(uuid=uuid).first()
-    if known and (known.annotator_id, known.pair_id) != (annotator.pk, pair.pk):
+    if known and not mine.filter(pk=known.pk).exists():
         raise UserError(
             _("This UUID belongs to another flag; make a new one for each."),
             code="uuid_taken",
             status=409,
             field="uuid",
         )
-    return known or Flag.objects.filter(pair=pair, annotator=annotator, reason=reason).first()
+    return known or mine.filter(reason=reason).first()
 
 
-def _was_shown(annotator: Annotator, pair: Pair) -> bool:
-    if pair.project_id != annotator.project_id:
+def _was_shown(annotator: Annotator, of: Pair | OutputSet) -> bool:
+    if of.project_id != annotator.project_id:
         return False
-    if pair.is_training:
+    if isinstance(of, OutputSet):
+        sets = (RankingLease.objects.all(), Ranking.objects.current())
+        return any(found.filter(output_set=of, annotator=annotator).exists() for found in sets)
+    if of.is_training:
         return True
     rows = (Assignment.objects.all(), Judgment.objects.current())
-    return any(found.filter(pair=pair, annotator=annotator).exists() for found in rows)
+    return any(found.filter(pair=of, annotator=annotator).exists() for found in rows)

@@ -25,11 +25,17 @@ from annotation.models import (
     Flag,
     Judgment,
     Outcome,
+    OutputSet,
     Pair,
     Ranking,
     RankingLease,
 )
-from annotation.querysets import JudgmentQuerySet, PairQuerySet, RankingQuerySet
+from annotation.querysets import (
+    JudgmentQuerySet,
+    OutputSetQuerySet,
+    PairQuerySet,
+    RankingQuerySet,
+)
 from steelyard.projects.models import Project
 
 SLOW_SECONDS = 0.2
@@ -310,6 +316,16 @@ def flagged(project: Project, *, decided: bool = False) -> PairQuerySet:
     state = Q(flags__state=Flag.State.OPEN)
     return (
         Pair.objects.filter(~state if decided else state, project=project, flags__isnull=False)
+        .annotate(flagged_at=Max("flags__created_at"))
+        .order_by("-flagged_at", "-pk")
+    )
+
+
+def flagged_sets(project: Project, *, decided: bool = False) -> OutputSetQuerySet:
+    """The same of sets to rank."""
+    state = Q(flags__state=Flag.State.OPEN)
+    return (
+        OutputSet.objects.filter(~state if decided else state, project=project, flags__isnull=False)
         .annotate(flagged_at=Max("flags__created_at"))
         .order_by("-flagged_at", "-pk")
     )

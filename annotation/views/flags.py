@@ -18,6 +18,8 @@ from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.web.templatetags.steelyard import nav_url
 
 PER_PAGE = 20
+SETS_SHOWN = 100
+"""Flagged sets on the page, the newest first."""
 
 
 @require_safe
@@ -32,9 +34,11 @@ def flag_list(request: HttpRequest, project: str) -> HttpResponse:
     page = Paginator(pairs, PER_PAGE).get_page(request.GET.get("page"))
     for pair in page:
         pair.sides = [("a", pair.output_a), ("b", pair.output_b)]
+    sets = overview.flagged_sets(found, decided=decided).select_related("prompt")
     context = {
         "project": found,
         "page": page,
+        "sets": sets.prefetch_related(Prefetch("flags", said), "outputs__model")[:SETS_SHOWN],
         "decided": decided,
         "may_act": role_in(user, found) == Role.ADMIN,
     }
@@ -50,11 +54,12 @@ def flag_resolve(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     remove = request.POST.get("verdict") == "remove"
     flags.resolve(flag=flag, by=by, remove=remove)
     overview.forget(flag.project)
-    said = (
-        _("Pair %(n)s is taken out: nobody is given it; its verdicts stay.")
-        if remove
-        else _("Pair %(n)s stays.")
-    )
-    messages.success(request, said % {"n": flag.pair_id})
+    if flag.pair_id:
+        out = _("Pair %(n)s is taken out: nobody is given it; its verdicts stay.")
+        said = out if remove else _("Pair %(n)s stays.")
+    else:
+        out = _("Set %(n)s is taken out: nobody is given it; its rankings stay.")
+        said = out if remove else _("Set %(n)s stays.")
+    messages.success(request, said % {"n": flag.pair_id or flag.output_set_id})
     state = "?state=decided" if request.POST.get("from") == "decided" else ""
     return redirect(nav_url("annotation:flag-list", project) + state)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 
 from annotation import sides
 from annotation.forms.verdict import choices_of
-from annotation.models import Annotator, Judgment, Pair
+from annotation.models import Annotator, Judgment, OutputSet, Pair
 from annotation.services.flags import raise_flag
 from annotation.services.label_keys import save_label_keys
 from annotation.services.queue import annotator_for, let_go, renew
@@ -92,6 +92,13 @@ def _numbers(text: str) -> list[int]:
 @require_POST
 def label_flag(request: HttpRequest, project: str) -> JsonResponse:
     """Tells the owner that something is wrong with a pair."""
+    return flag_from_page(request, project, Pair)
+
+
+def flag_from_page(
+    request: HttpRequest, project: str, model: type[Pair] | type[OutputSet]
+) -> JsonResponse:
+    """The same for pairs and for sets to rank, which the page's script calls ``pair`` as well."""
     annotator = _annotator(request, project)
     said = request.POST
     try:
@@ -100,11 +107,11 @@ def label_flag(request: HttpRequest, project: str) -> JsonResponse:
         return _refusal(_("A flag needs the number of its pair and a UUID."))
     if not 0 < pk < 2**63:
         return _refusal(_("A flag needs the number of its pair and a UUID."))
-    pair = get_visible(Pair, user_of(request), ANY_ROLE, pk=pk, project=annotator.project)
+    of = get_visible(model, user_of(request), ANY_ROLE, pk=pk, project=annotator.project)
     try:
         _flag, created = raise_flag(
             annotator=annotator,
-            pair=pair,
+            of=of,
             reason=said.get("reason", ""),
             note=said.get("note", ""),
             uuid=uuid,

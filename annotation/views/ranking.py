@@ -24,14 +24,14 @@ from annotation.services.queue import annotator_for
 from annotation.services.ranking import amend_ranking, record_ranking
 from annotation.services.ranking_queue import next_set, progress_in_sets, renew_sets
 from annotation.views import rank_cards
-from annotation.views.label_page import DRAFT_LIMIT, MINE_PER_PAGE
+from annotation.views.label_page import DRAFT_LIMIT, MINE_PER_PAGE, flag_from_page
 from annotation.views.labelling import STATUS
 from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import ANY_ROLE, STAFF, get_project, role_in
 
-ADDRESSES = ["rank", "rank-next", "rank-submit", "rank-keep", "label-keys"]
+ADDRESSES = ["rank", "rank-next", "rank-submit", "rank-keep", "rank-flag", "label-keys"]
 
 
 @never_cache
@@ -108,6 +108,12 @@ def rank_keep(request: HttpRequest, project: str) -> JsonResponse:
     return JsonResponse({"held": held})
 
 
+@require_POST
+def rank_flag(request: HttpRequest, project: str) -> JsonResponse:
+    """Tells the owner that something is wrong with a set."""
+    return flag_from_page(request, project, OutputSet)
+
+
 @never_cache
 @require_GET
 def rank_mine(request: HttpRequest, project: str) -> HttpResponse:
@@ -156,6 +162,7 @@ def _page_context(user: User, annotator: Annotator) -> dict[str, Any]:
     scheme = project.scheme
     return {
         "is_staff": SimpleLazyObject(lambda: role_in(user, project) in STAFF),
+        "flag_reasons": scheme["flag_reasons"],
         "settings": {
             "project": project.slug,
             "annotator": annotator.pk,

@@ -8,7 +8,7 @@ import * as breaks from "./label/breaks.js";
 import { Deck, count, focusTitle, nameAddress, tell } from "./label/cards.js";
 import { Drafts } from "./label/drafts.js";
 import { fieldsOf, putInto } from "./label/fields.js";
-import { newUuid } from "./label/flag.js";
+import * as flag from "./label/flag.js";
 import * as keyList from "./label/key_list.js";
 import { listen } from "./label/keys.js";
 import { renderMath } from "./label/math.js";
@@ -26,7 +26,7 @@ const settings = JSON.parse(document.getElementById("label-settings").textConten
 const { annotator, urls } = settings;
 const project = `${settings.project}/rank`; // its own drafts and outbox
 const deck = new Deck(document.getElementById("card"));
-const outbox = new Outbox(project, annotator, newUuid());
+const outbox = new Outbox(project, annotator, flag.newUuid());
 const past = new Past(project, annotator);
 const drafts = new Drafts({ project, annotator, address: urls["rank-keep"], leaseSeconds: settings.lease_seconds, holding: held, lost });
 const sender = new Sender({ outbox, address: urls["rank-submit"], extra, started: status.sending, answered, failed });
@@ -70,7 +70,7 @@ function enter(focus) {
   if (form()) {
     form().inert = false;
     form().noValidate = true; // said in words of our own
-    field("uuid").value = newUuid(); // so that the ranking has its name before it leaves
+    field("uuid").value = flag.newUuid(); // so that the ranking has its name before it leaves
     if (!begun.has(card) && !card.querySelector("[data-error-of]:not([hidden])")) drafts.restore(form());
     begun.add(card);
     board = new Board(card, { ties: settings.ties, say });
@@ -86,6 +86,7 @@ function enter(focus) {
   const wait = Number(card.dataset.lookAgain);
   if (wait) looking = setTimeout(lookAgain, 1000 * wait);
   if (focus) focusTitle(card);
+  document.getElementById("raise-flag").hidden = !form();
   document.getElementById("undo").hidden = !past.uuids.length;
   keyList.showLegend();
   nameAddress(card);
@@ -352,6 +353,7 @@ function addKeys() {
   ]);
   addActions(gettext("Page"), [
     { id: "page.undo", key: "u", label: gettext("undo: back to your last ranking, and further back"), legend: gettext("undo"), once: true, when: () => past.uuids.length > 0, run: undo },
+    { id: "page.flag", key: "f", label: gettext("flag the set"), legend: gettext("flag"), once: true, when: open, run: flag.openFlag },
     { id: "page.guidelines", key: "g", label: gettext("guidelines"), once: true, when: () => document.querySelector(".guidelines"), run: guidelines },
     { id: "page.prompt", key: "p", label: gettext("fold or unfold the prompt"), once: true, when: () => deck.current.querySelector(".prompt"), run: foldPrompt },
     { id: "page.keys", key: "?", label: gettext("all keys"), once: true, run: keyList.openList },
@@ -373,9 +375,10 @@ function resume() {
 async function begin() {
   breaks.begin(settings.break_minutes);
   keyList.begin(settings);
+  flag.begin({ project, annotator, tab: outbox.tab, address: urls["rank-flag"], pair: () => deck.current.dataset.pair });
   addKeys();
   listen();
-  for (const [id, run] of [["show-keys", keyList.openList], ["undo", undo]]) {
+  for (const [id, run] of [["show-keys", keyList.openList], ["undo", undo], ["raise-flag", flag.openFlag]]) {
     const button = document.getElementById(id);
     button.hidden = false;
     button.addEventListener("click", run);

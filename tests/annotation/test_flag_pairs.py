@@ -4,12 +4,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.urls import reverse
 
-from annotation.models import Assignment, Flag, Judgment
+from annotation.models import Assignment, Flag, Judgment, OutputSet, RankingLease
 from annotation.services.flags import raise_flag, resolve
 from annotation.services.queue import next_pair
 from annotation.services.verdicts import Verdict, record_judgment
 from steelyard.lib.errors import UserError
+from steelyard.projects.models import Membership, Role
 from tests import factories
 from tests.api_client import Api
 
@@ -27,7 +29,7 @@ def held(project: Any, rater: Any) -> Any:
 
 
 def flag_of(rater: Any, pair: Any, reason: str = "harmful", **said: Any) -> Flag:
-    return raise_flag(annotator=rater, pair=pair, reason=reason, **{"uuid": uuid4(), **said})[0]
+    return raise_flag(annotator=rater, of=pair, reason=reason, **{"uuid": uuid4(), **said})[0]
 
 
 def test_it_works(rater: Any, held: Any, owner: Any) -> None:
@@ -42,8 +44,8 @@ def test_it_works(rater: Any, held: Any, owner: Any) -> None:
 
 def test_sent_again_or_for_the_same_reason_it_is_the_same_flag(rater: Any, held: Any) -> None:
     uuid = uuid4()
-    first, created = raise_flag(annotator=rater, pair=held, reason="harmful", uuid=uuid)
-    again, anew = raise_flag(annotator=rater, pair=held, reason="harmful", uuid=uuid)
+    first, created = raise_flag(annotator=rater, of=held, reason="harmful", uuid=uuid)
+    again, anew = raise_flag(annotator=rater, of=held, reason="harmful", uuid=uuid)
     assert (first, created, anew) == (again, True, False)
     assert flag_of(rater, held) == first
     assert flag_of(rater, held, "other") != first
@@ -141,3 +143,51 @@ def test_a_pair_of_another_project_cannot_be_flagged(member: Any, project: Any) 
     said = {"uuid": str(uuid4()), "reason": "harmful"}
     assert Api(member, project).post(f"pairs/{elsewhere.pk}/flags", said).status_code == 404
     assert Api(member, project).post(f"pairs/{10**30}/flags", said).status_code == 404
+
+
+@pytest.fixture
+def ranking(db: None, owner: Any, member: Any) -> Any:
+    project = factories.make_project(label_scheme={"task": "ranking"})
+    for user, role in ((owner, Role.ADMIN), (member, Role.ANNOTATOR)):
+        Membership.objects.create(project=project, user=user, role=role)
+    factories.make_set(project)
+    return project
+
+
+def test_a_set_is_flagged_taken_out_and_put_back(
+    ranking: Any, owner: Any, member: Any, stranger: Any, as_user: Any
+) -> None:
+    api = Api(member, ranking)
+    given = api.get("sets/next").json()["set"]
+    said = {"uuid": str(uuid4()), "reason": "harmful", "note": "Look."}
+    made = api.post(f"sets/{given}/flags", said)
+    assert (made.status_code, made.json()["set"], made.json()["pair"]) == (201, given, None)
+    assert api.post(f"sets/{given}/flags", said).status_code == 200
+    assert Api(stranger, ranking).post(f"sets/{given}/flags", said).status_code == 404
+    other = factories.make_set(ranking)
+    assert api.post(f"sets/{other.pk}/flags", {**said, "uuid": str(uuid4())}).status_code == 409
+
+    flag = Flag.objects.get()
+    page = reverse("annotation:flag-list", args=[ranking.slug])
+    assert as_user(stranger).get(page).status_code == 404
+    assert f"Take set {given} out" in as_user(owner).get(page).content.decode()
+    decide = reverse("annotation:flag-resolve", args=[ranking.slug, flag.pk])
+    assert as_user(member).post(decide, {"verdict": "remove"}).status_code == 404
+    as_user(owner).post(decide, {"verdict": "remove"})
+    assert OutputSet.objects.get(pk=given).closed
+    assert not RankingLease.objects.exists()
+    assert api.get("sets/next").json()["set"] == other.pk
+    decided = as_user(owner).get(f"{page}?state=decided").content.decode()
+    assert f"Put set {given} back" in decided
+    as_user(owner).post(decide, {"verdict": "keep", "from": "decided"})
+    assert not OutputSet.objects.get(pk=given).closed
+
+
+def test_the_ranking_page_takes_flags_too(ranking: Any, member: Any, as_user: Any) -> None:
+    given = Api(member, ranking).get("sets/next").json()["set"]
+    address = reverse("annotation:rank-flag", args=[ranking.slug])
+    said = {"uuid": str(uuid4()), "reason": "other", "pair": given}
+    assert as_user(member).post(address, {**said, "reason": "no such"}).status_code == 400
+    assert as_user(member).post(address, {**said, "pair": given + 1}).status_code == 404
+    assert as_user(member).post(address, said).status_code == 201
+    assert str(Flag.objects.get()).startswith("other: ")

@@ -229,7 +229,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         by=root,
     )
     run = start_run(project=project, kind="train", title="Train with DPO", spec={}, by=root)
-    flags.raise_flag(annotator=annotator, pair=pair, reason="other", note="Look.", uuid=uuid4())
+    flags.raise_flag(annotator=annotator, of=pair, reason="other", note="Look.", uuid=uuid4())
     group = groups.create_group(project=project, name="French", members=["root"], by=root)
     ranking = factories.make_project(slug="ranking", name="Order", label_scheme={"task": "ranking"})
     factories.make_set(ranking)

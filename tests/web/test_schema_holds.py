@@ -83,7 +83,7 @@ def known(project: Any, owner: Any) -> dict[str, Any]:
     annotator = annotator_for(user=owner, project=project)
     next_pair(annotator=annotator)
     said = {"reason": "harmful", "note": "", "uuid": judgment.uuid}
-    flag, _ = raise_flag(annotator=annotator, pair=pair, **said)
+    flag, _ = raise_flag(annotator=annotator, of=pair, **said)
     group = groups.create_group(project=project, by=owner, name="g", members=[])
     run = Run.objects.create(project=project, kind="train", title="t", created_by=owner)
     endpoint = webhooks.add_endpoint(

@@ -1,4 +1,4 @@
-// Tells the project's owner that something is wrong with the pair: kept in the browser, as verdicts are,
+// Tells the project's owner that something is wrong with a pair or a set: kept in the browser, as verdicts are,
 // until the server has it.
 
 import { gettext } from "../words.js";
@@ -55,7 +55,7 @@ function understood(response) {
 }
 
 function answered({ became, text }) {
-  if (became === "saved") return status.told(gettext("Flagged. You may judge the pair all the same, or skip it."));
+  if (became === "saved") return status.told(gettext("Flagged. You may go on with it all the same, or skip it."));
   status.told(`${gettext("The flag was refused:")} ${JSON.parse(text).error ?? ""}`);
 }
 
