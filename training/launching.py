@@ -61,7 +61,8 @@ def with_curve(project: Project, config: Mapping[str, Any]) -> dict[str, Any]:
         return dict(config)
     run = Run.objects.filter(project=project, kind="train", pk=int(named)).first()
     points = run.points.filter(name="grad_norm", value__isnull=False) if run else None
-    lengths = list(points.values_list("value", flat=True)) if points is not None else []
+    values = points.values_list("value", flat=True) if points is not None else []
+    lengths = [value for value in values if value is not None]
     if len(lengths) < 2:
         raise UserError(
             _(

@@ -244,7 +244,7 @@ def _conclude(run: Run, result: dict[str, Any]) -> None:
         _fail(run, result.get("code", "failed"), result.get("message", "It failed."))
 
 
-def _stop(run: Run, process: launchers.Process | None) -> None:
+def _stop(run: Run, process: launchers.Job | None) -> None:
     """Ask by file and SIGTERM, insist after a grace period."""
     if process is None or not process.is_alive():
         _end(run, RunState.CANCELLED)
@@ -256,7 +256,7 @@ def _stop(run: Run, process: launchers.Process | None) -> None:
     process.signal(signal.SIGKILL if asked > GRACE_SECONDS else signal.SIGTERM)
 
 
-def _pause(run: Run, process: launchers.Process | None) -> None:
+def _pause(run: Run, process: launchers.Job | None) -> None:
     """Ask for a checkpoint by SIGTERM until the process has ended; then the place is free."""
     mark = run.dir.path / "pause"
     if process is not None and process.is_alive():
@@ -272,7 +272,7 @@ def _pause(run: Run, process: launchers.Process | None) -> None:
     )
 
 
-def _see_off(run: Run, process: launchers.Process) -> None:
+def _see_off(run: Run, process: launchers.Job) -> None:
     """The result is written, so the process has nothing left to do but to end."""
     written = (run.dir.path / "result.json").stat().st_mtime
     if time.time() - written > GRACE_SECONDS:
@@ -311,7 +311,7 @@ def _from_where(run: Run) -> str:
     return "begins again: there is no checkpoint yet"
 
 
-def _silence(run: Run, process: launchers.Process) -> float:
+def _silence(run: Run, process: launchers.Job) -> float:
     """Seconds since the last sign of life; the start counts as one."""
     return time.time() - max(run.dir.last_beat() or 0.0, process.started)
 
