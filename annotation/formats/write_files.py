@@ -62,25 +62,38 @@ def write(
     if container == "webdataset":
         with path.open("wb") as shard:
             return shards.write_shard(rows, shard)
-    plain = (with_names(row, named) for row in rows)
     with _opened(path) as stream:
-        return _WRITERS[container](plain, stream)
+        if container == "csv":
+            return write_csv((with_names(row, named) for row in rows), stream)
+        return _WRITERS[container](map(_encoder(named), rows), stream)
 
 
-def write_jsonl(rows: Iterable[dict[str, Any]], stream: IO[bytes]) -> int:
+def _encoder(named: Named) -> Callable[[dict[str, Any]], bytes]:
+    """Makes JSON of a row, with a name in place of each file in it."""
+
+    def name_of(value: Any) -> str:
+        if isinstance(value, MediaFile):
+            return named(value)
+        raise TypeError(f"{type(value).__name__} is nothing that JSON can say")
+
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=name_of).encode
+    return lambda row: encode(row).encode()
+
+
+def write_jsonl(rows: Iterable[bytes], stream: IO[bytes]) -> int:
     count = 0
     for row in rows:
-        stream.write(_json(row) + b"\n")
+        stream.write(row + b"\n")
         count += 1
     return count
 
 
-def write_json(rows: Iterable[dict[str, Any]], stream: IO[bytes]) -> int:
+def write_json(rows: Iterable[bytes], stream: IO[bytes]) -> int:
     """An array with an element a line."""
     count = 0
     stream.write(b"[")
     for row in rows:
-        stream.write((b",\n" if count else b"\n") + _json(row))
+        stream.write((b",\n" if count else b"\n") + row)
         count += 1
     stream.write(b"\n]\n")
     return count
@@ -129,10 +142,9 @@ def file_field(name: str, feature: str, *, many: bool = False) -> pa.Field:
     return pa.field(name, kind, metadata={"feature": feature})
 
 
-_WRITERS: dict[str, Callable[[Iterable[dict[str, Any]], IO[bytes]], int]] = {
+_WRITERS: dict[str, Callable[[Iterable[bytes], IO[bytes]], int]] = {
     "jsonl": write_jsonl,
     "json": write_json,
-    "csv": write_csv,
 }
 
 
@@ -145,10 +157,6 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         # neither name nor time stand in it, so that the same rows are the same bytes
         with gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
             yield packed  # type: ignore[misc]
-
-
-def _json(row: dict[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _cell(value: Any) -> Any:

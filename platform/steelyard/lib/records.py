@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steelyard.lib.hashing import canonical_json
+from steelyard.lib.lines import strings
 
 SCHEMA_VERSION = 2
 """2 added prompt_media, segments and the rationales' evidence; files of 1 are read without."""
@@ -168,8 +169,13 @@ def iter_parquet(path: Path, batch_rows: int = 512) -> Iterator[PreferenceRecord
                 f"{path.name} is not a preference file: no column {', '.join(missing)}"
             )
         for batch in file.iter_batches(batch_size=batch_rows, columns=there):
-            for row in batch.to_pylist():
-                yield PreferenceRecord(**from_parquet(row))
+            columns = [_values(batch.column(name)) for name in there]
+            for row in zip(*columns, strict=True):
+                yield PreferenceRecord(**from_parquet(dict(zip(there, row, strict=True))))
+
+
+def _values(column: pa.Array) -> list[Any]:
+    return strings(column) if pa.types.is_string(column.type) else column.to_pylist()
 
 
 def parquet_writer(stream: Any) -> pq.ParquetWriter:
@@ -253,13 +259,18 @@ def as_text(value: Any) -> str:
 def from_parquet(row: dict[str, Any]) -> dict[str, Any]:
     """A row as Parquet has it in the form of :meth:`PreferenceRecord.as_dict`; what an earlier
     schema had no column for stays absent, so that its canonical JSON is that of its own time."""
-    said = {name: json.loads(row[name]) for name in _AS_TEXT if name in row}
+    said = {name: _read(row[name]) for name in _AS_TEXT if name in row}
     rationales = [
         {
-            key: json.loads(value) if key == "evidence" else value
+            key: _read(value) if key == "evidence" else value
             for key, value in rationale.items()
             if key != "evidence" or value is not None
         }
         for rationale in row["rationales"]
     ]
     return {**row, **said, "rationales": rationales}
+
+
+def _read(text: str) -> Any:
+    """What a text of JSON says; most say nothing."""
+    return [] if text == "[]" else {} if text == "{}" else json.loads(text)
