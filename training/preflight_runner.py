@@ -70,5 +70,6 @@ def speed_of(base: ModelVersion, config: dict[str, Any]) -> dict[str, Any] | Non
 def _measured(job: TrainingJob) -> float | None:
     """The median of what it told at each step, so that neither a pause nor a slow start counts."""
     points = MetricPoint.objects.filter(run=job.run, name="tokens_per_second", value__gt=0)
-    values = list(points.order_by("step").values_list("value", flat=True)[:500])
+    told = points.order_by("step").values_list("value", flat=True)[:500]
+    values = [value for value in told if value is not None]
     return median(values) if len(values) > 2 else None

@@ -21,7 +21,7 @@ from training.engine.preflight_words import Finding, Remedy
 
 Shapes = dict[str, tuple[int, ...]]
 GIB = 1 << 30
-BUSY = {"cpu": GIB // 2, "cuda": GIB}
+BUSY = {"cpu": GIB * 4 // 5, "cuda": GIB}
 """What a process takes before it has loaded anything: libraries, the GPU's context."""
 OPTIMISER = {"adamw": 8, "adamw_8bit": 2, "lion": 4, "lion_8bit": 1, "schedule_free": 8}
 """Bytes that an optimiser keeps of each trained weight."""
