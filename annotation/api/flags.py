@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -24,12 +24,13 @@ from annotation.services.queue import annotator_for
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import ADMINS, ANY_ROLE, get_project, get_visible
 
+Flagged = TypeVar("Flagged", Pair, OutputSet)
+
 
 class PairFlags(APIView):
     """Tell the owner that something is wrong with a pair."""
 
     scopes: ClassVar = {"POST": "label"}
-    model: ClassVar[type[Pair] | type[OutputSet]] = Pair
 
     @extend_schema(request=FlagRequest, responses={200: RaisedSerializer, 201: RaisedSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:
@@ -37,23 +38,13 @@ class PairFlags(APIView):
 
         201 where it is new, 200 where you have flagged the pair for this reason before.
         """
-        return self.raised(request, project, pk)
-
-    def raised(self, request: Request, project: str, pk: int) -> Response:
-        user = user_of(request)
-        found = get_project(user, project, ANY_ROLE)
-        of = get_visible(self.model, user, ANY_ROLE, project=found, pk=pk)
-        body = FlagRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        annotator = annotator_for(user=user, project=found)
-        flag, created = raise_flag(annotator=annotator, of=of, **body.validated_data)
-        return Response(RaisedSerializer(flag).data, status=201 if created else 200)
+        return _raised(request, project, pk, Pair)
 
 
-class SetFlags(PairFlags):
+class SetFlags(APIView):
     """Tell the owner that something is wrong with a set to rank."""
 
-    model = OutputSet
+    scopes: ClassVar = {"POST": "label"}
 
     @extend_schema(request=FlagRequest, responses={200: RaisedSerializer, 201: RaisedSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:
@@ -61,7 +52,18 @@ class SetFlags(PairFlags):
 
         201 where it is new, 200 where you have flagged the set for this reason before.
         """
-        return self.raised(request, project, pk)
+        return _raised(request, project, pk, OutputSet)
+
+
+def _raised(request: Request, project: str, pk: int, model: type[Flagged]) -> Response:
+    user = user_of(request)
+    found = get_project(user, project, ANY_ROLE)
+    of = get_visible(model, user, ANY_ROLE, project=found, pk=pk)
+    body = FlagRequest(data=request.data)
+    body.is_valid(raise_exception=True)
+    annotator = annotator_for(user=user, project=found)
+    flag, created = raise_flag(annotator=annotator, of=of, **body.validated_data)
+    return Response(RaisedSerializer(flag).data, status=201 if created else 200)
 
 
 class FlagList(ListAPIView):

@@ -115,9 +115,10 @@ def _field(of: Pair | OutputSet) -> str:
 
 
 def _locked(flag: Flag) -> Pair | OutputSet:
-    if flag.pair_id:
+    if flag.pair_id is not None:
         return Pair.objects.select_for_update(no_key=True).get(pk=flag.pair_id)
-    return OutputSet.objects.select_for_update(no_key=True).get(pk=flag.output_set_id)
+    sets = OutputSet.objects.select_for_update(of=("self",), no_key=True)
+    return sets.get(flags=flag)
 
 
 def _known(annotator: Annotator, of: Pair | OutputSet, reason: str, uuid: UUID) -> Flag | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -16,6 +15,7 @@ from annotation import leasing, sides
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, Pair
 from annotation.querysets import AssignmentQuerySet
 from annotation.recent import Recent
+from annotation.services.caps import cap_of, cap_reached, until
 from steelyard.accounts.models import User
 from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ANY_ROLE, get_project
@@ -120,7 +120,7 @@ def next_pair(*, annotator: Annotator, holding: Collection[int] = ()) -> Assignm
     for pair in live:
         if pair not in holding and _renew(annotator, [pair]):
             return _lease(annotator, pair)
-    if len(live) >= MAX_HELD or _cap_reached(annotator, len(live)):
+    if len(live) >= MAX_HELD or _capped(annotator, len(live)):
         return None
     without = [pair for pair in leases if pair in holding]
     for group in [*_by_urgency(annotator, standing.groups, without), None]:
@@ -186,7 +186,7 @@ def _take(annotator: Annotator, pair: int) -> int | None:
         pair=pair,
         swapped=sides.drawn(annotator.pk, pair),
         now=timezone.now(),
-        until=_until(annotator),
+        until=until(annotator),
     )
 
 
@@ -223,28 +223,8 @@ _LEASE_ON_TEXT = Prepared(
 )
 
 
-def _until(annotator: Annotator) -> datetime:
-    return timezone.now() + timedelta(seconds=annotator.project.lease_seconds)
-
-
-def _cap_reached(annotator: Annotator, held: int) -> str:
-    """``cap`` or ``day_cap`` where the person may be given no more, else empty; what they hold
-    counts as judged."""
-    cap, day_cap = _cap(annotator), annotator.project.day_cap
-    if cap is None and day_cap is None:
-        return ""
-    mine = Judgment.objects.decisive().filter(annotator=annotator)
-    if cap is not None and mine.count() + held >= cap:
-        return "cap"
-    if day_cap is not None:
-        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        if mine.filter(created_at__gte=midnight).count() + held >= day_cap:
-            return "day_cap"
-    return ""
-
-
-def _cap(annotator: Annotator) -> int | None:
-    return annotator.project.person_cap if annotator.cap is None else annotator.cap
+def _capped(annotator: Annotator, held: int) -> str:
+    return cap_reached(annotator, Judgment.objects.decisive(), held=held)
 
 
 @transaction.atomic
@@ -282,12 +262,12 @@ def _renew(annotator: Annotator, pairs: Collection[int]) -> list[int]:
     held = [pair for pair in locked if leases.get(pair)]
     live = sum(leases.values())
     Assignment.objects.filter(annotator=annotator, pair__in=held).update(
-        expires_at=_until(annotator)
+        expires_at=until(annotator)
     )
     if annotator.paused or annotator.project.paused:
         return held
     for pair in locked:
-        if leases.get(pair) or live >= MAX_HELD or _cap_reached(annotator, live):
+        if leases.get(pair) or live >= MAX_HELD or _capped(annotator, live):
             continue
         if _take(annotator, pair):
             held.append(pair)
@@ -323,7 +303,7 @@ def why_nothing(annotator: Annotator) -> str:
     if standing.needs_training:
         return "training"
     held = Assignment.objects.live().useful().filter(annotator=annotator).count()
-    if reached := _cap_reached(annotator, held):
+    if reached := _capped(annotator, held):
         return reached
     left = Pair.objects.waiting_for(annotator).in_groups(standing.groups)
     return "with_others" if left.exists() else "done"
@@ -340,7 +320,7 @@ def progress_of(annotator: Annotator) -> dict[str, int | None]:
     """
     mine = Judgment.objects.current().filter(annotator=annotator)
     counts = mine.aggregate(done=Count("pk", filter=~Q(outcome=Outcome.SKIP)), seen=Count("pk"))
-    left, cap = _left(annotator, counts["seen"]), _cap(annotator)
+    left, cap = _left(annotator, counts["seen"]), cap_of(annotator)
     if cap is not None:
         left = max(0, min(left, cap - counts["done"]))
     done = counts["done"]

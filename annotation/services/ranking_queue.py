@@ -4,15 +4,14 @@ people a set as it wants, with any number of web processes."""
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from annotation.leasing import standing_of
 from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLease
 from annotation.querysets import RankingLeaseQuerySet
+from annotation.services.caps import cap_of, cap_reached, until
 from annotation.services.queue import MAX_HELD
 from annotation.tiers import shuffled
 
@@ -40,7 +39,7 @@ def next_set(*, annotator: Annotator, holding: Collection[int] = ()) -> RankingL
     for pk in live:
         if pk not in holding and _renew(annotator, [pk]):
             return _lease(annotator, pk)
-    if len(live) >= MAX_HELD or cap_reached(annotator, held=len(live)):
+    if len(live) >= MAX_HELD or _capped(annotator, len(live)):
         return None
     waiting = OutputSet.objects.waiting_for(annotator).exclude(pk__in=holding)
     while pk := _lock_first(annotator, waiting):
@@ -66,11 +65,11 @@ def _take(annotator: Annotator, pk: int) -> bool:
     RankingLease.objects.update_or_create(
         output_set_id=pk,
         annotator=annotator,
-        defaults={"expires_at": _until(annotator)},
+        defaults={"expires_at": until(annotator)},
         create_defaults={
             "project_id": annotator.project_id,
             "shown": shuffled(annotator.pk, pk, list(outputs)),
-            "expires_at": _until(annotator),
+            "expires_at": until(annotator),
         },
     )
     return True
@@ -112,7 +111,7 @@ def _renew(annotator: Annotator, sets: Collection[int]) -> list[int]:
     live = set(_live(annotator).values_list("output_set", flat=True))
     held = []
     for pk in list(locked):
-        if pk not in live and (len(live) >= MAX_HELD or cap_reached(annotator, held=len(live))):
+        if pk not in live and (len(live) >= MAX_HELD or _capped(annotator, len(live))):
             continue
         if _take(annotator, pk):
             live.add(pk)
@@ -127,7 +126,7 @@ def why_no_set(annotator: Annotator) -> str:
         return "paused"
     if annotator.paused:
         return "person_paused"
-    if reached := cap_reached(annotator, held=_live(annotator).count()):
+    if reached := _capped(annotator, _live(annotator).count()):
         return reached
     return "with_others" if OutputSet.objects.waiting_for(annotator).exists() else "done"
 
@@ -136,7 +135,7 @@ def progress_in_sets(annotator: Annotator) -> dict[str, int | None]:
     """How far the annotator is: ``done``, ``left``, ``total`` and ``quota``, as
     annotation.services.queue.progress_of counts pairs; a ranking is one verdict."""
     done = Ranking.objects.decisive().filter(annotator=annotator).count()
-    left, cap = _left(annotator), _cap(annotator)
+    left, cap = _left(annotator), cap_of(annotator)
     if cap is not None:
         left = max(0, min(left, cap - done))
     return {"done": done, "left": left, "total": done + left, "quota": annotator.quota}
@@ -151,27 +150,9 @@ def _left(annotator: Annotator) -> int:
     return max(0, opened.count() - theirs - ours)
 
 
-def cap_reached(annotator: Annotator, *, held: int) -> str:
-    """``cap`` or ``day_cap`` where the person may be given no more, else empty; what they hold
-    counts as ranked."""
-    mine = Ranking.objects.decisive().filter(annotator=annotator)
-    cap, day_cap = _cap(annotator), annotator.project.day_cap
-    if cap is not None and mine.count() + held >= cap:
-        return "cap"
-    if day_cap is not None:
-        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        if mine.filter(created_at__gte=midnight).count() + held >= day_cap:
-            return "day_cap"
-    return ""
-
-
-def _cap(annotator: Annotator) -> int | None:
-    return annotator.project.person_cap if annotator.cap is None else annotator.cap
+def _capped(annotator: Annotator, held: int) -> str:
+    return cap_reached(annotator, Ranking.objects.decisive(), held=held)
 
 
 def _live(annotator: Annotator) -> RankingLeaseQuerySet:
     return RankingLease.objects.live().useful().filter(annotator=annotator)
-
-
-def _until(annotator: Annotator) -> Any:
-    return timezone.now() + timedelta(seconds=annotator.project.lease_seconds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.paginator import Paginator
@@ -30,10 +31,15 @@ MINE_PER_PAGE = 50
 DRAFT_LIMIT = 100_000
 """Bytes of a draft; what is longer stays in the browser alone."""
 
+Flagged = TypeVar("Flagged", Pair, OutputSet)
+
 ADDRESSES = ["label", "label-next", "label-submit", "label-keep", "label-flag", "label-keys"]
 
 
-def page_context(user: User, annotator: Annotator) -> dict[str, Any]:
+def page_context(
+    user: User, annotator: Annotator, addresses: Sequence[str] = ADDRESSES
+) -> dict[str, Any]:
+    """What the page of pairs and that of rankings need around their cards."""
     project = annotator.project
     scheme = project.scheme
     return {
@@ -43,13 +49,14 @@ def page_context(user: User, annotator: Annotator) -> dict[str, Any]:
             "project": project.slug,
             "annotator": annotator.pk,
             "urls": {
-                name: reverse(f"annotation:{name}", args=[project.slug]) for name in ADDRESSES
+                name: reverse(f"annotation:{name}", args=[project.slug]) for name in addresses
             },
             "lease_seconds": project.lease_seconds,
             "break_minutes": project.break_minutes,
             "rationale_required": scheme["rationale_required"],
             "rationale_min": scheme["rationale_min"],
             "evidence": scheme["evidence"],
+            "ties": scheme["tie"],
             "choices": [
                 {"value": choice.value, "key": choice.key, "label": str(choice.label)}
                 for choice in choices_of(project)
@@ -63,7 +70,7 @@ def page_context(user: User, annotator: Annotator) -> dict[str, Any]:
 def label_keep(request: HttpRequest, project: str) -> JsonResponse:
     """Renews the leases of the pairs that the page has, and keeps a draft of one of them; a page
     that is closed says which pairs it leaves to others."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     text = request.POST.get("draft", "")
     try:
         pairs, leaving = (_numbers(request.POST.get(name, "")) for name in ("pairs", "leaving"))
@@ -95,11 +102,9 @@ def label_flag(request: HttpRequest, project: str) -> JsonResponse:
     return flag_from_page(request, project, Pair)
 
 
-def flag_from_page(
-    request: HttpRequest, project: str, model: type[Pair] | type[OutputSet]
-) -> JsonResponse:
+def flag_from_page(request: HttpRequest, project: str, model: type[Flagged]) -> JsonResponse:
     """The same for pairs and for sets to rank, which the page's script calls ``pair`` as well."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     said = request.POST
     try:
         uuid, pk = UUID(said.get("uuid", "")), int(said.get("pair", ""))
@@ -124,7 +129,7 @@ def flag_from_page(
 @require_POST
 def label_keys(request: HttpRequest, project: str) -> JsonResponse:
     """Keeps the person's own keys: a JSON object of action and key."""
-    _annotator(request, project)
+    annotator_in(request, project)
     try:
         keys = read_json(request.POST.get("keys", ""))
     except ValueError:
@@ -139,7 +144,7 @@ def label_keys(request: HttpRequest, project: str) -> JsonResponse:
 @never_cache
 def label_mine(request: HttpRequest, project: str) -> HttpResponse:
     """The person's own verdicts, the newest first, each with a way to change it."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     rows = Judgment.objects.current().filter(annotator=annotator)
     rows = rows.select_related("pair__prompt").order_by("-created_at", "-pk")
     page = Paginator(rows, MINE_PER_PAGE).get_page(request.GET.get("page"))
@@ -159,10 +164,20 @@ def _in_words(judgment: Judgment) -> Any:
     return words[sides.value_of(outcome, strength)]
 
 
-def _annotator(request: HttpRequest, slug: str) -> Annotator:
+def annotator_in(request: HttpRequest, slug: str) -> Annotator:
     user = user_of(request)
     return annotator_for(user=user, project=get_project(user, slug, ANY_ROLE))
 
 
 def _refusal(words: str, status: int = 400) -> JsonResponse:
     return JsonResponse({"error": words}, status=status)
+
+
+def by_script(request: HttpRequest) -> bool:
+    """Whether the page's script asks, which wants the card alone."""
+    return request.headers.get("Steelyard-Part") == "card"
+
+
+def nothing_more() -> HttpResponse:
+    """To a page that has cards still: there is none beyond those."""
+    return HttpResponse(headers={"Steelyard-Card": "none"})

@@ -26,13 +26,12 @@ from annotation import sides
 from annotation.forms.verdict import VerdictForm
 from annotation.models import Annotator, Assignment, Judgment, Pair
 from annotation.services import training_round
-from annotation.services.queue import annotator_for, next_pair, progress_of
+from annotation.services.queue import next_pair, progress_of
 from annotation.services.verdicts import amend_shown, record_shown
 from annotation.views import cards
-from annotation.views.label_page import page_context
+from annotation.views.label_page import annotator_in, by_script, nothing_more, page_context
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
-from steelyard.projects.policy import ANY_ROLE, get_project
 
 RECOUNT_EVERY = 20
 """Verdicts between two counts of what is left; between them the page counts by itself."""
@@ -44,7 +43,7 @@ STATUS = {"saved": 200, "refused": 422, "passed": 409}
 @require_GET
 def label(request: HttpRequest, project: str) -> HttpResponse:
     """The page; ``?amend=UUID`` shows one's own verdict again, ``?amend=last`` the newest."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     if annotator.project.scheme["task"] == "ranking":
         return redirect("annotation:rank", project)
     if asked := request.GET.get("amend"):
@@ -62,11 +61,11 @@ def label(request: HttpRequest, project: str) -> HttpResponse:
 @require_GET
 def label_next(request: HttpRequest, project: str) -> HttpResponse:
     """One more card, for the page to keep ahead."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     holding = _holding(request.GET.get("holding", ""))
     lease = next_pair(annotator=annotator, holding=holding)
     if lease is None and holding:
-        return _nothing_more()
+        return nothing_more()
     card = cards.pair_card(lease) if lease else _without_pair(request, annotator)
     counted = not holding or "count" in request.GET  # a page that goes on counts by itself
     progress = progress_of(annotator) if counted else {"done": 0, "total": 0, "left": 0}
@@ -78,13 +77,13 @@ def label_submit(request: HttpRequest, project: str) -> HttpResponse:
     """Records a verdict and answers the next card; a refused one comes back with its errors."""
     if request.method != "POST":
         return redirect("annotation:label", project)
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     if request.POST.get("training"):
         return _submit_training(request, annotator)
     form = VerdictForm(request.POST, project=annotator.project)
     form.texts = lambda: _texts(annotator, form)
     became, problem = _record(annotator, form)
-    if not _by_script(request) and became != "refused":
+    if not by_script(request) and became != "refused":
         level = messages.SUCCESS if became == "saved" else messages.WARNING
         messages.add_message(request, level, problem or _("Saved."))
         return redirect("annotation:label", project)
@@ -94,7 +93,7 @@ def label_submit(request: HttpRequest, project: str) -> HttpResponse:
         holding = _holding(request.POST.get("holding", ""))
         card = _next_card(request, annotator, holding)
     if card is None:
-        response = _nothing_more()
+        response = nothing_more()
     else:
         context = {**card, "problem": problem, "progress": progress}
         response = _answer(request, annotator, context, status=STATUS[became])
@@ -137,21 +136,12 @@ def _submit_training(request: HttpRequest, annotator: Annotator) -> HttpResponse
     return response
 
 
-def _annotator(request: HttpRequest, slug: str) -> Annotator:
-    user = user_of(request)
-    return annotator_for(user=user, project=get_project(user, slug, ANY_ROLE))
-
-
-def _by_script(request: HttpRequest) -> bool:
-    return request.headers.get("Steelyard-Part") == "card"
-
-
 def _answer(
     request: HttpRequest, annotator: Annotator, card: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     """The card alone to the page's script, the page with it to others."""
     context = {**card, "project": annotator.project, "annotator": annotator}
-    if _by_script(request):
+    if by_script(request):
         template = "annotation/label/_card.html"
     else:
         template = "annotation/label.html"
@@ -159,11 +149,6 @@ def _answer(
     response = render(request, template, context, status=status)
     response["Steelyard-Card"] = card["kind"]
     return response
-
-
-def _nothing_more() -> HttpResponse:
-    """To a page that has cards still: there is none beyond those."""
-    return HttpResponse(headers={"Steelyard-Card": "none"})
 
 
 def _next_card(

@@ -12,24 +12,27 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.forms.ranking import RankForm
 from annotation.models import Annotator, OutputSet, Ranking, RankingLease
-from annotation.services.queue import annotator_for
 from annotation.services.ranking import amend_ranking, record_ranking
 from annotation.services.ranking_queue import next_set, progress_in_sets, renew_sets
 from annotation.views import rank_cards
-from annotation.views.label_page import DRAFT_LIMIT, MINE_PER_PAGE, flag_from_page
+from annotation.views.label_page import (
+    DRAFT_LIMIT,
+    MINE_PER_PAGE,
+    annotator_in,
+    by_script,
+    flag_from_page,
+    nothing_more,
+    page_context,
+)
 from annotation.views.labelling import STATUS
-from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
-from steelyard.projects.policy import ANY_ROLE, STAFF, get_project, role_in
 
 ADDRESSES = ["rank", "rank-next", "rank-submit", "rank-keep", "rank-flag", "label-keys"]
 
@@ -38,7 +41,7 @@ ADDRESSES = ["rank", "rank-next", "rank-submit", "rank-keep", "rank-flag", "labe
 @require_GET
 def rank(request: HttpRequest, project: str) -> HttpResponse:
     """The page; ``?amend=UUID`` shows one's own ranking again."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     if annotator.project.scheme["task"] != "ranking":
         return redirect("annotation:label", project)
     if asked := request.GET.get("amend"):
@@ -57,9 +60,9 @@ def rank(request: HttpRequest, project: str) -> HttpResponse:
 @require_GET
 def rank_next(request: HttpRequest, project: str) -> HttpResponse:
     """One more card, for the page to keep ahead."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     card = _next_card(request, annotator, _numbers(request.GET.get("holding", "")))
-    return _answer(request, annotator, card) if card else _nothing_more()
+    return _answer(request, annotator, card) if card else nothing_more()
 
 
 @never_cache
@@ -67,19 +70,19 @@ def rank_submit(request: HttpRequest, project: str) -> HttpResponse:
     """Records a ranking and answers the next card; a refused one comes back with its errors."""
     if request.method != "POST":
         return redirect("annotation:rank", project)
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     output_set = _set(annotator, request.POST.get("pair", ""))
     outputs = list(output_set.outputs.values_list("pk", flat=True)) if output_set else []
     form = RankForm(request.POST, project=annotator.project, outputs=outputs)
     became, problem = _record(annotator, output_set, form)
-    if not _by_script(request) and became != "refused":
+    if not by_script(request) and became != "refused":
         level = messages.SUCCESS if became == "saved" else messages.WARNING
         messages.add_message(request, level, problem or _("Saved."))
         return redirect("annotation:rank", project)
     card = _refused(annotator, form) if became == "refused" else None
     holding = _numbers(request.POST.get("holding", ""))
     card = card or _next_card(request, annotator, holding)
-    response = _answer(request, annotator, card) if card else _nothing_more()
+    response = _answer(request, annotator, card) if card else nothing_more()
     progress = progress_in_sets(annotator)
     response.status_code = STATUS[became]
     response["Steelyard-Label"] = became
@@ -91,7 +94,7 @@ def rank_submit(request: HttpRequest, project: str) -> HttpResponse:
 @require_POST
 def rank_keep(request: HttpRequest, project: str) -> JsonResponse:
     """Renews the leases of the sets that the page has, and keeps a draft of one of them."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     text = request.POST.get("draft", "")
     try:
         draft = json.loads(text) if len(text.encode()) <= DRAFT_LIMIT and text else None
@@ -118,7 +121,7 @@ def rank_flag(request: HttpRequest, project: str) -> JsonResponse:
 @require_GET
 def rank_mine(request: HttpRequest, project: str) -> HttpResponse:
     """The person's own rankings, the newest first, each with a way to change it."""
-    annotator = _annotator(request, project)
+    annotator = annotator_in(request, project)
     rows = Ranking.objects.current().filter(annotator=annotator)
     rows = rows.select_related("output_set__prompt")
     page = Paginator(rows, MINE_PER_PAGE).get_page(request.GET.get("page"))
@@ -136,52 +139,16 @@ def _in_letters(ranking: Ranking) -> str:
     return ", ".join(" = ".join(sorted(letters[pk] for pk in tier)) for tier in ranking.tiers)
 
 
-def _annotator(request: HttpRequest, slug: str) -> Annotator:
-    user = user_of(request)
-    return annotator_for(user=user, project=get_project(user, slug, ANY_ROLE))
-
-
-def _by_script(request: HttpRequest) -> bool:
-    return request.headers.get("Steelyard-Part") == "card"
-
-
 def _answer(request: HttpRequest, annotator: Annotator, card: dict[str, Any]) -> HttpResponse:
     """The card alone to the page's script, the page with it to others."""
     context = {**card, "project": annotator.project, "progress": progress_in_sets(annotator)}
     template = "annotation/rank/_card.html"
-    if not _by_script(request):
+    if not by_script(request):
         template = "annotation/rank.html"
-        context |= _page_context(user_of(request), annotator)
+        context |= page_context(user_of(request), annotator, ADDRESSES)
     response = render(request, template, context)
     response["Steelyard-Card"] = card["kind"]
     return response
-
-
-def _page_context(user: User, annotator: Annotator) -> dict[str, Any]:
-    project = annotator.project
-    scheme = project.scheme
-    return {
-        "is_staff": SimpleLazyObject(lambda: role_in(user, project) in STAFF),
-        "flag_reasons": scheme["flag_reasons"],
-        "settings": {
-            "project": project.slug,
-            "annotator": annotator.pk,
-            "urls": {
-                name: reverse(f"annotation:{name}", args=[project.slug]) for name in ADDRESSES
-            },
-            "lease_seconds": project.lease_seconds,
-            "break_minutes": project.break_minutes,
-            "rationale_required": scheme["rationale_required"],
-            "rationale_min": scheme["rationale_min"],
-            "ties": scheme["tie"],
-            "keys": user.preferences.get("label_keys", {}),
-        },
-    }
-
-
-def _nothing_more() -> HttpResponse:
-    """To a page that has cards still: there is none beyond those."""
-    return HttpResponse(headers={"Steelyard-Card": "none"})
 
 
 def _next_card(

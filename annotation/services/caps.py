@@ -1,0 +1,41 @@
+"""How much one person may be given: for how long and up to how many, of pairs and of sets."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from annotation.models import Annotator
+from annotation.querysets import JudgmentQuerySet, RankingQuerySet
+
+
+def until(annotator: Annotator) -> datetime:
+    """When a lease of now runs out."""
+    return timezone.now() + timedelta(seconds=annotator.project.lease_seconds)
+
+
+def cap_of(annotator: Annotator) -> int | None:
+    return annotator.project.person_cap if annotator.cap is None else annotator.cap
+
+
+def cap_reached(
+    annotator: Annotator, decisive: JudgmentQuerySet | RankingQuerySet, *, held: int
+) -> str:
+    """``cap`` or ``day_cap`` where the person may be given no more, else empty; what they hold
+    counts as done.
+
+    Args:
+        decisive: everybody's judgments or rankings that count.
+    """
+    cap, day_cap = cap_of(annotator), annotator.project.day_cap
+    if cap is None and day_cap is None:
+        return ""
+    mine = decisive.filter(annotator=annotator)
+    if cap is not None and mine.count() + held >= cap:
+        return "cap"
+    if day_cap is not None:
+        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        if mine.filter(created_at__gte=midnight).count() + held >= day_cap:
+            return "day_cap"
+    return ""
