@@ -32,14 +32,14 @@ _TEXT = {
 
 
 def make_tiny_vlm(
-    folder: Path, kind: Literal["llava", "qwen2_vl"] = "llava", *, context: int = 512
+    folder: Path, kind: Literal["llava", "qwen2_vl", "smolvlm"] = "llava", *, context: int = 512
 ) -> Path:
-    """Save a random LLaVA (4 places a picture) or Qwen2-VL (M-RoPE, as many as its size asks for)
-    with its processor."""
+    """Save a random LLaVA (4 places a picture), Qwen2-VL (M-RoPE, as many as its size asks for) or
+    SmolVLM (pictures cut in parts, a processor with settings of its own) with its processor."""
     import torch
 
     torch.manual_seed(0)
-    model, processor = (_llava if kind == "llava" else _qwen)(context)
+    model, processor = {"llava": _llava, "qwen2_vl": _qwen, "smolvlm": _smol}[kind](context)
     processor.save_pretrained(folder)
     model.save_pretrained(folder)
     return folder
@@ -140,6 +140,49 @@ def _qwen(context: int) -> tuple[Any, Any]:
         vision_end_token_id=end,
     )
     return Qwen2VLForConditionalGeneration(config), processor
+
+
+def _smol(context: int) -> tuple[Any, Any]:
+    from transformers import (
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessorPil,
+        SmolVLMProcessor,
+    )
+
+    from steelyard.inference.vision import less_clips
+
+    names = {
+        "image_token": "<image>",
+        "fake_image_token": "<fake_token_around_image>",
+        "global_image_token": "<global-img>",
+        "end_of_utterance_token": "<end_of_utterance>",
+    }
+    parts = [f"<row_{row}_col_{column}>" for row in (1, 2) for column in (1, 2)]
+    tokenizer = _tokenizer([*names.values(), *parts], context, names)
+    pictures = SmolVLMImageProcessorPil(
+        size={"longest_edge": 112}, max_image_size={"longest_edge": 56}
+    )
+    template = _TEMPLATE.replace("PICTURE", "<image>")
+    make: Any = less_clips(SmolVLMProcessor)
+    processor = make(pictures, tokenizer, None, image_seq_len=4, chat_template=template)
+    tower = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "image_size": 56,
+        "patch_size": 14,
+    }
+    language = {"model_type": "llama", "vocab_size": len(tokenizer), **_TEXT}
+    config = SmolVLMConfig(
+        text_config={**language, "max_position_embeddings": context},
+        vision_config=tower,
+        scale_factor=2,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=0,
+    )
+    return SmolVLMForConditionalGeneration(config), processor
 
 
 def _tokenizer(special: list[str], context: int, names: dict[str, str]) -> Any:

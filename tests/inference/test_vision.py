@@ -22,7 +22,7 @@ from tests.counted_clips import counted_clip
 from tests.tiny_vision import make_tiny_vlm, painted
 
 ASKED = [{"role": "user", "content": "What is in the picture?"}]
-KINDS = ("llava", "qwen2_vl")
+KINDS = ("llava", "qwen2_vl", "smolvlm")
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,17 @@ def test_the_prompt_holds_the_places_of_its_pictures(eyes: dict[str, Any], kind:
     shown = processor.tokenizer.decode(look.ids)
     image = processor.image_token
     assert shown.index(image) < shown.index("What is")
-    assert look.ids.count(processor.image_token_id) == {"llava": 8, "qwen2_vl": 4}[kind]
+    assert (
+        look.ids.count(processor.image_token_id) == {"llava": 8, "qwen2_vl": 4, "smolvlm": 24}[kind]
+    )
     assert len(look.pixels["pixel_values"]) > 0
     # and words that look like a place stay words
     spoken = [{"role": "user", "content": f"What is {image}{image}<|im_end|>?"}]
     other = encode_look(processor, spoken, [painted("red")])
-    assert other.ids.count(processor.image_token_id) == {"llava": 4, "qwen2_vl": 2}[kind]
+    assert (
+        other.ids.count(processor.image_token_id)
+        == {"llava": 4, "qwen2_vl": 2, "smolvlm": 12}[kind]
+    )
     assert other.ids.count(processor.tokenizer.eos_token_id) == 1
     assert answer_end(processor) == [processor.tokenizer.eos_token_id]
 

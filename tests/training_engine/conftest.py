@@ -45,6 +45,11 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_vlm(tmp_path_factory.mktemp("qwen"), "qwen2_vl")
 
 
+@pytest.fixture(scope="session")
+def smolvlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_vlm(tmp_path_factory.mktemp("smolvlm"), "smolvlm")
+
+
 @pytest.fixture
 def make_seeing_run(tmp_path: Path, llava: Path) -> Callable[..., RunDir]:
     """A run's folder with rows about pictures, which lie in it."""

@@ -90,7 +90,7 @@ def plainly(base: Path, records: list[PreferenceRecord], pictures: dict[str, Any
     return torch.cat(found)
 
 
-@pytest.mark.parametrize("kind", ["llava", "qwen"])
+@pytest.mark.parametrize("kind", ["llava", "qwen", "smolvlm"])
 def test_log_probabilities_are_those_of_the_plain_model(
     make_seeing_run: Make, request: pytest.FixtureRequest, kind: str
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -253,12 +253,20 @@ def _together(outputs: Sequence[Any]) -> Any:
         elif name == "pooler_output":
             made[name] = list(chain.from_iterable(values))
         else:
-            made[name] = [torch.cat(layer) for layer in zip(*values, strict=True)]
+            # of several layers, of each a tensor or one a picture
+            made[name] = [
+                torch.cat(layer) if isinstance(layer[0], Tensor) else list(chain(*layer))
+                for layer in zip(*values, strict=True)
+            ]
     return type(first)(**made)
 
 
-def _tensors(output: Any) -> list[Tensor]:
-    return [one for v in output.values() for one in ([v] if isinstance(v, Tensor) else v)]
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    else:
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(one)
 
 
 def _moved(output: Any, device: torch.device, *, detached: bool = False) -> Any:

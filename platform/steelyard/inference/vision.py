@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -168,14 +169,7 @@ def encode_look(processor: Any, messages: Messages, pictures: Sequence[Image.Ima
             )
         asked["content"][:0] = [{"type": "image", "image": picture} for picture in pictures]
     try:
-        made: Any = processor.apply_chat_template(
-            conversation,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            sanitize_control_tokens=True,
-        )
+        made = _templated(processor, conversation, messages)
     except (TemplateError, ValueError, TypeError, KeyError, IndexError) as error:
         raise UserError(
             f"The model's chat template does not take the prompt {shown(messages)}: "
@@ -289,23 +283,30 @@ def less_clips(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
     """The processor without its part for clips, which no one here loads: it wants torchvision."""
     if "video_processor" not in kind.get_attributes():
         return kind
-    parts = [part for part in kind.get_attributes() if part != "video_processor"]
+    *parts, last = kind.get_attributes()
+    if last != "video_processor":
+        raise ImportError(
+            f"{kind.__name__} takes clips and sound, which is more than is known here"
+        )
     module: Any = sys.modules[kind.__module__]
     if getattr(module, "num2words", str) is None:
         # wanted for the words around a clip's frames alone
         module.num2words = str
 
-    def begin(self: Any, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("video_processor", None)
-        kind.__init__(self, *args, **kwargs)
+    def arguments(cls: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        plain: Any = kind._get_arguments_from_pretrained
+        return [*plain.__func__(cls, *args, **kwargs), None]
 
+    # its __init__ stays its own: which settings a processor has is read from that one's code
     return type(
         kind.__name__,
         (kind,),
         {
-            "__init__": begin,
             "__module__": kind.__module__,
             "get_attributes": classmethod(lambda cls: parts),
+            "_get_arguments_from_pretrained": classmethod(arguments),
+            # SmolVLM asks for these two whatever is shown
+            "video_processor": SimpleNamespace(num_frames=None, fps=None),
         },
     )
 
@@ -333,6 +334,26 @@ def _check_processor(processor: Any, source: str) -> None:
             code="no_end_token",
         )
     tokenizer.padding_side = "left"
+
+
+def _templated(processor: Any, conversation: list[dict[str, Any]], messages: Messages) -> Any:
+    options = {
+        "add_generation_prompt": True,
+        "tokenize": True,
+        "return_dict": True,
+        "return_tensors": "pt",
+    }
+    try:
+        return processor.apply_chat_template(conversation, sanitize_control_tokens=True, **options)
+    except ValueError as error:
+        # processors that look for places in the text afterwards cannot have it marked
+        if "char_to_token" not in str(error):
+            raise
+    special = [*processor.tokenizer.all_special_tokens, processor.image_token]
+    text = " ".join(str(message["content"]) for message in messages)
+    if found := next((token for token in special if token in text), None):
+        raise ValueError(f"this model cannot tell the words {found} from its own sign")
+    return processor.apply_chat_template(conversation, **options)
 
 
 def _spoken(message: Mapping[str, Any]) -> dict[str, Any]:
