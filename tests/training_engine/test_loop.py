@@ -11,6 +11,8 @@ import torch
 from steelyard.lib.errors import UserError
 from training.engine.config import TextDPOConfig
 from training.engine.loop import (
+    LOOK_BACK,
+    check_diverged,
     check_finite,
     clip_gradients,
     learning_rate_at,
@@ -93,6 +95,23 @@ def test_bad_numbers_stop_the_run(value: float) -> None:
     with pytest.raises(UserError, match=f"grad norm became {value} at step 3") as caught:
         check_finite(3, TextDPOConfig(), loss=0.5, grad_norm=value)
     assert caught.value.code == "nan_loss"
+
+
+def test_a_loss_far_above_its_start_for_many_steps_stops_the_run() -> None:
+    high = [50.0] * LOOK_BACK
+    with pytest.raises(UserError, match=r"at least 50 for 20 steps, against 0.693") as caught:
+        check_diverged(30, 0.693, high, TextDPOConfig())
+    assert caught.value.code == "diverged"
+    # not yet, not once, not above a start that was high itself
+    check_diverged(19, 0.693, high[1:], TextDPOConfig())
+    check_diverged(30, 0.693, [*high[1:], 0.6], TextDPOConfig())
+    check_diverged(30, 25.0, high, TextDPOConfig())
+
+
+def test_bad_numbers_name_the_rows_they_came_from() -> None:
+    where = [f"row {n}" for n in range(1, 8)]
+    with pytest.raises(UserError, match=r"at step 3, at row 1, row 2, .* row 5 and 2 more"):
+        check_finite(3, TextDPOConfig(), where, loss=math.nan)
 
 
 def test_a_loss_is_called_worse_where_it_ends_clearly_above_its_start() -> None:

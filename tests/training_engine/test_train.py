@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from steelyard.lib.hashing import sha256_file
 from steelyard.lib.rundir import RunDir
 from tests.tiny_models import make_tiny_lm
 from tests.training_engine.rows import events_of, make_record, metrics_of, run_engine
+from training.engine import work
 from training.engine.__main__ import train
 from training.engine.data import encode_records
 from training.engine.forward import score
@@ -127,6 +131,85 @@ def test_passes_gathered_into_a_step_are_one_large_pass(make_run: Make) -> None:
     parts = go(make_run("parts", records, batch_size=1, accumulation=4, max_steps=3))
     for name in ("loss", "reward_margin", "grad_norm", "test_loss"):
         assert parts["metrics"][name] == pytest.approx(whole["metrics"][name], rel=1e-3), name
+
+
+@pytest.mark.parametrize("extra", [{"lora_dropout": 0.3}, {"share_prompt": False}])
+def test_however_a_step_is_cut_into_passes_it_is_the_same(
+    make_run: Make, extra: dict[str, Any]
+) -> None:
+    """Dropout too: its draws are a pair's own."""
+    options: dict[str, Any] = {"max_steps": 3, **extra}
+    whole = go(make_run("whole", batch_size=8, **options))
+    for name, cut in (
+        ("pairs", {"batch_size": 2, "accumulation": 4}),
+        ("tokens", {"batch_size": 8, "tokens_per_pass": 150}),
+    ):
+        parts = go(make_run(name, **options, **cut))
+        for metric in ("loss", "reward_margin", "grad_norm", "test_loss", "length_chosen"):
+            told = parts["metrics"][metric]
+            assert told == pytest.approx(whole["metrics"][metric], rel=1e-4), metric
+
+
+def test_it_starts_even(make_run: Make) -> None:
+    for rank in (0, 4):
+        metrics = metrics_of(make_and_go(make_run, f"rank-{rank}", lora_rank=rank, max_steps=1))
+        assert metrics["loss"][1] == pytest.approx(math.log(2), abs=1e-7)
+        assert metrics["test_loss"][0] == math.log(2)
+
+
+def make_and_go(make_run: Make, name: str, **config: Any) -> RunDir:
+    rundir = make_run(name, **config)
+    go(rundir)
+    return rundir
+
+
+def test_chosen_answers_that_lose_are_told_once(make_run: Make) -> None:
+    """apo_down wants both to fall, the rejected ones further."""
+    options: dict[str, Any] = {"loss_type": "apo_down", "batch_size": 8, "max_steps": 25}
+    told = events_of(make_and_go(make_run, "fall", **options))
+    held = events_of(make_and_go(make_run, "held", **options, sft_weight=1.0))
+    assert told.count("The chosen answers have lost") == 1
+    assert "sft_weight 0.1 to 1" in told
+    assert "The chosen answers have lost" not in held
+
+
+def test_a_pass_that_memory_is_too_small_for_is_cut_in_two(
+    make_run: Make, monkeypatch: Any
+) -> None:
+    whole = go(make_run("whole", batch_size=4, max_steps=3))
+    inner = work.score
+
+    def small(model: Any, rows: Any, **options: Any) -> Any:
+        if len(rows) > 1 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError
+        return inner(model, rows, **options)
+
+    monkeypatch.setattr(work, "score", small)
+    rundir = make_run("small", batch_size=4, max_steps=3, halve_on_oom=True)
+    halved = go(rundir)
+    assert halved["metrics"]["loss"] == pytest.approx(whole["metrics"]["loss"], rel=1e-4)
+    assert events_of(rundir).count("passes are half as large") == 2
+    error = refused(make_run("off", batch_size=4, max_steps=3))
+    assert error.code == "out_of_memory"
+    assert "halve_on_oom" in error.message
+
+
+def test_a_disk_that_is_full_leaves_the_last_checkpoint_whole(make_run: Make) -> None:
+    """A limit on the size of files stands for the disk's end; a checkpoint is over it."""
+    rundir = make_run(lora_rank=64, lora_targets="all-linear", checkpoint_every=2, max_steps=4)
+    limit = f"""
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+sys.argv = ["", {str(rundir.path)!r}]
+runpy.run_module("training.engine", run_name="__main__")
+"""
+    subprocess.run([sys.executable, "-c", limit], check=True, timeout=180)
+    result = rundir.result()
+    assert result is not None
+    assert (result["status"], result["code"]) == ("failed", "disk_full")
+    assert "The disk is full: the checkpoint could not be saved" in result["message"]
+    assert list(rundir.checkpoints.iterdir()) == []
 
 
 def test_a_row_of_weight_two_counts_as_two_rows(make_run: Make) -> None:
@@ -294,7 +377,7 @@ def test_a_loss_that_blows_up_fails_the_run_with_advice(make_run: Make) -> None:
     result = rundir.result()
     assert result is not None
     assert (result["status"], result["code"]) == ("failed", "nan_loss")
-    assert "loss became inf at step 1" in result["message"]
+    assert "loss became inf at step 1, at row 2 (pair " in result["message"]
     assert "Lower learning_rate" in result["message"]
     assert not rundir.model.exists()
 

@@ -91,12 +91,11 @@ def _write_checkpoint(
 ) -> None:
     rundir.checkpoints.mkdir(parents=True, exist_ok=True)
     partial = rundir.checkpoints / f"{_PARTIAL}{body['step']:08d}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    _save(partial / "parameters.safetensors", weights)
-    _save(partial / "optimizer.safetensors", moments)
-    _write(partial / "state.json", json.dumps(body).encode())
-    partial.rename(final)
+    with _whole_or_absent(partial, "checkpoint"):
+        _save(partial / "parameters.safetensors", weights)
+        _save(partial / "optimizer.safetensors", moments)
+        _write(partial / "state.json", json.dumps(body).encode())
+        partial.rename(final)
     _sync(rundir.checkpoints)
     _drop_old(rundir.checkpoints)
 
