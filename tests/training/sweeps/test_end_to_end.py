@@ -28,7 +28,7 @@ def test_a_sweep_ends_with_one_model_and_figures_of_test_seeds_alone(
         winners=1,
         with_usual=False,
     )
-    end = time.monotonic() + 240
+    end = time.monotonic() + 600
     while sweep.is_active:
         runner.advance()
         supervisor.reconcile()
