@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from training.engine import losses, losses_terms
+from training.engine.dual_losses import visual_preference
 from training.engine.losses import LogProbs
 
 
@@ -61,19 +62,19 @@ def test_the_codes_gradient_is_the_papers_times_a_sigmoid() -> None:
 
 def test_guidance_by_a_ground_truth() -> None:
     """Each answer alike: 0.1 * 9 / 6 and 0.1 * 20 / 10; over all tokens it is the published one."""
-    term = losses_terms.ground_truth(rows(-9, -20), rows(6, 10), weight=0.1)
+    term = losses_terms.sft_mean(rows(-9, -20), rows(6, 10), weight=0.1)
     assert term.tolist() == near(0.15, 0.2)
-    pooled = dpo() + losses_terms.ground_truth(rows(-29, -29), rows(16, 16), weight=0.1)
+    pooled = dpo() + losses_terms.sft_mean(rows(-29, -29), rows(16, 16), weight=0.1)
     assert pooled.tolist() == near(0.779389, 0.979389)
 
 
 def test_a_preference_between_pictures() -> None:
     """Re-Align; with the model as it was both terms are ln 2."""
-    value = dpo() + losses_terms.visual(
+    value = dpo() + visual_preference(
         TWO.chosen, rows(-16, -33), TWO.reference_chosen, rows(-12, -30), beta=0.1
     )
     assert value.tolist() == near(1.072216, 1.396278)
-    even = losses_terms.visual(rows(-3), rows(-4), rows(-3), rows(-4), beta=0.1)
+    even = visual_preference(rows(-3), rows(-4), rows(-3), rows(-4), beta=0.1)
     assert even.tolist() == near(log(2))
 
 
@@ -93,10 +94,9 @@ def test_tokens_beyond_the_shorter_answer_weigh_less() -> None:
         lambda s: losses_terms.sft_mean(s, LENGTH, weight=0.3),
         lambda s: losses_terms.rationale(s, LENGTH, weight=0.3, form="code"),
         lambda s: losses_terms.rationale(s, LENGTH, weight=0.3, form="paper", per="token"),
-        lambda s: losses_terms.ground_truth(s, LENGTH, weight=0.3),
-        lambda s: losses_terms.visual(s, s.detach() - 1, TWO.chosen, TWO.chosen - 1, beta=0.1),
+        lambda s: visual_preference(s, s.detach() - 1, TWO.chosen, TWO.chosen - 1, beta=0.1),
     ],
-    ids=["sft_sum", "sft_mean", "code", "paper", "ground_truth", "visual"],
+    ids=["sft_sum", "sft_mean", "code", "paper", "visual"],
 )
 def test_every_term_falls_while_its_answer_gets_likelier(term: Any) -> None:
     said = rows(-10, -30).requires_grad_()

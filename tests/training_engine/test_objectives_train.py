@@ -49,6 +49,7 @@ def trained(make_run: MakeRun, recipe: str, name: str = "run", **options: Any) -
     [
         ("dpo", {"soft_labels": True, "sft_weight": 0.1, "ld_alpha": 0.5}, None),
         ("dpo", {"loss_type": "apo_zero", "weight_by": "agreement"}, 1.0),
+        ("dpo", {"strength_offset": 0.1, "beta": 0.5}, None),
         ("simpo", {"soft_labels": True}, None),
         ("simpo", {"loss_type": "rrhf"}, None),
         ("orpo", {}, None),
@@ -57,7 +58,18 @@ def trained(make_run: MakeRun, recipe: str, name: str = "run", **options: Any) -
         ("rationale_orpo", {"rationale_form": "code"}, None),
         ("srpo", {"batch_size": 2, "revisions": 0}, None),
     ],
-    ids=["dpo", "apo", "simpo", "rrhf", "orpo", "kto", "rationale_dpo", "rationale_orpo", "srpo"],
+    ids=[
+        "dpo",
+        "apo",
+        "offset",
+        "simpo",
+        "rrhf",
+        "orpo",
+        "kto",
+        "rationale_dpo",
+        "rationale_orpo",
+        "srpo",
+    ],
 )
 def test_the_loss_falls_and_the_model_is_kept(
     make_run: MakeRun, recipe: str, options: dict[str, Any], at_start: float | None

@@ -213,10 +213,12 @@ def pair_losses(
             asked.
         lengths: tokens of the chosen and of the rejected answers, (batch,) each; the losses whose
             names end in ``_norm`` need them.
-        offset: as :func:`sigmoid` takes it, which alone may have one.
+        offset: as :func:`sigmoid` takes it, which alone may have one. With it the models of ties
+            are not asked either.
     """
     beta, smoothing = settings.beta, settings.label_smoothing
-    if p is None and settings.loss_type == "sigmoid" and has_ties and settings.ties != "half":
+    modelled = has_ties and settings.ties != "half" and p is None and offset is None
+    if modelled and settings.loss_type == "sigmoid":
         likelihood = {"rao_kupper": rao_kupper, "davidson": davidson}[settings.ties]
         share = settings.tie_share
         kept = likelihood(lp, tie, beta=beta, tie_share=share)

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from training.engine.losses import LogProbs, sigmoid
-
 
 def sft_sum(chosen: Tensor, *, beta: float, weight: float) -> Tensor:
     """RPO's SFT term as published (Liu et al. 2024): weight * beta * -log p(chosen), summed over
@@ -26,6 +24,9 @@ def sft_sum(chosen: Tensor, *, beta: float, weight: float) -> Tensor:
 def sft_mean(chosen: Tensor, length: Tensor, *, weight: float) -> Tensor:
     """RPO's averaged SFT term (appendix F of Liu et al. 2024): weight * -log p(chosen) / tokens,
     every answer alike; weight 0.2 in their recipe for OpenRLHF.
+
+    Of a ground-truth answer in the chosen one's place it is the guidance of gDPO (video-SALMONN 2,
+    Tang et al. 2025; weight 0.1), which takes the mean over all tokens of a batch.
 
     Args:
         chosen: summed log-probabilities of the chosen answers.
@@ -53,32 +54,6 @@ def rationale(
     """
     s = log_prob / length if per == "token" else log_prob
     return -logsigmoid(weight * s) if form == "code" else -weight * s
-
-
-def ground_truth(log_prob: Tensor, length: Tensor, *, weight: float) -> Tensor:
-    """gDPO's guidance (video-SALMONN 2, Tang et al. 2025): weight * the mean cross-entropy per
-    token of a ground-truth answer, which need be neither of the pair's; their weight is 0.1. Here
-    every answer counts alike, where they take the mean over all tokens of a batch."""
-    return -weight * log_prob / length
-
-
-def visual(
-    chosen: Tensor,
-    other_picture: Tensor,
-    reference_chosen: Tensor,
-    reference_other_picture: Tensor,
-    *,
-    beta: float,
-) -> Tensor:
-    """Re-Align's visual preference (Xing et al. 2025): DPO between the same answer under its own
-    picture, which is preferred, and under a picture that was retrieved for being alike.
-
-    Args:
-        chosen: summed log p(chosen | prompt, picture).
-        other_picture: summed log p(chosen | prompt, retrieved picture).
-    """
-    lp = LogProbs(chosen, other_picture, reference_chosen, reference_other_picture)
-    return sigmoid(lp, beta=beta)
 
 
 def length_desensitised(values: Tensor, shared: Tensor, *, alpha: float) -> Tensor:

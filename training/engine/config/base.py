@@ -53,6 +53,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "ld_alpha": (0, 1),
     "sft_weight": (0, 1000),
     "gamma": (0, 1000),
+    "strength_offset": (0, 100),
     "desirable_weight": (0, 1000),
     "undesirable_weight": (0, 1000),
     "rationale_weight": (0, 1000),

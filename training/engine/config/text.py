@@ -195,6 +195,10 @@ class TextDPOConfig(TextRecipe):
     weight_by: Literal["none", "agreement", "strength"] = "none"
     """Let pairs count for more the more certain their verdict is: by the share of votes for it, or
     by the mean strength that people gave (0 to 3; ties have none)."""
+    strength_offset: float = 0.0
+    """How large a lead, in units of beta times log-probability, each point of strength asks for: a
+    pair that people called much better has to be told apart by more (DPO with an offset, Amini et
+    al. 2024). For the sigmoid loss; ties then count half to each side."""
     ld_alpha: float = 1.0
     """Below 1, the tokens by which one answer is longer than the other count for so much less, so
     that length is learnt less than content (LD-DPO); 0 leaves them out."""
@@ -220,5 +224,7 @@ class TextDPOConfig(TextRecipe):
             f"has no meaning with the {self.loss_type} loss and must be 0",
         )
         self._require(0 < self.tie_share < 1, "tie_share", "must be above 0 and below 1")
+        sigmoid = self.strength_offset == 0 or self.loss_type == "sigmoid"
+        self._require(sigmoid, "strength_offset", "is for the sigmoid loss and must be 0")
         plain = self.trained == "lora" and not self.dora
         self._require(self.rounds == 1 or plain, "rounds", "needs train lora without dora")

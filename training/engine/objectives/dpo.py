@@ -28,6 +28,7 @@ def loss(seen: Seen, config: TextDPOConfig) -> tuple[Tensor, dict[str, Tensor]]:
         has_ties=seen.has_ties,
         p=seen.p if config.soft_labels else None,
         lengths=(seen.length("chosen"), seen.length("rejected")),
+        offset=config.strength_offset * seen.margin if config.strength_offset else None,
     )
     if config.weight_by == "agreement":
         each = each * seen.agreement
