@@ -416,6 +416,32 @@ class Project:
         }
         return self._job(self._connection.post(f"{self._path}/training-jobs", body))
 
+    def preflight(
+        self,
+        version: Version | int,
+        *,
+        recipe: str,
+        base: str,
+        config: Mapping[str, Any] | None = None,
+        timeout: float | None = 300,
+    ) -> dict[str, Any]:
+        """What training with these settings would meet: ``level`` (fine, look or stop),
+        ``findings`` with rows and remedies, a ``preview`` of tokens, ``figures``. Waits for it.
+
+        Raises:
+            RunFailed: the look itself failed.
+        """
+        body = {
+            "version": version.id if isinstance(version, Version) else version,
+            "recipe": recipe,
+            "base": base,
+            "config": dict(config or {}),
+        }
+        number = self._connection.post(f"{self._path}/preflights", body)["id"]
+        self.run(number).wait(timeout=timeout)
+        found = self._connection.get(f"{self._path}/preflights/{number}")
+        return dict(found["report"])
+
     def training_jobs(self) -> Iterator[TrainingJob]:
         return map(self._job, self._pages("training-jobs"))
 

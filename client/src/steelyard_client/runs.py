@@ -34,7 +34,8 @@ class Run:
 
     @property
     def state(self) -> str:
-        """As of the last look: queued, running, cancelling, succeeded, failed or cancelled."""
+        """As of the last look: queued, running, pausing, paused, cancelling, succeeded, failed or
+        cancelled."""
         return self.info.state
 
     def refresh(self) -> RunInfo:
@@ -75,6 +76,22 @@ class Run:
     def cancel(self) -> RunInfo:
         """Ask it to stop."""
         self.info = RunInfo.of(self._connection.post(f"{self._path}/cancel", again=True))
+        return self.info
+
+    def pause(self) -> RunInfo:
+        """Stop a training run at its next checkpoint, until :meth:`resume`."""
+        return self._ask("pause")
+
+    def resume(self) -> RunInfo:
+        """Put a paused one back into the queue."""
+        return self._ask("resume")
+
+    def retry(self) -> RunInfo:
+        """Try a failed training run again, from its last checkpoint."""
+        return self._ask("retry")
+
+    def _ask(self, verb: str) -> RunInfo:
+        self.info = RunInfo.of(self._connection.post(f"{self._path}/{verb}"))
         return self.info
 
     def metrics(self, name: str | None = None) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,47 @@
+"""A script looks before it trains, pauses a run and lets it go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steelyard.lib.records import tables_of
+from steelyard.registry.services import commit_version
+from steelyard.runs.models import Run
+from steelyard.runs.services import start_run
+from steelyard_client import Project, SteelyardError
+from tests import factories
+from tests.training.conftest import make_record
+from training.services import start_preflight
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_run_is_paused_resumed_and_tried_again(mine: Project, project: Any, owner: Any) -> None:
+    row = start_run(project=project, kind="train", title="Train", spec={}, by=owner)
+    run = mine.run(row.pk)
+    assert run.pause().state == "paused"
+    assert run.resume().state == "queued"
+    with pytest.raises(SteelyardError, match="Only a failed run"):
+        run.retry()
+    Run.objects.filter(pk=row.pk).update(state="failed")
+    assert run.retry().state == "queued"
+
+
+def test_the_report_of_a_look_is_handed_over(
+    mine: Project, project: Any, owner: Any, tiny_lm: Path
+) -> None:
+    records = [make_record(number) for number in range(1, 11)]
+    counts = {"rows": 10, "train": 8, "test": 2, "ties": 0, "votes": 10}
+    version = commit_version(
+        project=project, dataset_name="All", rows=tables_of(records), recipe={}, counts=counts
+    )
+    base = factories.make_model(project, "base", family="causal_lm", source=str(tiny_lm))
+    look = start_preflight(
+        project=project, version=version, base=base, recipe="dpo", config={}, by=owner
+    )
+    report = {"level": "fine", "findings": [], "preview": [], "figures": {}}
+    Run.objects.filter(pk=look.pk).update(state="succeeded", result={"report": report})
+    assert mine.preflight(version.pk, recipe="dpo", base="base") == report
