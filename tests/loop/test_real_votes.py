@@ -5,6 +5,8 @@ Crowd comparisons by Dmitry Ustalov and llmonitor.com, CC BY 4.0.
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,15 @@ from annotation.models import Judgment
 from annotation.recipe import Recipe
 from annotation.services.importing import import_records
 from annotation.services.versions import publish_version
+from steelyard.demo.engine.smollm import unpacked
 from steelyard.inference.text import load_causal_lm
-from steelyard.lib.records import read_parquet
+from steelyard.lib.engine import Stop
+from steelyard.lib.hashing import stable_uniform
+from steelyard.lib.records import PreferenceRecord, read_parquet, write_parquet
+from steelyard.lib.rundir import RunDir
 from tests import factories
+from tests.training_engine.rows import metrics_of, train_spec
+from training.engine.text import train
 from training.services import start_training
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -61,3 +69,51 @@ def assert_rows_lead_to_votes(version: Any) -> None:
     named = [vote["judgment"] for row in rows for vote in row.votes]
     found = Judgment.objects.by_people().filter(uuid__in=named, project=version.project)
     assert found.count() == len(named) == version.counts["votes"]
+
+
+def rows_of_the_crowd(version: Any, *, shuffled: bool) -> list[PreferenceRecord]:
+    """40 rows to train on and 30 of four other prompts to test with, drawn by hash; shuffled ones
+    have their sides changed in half of the rows to train on."""
+    rows = read_parquet([version.dir / file["name"] for file in version.manifest["files"]])
+    keys = sorted({row.prompt_key for row in rows}, key=lambda key: stable_uniform("held", key))
+
+    def drawn(among: list[str], count: int) -> list[PreferenceRecord]:
+        found = [row for row in rows if row.prompt_key in among]
+        return sorted(found, key=lambda row: stable_uniform("t", row.pair))[:count]
+
+    train = drawn(keys[4:], 40)
+    order = sorted(train, key=lambda row: stable_uniform("swap", row.pair))
+    swapped = {row.pair for row in order[: len(order) // 2]} if shuffled else set()
+    return [
+        replace(row, split="train", chosen=row.rejected, rejected=row.chosen)
+        if row.pair in swapped
+        else replace(row, split="train")
+        for row in train
+    ] + [replace(row, split="test") for row in drawn(keys[:4], 30)]
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="the crowd comparisons are not beside the checkout")
+@pytest.mark.skipif(
+    not os.environ.get("STEELYARD_LONG_TESTS"),
+    reason="minutes of a real model's training; STEELYARD_LONG_TESTS=1 runs it",
+)
+def test_smollm2_learns_what_holds_for_other_prompts_unless_labels_are_shuffled(
+    tmp_path: Path,
+) -> None:
+    project = factories.make_project()
+    import_records(project=project, records=llmfao.read(FOLDER), by=None)
+    recipe = Recipe(min_agreement=0.6)
+    version = publish_version(project=project, dataset_name="crowd", recipe=recipe, by=None)
+    config = {"max_steps": 12, "learning_rate": 3e-4, "max_length": 80, "warmup_ratio": 0.0}
+    config |= {"lora_targets": "q_proj,v_proj", "drop_too_long": True}
+    accuracy = {}
+    for shuffled in (False, True):
+        rundir = RunDir(tmp_path / f"shuffled-{shuffled}")
+        spec = train_spec(unpacked(tmp_path / "models"), {}, cache=str(tmp_path / "cache"))
+        rundir.create({**spec, "config": config})
+        write_parquet(rows_of_the_crowd(version, shuffled=shuffled), rundir.data / "rows.parquet")
+        train(rundir, Stop(rundir))
+        accuracy[shuffled] = metrics_of(rundir)["test_reward_accuracy"]
+    assert accuracy[False][0] == accuracy[True][0] == 0.5
+    assert accuracy[False][12] > 0.7
+    assert accuracy[True][12] < accuracy[False][12] - 0.1
