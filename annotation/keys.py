@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from steelyard.lib.hashing import digest_of
+import orjson
+
+from steelyard.lib.hashing import digest_of, sha256_hex
 
 
 def prompt_key(messages: list[dict[str, Any]], media: Sequence[str] = ()) -> str:
@@ -15,8 +17,8 @@ def prompt_key(messages: list[dict[str, Any]], media: Sequence[str] = ()) -> str
         media: SHA-256 of the files that it is asked about, in order.
     """
     if not media:
-        return digest_of(messages)
-    return digest_of({"messages": messages, "media": list(media)})
+        return _digest(messages)
+    return _digest({"messages": messages, "media": list(media)})
 
 
 def output_key(
@@ -28,16 +30,28 @@ def output_key(
         model: the model version's name.
         media: SHA-256 of the file, empty for text.
     """
-    return digest_of(
-        {"model": model, "text": text, "media": media, "seed": seed, "parameters": parameters}
-    )
+    said = {"model": model, "text": text, "media": media, "seed": seed, "parameters": parameters}
+    # numbers in parameters are written in more than one way
+    return digest_of(said) if parameters else _digest(said)
 
 
 def pair_key(prompt: str, output_a: str, output_b: str) -> str:
     """Of three keys; the caller gives the outputs in canonical order, the smaller key first."""
-    return digest_of([prompt, output_a, output_b])
+    return _digest([prompt, output_a, output_b])
 
 
 def set_key(prompt: str, outputs: Sequence[str]) -> str:
     """Of a prompt's key and those of the outputs to be ranked, in whatever order."""
-    return digest_of([prompt, sorted(outputs)])
+    return _digest([prompt, sorted(outputs)])
+
+
+def _digest(value: Any) -> str:
+    """:func:`digest_of` for texts, whole numbers and what holds them, several times quicker; what
+    is anything else is left to it."""
+    try:
+        return sha256_hex(orjson.dumps(value, option=_EXACT))
+    except TypeError:
+        return digest_of(value)
+
+
+_EXACT = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS

@@ -15,6 +15,7 @@ from annotation.models import Annotator, Judgment, Prompt
 from annotation.services.imported_media import Files, check_sides, find_files
 from annotation.services.imported_rows import Row
 from annotation.services.imported_votes import annotator_trouble, canonical
+from annotation.services.inserting import among
 from steelyard.accounts.models import User
 from steelyard.assets.models import Asset
 from steelyard.lib.errors import UserError
@@ -32,6 +33,8 @@ class Checks:
     archive: Files | None = None
     left: Counter[str] = field(default_factory=Counter)
     """Votes that are not taken in without being wrong, by reason."""
+    rows: dict[int, Row] = field(default_factory=dict)
+    """The records of the last batch that are right, with their keys and files."""
     _said: dict[int, int] = field(default_factory=dict)
     """Outcome and strength by pair and annotator, both as hashes: some 100 bytes a vote."""
     _kinds: dict[str, str] = field(default_factory=dict)
@@ -52,14 +55,14 @@ class Checks:
                 found.append((index, error))
         held_out = self._held_out([row for _, row in rows])
         self._look_up_names(records)
-        good = []
+        self.rows = {}
         for index, row in rows:
             fault = self._held_out_fault(row, held_out) or self._vote_fault(row)
             if fault:
                 found.append((index, fault))
             else:
-                good.append(row)
-        self._count_known(good)
+                self.rows[index] = row
+        self._count_known(list(self.rows.values()))
         return sorted(found, key=lambda fault: fault[0])
 
     def _files(self, records: Sequence[ImportedRecord]) -> dict[str, Asset] | None:
@@ -73,7 +76,7 @@ class Checks:
         return find_files(project=self.project, records=[record], archive=self.archive)
 
     def _held_out(self, rows: list[Row]) -> set[str]:
-        keys = {row.prompt for row in rows}
+        keys = among({row.prompt for row in rows})
         found = Prompt.objects.filter(project=self.project, key__in=keys, held_out=True)
         return set(found.values_list("key", flat=True))
 
@@ -132,7 +135,9 @@ class Checks:
         if not said:
             return
         here = Judgment.objects.filter(
-            pair__project=self.project, pair__key__in={pair for pair, _ in said}, is_current=True
+            pair__project=self.project,
+            pair__key__in=among({pair for pair, _ in said}),
+            is_current=True,
         ).values_list("pair__key", "annotator__name", "outcome", "strength")
         for pair, name, outcome, strength in here:
             if said.get((pair, name), (outcome, strength)) != (outcome, strength):

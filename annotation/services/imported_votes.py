@@ -12,12 +12,12 @@ from annotation.formats.records import ImportedVote
 from annotation.models import Annotator, Judgment, Outcome, Pair
 from annotation.services.completion import is_told, tell_completed
 from annotation.services.imported_rows import Answered, Row
+from annotation.services.inserting import insert_new, made
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 
 _NAMESPACE = UUID("6f1a5a3e-5d2b-4c0f-9c1e-0d8a4f6f7a11")
-_BATCH = 2000
 _FLIP = {"a": "b", "b": "a"}
 
 
@@ -26,30 +26,57 @@ def counts(vote: ImportedVote) -> bool:
     return vote.kind == Annotator.Kind.PERSON and vote.outcome != Outcome.SKIP
 
 
-def store_votes(project: Project, rows: list[Row], pairs: dict[str, Pair]) -> int:
-    """Store the votes that are new, count the people's, and return how many are new."""
+def store_votes(project: Project, rows: list[Row], pairs: dict[str, Pair], new: set[str]) -> int:
+    """Store the votes that are new, count the people's, and return how many are new.
+
+    Args:
+        new: keys of pairs that nobody has judged and that count their votes already.
+    """
     said = _votes(rows)
     annotators = annotators_of(project, rows)
+    here = [pair.pk for key, pair in pairs.items() if key not in new]
     known = set(
-        Judgment.objects.filter(pair__in=list(pairs.values()), is_current=True).values_list(
+        Judgment.objects.filter(pair__in=here, is_current=True).values_list(
             "pair__key", "annotator__name"
         )
     )
-    new = [
+    votes = [
         _judgment(project, row, vote, pairs[key], annotators[name])
         for (key, name), (row, vote) in said.items()
         if (key, name) not in known
     ]
-    Judgment.objects.bulk_create(new, batch_size=_BATCH)
-    _recount({judgment.pair_id for judgment in new})
+    if left := insert_new(votes, _OF_VOTES, by=("uuid",)):
+        raise UserError(
+            f"A vote of {left[0].annotator.name} is here already under the name that it would "
+            "have; was the project's address changed since? Nothing of these rows was stored.",
+            code="vote_taken",
+            field="file",
+        )
+    _recount({vote.pair_id for vote in votes} & set(here))
     if is_told(project):
-        wanting = {pair.pk for pair in pairs.values() if pair.judged < pair.wanted}
-        tell_completed(project=project, judgments=[j for j in new if j.pair_id in wanting])
-    return len(new)
+        wanting = {
+            pair.pk for key, pair in pairs.items() if key in new or pair.judged < pair.wanted
+        }
+        tell_completed(project=project, judgments=[j for j in votes if j.pair_id in wanting])
+    return len(votes)
+
+
+_OF_VOTES = (
+    "uuid",
+    "pair_id",
+    "annotator_id",
+    "outcome",
+    "strength",
+    "rationale",
+    "tags",
+    "swapped",
+)
 
 
 def _recount(pairs: set[int]) -> None:
     """Bring ``judged`` in line with the people's votes, and ``wanted`` where they are more."""
+    if not pairs:
+        return
     votes = (
         Judgment.objects.decisive()
         .by_people()
@@ -90,11 +117,13 @@ def _judgment(
     project: Project, row: Row, vote: ImportedVote, pair: Pair, annotator: Annotator
 ) -> Judgment:
     outcome, strength = canonical(row, vote)
-    return Judgment(
+    return made(
+        Judgment,
+        id=None,
         uuid=uuid5(_NAMESPACE, f"{project.slug}/{pair.key}/{vote.annotator}"),
-        project=project,
-        pair=pair,
-        annotator=annotator,
+        project_id=project.pk,
+        pair_id=pair.pk,
+        annotator_id=annotator.pk,
         outcome=outcome,
         strength=strength,
         rationale=vote.rationale,

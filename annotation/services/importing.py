@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import connection, transaction
 
@@ -15,6 +14,7 @@ from annotation.models import Annotator, Judgment, Output, Pair, Prompt
 from annotation.services.imported_media import Files, check_sides, find_files
 from annotation.services.imported_rows import Answered, Row
 from annotation.services.imported_votes import counts, store_votes
+from annotation.services.inserting import among, insert_new, made
 from annotation.services.known import known_of_rows, settle_known
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
@@ -87,6 +87,7 @@ def import_records(
     records: Iterable[ImportedRecord],
     by: User | None,
     archive: Files | None = None,
+    looked_at: Sequence[Row] | None = None,
     tell_database: bool = True,
 ) -> Imported:
     """Pairs with the votes they come with, in one transaction and in batches.
@@ -97,6 +98,7 @@ def import_records(
 
     Args:
         archive: where the files are that records name by other than their SHA-256.
+        looked_at: the records with their keys and files, where they have been checked already.
         tell_database: of many new rows, see :func:`plan_for`; whoever brings in one batch after
             another does that itself.
 
@@ -105,35 +107,36 @@ def import_records(
             are of another modality than the project, one annotator says two things of a pair, or
             a vote is in the name of somebody who signs in here; nothing is stored then.
     """
-    given = list(records)
-    files = find_files(project=project, records=given, archive=archive)
-    for record in given:
-        check_sides(project, record, files)
-    rows = [Row.of(record, files) for record in given]
+    rows = _looked_at(project, records, archive) if looked_at is None else list(looked_at)
     # one import at a time in a project; a key's share of the row stays free, so labelling goes on
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-    known = (_known(project.prompts, rows, "prompt"), _known(project.pairs, rows, "pair"))
+    known = project.prompts.filter(key__in=among({row.prompt for row in rows})).order_by().count()
     prompts = prompts_of(project, rows)
     outputs = outputs_of(project, rows, prompts, by)
-    pairs = _pairs(project, rows, prompts, outputs)
-    judgments = store_votes(project, rows, pairs)
+    pairs, new = _pairs(project, rows, prompts, outputs)
+    judgments = store_votes(project, rows, pairs, new)
     if tell_database:
         plan_for(len(rows))
     return Imported(
         records=len(rows),
-        prompts=len(prompts) - known[0],
-        pairs=len(pairs) - known[1],
+        prompts=len(prompts) - known,
+        pairs=len(new),
         judgments=judgments,
     )
 
 
-def _known(there: Any, rows: list[Row], key: str) -> int:
-    """How many of the rows' prompts or pairs the project has already."""
-    return there.filter(key__in={getattr(row, key) for row in rows}).order_by().count()
+def _looked_at(
+    project: Project, records: Iterable[ImportedRecord], archive: Files | None
+) -> list[Row]:
+    given = list(records)
+    files = find_files(project=project, records=given, archive=archive)
+    for record in given:
+        check_sides(project, record, files)
+    return [Row.of(record, files) for record in given]
 
 
 def _prompts_by_key(project: Project, keys: Iterable[str]) -> dict[str, Prompt]:
-    return {p.key: p for p in Prompt.objects.filter(project=project, key__in=list(keys))}
+    return {p.key: p for p in Prompt.objects.filter(project=project, key__in=among(keys))}
 
 
 def prompts_of(project: Project, rows: Sequence[Answered]) -> dict[str, Prompt]:
@@ -142,9 +145,10 @@ def prompts_of(project: Project, rows: Sequence[Answered]) -> dict[str, Prompt]:
     Raises:
         UserError: one is held out.
     """
+    found = _prompts_by_key(project, {row.prompt for row in rows})
     new: dict[str, Prompt] = {}
     for row in rows:
-        if row.prompt in new:
+        if row.prompt in new or row.prompt in found:
             continue
         record = row.record
         new[row.prompt] = Prompt(
@@ -154,8 +158,8 @@ def prompts_of(project: Project, rows: Sequence[Answered]) -> dict[str, Prompt]:
             category=record.category,
             key=row.prompt,
         )
-    Prompt.objects.bulk_create(new.values(), ignore_conflicts=True, batch_size=_BATCH)
-    found = _prompts_by_key(project, new)
+    left = insert_new(list(new.values()), ("messages", "media", "category", "key"))
+    found |= new | _prompts_by_key(project, [prompt.key for prompt in left])
     for row in rows:
         if found[row.prompt].held_out:
             raise UserError(
@@ -186,23 +190,31 @@ def outputs_of(
 ) -> dict[tuple[int, str], Output]:
     """The rows' outputs by prompt and key, those that are new made; and their models."""
     models = _models(project, rows, by)
+    found = _outputs_by_key({prompt.pk for prompt in prompts.values()})
     new: dict[tuple[int, str], Output] = {}
     for row in rows:
         prompt = prompts[row.prompt]
         for side in row.sides:
-            if (prompt.pk, side.key) in new:
+            if (prompt.pk, side.key) in new or (prompt.pk, side.key) in found:
                 continue
-            new[prompt.pk, side.key] = Output(
-                project=project,
-                prompt=prompt,
-                model=models[side.model],
+            new[prompt.pk, side.key] = made(
+                Output,
+                id=None,
+                project_id=project.pk,
+                prompt_id=prompt.pk,
+                model_id=models[side.model].pk,
                 text=side.text,
-                asset=side.asset,
+                asset_id=side.asset.pk if side.asset else None,
                 key=side.key,
             )
-    Output.objects.bulk_create(new.values(), ignore_conflicts=True, batch_size=_BATCH)
-    found = Output.objects.filter(prompt__in={pk for pk, _ in new}).defer("text")
-    return {(o.prompt_id, o.key): o for o in found}
+    of_outputs = ("prompt_id", "model_id", "text", "asset_id", "key")
+    left = insert_new(list(new.values()), of_outputs, by=("prompt_id", "key"))
+    return found | new | _outputs_by_key({output.prompt_id for output in left})
+
+
+def _outputs_by_key(prompts: set[int]) -> dict[tuple[int, str], Output]:
+    found = Output.objects.filter(prompt__in=list(prompts)).defer("text")
+    return {(output.prompt_id, output.key): output for output in found}
 
 
 def _pairs(
@@ -210,14 +222,18 @@ def _pairs(
     rows: list[Row],
     prompts: dict[str, Prompt],
     outputs: dict[tuple[int, str], Output],
-) -> dict[str, Pair]:
-    """The pairs by key, locked: their votes are counted before anybody else's."""
+) -> tuple[dict[str, Pair], set[str]]:
+    """The pairs by key, those that were here locked: their votes are counted before anybody
+    else's. And the keys of those that are new, which count the votes that are about to come."""
     people: dict[str, set[str]] = {row.pair: set() for row in rows}
     for row in rows:
         people[row.pair] |= {vote.annotator for vote in row.record.votes if counts(vote)}
     known = known_of_rows(rows)
+    pairs = _locked(project, people)
     new: dict[str, Pair] = {}
     for row in rows:
+        if row.pair in pairs:
+            continue
         # the last row of a pair says whether it is for training
         if row.pair in new and new[row.pair].is_training == row.record.training:
             continue
@@ -230,13 +246,23 @@ def _pairs(
             output_b=b,
             key=row.pair,
             wanted=len(people[row.pair]) or project.overlap,
+            judged=len(people[row.pair]),
             is_training=row.record.training,
         )
-    Pair.objects.bulk_create(new.values(), ignore_conflicts=True, batch_size=_BATCH)
-    locked = Pair.objects.filter(project=project, key__in=list(new)).order_by("pk")
-    pairs = {pair.key: pair for pair in locked.select_for_update()}
+    left = insert_new(list(new.values()), _OF_PAIRS)
+    # made by somebody else in this very moment
+    here = _locked(project, [pair.key for pair in left])
+    pairs |= new | here
     settle_known(rows, known, pairs)
-    return pairs
+    return pairs, set(new) - set(here)
+
+
+_OF_PAIRS = ("prompt_id", "output_a_id", "output_b_id", "key", "wanted", "judged", "is_training")
+
+
+def _locked(project: Project, keys: Iterable[str]) -> dict[str, Pair]:
+    rows = Pair.objects.filter(project=project, key__in=among(keys)).order_by("pk")
+    return {pair.key: pair for pair in rows.select_for_update(of=("self",))}
 
 
 def plan_for(records: int) -> None:

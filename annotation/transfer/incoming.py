@@ -36,7 +36,7 @@ from steelyard.projects.models import Project
 
 MODES = ("all", "good")
 """All or nothing; or the rows that are right."""
-BATCH_RECORDS = 1000
+BATCH_RECORDS = 4000
 BATCH_BYTES = 16 * 2**20
 MAX_ERRORS = 10_000
 """After so many the file is given up: it is of another format, or not worth its name."""
@@ -220,7 +220,12 @@ class Incoming:
         good = [record for index, record in enumerate(records) if index not in faults]
         if store and good:
             done = import_records(
-                project=self.project, records=good, by=self.by, archive=archive, tell_database=False
+                project=self.project,
+                records=good,
+                by=self.by,
+                archive=archive,
+                looked_at=[checks.rows[index] for index in sorted(checks.rows)],
+                tell_database=False,
             )
             taken.prompts += done.prompts
             taken.pairs += done.pairs
