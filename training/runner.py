@@ -70,7 +70,7 @@ def finish(run: Run, result: dict[str, Any]) -> None:
                 job.save(update_fields=["result"])
         write_card(job, job.result, folder, result)
     # nothing resumes from here any more
-    for folder in (run.dir.checkpoints, run.dir.path / "cache"):
+    for folder in (run.dir.checkpoints, run.dir.path / "cache", run.dir.path / "rounds"):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -80,6 +80,7 @@ def start_training(
     _check_base(base, families)
     name = checked_name(project, model_name)
     _check_rows(version)
+    _check_sees(base, version)
     if preflight:
         check_preflight(run=preflight, version=version, base=base, recipe=recipe, config=checked)
     spec = {"preflight": preflight.pk} if preflight else {}
@@ -233,6 +234,21 @@ def _check_there(version: DatasetVersion) -> None:
             % {"version": version, "path": lost[0].name},
             code="version_lost",
             field="version",
+        )
+
+
+def _check_sees(base: ModelVersion, version: DatasetVersion) -> None:
+    """In a version of texts the media are those that prompts are about."""
+    if base.family == ModelFamily.CAUSAL_LM and version.manifest.get("media"):
+        raise UserError(
+            _(
+                "Prompts of %(version)s are about pictures or clips, which %(base)s would not see. "
+                "Choose a vision-language model, or freeze a version of the categories whose "
+                "prompts are text alone."
+            )
+            % {"version": version, "base": base.name},
+            code="prompt_media",
+            field="base",
         )
 
 

@@ -14,7 +14,11 @@ LONGEST = 8000
 
 
 def can_try(model: ModelVersion) -> bool:
-    return model.family in {ModelFamily.CAUSAL_LM, ModelFamily.ENDPOINT}
+    return model.family in {
+        ModelFamily.CAUSAL_LM,
+        ModelFamily.VISION_LANGUAGE,
+        ModelFamily.ENDPOINT,
+    }
 
 
 def start_try(*, model: ModelVersion, prompt: str, beside_base: bool, by: User | None) -> Run:

@@ -98,3 +98,22 @@ def test_a_folder_without_a_processor_is_no_vision_language_model(
             project=project, name="x", family="vision_language", source=str(tiny_lm), by=owner
         )
     assert (caught.value.code, caught.value.field) == ("no_processor", "source")
+
+
+def test_a_language_model_is_not_asked_about_pictures(
+    project: Any, owner: Any, version: Any, tiny_lm: Path
+) -> None:
+    base = add_model(
+        project=project, name="blind", family="causal_lm", source=str(tiny_lm), by=owner
+    )
+    with pytest.raises(UserError) as caught:
+        start_training(
+            project=project,
+            version=version,
+            base=base,
+            recipe="dpo",
+            config={},
+            model_name="x",
+            by=owner,
+        )
+    assert (caught.value.code, caught.value.field) == ("prompt_media", "base")
