@@ -58,7 +58,9 @@ class Judgment(models.Model):
     uuid = models.UUIDField(
         default=uuid.uuid4, unique=True, help_text="Made by the client: a retry is the same row."
     )
-    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="judgments")
+    project = models.ForeignKey(
+        "projects.Project", models.CASCADE, related_name="judgments", db_index=False
+    )
     pair = models.ForeignKey(Pair, models.PROTECT, related_name="judgments")
     annotator = models.ForeignKey(Annotator, models.PROTECT, related_name="judgments")
     outcome = models.CharField(max_length=10, choices=Outcome.choices)
@@ -131,7 +133,9 @@ class Judgment(models.Model):
                 include=["outcome"],
                 name="judgment_of",
                 condition=Q(is_current=True),
-            )
+            ),
+            # read by lists of the API, newest first
+            models.Index(fields=["project", "id"], name="judgment_listed"),
         ]
 
     def __str__(self) -> str:

@@ -15,7 +15,9 @@ from steelyard.assets.models import Asset
 class Prompt(models.Model):
     """What was asked: chat messages, with a category and perhaps a reference answer."""
 
-    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="prompts")
+    project = models.ForeignKey(
+        "projects.Project", models.CASCADE, related_name="prompts", db_index=False
+    )
     messages = models.JSONField(help_text="[{role, content}]")
     media = models.JSONField(
         default=list,
@@ -34,6 +36,12 @@ class Prompt(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "key"], name="prompt_once")]
+        # read by lists of the API and by filters, newest first; the first stands in for an index of
+        # the project alone
+        indexes = [
+            models.Index(fields=["project", "id"], name="prompt_listed"),
+            models.Index(fields=["project", "category", "id"], name="prompt_in_category"),
+        ]
 
     def __str__(self) -> str:
         return self.text[:80]
@@ -67,7 +75,9 @@ class Prompt(models.Model):
 class Output(models.Model):
     """One answer to a prompt: text or a file, with the model version that made it."""
 
-    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="outputs")
+    project = models.ForeignKey(
+        "projects.Project", models.CASCADE, related_name="outputs", db_index=False
+    )
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="outputs")
     model = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="outputs")
     author = models.ForeignKey(
@@ -93,6 +103,8 @@ class Output(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["prompt", "key"], name="output_once"),
         ]
+        # read by lists of the API
+        indexes = [models.Index(fields=["project", "id"], name="output_listed")]
 
     def __str__(self) -> str:
         return self.text[:80] or str(self.asset)
@@ -108,7 +120,9 @@ class Pair(models.Model):
         CORRECTION = "correction", _("Correction")
         RANKING = "ranking", _("Ranking")
 
-    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="pairs")
+    project = models.ForeignKey(
+        "projects.Project", models.CASCADE, related_name="pairs", db_index=False
+    )
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="pairs")
     output_a = models.ForeignKey(Output, models.PROTECT, related_name="+")
     output_b = models.ForeignKey(Output, models.PROTECT, related_name="+")
@@ -169,10 +183,12 @@ class Pair(models.Model):
             )
             for name, order in QUEUE_ORDERS.items()
         ] + [
+            # read by lists of the API
+            models.Index(fields=["project", "id"], name="pair_listed"),
             # read by the training round
             models.Index(
                 fields=["project", "id"], name="pair_training", condition=Q(is_training=True)
-            )
+            ),
         ]
 
     def __str__(self) -> str:
