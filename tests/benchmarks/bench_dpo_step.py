@@ -1,6 +1,6 @@
 """Pairs of DPO per CPU second and peak memory: this project's engine against TRL's DPOTrainer.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/bench_dpo_step.py [--steps 20] [--train lora all]
+    python tests/benchmarks/bench_dpo_step.py [--steps 20] [--train lora all] [--size tiny]
 
 The same Llama-like model of about 30 million random weights (a quarter of them its vocabulary),
 the same pairs in the same order (prompt 384 tokens, answers 128), 4 pairs a step, float32, one
@@ -28,15 +28,24 @@ from statistics import median
 from typing import Any
 
 PER_STEP, PROMPT, ANSWER = 4, 384, 128
-SHAPE = {
-    "vocab_size": 16_384,
-    "hidden_size": 448,
-    "intermediate_size": 1216,
-    "num_hidden_layers": 9,
-    "num_attention_heads": 7,
-    "num_key_value_heads": 7,
-    "max_position_embeddings": 1024,
-    "tie_word_embeddings": True,
+SHAPES = {
+    "30m": {
+        "vocab_size": 16_384,
+        "hidden_size": 448,
+        "intermediate_size": 1216,
+        "num_hidden_layers": 9,
+        "num_attention_heads": 7,
+        "num_key_value_heads": 7,
+    },
+    # enough to compare losses with, in a minute
+    "tiny": {
+        "vocab_size": 2048,
+        "hidden_size": 64,
+        "intermediate_size": 192,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+    },
 }
 RATE = {"lora": 1e-4, "all": 1e-6}
 ARMS = ("engine", "trl", "trl-precompute")
@@ -47,7 +56,7 @@ TEMPLATE = (
 )
 
 
-def make_base(folder: Path) -> None:
+def make_base(folder: Path, size: str) -> None:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -56,7 +65,8 @@ def make_base(folder: Path) -> None:
     make_tiny_lm(folder, context=1024, chat_template=TEMPLATE)
     torch.manual_seed(0)
     end = AutoTokenizer.from_pretrained(folder).eos_token_id
-    config = LlamaConfig(**SHAPE, eos_token_id=end, bos_token_id=None, pad_token_id=0)
+    others = {"max_position_embeddings": 1024, "tie_word_embeddings": True, "pad_token_id": 0}
+    config = LlamaConfig(**SHAPES[size], **others, eos_token_id=end, bos_token_id=None)
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
@@ -282,6 +292,7 @@ def tell(train: str, steps: int, found: dict[str, dict[str, Any]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--size", choices=SHAPES, default="30m")
     parser.add_argument("--train", nargs="+", choices=RATE, default=list(RATE))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
@@ -291,7 +302,7 @@ def main() -> None:
         run_arm(asked.arm, asked.base, asked.train[0], asked.steps)
         return
     with tempfile.TemporaryDirectory() as folder:
-        make_base(Path(folder))
+        make_base(Path(folder), asked.size)
         for train in asked.train:
             found = {arm: ask(arm, Path(folder), train, asked.steps) for arm in asked.arms}
             print("\n".join(tell(train, asked.steps, found)), flush=True)  # noqa: T201

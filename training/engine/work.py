@@ -136,7 +136,12 @@ def prepare_passes(
     if not config.share_prompt:
         return False
     rows = [row for example in dataset.examples for row in example.rows]
-    if reason := why_not_packed(model, rows, dtype=dtype):
+    reason = why_not_packed(model, rows, dtype=dtype)
+    if reason and on_gpu and config.attention == "flex":
+        rundir.event(f"Flex attention does not read this model's packed rows: {reason}. sdpa does.")
+        model.set_attn_implementation("sdpa")
+        reason = why_not_packed(model, rows, dtype=dtype)
+    if reason:
         rundir.event(
             f"This model cannot read several answers in a row with their prompt: {reason}. Each "
             "answer gets a row of its own, which gives the same result and takes longer."
