@@ -38,6 +38,7 @@ class Preview(APIView):
             "passed_over": seen.passed_over,
             "withdrawals": seen.recipe.withdrawals,
             "similar_unknown": seen.similar_unknown,
+            "about": seen.about,
             "problem": seen.problem.as_dict() if seen.problem else None,
         }
         return Response(PreviewSerializer(body).data)

@@ -42,8 +42,13 @@ def one_look() -> Iterator[None]:
         yield
 
 
-def load(project: Project, recipe: Recipe) -> Material:
-    """What the recipe looks at; call it within :func:`one_look`."""
+def load(project: Project, recipe: Recipe, share: float = 1.0) -> Material:
+    """What the recipe looks at; call it within :func:`one_look`.
+
+    Args:
+        share: of the prompts, drawn by their keys, which are hashes: the same ones always.
+    """
+    drawn = f"{int(share * 2**32):08x}" if share < 1 else ""
     annotators = list(Annotator.objects.filter(project=project).order_by("name", "pk"))
     models = ModelVersion.objects.filter(project=project)
     categories = sorted(
@@ -59,7 +64,9 @@ def load(project: Project, recipe: Recipe) -> Material:
         categories=categories,
     )
     return Material(
-        pairs=_pairs(project, categories), votes=_votes(project, recipe, annotators), names=names
+        pairs=_pairs(project, categories, drawn),
+        votes=_votes(project, recipe, drawn),
+        names=names,
     )
 
 
@@ -72,9 +79,17 @@ def texts_of(prompts: np.ndarray) -> Iterator[str]:
         yield from (said[pk] for pk in wanted)
 
 
-def _pairs(project: Project, categories: list[str]) -> Pairs:
+def _drawn(before: str, path: str, project: Project) -> Q:
+    """Rows of the prompts whose key comes before, all where nothing is drawn."""
+    return Q(**{f"{path}project": project, f"{path}key__lt": before}) if before else Q()
+
+
+def _pairs(project: Project, categories: list[str], drawn: str) -> Pairs:
     """Every pair's identity, but those that only train people."""
-    rows = Pair.objects.filter(project=project, is_training=False).order_by()
+    rows = Pair.objects.filter(
+        _drawn(drawn, "prompt__", project), project=project, is_training=False
+    )
+    rows = rows.order_by()
     columns = {
         "pk": ("id", ">i8"),
         "key": ("decode(key, 'hex')", "V32"),
@@ -92,7 +107,7 @@ def _pairs(project: Project, categories: list[str]) -> Pairs:
     )
     table = _arrays(said, columns, [categories])
     table["category"] -= 1
-    outputs = _outputs(project)
+    outputs = _outputs(project, drawn)
     a, b = (_places(outputs["pk"], table.pop(name)) for name in ("output_a", "output_b"))
     alike = (outputs["text"][a] == outputs["text"][b]) & (outputs["file"][a] == outputs["file"][b])
     table["identical"] = np.zeros(len(a), dtype=bool)
@@ -101,7 +116,7 @@ def _pairs(project: Project, categories: list[str]) -> Pairs:
     return Pairs(**table).sorted()
 
 
-def _outputs(project: Project) -> dict[str, np.ndarray]:
+def _outputs(project: Project, drawn: str) -> dict[str, np.ndarray]:
     """Each output's model, and what tells most of those that differ apart."""
     columns = {
         "pk": ("id", ">i8"),
@@ -109,7 +124,7 @@ def _outputs(project: Project) -> dict[str, np.ndarray]:
         "file": ("coalesce(asset_id, 0)", ">i8"),
         "text": ("hashtextextended(text, 0)", ">i8"),
     }
-    rows = Output.objects.filter(project=project).order_by()
+    rows = Output.objects.filter(_drawn(drawn, "prompt__", project), project=project).order_by()
     return _arrays(rows.values("id", "model_id", "asset_id", "text"), columns, [])
 
 
@@ -127,8 +142,8 @@ def _identical(pks: np.ndarray) -> np.ndarray:
     return np.isin(pks, np.array(rows.values_list("pk", flat=True), dtype=np.int64))
 
 
-def _votes(project: Project, recipe: Recipe, annotators: list[Annotator]) -> Votes:
-    rows = counted(project, recipe).order_by()
+def _votes(project: Project, recipe: Recipe, drawn: str) -> Votes:
+    rows = counted(project, recipe).filter(_drawn(drawn, "pair__prompt__", project)).order_by()
     if recipe.min_right:
         rows = rows.exclude(annotator__in=unreliable(project, recipe))
     columns = {

@@ -147,6 +147,9 @@ class PreviewSerializer(serializers.Serializer):
     similar_unknown = serializers.BooleanField(
         help_text="Whether there are too many prompts to look for similar ones in a preview."
     )
+    about = serializers.BooleanField(
+        help_text="Whether the counts are reckoned from a sample, as in a large project."
+    )
     problem = ProblemSerializer(
         allow_null=True, help_text="Why this cannot be published; null where it can."
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from annotation.freezing.content import tables_of
 from annotation.freezing.load import load, one_look, texts_of
 from annotation.freezing.problems import problem_of
-from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED, select
+from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED, Selection, select
 from annotation.models import Annotator, Judgment, Prompt, Withdrawal
 from annotation.recipe import Recipe
 from steelyard.accounts.models import User
@@ -25,6 +26,9 @@ __all__ = ["DROPPED", "DROPPED_IF_ASKED", "Preview", "preview", "publish_version
 
 AT_ONCE = 20_000
 """A project with more judgments is frozen in the background."""
+SAMPLED = 100_000
+"""A preview of more judgments looks at a sample, of about so many:"""
+SAMPLE = 10_000
 SIMILAR_AT_ONCE = 5_000
 """Similar prompts are looked for in a preview up to so many prompts; it takes a second."""
 
@@ -48,25 +52,60 @@ class Preview:
     similar_unknown: bool = False
     """Whether there are too many prompts to look for similar ones here: the split and what is left
     out for it are known when the version is frozen."""
+    about: bool = False
+    """Whether the counts are reckoned from a sample of the prompts; those of annotators are what
+    the sample has."""
 
 
 def preview(*, project: Project, recipe: Recipe) -> Preview:
-    """The counts that :func:`publish_version` would freeze at this moment."""
+    """The counts that :func:`publish_version` would freeze at this moment; of a large project what
+    a sample says of them, unless there is nothing in the sample."""
     recipe = with_withdrawals(project, recipe)
     asked = recipe
     if recipe.group_similar and _many_prompts(project):
         asked = replace(recipe, group_similar=False)
-    with one_look():
-        material = load(project, asked)
-        selection = select(**vars(material), recipe=asked, texts=texts_of)
+    share = _share(project)
+    selection = _selected(project, asked, share)
+    if share < 1 and problem_of(selection, recipe):
+        share, selection = 1.0, _selected(project, asked, 1.0)
     return Preview(
-        counts=selection.counts,
-        categories=selection.categories,
-        passed_over=selection.passed_over,
+        counts=_reckoned(selection.counts, share),
+        categories=[
+            (name, round(train / share), round(test / share))
+            for name, train, test in selection.categories
+        ],
+        passed_over=_reckoned(selection.passed_over, share),
         problem=problem_of(selection, recipe),
         recipe=recipe,
         similar_unknown=asked != recipe,
+        about=share < 1,
     )
+
+
+def _selected(project: Project, recipe: Recipe, share: float) -> Selection:
+    if recipe.cap and share < 1 and recipe.cap_by != "prompt":
+        recipe = replace(recipe, cap=max(round(recipe.cap * share), 1))
+    with one_look():
+        material = load(project, recipe, share)
+        return select(**vars(material), recipe=recipe, texts=texts_of)
+
+
+def _share(project: Project) -> float:
+    """Of the prompts that a preview looks at; the database's own guess at how many votes there are
+    is good enough for it."""
+    if not is_large(project):
+        return 1.0
+    with connection.cursor() as cursor:
+        cursor.execute("select reltuples from pg_class where oid = 'annotation_judgment'::regclass")
+        (guess,) = cursor.fetchone()
+    # other projects' votes stand in the table too, so that a small one may be looked at whole
+    if guess > SAMPLED:
+        guess = Judgment.objects.filter(project=project).count()
+    return min(SAMPLE / guess, 1.0) if guess > SAMPLED else 1.0
+
+
+def _reckoned(counts: dict[str, int], share: float) -> dict[str, int]:
+    return {name: n if name == "annotators" else round(n / share) for name, n in counts.items()}
 
 
 def publish_version(

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from annotation.models import Judgment
 from annotation.recipe import Recipe
+from annotation.services import versions
 from annotation.services.versions import preview, publish_version
 from steelyard.registry.models import DatasetVersion
 from tests import factories
@@ -149,3 +150,25 @@ def test_the_order_of_insertion_does_not_change_the_digest() -> None:
         DatasetVersion.objects.all().delete()
         Judgment.objects.all().delete()
     assert len(digests) == 1
+
+
+def test_counts_of_a_large_project_are_reckoned_from_a_sample(
+    project: Any, owner: Any, as_user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        prompt = factories.make_prompt(project, f"Question {number}")
+        factories.make_judgment(factories.make_pair(project, prompt=prompt), "ab"[number % 2])
+    exact = preview(project=project, recipe=Recipe())
+    assert (exact.about, exact.counts["rows"]) == (False, 60)
+    # a database that has not looked at its tables guesses that they have -1 rows
+    for name, value in (("AT_ONCE", 5), ("SAMPLED", -5), ("SAMPLE", 30)):
+        monkeypatch.setattr(versions, name, value)
+    about = preview(project=project, recipe=Recipe(ties="keep"))
+    assert about.about
+    assert 30 <= about.counts["rows"] <= 90
+    assert about.counts["rows"] % 2 == 0
+    assert "reckoned from a sample" in as_user(owner).get(url(project)).content.decode()
+    # where the sample has nothing to publish, all are looked at
+    monkeypatch.setattr(versions, "SAMPLE", 0.001)
+    seen = preview(project=project, recipe=Recipe())
+    assert (seen.about, seen.counts) == (False, exact.counts)
