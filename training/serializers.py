@@ -10,6 +10,7 @@ from steelyard.runs.models import Run, RunState
 from steelyard.web.api import StrictSerializer
 from training.engine.config import RECIPES, form_fields
 from training.models import TrainingJob
+from training.presets import WHEN, presets_of
 from training.services import RECIPES_OF, offered_settings, summary_of
 
 
@@ -182,11 +183,23 @@ class SettingSerializer(serializers.Serializer):
     max = serializers.FloatField(allow_null=True, help_text="The greatest number allowed.")
 
 
+class PresetSerializer(serializers.Serializer):
+    """Settings of a recipe that go together."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    about = serializers.CharField()
+    source = serializers.CharField(help_text="Where the numbers come from.")
+    settings = serializers.DictField(help_text="What differs from the defaults.")
+
+
 class RecipeSerializer(serializers.Serializer):
     """A way to train, with all that it can be told."""
 
     name = serializers.CharField()
     summary = serializers.CharField()
+    when = serializers.CharField(help_text="When to choose it.")
+    presets = PresetSerializer(many=True)
     modality = serializers.CharField()
     families = serializers.ListField(child=serializers.CharField())
     settings = SettingSerializer(many=True)
@@ -198,6 +211,8 @@ def recipes_in_words() -> list[dict[str, Any]]:
         {
             "name": name,
             "summary": summary_of(name),
+            "when": str(WHEN.get(name, "")),
+            "presets": presets_of(name),
             "modality": str(modality),
             "families": [str(family) for family in families],
             "settings": _settings(name),

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.models import OutputSet, Ranking
-from annotation.querysets import RankingQuerySet
+from annotation.querysets import OutputSetQuerySet, RankingQuerySet
 from annotation.serializers.material import answer_of
 from annotation.serializers.names import annotator_named
 from annotation.serializers.ranking import (
@@ -23,6 +23,7 @@ from annotation.serializers.ranking import (
     RankingRequest,
     RankingSerializer,
     SetLeaseSerializer,
+    SetQuery,
     SetRequest,
     SetSerializer,
 )
@@ -36,8 +37,26 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.policy import get_project
 
 
-class SetList(APIView):
-    """Sets of answers to be put in order."""
+class SetList(ListAPIView):
+    """Sets of answers to be put in order, the newest first, and the way to add one."""
+
+    serializer_class = SetSerializer
+    queryset = OutputSet.objects.none()
+
+    def get_queryset(self) -> OutputSetQuerySet:
+        project = get_project(user_of(self.request), self.kwargs["project"])
+        query = SetQuery(data=self.request.query_params)
+        query.is_valid(raise_exception=True)
+        said = query.validated_data
+        rows = OutputSet.objects.filter(project=project).prefetch_related("outputs")
+        if "state" in said:
+            rows = rows.open() if said["state"] == "open" else rows.complete()
+        exact = {"category": "prompt__category", "prompt": "prompt"}
+        return rows.filter(**{exact[key]: said[key] for key in exact if key in said})
+
+    @extend_schema(parameters=[SetQuery])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
 
     @extend_schema(request=SetRequest, responses={200: SetSerializer, 201: SetSerializer})
     def post(self, request: Request, project: str) -> Response:

@@ -57,7 +57,17 @@ class SetSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_outputs(self, output_set: OutputSet) -> list[int]:
-        return list(output_set.outputs.order_by("pk").values_list("pk", flat=True))
+        return sorted(output.pk for output in output_set.outputs.all())
+
+
+class SetQuery(serializers.Serializer):
+    """Filters of ``GET sets``."""
+
+    state = serializers.ChoiceField(choices=["open", "complete"], required=False)
+    category = serializers.CharField(required=False)
+    prompt = serializers.IntegerField(
+        required=False, min_value=1, max_value=TOP_ID, help_text="Number of a prompt."
+    )
 
 
 class ShownInSetSerializer(serializers.Serializer):

@@ -74,6 +74,16 @@ def test_it_works(call: Any, owner: Any, member: Any) -> None:
     assert call(owner, "rankings?set=1000000").json()["results"] == []
 
 
+def test_sets_are_listed_for_staff(call: Any, owner: Any, member: Any, stranger: Any) -> None:
+    made = [call(owner, "sets", {**SET, "category": name}).json() for name in ("one", "one")]
+    other = call(owner, "sets", {**SET, "messages": [{"role": "user", "content": "And this?"}]})
+    assert call(owner, "sets").json()["results"] == [other.json(), made[0]]
+    assert call(owner, "sets?category=one&state=open").json()["results"] == [made[0]]
+    assert call(owner, f"sets?prompt={other.json()['prompt']}").json()["results"] == [other.json()]
+    assert call(owner, "sets?state=complete").json()["results"] == []
+    assert [call(user, "sets").status_code for user in (member, stranger)] == [404, 404]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -7,6 +7,7 @@ import pytest
 
 from steelyard.lib.hashing import sha256_hex
 from steelyard.registry.models import ModelVersion
+from steelyard.registry.tagging import set_tag
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +76,21 @@ def test_only_the_projects_staff_reaches_versions_and_models(
         body = {"name": "x", "family": "causal_lm", "source": "org/model"}
         assert post(client, f"{url}/models", **body).status_code == 404
     assert not ModelVersion.objects.exists()
+
+
+def test_versions_are_chosen_by_dataset_and_tag(
+    as_user: Any, owner: Any, url: str, version: Any
+) -> None:
+    set_tag(version=version, name="paper", by=owner)
+    client = as_user(owner)
+
+    def found(query: str) -> list[Any]:
+        return [
+            (one["id"], one["tags"])
+            for one in client.get(f"{url}/versions{query}").json()["results"]
+        ]
+
+    there = [(version.pk, ["paper"])]
+    assert found("") == found("?dataset=Preferences") == found("?tag=paper") == there
+    assert found("?dataset=Others") == found("?tag=draft") == []
+    assert client.get(f"{url}/versions?label=paper").status_code == 400

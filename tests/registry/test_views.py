@@ -9,8 +9,9 @@ import pytest
 from django.urls import reverse
 
 from steelyard.lib.hashing import sha256_hex
-from steelyard.registry.models import ModelVersion
+from steelyard.registry.models import Dataset, ModelVersion
 from steelyard.registry.services import register_model
+from steelyard.registry.tagging import set_tag
 from tests.factories import make_project, make_user
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +42,19 @@ def test_versions_are_listed(as_user: Any, owner: Any, project: Any, version: An
     page = as_user(owner).get(at(project, "version-list")).content.decode()
     assert "Preferences v1" in page
     assert version.digest[:8] in page
+
+
+def test_versions_are_filtered_by_dataset_and_tag(
+    as_user: Any, owner: Any, project: Any, version: Any
+) -> None:
+    set_tag(version=version, name="paper", by=owner)
+    client, url = as_user(owner), at(project, "version-list")
+    for query in ({"tag": "paper"}, {"dataset": "Preferences", "tag": ""}, {"tag": "none such"}):
+        assert "Preferences v1" in client.get(url, query).content.decode()
+    other = Dataset.objects.create(project=project, slug="others", name="Others")
+    page = client.get(url, {"dataset": other.name}).content.decode()
+    assert "Preferences v1" not in page
+    assert "No version like that." in page
 
 
 def test_a_version_tells_its_recipe_in_words_and_what_was_left_out(

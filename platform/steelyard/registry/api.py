@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
@@ -26,6 +27,7 @@ from steelyard.registry.serializers import (
     ModelRequest,
     ModelVersionSerializer,
     RowsSerializer,
+    VersionQuery,
 )
 from steelyard.registry.services import add_model
 from steelyard.web.api import AnyType
@@ -41,7 +43,14 @@ class VersionList(ListAPIView):
 
     def get_queryset(self) -> DatasetVersionQuerySet:
         project = get_project(user_of(self.request), self.kwargs["project"])
-        return DatasetVersion.objects.filter(project=project).with_names()
+        query = VersionQuery(data=self.request.query_params)
+        query.is_valid(raise_exception=True)
+        rows = DatasetVersion.objects.filter(project=project).chosen(**query.validated_data)
+        return rows.with_names().prefetch_related("tags")
+
+    @extend_schema(parameters=[VersionQuery])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
 
 
 class VersionDetail(APIView):

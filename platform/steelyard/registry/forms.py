@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from steelyard.projects.models import Project
-from steelyard.registry.models import ModelFamily
+from steelyard.registry.models import Dataset, ModelFamily, VersionTag
 from steelyard.registry.searching import RowFilter
 from steelyard.registry.sources import FAMILIES
 from steelyard.registry.tagging import NOTE_LIMIT
@@ -68,6 +68,25 @@ class KeyForm(forms.Form):
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
         help_text=_("Leave it empty to take the key away."),
     )
+
+
+class VersionsForm(forms.Form):
+    """Which versions of a project are shown."""
+
+    dataset = forms.ChoiceField(required=False, label=_("Dataset"))
+    tag = forms.ChoiceField(required=False, label=_("Tag"))
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        there = {"dataset": Dataset.objects, "tag": VersionTag.objects}
+        for name, manager in there.items():
+            rows = manager.filter(project=project).order_by("name").values_list("name", flat=True)
+            named = [(one, one) for one in rows.distinct()]
+            self.fields[name].choices = [("", _("all")), *named]  # type: ignore[attr-defined]
+
+    def asked(self) -> dict[str, str]:
+        """What a form that makes no sense asks is nothing."""
+        return self.cleaned_data if self.is_valid() else {}
 
 
 class RowsForm(forms.Form):

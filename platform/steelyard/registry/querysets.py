@@ -10,6 +10,12 @@ class DatasetVersionQuerySet(models.QuerySet):
         """With everything that a row of a page shows."""
         return self.select_related("project", "dataset", "parent__dataset", "created_by")
 
+    def chosen(self, *, dataset: str = "", tag: str = "") -> Self:
+        """Those of a dataset and with a tag, both by name, as far as they are said."""
+        rows = self.filter(dataset__name=dataset) if dataset else self
+        # a dataset has a tag once, so that no version comes twice
+        return rows.filter(tags__name=tag) if tag else rows
+
 
 class ModelVersionQuerySet(models.QuerySet):
     def with_origin(self) -> Self:

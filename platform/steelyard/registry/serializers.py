@@ -19,6 +19,7 @@ class DatasetVersionSerializer(serializers.ModelSerializer):
     )
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="Rows and votes.")
     created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
+    tags = serializers.SerializerMethodField()
 
     class Meta:
         model = DatasetVersion
@@ -26,6 +27,7 @@ class DatasetVersionSerializer(serializers.ModelSerializer):
             "id",
             "dataset",
             "number",
+            "tags",
             "digest",
             "parent",
             "counts",
@@ -35,6 +37,17 @@ class DatasetVersionSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         read_only_fields = fields
+
+    def get_tags(self, version: DatasetVersion) -> list[str]:
+        """Names that it has at this moment."""
+        return [tag.name for tag in version.tags.all()]
+
+
+class VersionQuery(serializers.Serializer):
+    """Filters of ``GET versions``."""
+
+    dataset = serializers.CharField(required=False, help_text="Name of a dataset.")
+    tag = serializers.CharField(required=False, help_text="Only versions that have it.")
 
 
 class DatasetVersionDetailSerializer(DatasetVersionSerializer):

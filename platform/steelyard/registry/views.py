@@ -12,7 +12,7 @@ from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.registry.downloads import download
-from steelyard.registry.forms import KeyForm, ModelForm, NoteForm, RowsForm, TagForm
+from steelyard.registry.forms import KeyForm, ModelForm, NoteForm, RowsForm, TagForm, VersionsForm
 from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.searching import RowFilter, choices, search
@@ -24,9 +24,17 @@ ROWS_A_PAGE = 20
 
 def version_list(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
-    rows = DatasetVersion.objects.filter(project=found).with_names().prefetch_related("tags")
-    page = Paginator(rows, 50).get_page(request.GET.get("page"))
-    return render(request, "registry/versions.html", {"project": found, "page": page})
+    form = VersionsForm(request.GET, project=found)
+    asked = form.asked()
+    rows = DatasetVersion.objects.filter(project=found).chosen(**asked)
+    rows = rows.with_names().prefetch_related("tags")
+    context = {
+        "project": found,
+        "page": Paginator(rows, 50).get_page(request.GET.get("page")),
+        "form": form,
+        "filtered": any(asked.values()),
+    }
+    return render(request, "registry/versions.html", context)
 
 
 def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
