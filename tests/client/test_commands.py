@@ -173,7 +173,10 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
         commands.main(["--help"])
     told = capsys.readouterr().out
     verbs = "login logout projects import formats freeze versions diff export"
-    for verb in [*verbs.split(), "train", "evaluate", "runs", "leaderboard"]:
+    more = (
+        "train evaluate runs leaderboard withdraw withdrawals flags recipes preflight sweep sweeps"
+    )
+    for verb in [*verbs.split(), *more.split(), "model"]:
         assert verb in told
         with pytest.raises(SystemExit) as ended:
             commands.main([verb, "--help"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
 import shlex
@@ -30,7 +31,7 @@ def test_every_verb_is_told() -> None:
     verbs = {
         name
         for kind in (Client, ClientProject)
-        for name, value in vars(kind).items()
+        for name, value in inspect.getmembers(kind)
         if callable(value) and not name.startswith("_")
     }
     assert {verb for verb in verbs if not re.search(rf"\b{verb}\(", told)} == set()

@@ -38,7 +38,7 @@ def test_pairs_go_in_in_batches_and_come_out_page_by_page(mine: Project) -> None
 
 
 def test_more_than_a_page_is_fetched_by_its_links(mine: Project, monkeypatch: Any) -> None:
-    monkeypatch.setattr("steelyard_client.project.PAGE", 2)
+    monkeypatch.setattr("steelyard_client.inside.PAGE", 2)
     mine.add_pairs({"prompt": f"What is {n}?", "a": "One.", "b": "Two."} for n in range(5))
     assert len({pair.id for pair in mine.pairs()}) == 5
 

@@ -130,7 +130,13 @@ def test_a_version_in_several_files_is_read_as_one(
     assert many.to_arrow().num_rows == 9
     splits = [many.to_hf(split=split, cache=tmp_path) for split in ("train", "test")]
     assert sum(map(len, splits)) == 9
-    assert pq.read_metadata(many.download(tmp_path)).num_rows == 9
+    whole = many.download(tmp_path)
+    assert pq.read_table(whole).to_pylist() == many.to_arrow().to_pylist()
+    last = DatasetVersion.objects.get(pk=many.id).files[-1]
+    last.write_bytes(last.read_bytes()[:-1])
+    with pytest.raises(SteelyardError, match="is not what its manifest says"):
+        many.download(tmp_path / "again.parquet")
+    assert list(tmp_path.glob("*again*")) == []
 
 
 @pytest.mark.usefixtures("working")

@@ -26,6 +26,7 @@ from steelyard_client.errors import (
 from steelyard_client.pairs import Added, NewPair, WrongPair
 from steelyard_client.project import Project
 from steelyard_client.runs import Evaluation, Run, TrainingJob
+from steelyard_client.training import Sweep
 from steelyard_client.versions import Dataset, Diff, Version
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "RunFailed",
     "ServerFault",
     "SteelyardError",
+    "Sweep",
     "TooManyRequests",
     "TrainingJob",
     "Version",

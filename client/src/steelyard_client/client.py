@@ -6,7 +6,9 @@ from typing import Any
 
 from steelyard_client import signin
 from steelyard_client.connection import Connection
-from steelyard_client.project import PAGE, Project
+from steelyard_client.errors import SteelyardError
+from steelyard_client.inside import PAGE
+from steelyard_client.project import Project
 from steelyard_client.records import Format, Me
 
 
@@ -62,6 +64,21 @@ class Client:
     def recipes(self) -> list[dict[str, Any]]:
         """The ways to train, each with its settings, their help and defaults."""
         return list(self._connection.get("recipes"))
+
+    def preset(self, recipe: str, key: str) -> dict[str, Any]:
+        """Settings of a recipe that go together, by the ``key`` of one of its ``presets``.
+
+        Raises:
+            SteelyardError: there is no such recipe or preset.
+        """
+        for one in self.recipes():
+            if one["name"] == recipe:
+                there = {preset["key"]: preset for preset in one["presets"]}
+                if key in there:
+                    return dict(there[key]["settings"])
+                names = ", ".join(there) or "none"
+                raise SteelyardError(f"{recipe} has no preset {key!r}; it has {names}.")
+        raise SteelyardError(f"There is no recipe {recipe!r}.")
 
     def formats(self) -> list[Format]:
         """What files can be brought in as, and versions written as."""

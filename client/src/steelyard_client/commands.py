@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from steelyard_client import verbs
+from steelyard_client import verbs, verbs_of_staff, verbs_of_training
 from steelyard_client.connection import VERSION
 from steelyard_client.errors import (
     ConnectionFailed,
@@ -73,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     _signing_in(commands)
     _material(commands)
     _versions(commands)
+    _votes(commands)
+    _trainings(commands)
     _work(commands)
     return top
 
@@ -121,6 +123,7 @@ def _versions(commands: Parsers) -> None:
 
     versions = _in_project(commands, "versions", verbs.versions, "versions, the newest first")
     versions.add_argument("dataset", metavar="DATASET", nargs="?", help="of this one alone")
+    versions.add_argument("--tag", help="those with this tag alone")
 
     diff = _in_project(commands, "diff", verbs.diff, "what a version differs in from another")
     diff.add_argument("old", metavar="OLD", help="as DATASET@N or DATASET@TAG")
@@ -145,14 +148,100 @@ def _versions(commands: Parsers) -> None:
     export.add_argument("--media", metavar="FOLDER", help="save pictures and clips there as well")
 
 
-def _work(commands: Parsers) -> None:
-    train = _in_project(commands, "train", verbs.train, "train a model on a version")
-    _version(train)
-    train.add_argument("--recipe", required=True, help="the way to train, such as dpo")
-    train.add_argument("--base", required=True, metavar="MODEL", help="the model to start from")
+def _votes(commands: Parsers) -> None:
+    withdraw = _in_project(
+        commands, "withdraw", verbs_of_staff.withdraw, "leave votes out of later versions"
+    )
+    withdraw.add_argument("--annotator", metavar="NAME", default="", help="whose votes")
+    withdraw.add_argument("--run", type=int, help="those of this judging run")
+    withdraw.add_argument("--reason", required=True, help="why; it stands beside versions")
+    withdraw.add_argument("--since", metavar="TIME", help="from this moment on, as 2026-03-01")
+    withdraw.add_argument("--until", metavar="TIME", help="before this moment")
+
+    withdrawals = _in_project(
+        commands, "withdrawals", verbs_of_staff.withdrawals, "votes that are withdrawn"
+    )
+    withdrawals.add_argument(
+        "withdrawal", metavar="ID", nargs="?", type=int, help="what the votes of this one are in"
+    )
+    withdrawals.add_argument("--lift", action="store_true", help="let them count again")
+
+    flags = _in_project(commands, "flags", verbs_of_staff.flags, "what people say is wrong")
+    flags.add_argument("flag", metavar="ID", nargs="?", type=int, help="one to decide on")
+    flags.add_argument("--state", choices=["open", "kept", "removed"], help="in this state alone")
+    decision = flags.add_mutually_exclusive_group()
+    decision.add_argument("--keep", action="store_true", help="keep the pair")
+    decision.add_argument("--remove", action="store_true", help="take it out of the queue")
+    flags.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+
+
+def _trainings(commands: Parsers) -> None:
+    _add(commands, "recipes", verbs_of_training.recipes, "the ways to train, with their presets")
+
+    look = _in_project(
+        commands, "preflight", verbs_of_training.preflight, "what a training run would meet"
+    )
+    _trained(look)
+
+    train = _in_project(commands, "train", verbs_of_training.train, "train a model on a version")
+    _trained(train)
     train.add_argument("--name", required=True, help="what the new model is called")
-    _settings(train, "of the recipe, such as learning_rate=0.0005")
     _wait(train)
+
+    sweep = _in_project(
+        commands, "sweep", verbs_of_training.sweep, "search settings with many training runs"
+    )
+    sweep.add_argument("name", metavar="NAME", help="what the sweep is called")
+    _trained(sweep)
+    sweep.add_argument("--name", dest="model_name", required=True, help="the winner's model")
+    sweep.add_argument(
+        "--over",
+        metavar="SETTING=RANGE",
+        action="append",
+        required=True,
+        help="search it: LOW..HIGH, LOW..HIGH/log, or A,B,C",
+    )
+    sweep.add_argument(
+        "--aim",
+        metavar="MEASURE",
+        action="append",
+        help="at this (test_reward_accuracy), MEASURE:minimize or :maximize; up to three",
+    )
+    sweep.add_argument("--trials", type=int, default=20, metavar="N", help="at most so many (20)")
+    sweep.add_argument("--hours", type=float, help="no trial begins after so many")
+    _wait(sweep)
+
+    sweeps = _in_project(commands, "sweeps", verbs_of_training.sweeps, "sweeps and their results")
+    sweeps.add_argument("sweep", metavar="SWEEP", nargs="?", type=int, help="one by its number")
+    _steered(sweeps, "pause", "resume", "cancel")
+    _wait(sweeps)
+
+    model = _in_project(commands, "model", verbs_of_training.model, "save a model's files")
+    model.add_argument("model", metavar="MODEL", help="its name")
+    model.add_argument("-o", "--output", metavar="FOLDER", required=True)
+
+
+def _trained(command: argparse.ArgumentParser) -> None:
+    _version(command)
+    command.add_argument("--recipe", required=True, help="the way to train, such as dpo")
+    command.add_argument("--base", required=True, metavar="MODEL", help="the model to start from")
+    command.add_argument("--preset", metavar="KEY", help="its settings to begin with; see recipes")
+    _settings(command, "of the recipe, such as learning_rate=0.0005")
+
+
+def _steered(command: argparse.ArgumentParser, *ways: str) -> None:
+    words = {
+        "pause": "begin no more work",
+        "resume": "go on",
+        "cancel": "stop it",
+        "retry": "again",
+    }
+    one = command.add_mutually_exclusive_group()
+    for way in ways:
+        one.add_argument(f"--{way}", dest="steer", action="store_const", const=way, help=words[way])
+
+
+def _work(commands: Parsers) -> None:
 
     evaluate = _in_project(commands, "evaluate", verbs.evaluate, "compare models with a baseline")
     evaluate.add_argument("name", metavar="NAME", help="what it is called")
@@ -168,7 +257,7 @@ def _work(commands: Parsers) -> None:
     runs.add_argument("--kind", help="of this kind alone, such as train")
     runs.add_argument("--state", help="in this state alone, such as running")
     runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
-    runs.add_argument("--cancel", action="store_true", help="ask RUN to stop")
+    _steered(runs, "cancel", "pause", "resume", "retry")
     _wait(runs)
 
     board = _in_project(commands, "leaderboard", verbs.leaderboard, "models by rating")

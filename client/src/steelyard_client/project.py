@@ -10,7 +10,9 @@ from uuid import uuid4
 
 from steelyard_client import progress as bars
 from steelyard_client.connection import Connection
+from steelyard_client.curation import CurationVerbs
 from steelyard_client.errors import Invalid, NotFound, SteelyardError
+from steelyard_client.inside import plain
 from steelyard_client.pairs import (
     Added,
     File,
@@ -21,17 +23,16 @@ from steelyard_client.pairs import (
     is_hash,
     name_and_hash,
 )
+from steelyard_client.ranking import RankingVerbs
 from steelyard_client.records import (
     Asset,
     EvaluationInfo,
     Imported,
-    JobInfo,
     Judge,
     Judgment,
     Leaderboard,
     Lease,
     Message,
-    Model,
     Output,
     Pair,
     Preview,
@@ -42,17 +43,17 @@ from steelyard_client.records import (
     RunInfo,
     VersionInfo,
 )
-from steelyard_client.runs import ENDED, Evaluation, Run, TrainingJob
+from steelyard_client.runs import ENDED, Evaluation, Run
+from steelyard_client.training import TrainingVerbs
 from steelyard_client.versions import Dataset, Version
+from steelyard_client.webhooks import WebhookVerbs
 
-PAGE = 500
 Recipe = Mapping[str, Any]
 
 
-class Project:
+class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
     def __init__(self, connection: Connection, slug: str) -> None:
-        self._connection, self.slug = connection, slug
-        self._path = f"projects/{slug}"
+        super().__init__(connection, slug)
         self._sent: dict[str, str] = {}
         self.nothing = ""
         """Why the last ``next()`` had no pair."""
@@ -278,7 +279,7 @@ class Project:
         body["pair"] = pair.pair if isinstance(pair, Lease) else pair
         if strength is not None:
             body["strength"] = strength
-        said = self._connection.post(f"{self._path}/judgments", _plain(body), again=True)
+        said = self._connection.post(f"{self._path}/judgments", plain(body), again=True)
         return Recorded.of(said)
 
     def amend(self, judgment: Recorded | str, outcome: str, **verdict: Any) -> Recorded:
@@ -286,7 +287,7 @@ class Project:
         uuid = judgment.uuid if isinstance(judgment, Recorded) else judgment
         body = {"uuid": str(uuid4()), "outcome": outcome, **verdict}
         path = f"{self._path}/judgments/{uuid}/amend"
-        return Recorded.of(self._connection.post(path, _plain(body), again=True))
+        return Recorded.of(self._connection.post(path, plain(body), again=True))
 
     def my_judgments(self) -> Iterator[Recorded]:
         return map(Recorded.of, self._pages("judgments/mine"))
@@ -369,9 +370,9 @@ class Project:
     def dataset(self, name: str) -> Dataset:
         return Dataset(self._connection, self.slug, name)
 
-    def versions(self) -> Iterator[Version]:
-        """Of all datasets, the newest first."""
-        return map(self._version, self._pages("versions"))
+    def versions(self, *, dataset: str | None = None, tag: str | None = None) -> Iterator[Version]:
+        """The newest first, of all datasets where none is named, whatever their tags."""
+        return map(self._version, self._pages("versions", {"dataset": dataset, "tag": tag}))
 
     def version(self, number: int) -> Version:
         """By its number on the site (``id``), whatever its dataset."""
@@ -380,73 +381,7 @@ class Project:
     def _version(self, row: Mapping[str, Any]) -> Version:
         return Version(self._connection, self.slug, VersionInfo.of(row))
 
-    # ---- models and runs
-
-    def models(self) -> Iterator[Model]:
-        return map(Model.of, self._pages("models"))
-
-    def add_model(self, name: str, family: str, source: str, **options: str) -> Model:
-        """Name a model by its hub name, folder or endpoint (``endpoint_model``, ``api_key``)."""
-        body = {"name": name, "family": family, "source": source, **options}
-        return Model.of(self._connection.post(f"{self._path}/models", body))
-
-    def train(
-        self,
-        version: Version | int,
-        *,
-        recipe: str,
-        base: str,
-        name: str,
-        config: Mapping[str, Any] | None = None,
-    ) -> TrainingJob:
-        """Train a model on a version.
-
-        Args:
-            recipe: a way to train; ``Client.recipes()`` tells them with their settings.
-            base: name of the model to start from.
-            name: what the new model is called.
-            config: settings by name.
-        """
-        body = {
-            "version": version.id if isinstance(version, Version) else version,
-            "recipe": recipe,
-            "base": base,
-            "model_name": name,
-            "config": dict(config or {}),
-        }
-        return self._job(self._connection.post(f"{self._path}/training-jobs", body))
-
-    def preflight(
-        self,
-        version: Version | int,
-        *,
-        recipe: str,
-        base: str,
-        config: Mapping[str, Any] | None = None,
-        timeout: float | None = 300,
-    ) -> dict[str, Any]:
-        """What training with these settings would meet: ``level`` (fine, look or stop),
-        ``findings`` with rows and remedies, a ``preview`` of tokens, ``figures``. Waits for it.
-
-        Raises:
-            RunFailed: the look itself failed.
-        """
-        body = {
-            "version": version.id if isinstance(version, Version) else version,
-            "recipe": recipe,
-            "base": base,
-            "config": dict(config or {}),
-        }
-        number = self._connection.post(f"{self._path}/preflights", body)["id"]
-        self.run(number).wait(timeout=timeout)
-        found = self._connection.get(f"{self._path}/preflights/{number}")
-        return dict(found["report"])
-
-    def training_jobs(self) -> Iterator[TrainingJob]:
-        return map(self._job, self._pages("training-jobs"))
-
-    def _job(self, row: Mapping[str, Any]) -> TrainingJob:
-        return TrainingJob(self._connection, self.slug, JobInfo.of(row))
+    # ---- judges and runs
 
     def judges(self) -> list[Judge]:
         """AI judges."""
@@ -511,12 +446,3 @@ class Project:
         """Ratings over the votes of ``people`` or ``judges``, or of one judge."""
         said = {"by": "judges" if judge else by, "judge": judge, "category": category}
         return Leaderboard.of(self._connection.get(f"{self._path}/leaderboard", said))
-
-    def _pages(
-        self, what: str, params: Mapping[str, Any] | None = None
-    ) -> Iterator[dict[str, Any]]:
-        return self._connection.pages(f"{self._path}/{what}", {"limit": PAGE, **(params or {})})
-
-
-def _plain(body: dict[str, Any]) -> dict[str, Any]:
-    return {**body, "uuid": str(body["uuid"])}

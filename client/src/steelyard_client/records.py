@@ -255,6 +255,8 @@ class VersionInfo(Record):
     note: str
     created_by: str | None
     created_at: datetime
+    tags: list[str] = field(default_factory=list)
+    """At the moment of the answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

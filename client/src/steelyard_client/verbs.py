@@ -9,7 +9,6 @@ import shutil
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -21,8 +20,8 @@ from steelyard_client.errors import ApiError, RunFailed, SteelyardError
 from steelyard_client.output import as_json, say, table, tell
 from steelyard_client.project import Project
 from steelyard_client.records import Imported, RunInfo, VersionInfo
-from steelyard_client.runs import Evaluation, TrainingJob
 from steelyard_client.versions import Version
+from steelyard_client.words import project_of, started, texts, values, version_named
 
 _RUN = ("id", "kind", "state", "done", "title")
 _VERSION = ("version", "id", "rows", "digest", "created", "note")
@@ -47,7 +46,7 @@ def projects(said: Namespace) -> None:
 
 
 def bring(said: Namespace) -> None:
-    project = _project(said)
+    project = project_of(said)
     for name in said.files:
         done = _bring_one(said, project, name)
         text = (
@@ -67,7 +66,7 @@ def _bring_one(said: Namespace, project: Project, name: str) -> Imported:
             name,
             said.format,
             kind=said.kind,
-            mapping=_texts("--map", said.map),
+            mapping=texts("--map", said.map),
             mode="good" if said.good else "all",
             annotator=said.annotator,
             progress=not said.quiet,
@@ -88,7 +87,7 @@ def formats(said: Namespace) -> None:
 
 
 def freeze(said: Namespace) -> None:
-    project, recipe = _project(said), _recipe(said)
+    project, recipe = project_of(said), _recipe(said)
     if said.preview:
         seen = project.preview(recipe)
         counts = ", ".join(f"{name} {n}" for name, n in seen.counts.items())
@@ -105,8 +104,8 @@ def freeze(said: Namespace) -> None:
 
 
 def versions(said: Namespace) -> None:
-    project = _project(said)
-    found = project.dataset(said.dataset).versions() if said.dataset else project.versions()
+    project = project_of(said)
+    found = project.versions(dataset=said.dataset, tag=said.tag)
     infos = [version.info for version in found]
     if said.json:
         as_json([info.raw for info in infos])
@@ -115,7 +114,7 @@ def versions(said: Namespace) -> None:
 
 
 def export(said: Namespace) -> None:
-    version = _version_named(_project(said), said.version)
+    version = version_named(project_of(said), said.version)
     if said.format:
         _export_as(said, version)
         return
@@ -138,7 +137,7 @@ def _export_as(said: Namespace, version: Version) -> None:
         said.output,
         container=said.container,
         split=said.split,
-        options=_texts("--set", said.set),
+        options=texts("--set", said.set),
         progress=not said.quiet,
     )
     left = "".join(f" Left out: {n} {why}." for why, n in done.left_out.items())
@@ -152,8 +151,8 @@ def _export_as(said: Namespace, version: Version) -> None:
 
 
 def diff(said: Namespace) -> None:
-    project = _project(said)
-    old, new = (_version_named(project, name) for name in (said.old, said.new))
+    project = project_of(said)
+    old, new = (version_named(project, name) for name in (said.old, said.new))
     found = new.diff(old)
     rows = list(islice(found.rows(said.kind), said.limit)) if said.kind else []
     if said.json:
@@ -172,21 +171,8 @@ def _verdict(row: dict[str, Any] | None) -> str:
     return f"{side} ({row['agreement']:.0%} of {len(row['votes'])})"
 
 
-def train(said: Namespace) -> None:
-    project = _project(said)
-    version = _version_named(project, said.version)
-    job = project.train(
-        version, recipe=said.recipe, base=said.base, name=said.name, config=_set(said.set)
-    )
-    if said.wait:
-        job.wait(progress=not said.quiet)
-        tell(said, job.info.raw, f"{job.info.result} is there, by run {job.info.run}.")
-    else:
-        _started(said, job, job.info.run)
-
-
 def evaluate(said: Namespace) -> None:
-    evaluation = _project(said).evaluate(
+    evaluation = project_of(said).evaluate(
         said.name,
         baseline=said.baseline,
         candidates=said.candidate,
@@ -195,7 +181,7 @@ def evaluate(said: Namespace) -> None:
         limit=said.limit,
     )
     if not said.wait:
-        _started(said, evaluation, evaluation.info.generation)
+        started(said, evaluation, evaluation.info.generation)
         return
     info = evaluation.wait(progress=not said.quiet)
     if said.json:
@@ -209,17 +195,17 @@ def evaluate(said: Namespace) -> None:
 
 
 def runs(said: Namespace) -> None:
-    project = _project(said)
+    project = project_of(said)
     if said.run is None:
-        if said.cancel or said.wait:
+        if said.steer or said.wait:
             raise SteelyardError("Say which run: steelyard runs RUN --wait")
         found = project.runs(kind=said.kind, state=said.state)
         rows = [run.info for run in islice(found, said.limit)]
         table(said, [_run_row(said, info) for info in rows], _RUN)
         return
     run = project.run(said.run)
-    if said.cancel:
-        run.cancel()
+    if said.steer:
+        getattr(run, said.steer)()
     if said.wait:
         run.wait(progress=not said.quiet)
     done = run.info.error or run.info.status_text or run.info.title
@@ -227,7 +213,7 @@ def runs(said: Namespace) -> None:
 
 
 def leaderboard(said: Namespace) -> None:
-    board = _project(said).leaderboard(by=said.by, judge=said.judge, category=said.category)
+    board = project_of(said).leaderboard(by=said.by, judge=said.judge, category=said.category)
     if said.json:
         as_json(board.raw)
         return
@@ -241,25 +227,6 @@ def leaderboard(said: Namespace) -> None:
     table(said, rows, ("rank", "model", "rating", "lo", "hi", "win_rate", "votes"))
 
 
-def _started(said: Namespace, what: TrainingJob | Evaluation, run: int | None) -> None:
-    tell(said, what.info.raw, f"Started as run {run}; steelyard runs {run} --wait waits for it.")
-
-
-def _project(said: Namespace) -> Project:
-    slug = said.project or os.environ.get("STEELYARD_PROJECT")
-    if not slug:
-        raise SteelyardError("Say which project: --project SLUG, or set STEELYARD_PROJECT.")
-    return Client().project(slug)
-
-
-def _version_named(project: Project, name: str) -> Version:
-    """``answers``, ``answers@3`` or ``answers@tag``."""
-    dataset, sign, which = name.partition("@")
-    if not sign:
-        return project.dataset(name).latest()
-    return project.dataset(dataset).version(int(which) if which.isdecimal() else which)
-
-
 def _recipe(said: Namespace) -> dict[str, Any]:
     recipe: Any = {}
     if said.recipe:
@@ -270,24 +237,7 @@ def _recipe(said: Namespace) -> dict[str, Any]:
             raise SteelyardError(f"The recipe {said.recipe} cannot be read: {error}.") from error
         if not isinstance(recipe, dict):
             raise SteelyardError(f"The recipe {said.recipe} must be a JSON object.")
-    return {**recipe, **_set(said.set)}
-
-
-def _set(pairs: Sequence[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in _texts("--set", pairs).items():
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
-    return values
-
-
-def _texts(option: str, pairs: Sequence[str]) -> dict[str, str]:
-    for pair in pairs:
-        if not pair.partition("=")[0] or "=" not in pair:
-            raise SteelyardError(f"{option} {pair!r} must be NAME=VALUE.")
-    return dict(pair.split("=", 1) for pair in pairs)
+    return {**recipe, **values(said.set)}
 
 
 def _asked(what: str) -> str:

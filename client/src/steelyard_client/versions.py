@@ -7,9 +7,10 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -42,10 +43,12 @@ class Dataset:
 
     def versions(self) -> Iterator[Version]:
         """The newest first."""
+        return self._found()
+
+    def _found(self, **said: Any) -> Iterator[Version]:
         path = f"projects/{self.project}/versions"
-        for row in self._connection.pages(path, {"limit": 500}):
-            if row["dataset"] == self.name:
-                yield Version(self._connection, self.project, VersionInfo.of(row))
+        for row in self._connection.pages(path, {"limit": 500, "dataset": self.name, **said}):
+            yield Version(self._connection, self.project, VersionInfo.of(row))
 
     def version(self, which: int | str) -> Version:
         """By its number, or by a tag.
@@ -54,10 +57,11 @@ class Dataset:
             SteelyardError: it has none of that number or tag.
         """
         there = []
-        for version in self.versions():
-            if which == version.number or (isinstance(which, str) and which in version.tags()):
+        for version in self._found(tag=which) if isinstance(which, str) else self.versions():
+            if isinstance(which, str) or which == version.number:
                 return version
             there.append(version.number)
+        there = there or [version.number for version in self.versions()]
         raise SteelyardError(_none_such(self, which, there))
 
     def latest(self) -> Version:
@@ -148,10 +152,14 @@ class Version:
             form = form or "parquet"
             target /= f"{self._file_name}.{form}"
         form = form or target.suffix.lstrip(".") or "parquet"
+        files = self.manifest()["files"] if form == "parquet" else []
+        if len(files) > 1:
+            self._join(target, progress)
+            return target
         with bars.line(f"{self} as {form}", "B", wanted=progress) as told:
             self._connection.download(f"{self._path}/rows.{form}", target, told=told)
-        if form == "parquet":
-            self._check(target)
+        if files:
+            self._expect(target, files[0]["sha256"])
         return target
 
     def export(
@@ -269,22 +277,15 @@ class Version:
         import pyarrow.parquet as pq
 
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent)
-        os.close(handle)
-        part = Path(name)
-        try:
-            with ExitStack() as opened:
-                writer = None
-                for path in self._files():
-                    if writer is None:
-                        sink = opened.enter_context(pa.OSFile(str(part), "wb"))
-                        schema = pq.read_schema(path).remove_metadata()
-                        writer = opened.enter_context(pa.ipc.new_stream(sink, schema))
-                    for batch in _batches(path, BATCH, None, split):
-                        writer.write_batch(batch.replace_schema_metadata(None))
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        with _whole(target) as part, ExitStack() as opened:
+            writer = None
+            for path in self._files():
+                if writer is None:
+                    sink = opened.enter_context(pa.OSFile(str(part), "wb"))
+                    schema = pq.read_schema(path).remove_metadata()
+                    writer = opened.enter_context(pa.ipc.new_stream(sink, schema))
+                for batch in _batches(path, BATCH, None, split):
+                    writer.write_batch(batch.replace_schema_metadata(None))
 
     def _files(self) -> Iterator[Path]:
         """Its Parquet files one after the other, each for as long as it is needed."""
@@ -295,15 +296,26 @@ class Version:
                 self._expect(path, file["sha256"])
                 yield path
 
-    def _check(self, path: Path) -> None:
-        """Against the manifest; where several files came as one, by its rows."""
-        files = self.manifest()["files"]
-        if len(files) == 1:
-            self._expect(path, files[0]["sha256"])
-            return
+    def _join(self, target: Path, progress: bool) -> None:
+        """Its Parquet files as one, each checked before its row groups go in."""
         import pyarrow.parquet as pq
 
-        self._same(path, pq.read_metadata(path).num_rows, self.info.counts["rows"])
+        rows = self.info.counts["rows"]
+        with (
+            bars.line(f"{self} as parquet", "rows", wanted=progress) as told,
+            _whole(target) as part,
+            ExitStack() as opened,
+        ):
+            writer, done = None, 0
+            for path in self._files():
+                with pq.ParquetFile(path) as file:
+                    if writer is None:
+                        made = pq.ParquetWriter(part, file.schema_arrow, compression="zstd")
+                        writer = opened.enter_context(made)
+                    for group in range(file.num_row_groups):
+                        writer.write_table(file.read_row_group(group))
+                done += file.metadata.num_rows
+                told(done, rows)
 
     def _expect(self, path: Path, sha256: str) -> None:
         with path.open("rb") as stream:
@@ -344,6 +356,17 @@ class Diff:
     def _page(self, kind: str, offset: int, limit: int) -> dict[str, Any]:
         said = {"from": self._old, "kind": kind, "offset": offset, "limit": limit}
         return dict(self._new._connection.get(f"{self._new._path}/diff", said))
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A file beside the target that takes its place when the block ends well."""
+    part = target.with_name(f".{target.name}.{token_hex(4)}.part")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _batches(
