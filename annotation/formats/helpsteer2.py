@@ -7,7 +7,8 @@
      "three_most_similar_preferences": [{"statement", "elaboration", "strength"}],
      "all_preferences_unprocessed": [{"statement", "elaboration", "strength"}]}
 
-Negative means that response 1 is better, as with us. Several turns of a prompt are parted by
+Negative means that response 1 is better, as with us; -100 that neither is valid, which is our “both
+bad”. Several turns of a prompt are parted by
 ``<extra_id_1>User`` and ``<extra_id_1>Assistant``.
 """
 
@@ -100,17 +101,19 @@ def _prompt(record: PreferenceRecord) -> str:
 
 def _votes(row: Row) -> list[ImportedVote]:
     if not row.values.get("all_preferences_unprocessed"):
-        strength = row.whole("preference_strength", -3, 3)
-        return [steps_vote(strength, rationale=_reason(row, "preference_"))]
+        return [_vote(row, "preference_strength", rationale=_reason(row, "preference_"))]
     as_list(row, "all_preferences_unprocessed")
     votes = []
     for number, one in enumerate(row.parts("all_preferences_unprocessed"), 1):
         said: dict[str, Any] = {"annotator": f"annotator {number}", "rationale": _reason(one)}
-        if one.values.get("strength") == _NEITHER:
-            votes.append(vote("both_bad", **said))
-        else:
-            votes.append(steps_vote(one.whole("strength", -3, 3), **said))
+        votes.append(_vote(one, "strength", **said))
     return votes
+
+
+def _vote(row: Row, column: str, **said: Any) -> ImportedVote:
+    if row.values.get(column) == _NEITHER:
+        return vote("both_bad", **said)
+    return steps_vote(row.whole(column, -3, 3), **said)
 
 
 def _reason(row: Row, prefix: str = "") -> str:
