@@ -189,7 +189,9 @@ class PresetSerializer(serializers.Serializer):
     key = serializers.CharField()
     name = serializers.CharField()
     about = serializers.CharField()
-    source = serializers.CharField(help_text="Where the numbers come from.")
+    source = serializers.CharField(  # type: ignore[assignment]
+        help_text="Where the numbers come from."
+    )
     settings = serializers.DictField(help_text="What differs from the defaults.")
 
 
