@@ -220,8 +220,11 @@ def _arrays(
             (*params, *inner_params),
         ) as copy,
     ):
-        data = b"".join(copy)
-    table = np.frombuffer(data[_HEAD:-_TAIL], dtype=dtype)
+        data = bytearray()
+        for part in copy:
+            data += part
+    count = (len(data) - _HEAD - _TAIL) // dtype.itemsize
+    table = np.frombuffer(data, dtype, count, _HEAD)
     return {
         name: table[name].astype(table[name].dtype.newbyteorder("="))
         if kind[0] == ">"
