@@ -37,6 +37,7 @@ class Preview(APIView):
             "categories": [dict(zip(names, row, strict=True)) for row in seen.categories],
             "passed_over": seen.passed_over,
             "withdrawals": seen.recipe.withdrawals,
+            "leaks": seen.leaks,
             "similar_unknown": seen.similar_unknown,
             "about": seen.about,
             "problem": seen.problem.as_dict() if seen.problem else None,

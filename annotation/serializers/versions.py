@@ -144,6 +144,12 @@ class PreviewSerializer(serializers.Serializer):
     withdrawals = serializers.ListField(
         child=serializers.CharField(), help_text="The withdrawals whose votes do not count."
     )
+    leaks = serializers.IntegerField(
+        allow_null=True,
+        help_text="Prompts to test on that, but for case, spaces and punctuation, say the same as "
+        "one to train on; group_similar keeps them together. Null where there are too many to look "
+        "at in a preview: the version's statistics tell.",
+    )
     similar_unknown = serializers.BooleanField(
         help_text="Whether there are too many prompts to look for similar ones in a preview."
     )

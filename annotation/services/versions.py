@@ -12,6 +12,7 @@ from annotation.freezing.content import tables_of
 from annotation.freezing.load import load, one_look, texts_of
 from annotation.freezing.problems import problem_of
 from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED, Selection, select
+from annotation.leaks import leaks_of
 from annotation.models import Annotator, Judgment, Prompt, Withdrawal
 from annotation.recipe import Recipe
 from steelyard.accounts.models import User
@@ -49,6 +50,8 @@ class Preview:
     """Why this cannot be published, None where it can."""
     recipe: Recipe
     """With the withdrawals that it applies."""
+    leaks: int | None = 0
+    """Prompts to test on that say the same as one to train on; None where it is not known here."""
     similar_unknown: bool = False
     """Whether there are too many prompts to look for similar ones here: the split and what is left
     out for it are known when the version is frozen."""
@@ -77,6 +80,7 @@ def preview(*, project: Project, recipe: Recipe) -> Preview:
         passed_over=_reckoned(selection.passed_over, share),
         problem=problem_of(selection, recipe),
         recipe=recipe,
+        leaks=leaks_of(selection) if share == 1 else None,
         similar_unknown=asked != recipe,
         about=share < 1,
     )

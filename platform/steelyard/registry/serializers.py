@@ -184,6 +184,10 @@ class StatisticsSerializer(serializers.Serializer):
         allow_null=True,
         help_text="Of people's votes for a side: of how many, and first: for the one shown first.",
     )
+    leaks = serializers.IntegerField(
+        help_text="Prompts to test on that, but for case, spaces and punctuation, say the same as "
+        "one to train on."
+    )
     wins = serializers.ListField(
         child=serializers.ListField(), help_text="[winning model, losing model, rows]"
     )

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from steelyard.registry.kept import kept
+from steelyard.registry.leaks import leaks
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.rows import Rows
 
-_EDITION = "statistics-1"
+_EDITION = "statistics-2"
 _COLUMNS = (
     "category",
     "split",
@@ -41,6 +42,7 @@ def statistics(version: DatasetVersion) -> dict[str, Any]:
       longer one won, and the mean characters of winners and losers;
     - ``position``: of people's votes for a side, how many there are and how many were for the one
       shown first; null where that was not kept;
+    - ``leaks``: prompts of the test split that say the same as one of the train split;
     - ``wins``: [winner, loser, rows], and ``ties``: [model, model, rows];
     - ``annotators``: [name, votes], the busiest first.
     """
@@ -70,6 +72,7 @@ def _count(version: DatasetVersion) -> dict[str, Any]:
         "agreement": list(zip(AGREEMENT_BINS, agreement.tolist(), strict=True)),
         "strength": list(zip(STRENGTH_BINS, strength.tolist(), strict=True)),
         "length": _length_said(length),
+        "leaks": leaks(version),
         "position": version.manifest.get("position"),
         "wins": sorted([*key[:2], n] for key, n in against.items() if key[2] == "win"),
         "ties": sorted([*key[:2], n] for key, n in against.items() if key[2] != "win"),
