@@ -27,7 +27,10 @@ class RaisedSerializer(serializers.ModelSerializer):
     """A flag for the one who raised it."""
 
     set = serializers.PrimaryKeyRelatedField[OutputSet](
-        source="output_set", read_only=True, help_text="The set to rank that it is about, or null."
+        source="output_set",
+        read_only=True,
+        allow_null=True,
+        help_text="The set to rank that it is about, or null.",
     )
 
     class Meta:

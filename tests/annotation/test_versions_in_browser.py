@@ -54,6 +54,7 @@ def test_pages_are_sound_at_all_widths_in_light_and_dark(
     first, second = versions
     withdrawal = project.withdrawals.get()
     paths = {
+        "versions": reverse("registry:version-list", args=[project.slug]),
         "freeze": reverse("annotation:version-new", args=[project.slug]),
         "version": second.get_absolute_url(),
         "statistics": reverse("registry:version-statistics", args=[project.slug, second.pk]),
