@@ -1,12 +1,13 @@
 """Whether a model can be loaded from where somebody says it is, told before hours are spent.
 
-Only looks at names and small files: no weights are read and nothing is fetched.
+Only looks at names, small files and the headers of large ones: no weights are read and nothing is
+fetched.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext as _
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.weights import Broken, check_json, header_of
 from steelyard.projects.models import Modality
 from steelyard.registry.models import ModelFamily
 
@@ -97,15 +99,19 @@ def _folder(path: Path, family: str) -> str:
     path = path.resolve()
     if family == ModelFamily.STABLE_DIFFUSION:
         _need(path, "model_index.json", "a diffusers pipeline")
+        _json(path / "model_index.json")
     elif family == ModelFamily.CLASS_UNET:
         _need(path, "config.json", "a diffusers UNet")
+        _json(path / "config.json")
         _need_safetensors(path)
     else:
         _need(path, "config.json", "a transformers model")
+        _json(path / "config.json")
         _need_safetensors(path)
         _need_chat_template(path)
         if family == ModelFamily.VISION_LANGUAGE:
             _need_processor(path)
+    _need_whole(path)
     return str(path)
 
 
@@ -176,13 +182,53 @@ def _need_processor(path: Path) -> None:
     )
 
 
+def _need_whole(path: Path) -> None:
+    """The weights' files are as long as they say themselves, and none of a series is missing."""
+    for index in sorted(path.rglob("*.safetensors.index.json")):
+        parts = _json(index).get("weight_map")
+        names = {str(name) for name in parts.values()} if isinstance(parts, dict) else set()
+        lost = sorted(name for name in names if not (index.parent / name).is_file())
+        if lost:
+            raise UserError(
+                _("%(path)s lacks %(names)s, which %(index)s names. Copy the missing files too.")
+                % {"path": path, "names": ", ".join(lost[:3]), "index": index.name},
+                code="broken_weights",
+                field="source",
+            )
+    for file in sorted(path.rglob("*.safetensors")):
+        try:
+            header_of(file)
+        except Broken as error:
+            raise UserError(
+                _(
+                    "%(file)s in %(path)s is broken or half copied: the file is not as long as "
+                    "its header says, or has none. Copy it again."
+                )
+                % {"file": file.name, "path": file.parent},
+                code="broken_weights",
+                field="source",
+            ) from error
+        except OSError as error:
+            raise UserError(
+                _("%(file)s in %(path)s cannot be read.")
+                % {"file": file.name, "path": file.parent},
+                code="broken_weights",
+                field="source",
+            ) from error
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise UserError(
-            _("%(path)s is not a JSON object.") % {"path": path}, code="not_a_model", field="source"
-        )
-    return value
+        return check_json(path)
+    except (Broken, OSError) as error:
+        cause = error.__cause__
+        if isinstance(cause, JSONDecodeError):
+            text = _("%(name)s in %(path)s is no JSON (line %(line)s, column %(column)s).") % {
+                "name": path.name,
+                "path": path.parent,
+                "line": cause.lineno,
+                "column": cause.colno,
+            }
+        else:
+            text = _("%(path)s is not a JSON object.") % {"path": path}
+        raise UserError(text, code="not_a_model", field="source") from error
