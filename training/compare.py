@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from steelyard.runs.curves import curves, panels
+from steelyard.web.templatetags.charts import COLOURS
 from training.models import TrainingJob
 
 MOST = 6
@@ -17,6 +18,7 @@ def compared(jobs: Sequence[TrainingJob]) -> dict[str, Any]:
     found = {name: curves(job.run) for name, job in zip(names, jobs, strict=True)}
     return {
         "columns": list(zip(names, jobs, strict=True)),
+        "colours": {name: place % COLOURS for place, name in enumerate(names)},
         "charts": _charts(found),
         "settings": _settings(jobs),
         "metrics": _metrics(jobs),
@@ -35,6 +37,7 @@ def _charts(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "title": metric.replace("_", " "),
+            "highest": 1.0 if metric.endswith("accuracy") else None,
             "series": [(name, lines[metric]) for name, lines in found.items() if metric in lines],
         }
         for metric in order

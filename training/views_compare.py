@@ -24,6 +24,17 @@ def compare(request: HttpRequest, project: str) -> HttpResponse:
         "chosen": {job.run_id for job in chosen},
         "too_many": len(chosen) > MOST,
         "most": MOST,
+        "unknown": _unknown(request.GET.getlist("run"), set(by_run)),
         **(compared(chosen[:MOST]) if len(chosen) > 1 else {}),
     }
     return render(request, "training/compare.html", context)
+
+
+def _unknown(asked: list[str], known: set[int]) -> list[str]:
+    """What was asked for and is no training run here, as it was written."""
+    found = [word[:40] for word in dict.fromkeys(asked) if not _is_in(word, known)]
+    return found[:MOST]
+
+
+def _is_in(word: str, known: set[int]) -> bool:
+    return word.isdecimal() and len(word) < 19 and int(word) in known

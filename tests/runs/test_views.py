@@ -69,6 +69,9 @@ def test_a_warning_of_the_result_stands_beside_the_state(
     state = page[page.index('id="state"') : page.index('id="curves"')]
     assert "Succeeded" in state
     assert "The test loss ended at 3.48." in state
+    assert "with a warning" in state
+    rows = as_user(owner).get(reverse("runs:run-list", args=[run.project.slug])).content.decode()
+    assert "with a warning" in rows
 
 
 def test_curves_stand_on_the_page_before_a_script_runs(as_user: Any, owner: Any, run: Run) -> None:
@@ -149,3 +152,13 @@ def test_only_the_projects_staff_reaches_runs(
     run.refresh_from_db()
     assert run.state == "running"
     assert getattr(as_user(owner), ask)(url).status_code in (200, 302)
+
+
+def test_trying_again_is_not_pressed_upon_anybody_where_it_will_fail_again(
+    as_user: Any, owner: Any, run: Run
+) -> None:
+    client = as_user(owner)
+    for code, pressed in (("nan_loss", False), ("disk_full", True)):
+        Run.objects.update(state="failed", error="It failed.", error_code=code)
+        page = client.get(page_of(run)).content.decode()
+        assert ('<button type="submit">Try again' in page) is pressed

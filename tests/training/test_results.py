@@ -120,6 +120,7 @@ def test_samples_of_a_run_are_shown_the_newest_first(
         {"step": step, "prompt": prompt, "text": f"After {step}.", "reference_text": "Before."}
         for step in (0, 10, 20)
     ]
+    lines[0]["text"] = " "
     text = "\n".join(json.dumps(line) for line in lines) + "\n"
     (job.run.dir.path / "samples.jsonl").write_text(text)
     page = reverse("training:samples-of-run", args=[project.slug, job.run_id])
@@ -127,6 +128,7 @@ def test_samples_of_a_run_are_shown_the_newest_first(
     shown = as_user(owner).get(page).content.decode()
     assert shown.index("After 20.") < shown.index("After 10.")
     assert "Before." in shown
+    assert shown.count("(empty)") == 1
     assert [line["step"] for line in as_user(owner).get(call).json()] == [0, 10, 20]
     for user in (member, stranger):
         assert as_user(user).get(page).status_code == 404
@@ -201,6 +203,13 @@ def test_runs_are_compared_by_what_differs(
     shown = as_user(owner).get(page, {"run": [job.run_id, other.run_id]}).content.decode()
     assert "0.4" in shown
     assert "bolder" in shown
-    assert as_user(owner).get(page, {"run": [job.run_id, 10**9]}).status_code == 200
+    assert shown.index("Settings that differ") < shown.index("What came out")
+    other.run.points.create(name="grad_norm", step=1, value=1.0, time=1.0)
+    answer = as_user(owner).get(page, {"run": [job.run_id, other.run_id, 10**9, "x"]})
+    assert answer.context["colours"] == {job.model_name: 0, "bolder": 1}
+    told = answer.content.decode()
+    assert told.count('<li class="series-1">bolder') == 3  # of the page and of both charts
+    assert "1000000000, x" in told
+    assert "unknown" not in shown
     for user in (member, stranger):
         assert as_user(user).get(page).status_code == 404

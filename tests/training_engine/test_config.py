@@ -167,3 +167,11 @@ def test_settings_of_the_first_runs_still_load() -> None:
     config = config_of("dpo", {**text, **numbers, **flags})
     assert isinstance(config, TextDPOConfig)
     assert config.trained == "all"
+
+
+@pytest.mark.parametrize("name", ["max_steps", "beta", "learning_rate"])
+def test_a_number_that_no_float_holds_is_refused_and_not_repeated(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config_of("dpo", {name: 10**400})
+    assert (caught.value.code, caught.value.field) == ("bad_setting", name)
+    assert len(caught.value.message) < 150

@@ -16,6 +16,7 @@ from typing import Any
 
 from steelyard.lib.errors import UserError
 from training.engine.config import RECIPES, FormField, config_of, form_fields
+from training.engine.config.base import holds, said
 
 NOT_SEARCHED = frozenset(
     {
@@ -95,6 +96,12 @@ def checked_space(recipe: str, settings: Mapping[str, Any], space: Mapping[str, 
         )
     made: Space = {}
     for name, given in space.items():
+        if name in settings:
+            raise UserError(
+                f"{name} is among the settings and in the space: name it in one of them.",
+                code="set_and_searched",
+                field=name,
+            )
         if name not in known:
             raise UserError(
                 f"There is no setting '{name}' in this recipe. It knows: {', '.join(known)}.",
@@ -161,7 +168,7 @@ def _choices(field: FormField, given: Any) -> dict[str, Any]:
 
 def _value(field: FormField, value: Any) -> Any:
     if field.choices and value not in field.choices:
-        raise _wrong(field, f"is one of {', '.join(field.choices)}; got {value!r}")
+        raise _wrong(field, f"is one of {', '.join(field.choices)}; got {said(value)}")
     if field.type in (int, float):
         number = _number(field, value, "value")
         least, most = _limits(field)
@@ -169,13 +176,15 @@ def _value(field: FormField, value: Any) -> Any:
             raise _wrong(field, f"may go from {least:g} to {most:g}; got {number:g}")
         return number
     if not isinstance(value, field.type):
-        raise _wrong(field, f"takes {field.type.__name__}; got {value!r}")
+        raise _wrong(field, f"takes {field.type.__name__}; got {said(value)}")
     return value
 
 
 def _number(field: FormField, value: Any, what: str) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _wrong(field, f"needs a number as its {what}; got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(field, f"needs a number as its {what}; got {said(value)}")
+    if not holds(value) or not math.isfinite(value):
+        raise _wrong(field, f"needs a smaller number as its {what}; got {said(value)}")
     if field.type is int and value != int(value):
         raise _wrong(field, f"takes whole numbers; got {value:g} as its {what}")
     return field.type(value)

@@ -17,6 +17,7 @@ from steelyard.web.templatetags.charts import (
 )
 from training.engine.sweep_study import front
 from training.sweeps.figures import Row, measures_in
+from training.sweeps.measures import Measure
 from training.sweeps.models import Sweep
 
 Point = tuple[float, float]
@@ -49,6 +50,7 @@ def by_trial(sweep: Sweep, rows: Sequence[Row], place: int) -> dict[str, Any]:
         line_name=_("best so far"),
         spread=spread,
         whole=True,
+        highest=(None, _most(measure)),
     )
 
 
@@ -70,7 +72,12 @@ def trade_off(sweep: Sweep, rows: Sequence[Row]) -> dict[str, Any]:
         line_name=_("not beaten in both"),
         spread=[],
         whole=False,
+        highest=(_most(one), _most(other)),
     )
+
+
+def _most(measure: Measure) -> float | None:
+    return 1.0 if measure.is_share else None
 
 
 def _aim(direction: str) -> str:
@@ -95,11 +102,13 @@ def _chart(
     line_name: str,
     spread: Sequence[tuple[float, float, float]],
     whole: bool,
+    highest: tuple[float | None, float | None],
 ) -> dict[str, Any]:
     """Everything in per cent from the left and pixels from the top, as all charts have it."""
     xs = [dot["at"][0] for dot in dots] + [x for x, _y in line]
     ys = [dot["at"][1] for dot in dots] + [y for _x, lo, hi in spread for y in (lo, hi)]
-    x_ticks, y_ticks = nice_ticks(min(xs), max(xs), 5), nice_ticks(min(ys), max(ys), 4)
+    x_ticks = nice_ticks(min(xs), max(xs), 5, highest=highest[0])
+    y_ticks = nice_ticks(min(ys), max(ys), 4, highest=highest[1])
     if whole:  # numbers of trials: the axis ends with them
         x_ticks = ticks_within(min(xs), max(xs), 5, whole=True)
     x_of = _scale((min(xs), max(xs)) if whole else x_ticks, 100)

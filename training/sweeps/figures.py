@@ -46,9 +46,22 @@ class Final:
     """The difference from the usual settings, seed by seed; empty where these were not tested."""
     model: ModelVersion | None = None
 
+    directions: list[str] = field(default_factory=list)
+
     @property
     def settings(self) -> list[tuple[str, str]]:
         return in_words(self.trial.params)
+
+    @property
+    def is_no_better(self) -> bool:
+        """A winner that is the usual settings, or that no interval of its differences sets apart
+        from them on the better side of 0; False where these were not tested."""
+        if not self.trial.is_winner or not (self.against or self.trial.number == 0):
+            return False
+        return not any(
+            figure is not None and _is_gain(figure, way)
+            for figure, way in zip(self.against, self.directions, strict=False)
+        )
 
     @property
     def pairs(self) -> list[tuple[Figure | None, Figure | None]]:
@@ -136,6 +149,7 @@ def final_figures(sweep: Sweep, trials: Sequence[Trial] | None = None) -> list[F
             parts=(parts := _parts(trial, "test")),
             measures=_figures(sweep, parts),
             against=_differences(sweep, parts, usual) if trial.number else [],
+            directions=sweep.directions,
             model=next((p.job.result for p in parts if p.job and p.job.result), None),
         )
         for trial in sorted(tested, key=lambda t: (not t.is_winner, t.number))
@@ -204,6 +218,12 @@ def _differences(
         figure_of([part.measured[name] - before[part.seed][name] for part in both])
         for name in sweep.measures
     ]
+
+
+def _is_gain(difference: Figure, direction: str) -> bool:
+    if difference.low is None or difference.high is None:
+        return False
+    return difference.low > 0 if direction == "maximize" else difference.high < 0
 
 
 def _word(value: Any) -> str:

@@ -19,13 +19,16 @@ from training.sweeps.services import (
     MOST_AT_ONCE,
     MOST_SEEDS,
     MOST_TRIALS,
+    TEST_RULE,
     TEST_SEEDS,
+    TUNING_RULE,
     TUNING_SEEDS,
 )
 
 OBJECTIVES = ("objective_1", "objective_2", "objective_3")
 BUDGET = ("sampler", "trials", "hours", "at_once", "prune")
 HONESTY = ("tuning_count", "test_count", "split_held_out", "with_usual", "winners", "keep")
+COUNTS = ("trials", "tuning_count", "test_count", "winners")
 SEARCH = ("search", "low", "high", "log", "choices")
 """What stands beside a setting, as beginnings of field names."""
 
@@ -75,14 +78,14 @@ class SweepForm(TrainingForm):
         initial=len(TUNING_SEEDS),
         min_value=FEWEST_SEEDS,
         max_value=MOST_SEEDS,
-        help_text=_("Every trial is trained so many times; its mean decides. 3 or more."),
+        help_text=TUNING_RULE,
     )
     test_count = forms.IntegerField(
         label=_("Test seeds of a winner"),
         initial=len(TEST_SEEDS),
         min_value=FEWEST_SEEDS,
         max_value=MOST_SEEDS,
-        help_text=_("Seeds that no trial has seen. Only their figures are reported. 5 or more."),
+        help_text=TEST_RULE,
     )
     split_held_out = forms.BooleanField(
         label=_("Tune on one half of the held-out prompts, test on the other"),
@@ -154,6 +157,16 @@ class SweepForm(TrainingForm):
         return [self[name] for name in HONESTY]
 
     @property
+    def runs(self) -> dict[str, int]:
+        """How many runs the form as it stands asks for, at most; ``sweep.js`` counts them anew."""
+        asked = {name: _count(self[name].value()) for name in COUNTS}
+        several = any(self[name].value() for name in OBJECTIVES[1:])
+        tested = (asked["winners"] if several else 1) + bool(self["with_usual"].value())
+        trials, tuning, test = (asked[n] for n in ("trials", "tuning_count", "test_count"))
+        total = trials * tuning + tested * test
+        return {"total": total, "trials": trials, "tuning": tuning, "tested": tested, "test": test}
+
+    @property
     def usual_rows(self) -> list[SettingRow]:
         return [self._row(shown.field.name) for shown in self.main]
 
@@ -217,6 +230,12 @@ class SweepForm(TrainingForm):
         if field.type is bool:
             return {"choices": [word == "on" for word in chosen]}
         return {"choices": [word.strip() for word in chosen.split("|") if word.strip()]}
+
+
+def _count(value: Any) -> int:
+    """What stands in a field for a number, 0 where it is none or far too large."""
+    word = str(value).strip()
+    return int(word) if word.isascii() and word.isdecimal() and len(word) < 7 else 0
 
 
 def _objectives(recipe: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.errors import UserError
@@ -23,6 +24,8 @@ class Measure(NamedTuple):
     """metrics: the engine's last test; samples: answers written after training; run: the run."""
     scaled_by: frozenset[str] = frozenset()
     """Settings that change what the number means: trials that differ in them cannot be compared."""
+    is_share: bool = False
+    """From 0 to 1."""
 
 
 _LOSS_SCALES = frozenset(
@@ -40,6 +43,7 @@ MEASURES = {
             MAXIMIZE,
             _("How often the chosen answer of a held-out pair gains more than the rejected one."),
             "metrics",
+            is_share=True,
         ),
         Measure(
             "test_loss",
@@ -108,21 +112,32 @@ def checked_objectives(
     """
     known = {one.name: one for one in measures_of(recipe)}
     if not 1 <= len(objectives) <= MOST_OBJECTIVES:
-        raise _wrong(f"A sweep has from 1 to {MOST_OBJECTIVES} objectives.")
+        raise _wrong(
+            gettext("A sweep has from 1 to %(most)s objectives.") % {"most": MOST_OBJECTIVES}
+        )
     made: list[dict[str, str]] = []
     for objective in objectives:
         name = objective.get("measure", "")
         if name not in known:
-            raise _wrong(f"There is no measure '{name}' here. There are: {', '.join(known)}.")
+            raise _wrong(
+                gettext("There is no measure “%(name)s” here. There are: %(known)s.")
+                % {"name": name, "known": ", ".join(known)}
+            )
         direction = objective.get("direction") or known[name].direction
         if direction not in (MINIMIZE, MAXIMIZE):
-            raise _wrong(f"A direction is {MINIMIZE} or {MAXIMIZE}; got {direction!r}.")
+            raise _wrong(
+                gettext("A direction is %(one)s or %(other)s; got “%(given)s”.")
+                % {"one": MINIMIZE, "other": MAXIMIZE, "given": direction}
+            )
         if any(one["measure"] == name for one in made):
-            raise _wrong(f"{name} is named twice.")
+            raise _wrong(gettext("%(name)s is named twice.") % {"name": name})
         if mixed := known[name].scaled_by & searched:
             raise _wrong(
-                f"{name} means something else for each {min(mixed)}, so its trials cannot be "
-                "compared. Fix that setting, or aim at test_reward_accuracy.",
+                gettext(
+                    "%(name)s means something else for each %(setting)s, so its trials cannot be "
+                    "compared. Fix that setting, or aim at test_reward_accuracy."
+                )
+                % {"name": name, "setting": min(mixed)},
                 code="incomparable",
             )
         made.append({"measure": name, "direction": direction})
@@ -139,7 +154,8 @@ def read_measures(names: list[str], result: dict[str, Any], hours: float) -> dic
     missing = [name for name in names if not isinstance(found.get(name), int | float)]
     if missing:
         raise UserError(
-            f"The run ended without {', '.join(missing)}. Has the dataset version rows to test?",
+            gettext("The run ended without %(missing)s. Has the dataset version rows to test?")
+            % {"missing": ", ".join(missing)},
             code="not_measured",
         )
     return {name: float(found[name]) for name in names}

@@ -10,7 +10,7 @@ from training.engine.config import RECIPES
 from training.sweeps.figures import Figure, final_figures
 from training.sweeps.measures import MAXIMIZE, MEASURES, MINIMIZE
 from training.sweeps.models import Keep, Sampler, Sweep, Trial, TrialRun
-from training.sweeps.services import TEST_SEEDS, TUNING_SEEDS
+from training.sweeps.services import TEST_RULE, TEST_SEEDS, TUNING_RULE, TUNING_SEEDS
 
 
 class ObjectiveSerializer(StrictSerializer):
@@ -20,6 +20,16 @@ class ObjectiveSerializer(StrictSerializer):
         required=False,
         help_text="The measure's usual direction where none is named.",
     )
+
+
+class HoursField(serializers.FloatField):
+    """A number, which JSON may write larger than a float holds."""
+
+    def to_internal_value(self, data: Any) -> float:
+        try:
+            return super().to_internal_value(data)
+        except OverflowError:
+            self.fail("invalid")
 
 
 class SweepRequest(StrictSerializer):
@@ -44,14 +54,16 @@ class SweepRequest(StrictSerializer):
         min_value=0, max_value=2**31 - 1, default=0, help_text="Of the sampler."
     )
     tuning_seeds = serializers.ListField(
-        child=serializers.IntegerField(), default=list(TUNING_SEEDS)
+        child=serializers.IntegerField(), default=list(TUNING_SEEDS), help_text=TUNING_RULE
     )
-    test_seeds = serializers.ListField(child=serializers.IntegerField(), default=list(TEST_SEEDS))
+    test_seeds = serializers.ListField(
+        child=serializers.IntegerField(), default=list(TEST_SEEDS), help_text=TEST_RULE
+    )
     split_held_out = serializers.BooleanField(
         default=True, help_text="Tune on one half of the held-out prompts, test on the other."
     )
     trials = serializers.IntegerField(help_text="At most so many.")
-    hours = serializers.FloatField(
+    hours = HoursField(
         required=False, allow_null=True, default=None, help_text="No trial begins after so many."
     )
     at_once = serializers.IntegerField(default=1, help_text="Runs at a time.")

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
@@ -36,6 +37,15 @@ MOST_TRIALS = 1000
 MOST_SEEDS = 50
 MOST_AT_ONCE = 64
 FEWEST_SEEDS = 2
+TUNING_RULE = gettext_lazy(
+    "Every trial is trained with each seed, and the mean decides. From 2 to 50; 3 or more are "
+    "better."
+)
+TEST_RULE = gettext_lazy(
+    "Seeds that no trial has seen; only their figures are reported. From 2 to 50; 5 or more are "
+    "better."
+)
+"""Said by the form and by the API's schema alike."""
 FEWEST_HELD_OUT = 4
 MODEL_NAME_LIMIT = 150
 """What runs' names add to it has room behind that."""
@@ -70,7 +80,8 @@ def start_sweep(
     """Store a sweep; its first runs begin at the next pass of ``advance_sweeps``.
 
     Args:
-        settings: what is the same in every run; what is absent has the recipe's default.
+        settings: what is the same in every run; what is absent has the recipe's default, and what
+            is searched is named in ``space`` alone.
         space: see :mod:`training.engine.sweep_space`.
         objectives: measures with their directions, the usual one where none is named.
         tuning_seeds: each trial is trained once with each; its figures choose the winners.
@@ -81,7 +92,7 @@ def start_sweep(
     Raises:
         UserError: anything that would make the sweep fail, told now; ``field`` names what to mend.
     """
-    fixed = {name: value for name, value in (settings or {}).items() if name not in space}
+    fixed = dict(settings or {})
     _check_seeds(fixed, tuning_seeds, test_seeds)
     _check_budget(trials, hours, at_once, winners)
     checked = checked_space(recipe, fixed, space)

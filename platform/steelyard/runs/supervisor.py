@@ -22,6 +22,8 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from steelyard.lib.errors import UserError
 from steelyard.runs import gpus, launchers
@@ -61,7 +63,8 @@ def handler_of(run: Run) -> ModuleType:
 
     It has ``engine`` (a module name), ``prepare(run)`` → what run.json says, ``finish(run,
     result)``; and where it needs them ``environment(run)``, ``gpus(run)``, how many it asks for,
-    ``collect(run)`` while the run goes on and ``abandoned(run)`` when it failed or was cancelled.
+    ``collect(run)`` while the run goes on, ``abandoned(run)`` when it failed or was cancelled and
+    ``check_retry(run)``, which refuses to try it again.
     All but ``engine`` may be called again after a crash.
     """
     return import_module(settings.RUN_KINDS[run.kind])
@@ -98,18 +101,21 @@ def _guarded(step: Callable[[Run], None], run: Run) -> None:
         _fail(
             run,
             "internal_error",
-            f"Something in Steelyard broke, not in your input. The server's log has the details "
-            f"under “run {run.pk}”.",
+            _(
+                "Something in Steelyard broke, not in your input. The server's log has the details "
+                "under “run %(number)s”."
+            )
+            % {"number": run.pk},
         )
 
 
 def _reason_of(error: OSError) -> tuple[str, str]:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return "disk_full", "The server's disk is full. Make room and start the run again."
-    return "server_files", (
-        f"The server could not use a file of this run: {error.strerror or error} "
-        f"({error.filename or 'no name'})."
-    )
+        return "disk_full", _("The server's disk is full. Make room and start the run again.")
+    return "server_files", _("The server could not use a file of this run: %(why)s (%(file)s).") % {
+        "why": error.strerror or error,
+        "file": error.filename or _("no name"),
+    }
 
 
 def _start(run: Run, pool: gpus.Pool) -> None:
@@ -118,7 +124,8 @@ def _start(run: Run, pool: gpus.Pool) -> None:
     devices = pool.take(wanted)
     queued = Run.objects.filter(pk=run.pk, state=RunState.QUEUED)
     if devices is None:
-        queued.update(status_text=f"Waits for {wanted} GPU{'s' if wanted > 1 else ''}"[:300])
+        words = ngettext("Waits for %(count)s GPU", "Waits for %(count)s GPUs", wanted)
+        queued.update(status_text=words % {"count": wanted})
         return
     begun = {"state": RunState.RUNNING, "started_at": timezone.now(), "status_text": ""}
     if not queued.update(devices=devices, **begun):

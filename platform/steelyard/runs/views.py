@@ -31,6 +31,10 @@ KINDS = {
     "demo": gettext_lazy("Demo"),
 }
 LOG_LINES = 200
+PASSING = frozenset(
+    {"disk_full", "server_files", "ray_unreachable", "ray_queue_timeout", "endpoint_unreachable"}
+)
+"""Why a run failed, where the same run may succeed later; what else fails it wants mending."""
 
 
 def run_list(request: HttpRequest, project: str) -> HttpResponse:
@@ -72,6 +76,7 @@ def run_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "currency": settings.CURRENCY,
         "charts": _charts(run),
         "result": _result(run),
+        "may_pass": run.error_code in PASSING,
         **_log(run),
     }
     return render(request, "runs/run.html", context)

@@ -69,6 +69,19 @@ def test_what_is_wrong_is_named(
     assert (answer.status_code, answer.json()["field"]) == (400, "learning_rate")
     answer = post(client, url, **{**body, "test_seeds": [1, 2]})
     assert answer.json()["code"] == "seeds_overlap"
+    huge = 10**400
+    for name, changed in (
+        ("max_steps", {"settings": {"max_steps": huge}}),
+        ("beta", {"settings": {"beta": huge}}),
+        ("learning_rate", {"space": {"learning_rate": {"low": 1e-6, "high": huge}}}),
+        ("lora_rank", {"space": {"lora_rank": {"choices": [4, huge]}}}),
+        ("learning_rate", {"settings": {"learning_rate": 1e-5}}),
+    ):
+        answer = post(client, url, **{**body, **changed})
+        assert (answer.status_code, answer.json()["field"]) == (400, name)
+        assert len(answer.json()["message"]) < 200
+    for name in ("hours", "trials"):
+        assert post(client, url, **{**body, name: huge}).status_code == 400
     assert "colour" in post(client, url, **body, colour="red").json()["fields"]
     assert not Sweep.objects.exists()
 

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from tests.sweeps import make_sweep
-from training.sweeps.models import Sweep
+from training.sweeps.models import Sweep, TrialRun
 
 pytestmark = pytest.mark.django_db
 
@@ -89,6 +89,68 @@ def test_what_may_be_quoted_are_test_figures_alone(as_user: Any, owner: Any, don
     assert final.against[0].mean == pytest.approx(
         final.measures[0].mean - page.context["finals"][-1].measures[0].mean
     )
+
+
+def test_a_winner_that_no_interval_sets_apart_is_called_no_better(
+    as_user: Any, owner: Any, done: Sweep
+) -> None:
+    client = as_user(owner)
+    page = client.get(done.get_absolute_url())
+    winner = page.context["finals"][0]
+    assert winner.trial.is_winner
+    assert not winner.is_no_better
+    assert "no better than the usual settings" not in page.content.decode()
+    usual = {p.seed: p.measured for p in done.trials.get(number=0).runs.filter(purpose="test")}
+    for part in TrialRun.objects.filter(trial__sweep=done, purpose="test", trial__number__gt=0):
+        part.measured = usual[part.seed]
+        part.save()
+    page = client.get(done.get_absolute_url())
+    assert page.context["finals"][0].is_no_better
+    assert "no better than the usual settings" in page.content.decode()
+    assert 'tag win"' not in page.content.decode()
+
+
+def test_the_usual_settings_as_winner_are_no_better_than_themselves(
+    as_user: Any, owner: Any, done: Sweep
+) -> None:
+    done.trials.update(is_winner=False)
+    done.trials.filter(number=0).update(is_winner=True)
+    page = as_user(owner).get(done.get_absolute_url()).content.decode()
+    assert "no better than the usual settings" in page
+    assert 'tag win"' not in page
+
+
+def test_no_axis_of_shares_goes_beyond_1(as_user: Any, owner: Any, done: Sweep) -> None:
+    for trial in done.trials.complete():
+        trial.values = [1.0, trial.values[1]]
+        trial.save()
+    for part in TrialRun.objects.filter(trial__sweep=done, state="done"):
+        part.measured["test_reward_accuracy"] = 1.0
+        part.save()
+    page = as_user(owner).get(done.get_absolute_url())
+    labels = [tick["label"] for tick in page.context["charts"][0]["y_ticks"]]
+    assert labels[-1] == "1"
+    assert page.context["trade_off"]["x_ticks"][-1]["label"] == "1"
+
+
+def test_the_form_says_how_many_runs_it_asks_for(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    make_version(rows=40)
+    client = as_user(owner)
+    page = client.get(url)
+    assert page.context["form"].runs["total"] == 20 * 3 + 2 * 5
+    several = filled(page, objective_2="kl:minimize", tuning_count="1", trials="4", winners="2")
+    page = client.post(url, several)
+    assert page.context["form"].errors["tuning_count"]
+    assert page.context["form"].runs == {
+        "total": 4 + 3 * 5,
+        "trials": 4,
+        "tuning": 1,
+        "tested": 3,
+        "test": 5,
+    }
+    assert "From 2 to 50; 3 or more are better" in page.content.decode()
 
 
 def test_while_it_goes_on_only_the_part_that_changes_is_sent(

@@ -32,6 +32,7 @@ def test_it_works(sweep_of: Any, owner: Any) -> None:
         ({"model_name": "tiny"}, "model_name"),
         ({"space": {"learning_rate": {"low": 1, "high": 2}}}, "learning_rate"),
         ({"settings": {"beta": -1}}, "beta"),
+        ({"settings": {"learning_rate": 1e-4}}, "learning_rate"),
         ({"settings": {"seed": 3}}, "settings"),
         ({"objectives": []}, "objectives"),
         ({"objectives": [{"measure": "luck"}]}, "objectives"),

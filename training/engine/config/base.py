@@ -34,6 +34,7 @@ class FormField(NamedTuple):
 
 CORES = os.cpu_count() or 1
 MOST_STEPS = 10_000_000
+MOST_SAID = 80
 LIMITS: dict[str, tuple[float, float]] = {
     "beta": (1e-6, 1e6),
     "label_smoothing": (0, 0.5),
@@ -112,7 +113,8 @@ class Recipe:
     def _require(self, holds: bool, field: str, message: str) -> None:
         if not holds:
             given = getattr(self, field)
-            raise UserError(f"{field} {message}; it is {given}.", code="bad_setting", field=field)
+            shown = "empty" if isinstance(given, str) and not given.strip() else given
+            raise UserError(f"{field} {message}; it is {shown}.", code="bad_setting", field=field)
 
     def _check_optimiser(self) -> None:
         """The settings that every recipe with an adapter has."""
@@ -188,16 +190,37 @@ def _plain(number: float) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
+def holds(number: float) -> bool:
+    """Whether a float can hold it: JSON's whole numbers have no end."""
+    try:
+        float(number)
+    except OverflowError:
+        return False
+    return True
+
+
+def said(value: Any) -> str:
+    """A value as a refusal repeats it: its beginning where it is long."""
+    text = repr(value)
+    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
+
+
 def _typed(value: Any, field: FormField) -> Any:
     if field.choices:
         if value in field.choices:
             return value
         raise UserError(
-            f"{field.name} must be one of {', '.join(field.choices)}; it is {value!r}.",
+            f"{field.name} must be one of {', '.join(field.choices)}; it is {said(value)}.",
             code="bad_setting",
             field=field.name,
         )
     number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and not holds(value):
+        raise UserError(
+            f"{field.name} is too large a number: {said(value)}.",
+            code="bad_setting",
+            field=field.name,
+        )
     if field.type is float and number:
         return float(value)
     if field.type is int and number and float(value).is_integer():
@@ -206,7 +229,7 @@ def _typed(value: Any, field: FormField) -> Any:
         return value
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     raise UserError(
-        f"{field.name} must be {words[field.type]}; it is {value!r}.",
+        f"{field.name} must be {words[field.type]}; it is {said(value)}.",
         code="bad_setting",
         field=field.name,
     )

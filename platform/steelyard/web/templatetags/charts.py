@@ -76,24 +76,29 @@ class Line:
     last: str
 
 
-def nice_ticks(lo: float, hi: float, wanted: int = 5, *, whole: bool = False) -> list[float]:
+def nice_ticks(
+    lo: float, hi: float, wanted: int = 5, *, whole: bool = False, highest: float | None = None
+) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten) that span ``lo`` to ``hi``, ends included:
     the first is at most ``lo``, the last at least ``hi``.
 
     Args:
         whole: they are counts: no tick lies between two of them, nor below a lone one's 0.
+        highest: what no value can pass, such as 1 of a share; the axis ends there at the latest.
     """
     if hi <= lo and whole and lo >= 0:
         lo, hi = 0.0, max(hi, 1.0)
-    if hi <= lo:
-        pad = abs(lo) / 10 or 1.0
-        lo, hi = lo - pad, hi + pad
+    pad = (abs(lo) / 10 or 1.0) if hi <= lo else 0.0
+    lo, hi = lo - pad, hi + pad
     raw = (hi - lo) / wanted
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(f * power for f in (1, 2, 5, 10) if f * power >= raw * (1 - 1e-9))
     step = max(step, 1.0) if whole else step
     first, last = math.floor(lo / step + 1e-9), math.ceil(hi / step - 1e-9)
-    return [n * step for n in range(first, last + 1)]
+    ticks = [n * step for n in range(first, last + 1)]
+    if highest is None or hi - pad > highest:
+        return ticks
+    return [tick for tick in ticks if tick <= highest + step * 1e-9]
 
 
 def ticks_within(lo: float, hi: float, wanted: int = 6, *, whole: bool = False) -> list[float]:
@@ -189,13 +194,23 @@ def outcome_bar(
 
 
 @register.inclusion_tag("components/charts/lines.html")
-def line_chart(series: Any, title: str, x_label: str, y_label: str) -> dict[str, Any]:
+def line_chart(
+    series: Any,
+    title: str,
+    x_label: str,
+    y_label: str,
+    fixed: Mapping[str, int] | None = None,
+    highest: float | None = None,
+) -> dict[str, Any]:
     """Lines over a common x, such as a training curve.
 
     Args:
         series: ``{name: [(x, y), …]}`` or ``[(name, [(x, y), …]), …]``; a y that is None or not
             finite leaves a gap. Of more than ``MOST_POINTS`` points a line keeps, in each of as
             many steps, the least and the greatest, so that no peak is lost.
+        fixed: a colour by name where lines keep theirs over several charts; then each chart has a
+            legend, even of one line.
+        highest: what no y can pass.
     """
     named = list(series.items()) if isinstance(series, Mapping) else list(series)
     named = [(str(name), sorted(points, key=lambda p: p[0])) for name, points in named]
@@ -205,8 +220,8 @@ def line_chart(series: Any, title: str, x_label: str, y_label: str) -> dict[str,
     xs, ys = [x for x, _ in finite], [y for _, y in finite if y is not None]
     span = (min(xs), max(xs))
     x_ticks = ticks_within(*span, whole=_whole(xs))
-    y_ticks = nice_ticks(min(ys), max(ys), wanted=4, whole=_whole(ys))
-    colour = colours([name for name, _ in named])
+    y_ticks = nice_ticks(min(ys), max(ys), wanted=4, whole=_whole(ys), highest=highest)
+    colour = fixed or colours([name for name, _ in named])
     lines = [_line(name, colour[name], thin(points), span, y_ticks) for name, points in named]
     y_labels = [Tick((1 - _share(t, y_ticks)) * LINE_HEIGHT, short(t)) for t in y_ticks]
     return {
@@ -215,6 +230,7 @@ def line_chart(series: Any, title: str, x_label: str, y_label: str) -> dict[str,
         "x_label": x_label,
         "y_label": y_label,
         "lines": lines,
+        "has_legend": len(lines) > 1 or bool(fixed),
         "x_ticks": [Tick(_share(t, span) * 100, short(t)) for t in x_ticks],
         "y_ticks": y_labels,
         "gap": TICK_GAP,
