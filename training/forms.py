@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
-from steelyard.registry.models import DatasetVersion, ModelVersion
+from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from training.engine.config import RECIPES, FormField, config_of, form_fields
 from training.services import RECIPES_OF, checked_name, offered_settings, trainable_bases
 
@@ -108,6 +108,29 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Setting → another and its values with which this one means something; ``!0`` is any but 0.
 A recipe that knows better says so in its ``needs``."""
 
+LABELS = {
+    "dtype": "Number format (dtype)",
+    "device": "Device (CPU or GPU)",
+    "compile": "Compile the model",
+    "shard": "Spread weights over GPUs",
+    "eval_every": "Test every so many steps",
+    "checkpoint_every": "Save every so many steps",
+    "sample_every": "Write samples every so many steps",
+}
+"""What a setting is called where its name alone says too little."""
+WRITTEN = {
+    "lora": "LoRA",
+    "rslora": "rsLoRA",
+    "dora": "DoRA",
+    "srpo": "SRPO",
+    "sft": "SFT",
+    "ld": "LD",
+    "oom": "out of memory",
+}
+"""Words of settings' names that are written otherwise."""
+SEEING = ("frames",)
+"""Settings that mean something to vision-language models alone."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -154,9 +177,11 @@ class TrainingForm(forms.Form):
         bases = trainable_bases(project).filter(family__in=RECIPES_OF[project.modality][recipe])
         self.fields["base"].queryset = bases  # type: ignore[attr-defined]
         self.project = project
-        self.settings = [setting.name for setting in form_fields(RECIPES[recipe])]
+        hidden = () if bases.filter(family=ModelFamily.VISION_LANGUAGE).exists() else SEEING
+        shown = [one for one in form_fields(RECIPES[recipe]) if one.name not in hidden]
+        self.settings = [setting.name for setting in shown]
         offered = offered_settings(recipe)
-        for setting in form_fields(RECIPES[recipe]):
+        for setting in shown:
             self.fields[setting.name] = _field(setting, offered[setting.name])
 
     def clean_model_name(self) -> str:
@@ -226,21 +251,21 @@ class TrainingForm(forms.Form):
 
 
 def recipes_for(project: Project) -> Iterator[str]:
-    """Names of the recipes that a project's form can be for; none where nothing can be trained."""
-    yield from RECIPES_OF[project.modality]
+    """Names of the recipes that a project's form can be for, last those that no base is there for;
+    none where nothing can be trained."""
+    there = set(trainable_bases(project).values_list("family", flat=True))
+    known = RECIPES_OF[project.modality]
+    # without any base yet, what takes one that sees pictures comes last
+    there = there or {ModelFamily.CAUSAL_LM}
+    yield from sorted(known, key=lambda name: there.isdisjoint(known[name]))
 
 
 def label_of(setting: FormField) -> str:
     """A setting's name as a label; English, as all that the engine says."""
-    words = setting.name.replace("_", " ").capitalize()
-    for plain, written in (
-        ("Lora", "LoRA"),
-        ("Sft", "SFT"),
-        ("Ld ", "LD "),
-        ("oom", "out of memory"),
-    ):
-        words = words.replace(plain, written)
-    return words
+    if setting.name in LABELS:
+        return LABELS[setting.name]
+    first, *others = setting.name.split("_")
+    return " ".join([WRITTEN.get(first, first.capitalize()), *(WRITTEN.get(w, w) for w in others)])
 
 
 def _field(setting: FormField, default: Any) -> forms.Field:

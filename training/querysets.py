@@ -8,7 +8,7 @@ from django.db import models
 class TrainingJobQuerySet(models.QuerySet):
     def active(self) -> Self:
         """Those whose run has not ended."""
-        return self.filter(run__state__in=["queued", "running", "cancelling"])
+        return self.exclude(run__state__in=["succeeded", "failed", "cancelled"])
 
     def making_models(self) -> Self:
         """Those that are to make a model version, which of a sweep's runs only few do."""

@@ -10,17 +10,20 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from steelyard.assets.services import blob_path
 from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import free_name, register_model
 from steelyard.runs.models import Run
 from training.cards import write_card
 from training.launching import gpus_of, with_curve
 from training.models import TrainingJob
+from training.naming import checked_name
 from training.placing import place
-from training.sweeps.hooks import keeps_model, prepared
+from training.sweeps.hooks import keeps_model, prepared, trial_of
 
 engine = "training.engine"
 LIBRARIES = ("torch", "transformers", "diffusers", "peft")
@@ -55,6 +58,28 @@ def prepare(run: Run) -> dict[str, Any]:
 
 def gpus(run: Run) -> int:
     return gpus_of(_job(run).config)
+
+
+def check_retry(run: Run) -> None:
+    """
+    Raises:
+        UserError: since the run failed, another has made or was promised a model of its name.
+    """
+    job = TrainingJob.objects.with_parts().filter(run=run).first()
+    # a sweep's models get a number where their names are taken
+    if job is None or trial_of(job) is not None:
+        return
+    # the lock lets of two jobs with one model name only the first through
+    Project.objects.select_for_update(no_key=True).get(pk=job.project_id)
+    try:
+        checked_name(job.project, job.model_name)
+    except UserError as error:
+        raise UserError(
+            _("%(why)s Start it as a new run: “Train again with these settings” on its page.")
+            % {"why": error.message},
+            code=error.code,
+            status=error.status,
+        ) from error
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:
@@ -110,7 +135,7 @@ def _keep(run: Run) -> Path:
     if target.exists():
         return target
     if not run.dir.model.is_dir():
-        raise UserError("The training run ended without a model folder.", code="no_model")
+        raise UserError(_("The training run ended without a model folder."), code="no_model")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.rename(run.dir.model, target)

@@ -17,13 +17,14 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.querysets import ModelVersionQuerySet
-from steelyard.registry.services import check_new_name, free_name
+from steelyard.registry.services import free_name
 from steelyard.registry.sources import check_source
 from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
 from training.engine.config import RECIPES, TextRecipe, config_of, form_fields
 from training.launching import check_launch
 from training.models import TrainingJob
+from training.naming import checked_name
 from training.preflight import check_preflight, find_preflight, preflight_key
 
 
@@ -165,8 +166,11 @@ def _families(project: Project, recipe: str) -> tuple[str, ...]:
         )
     if recipe not in recipes:
         raise UserError(
-            _("The recipe “%(recipe)s” trains no %(modality)s models; here it must be %(names)s.")
-            % {"recipe": recipe, "modality": project.modality, "names": " or ".join(recipes)},
+            _(
+                "The recipe “%(recipe)s” trains no %(modality)s models; here it must be one of "
+                "%(names)s."
+            )
+            % {"recipe": recipe, "modality": project.modality, "names": ", ".join(recipes)},
             code="wrong_recipe",
             field="recipe",
         )
@@ -195,33 +199,6 @@ def _check_base(base: ModelVersion, families: tuple[str, ...]) -> None:
         check_source(modality=base.modality, family=base.family, source=base.source)
     except UserError as error:
         raise UserError(error.message, code=error.code, field="base") from error
-
-
-def checked_name(project: Project, name: str) -> str:
-    """A name that the model of a new job can have.
-
-    Raises:
-        UserError: it is taken, promised to a run, or none; ``field`` is model_name.
-    """
-    try:
-        name = check_new_name(project=project, name=name)
-    except UserError as error:
-        raise UserError(
-            error.message, code=error.code, status=error.status, field="model_name"
-        ) from error
-    promised = TrainingJob.objects.active().filter(project=project, model_name=name).first()
-    if promised:
-        raise UserError(
-            _(
-                "A run that is not finished yet (%(run)s) will make a model called “%(name)s”; "
-                "choose another name."
-            )
-            % {"run": promised.run, "name": name},
-            code="model_name_taken",
-            status=409,
-            field="model_name",
-        )
-    return name
 
 
 def _check_there(version: DatasetVersion) -> None:

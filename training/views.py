@@ -29,7 +29,7 @@ from training.services import (
 
 
 def training_new(request: HttpRequest, project: str) -> HttpResponse:
-    """The form; sent, it is looked at first, and started where nothing is found against it."""
+    """The form; sent, it is looked at and what is found is shown. Sent again, it is started."""
     found = get_project(user_of(request), project)
     recipe = _recipe(found, request)
     if recipe is None:
@@ -86,15 +86,17 @@ def job_of_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def _start(form: TrainingForm, request: HttpRequest) -> TrainingJob | Run | None:
     """The job where it could be started, else the look that comes first, else None: an error.
 
-    Only a look that is fresh, of these very settings and without a stop lets a job start.
+    Only a look that is fresh, of these very settings, without a stop and whose report this form's
+    page has shown lets a job start: what is sent names it.
     """
     asked, by = form.as_question(), user_of(request)
+    seen = request.POST.get("seen", "")
+    wanted = request.POST.get("action", "start") == "start" and "apply" not in request.POST
     try:
         config = config_of(form.recipe, asked["config"]).as_dict()
         look = find_preflight(project=form.project, **{**asked, "config": config})
         report = report_of(look) if look else None
-        wanted = request.POST.get("action", "start") == "start" and "apply" not in request.POST
-        if wanted and report and report["level"] != "stop":
+        if wanted and look and seen == str(look.pk) and report and report["level"] != "stop":
             return start_training(project=form.project, by=by, preflight=look, **form.as_request())
         again = request.POST.get("action") == "again"
         return start_preflight(project=form.project, by=by, again=again, **asked)

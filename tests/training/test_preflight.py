@@ -50,14 +50,23 @@ def test_the_form_looks_first_and_starts_what_nothing_stops(
     assert found(look, "few_rows")["level"] == "look"
     assert look.result["report"]["preview"][0]["prompt"][0]["special"]
     assert found(look, "length_bias")["values"]["share"] == "0"
-    answer = client.post(url, {**sent, "action": "start"})
+    # who has not been shown what was found is shown it first, though it was found before
+    page = client.post(url, {**sent, "action": "start"})
+    assert b"Start anyway" in page.content
+    assert not TrainingJob.objects.exists()
+    answer = client.post(url, {**sent, "action": "start", "seen": look.pk})
     job = TrainingJob.objects.get()
     assert answer.url == job.run.get_absolute_url()
     assert (job.version, job.base, job.model_name) == (version, base, "mine")
     assert (job.config["beta"], job.run.spec) == (0.25, {"preflight": look.pk})
     # other settings are looked at anew
-    client.post(url, {**sent, "max_length": "64", "model_name": "other"})
+    client.post(url, {**sent, "max_length": "64", "model_name": "other", "seen": look.pk})
     assert Run.objects.filter(kind="preflight").count() == 2
+    # trained again with the same settings, the kept report is shown before it starts
+    again = f"{url}?run={job.run_id}"
+    page = client.post(again, filled(client.get(again), model_name="third", action="start"))
+    assert f'name="seen" value="{look.pk}"' in page.content.decode()
+    assert TrainingJob.objects.count() == 1
 
 
 def test_a_stop_is_mended_by_its_remedy(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from steelyard.assets.services import blob_path
 from steelyard.lib.records import read_parquet
+from steelyard.runs.models import Run
 from training import runner
+from training.models import TrainingJob
 from training.services import start_training
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +55,9 @@ def test_media_are_placed_under_their_hashes(ask: Any, make_version: Any) -> Non
     for sha in ("a" * 64, "b" * 64):
         blob_path(sha).parent.mkdir(parents=True, exist_ok=True)
         blob_path(sha).write_bytes(sha.encode())
-    run = ask(make_version(rows=3, chosen_media="a" * 64, rejected_media="b" * 64))
+    pictures = make_version(rows=3, name="Pictures", chosen_media="a" * 64, rejected_media="b" * 64)
+    run = ask(make_version())
+    TrainingJob.objects.filter(run=run).update(version=pictures)
     runner.prepare(run)
     assert {path.name for path in run.dir.media.iterdir()} == {"a" * 64, "b" * 64}
     assert (run.dir.media / ("a" * 64)).samefile(blob_path("a" * 64))
@@ -68,3 +73,24 @@ def test_where_files_cannot_be_linked_they_are_copied(
     run = ask(make_version())
     spec = runner.prepare(run)
     assert len(read_parquet(run.dir.path / spec["dataset"]["file"])) == 20
+
+
+@pytest.mark.parametrize("state", ["queued", "paused"])
+def test_a_failed_run_is_not_tried_again_once_its_name_is_promised(
+    ask: Any, make_version: Any, project: Any, owner: Any, as_user: Any, state: str
+) -> None:
+    version = make_version()
+    first = ask(version)
+    Run.objects.filter(pk=first.pk).update(state="failed")
+    second = ask(version)
+    Run.objects.filter(pk=second.pk).update(state=state)
+    client = as_user(owner)
+    page = client.post(reverse("runs:run-retry", args=[project.slug, first.pk]))
+    assert page.status_code == 409
+    assert "will make a model called “better”" in page.content.decode()
+    call = client.post(f"/api/v1/projects/{project.slug}/runs/{first.pk}/retry")
+    assert (call.status_code, call.json()["code"]) == (409, "model_name_taken")
+    assert Run.objects.get(pk=first.pk).state == "failed"
+    Run.objects.filter(pk=second.pk).update(state="cancelled")
+    client.post(reverse("runs:run-retry", args=[project.slug, first.pk]))
+    assert Run.objects.get(pk=first.pk).state == "queued"

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from steelyard.lib.errors import UserError
+from steelyard.registry.models import ModelVersion
 from tests.factories import make_project, make_user
-from training.engine.config import RECIPES
+from training.engine.config import RECIPES, TextDPOConfig, form_fields
+from training.forms import label_of
 from training.models import TrainingJob
 from training.services import start_training
 
@@ -70,12 +73,41 @@ def test_what_a_setting_needs_of_another_is_told_to_the_page(
 def test_every_setting_of_the_recipe_has_a_field_with_its_help_text(
     as_user: Any, owner: Any, url: str, make_version: Any, base: Any
 ) -> None:
-    from training.engine.config import TextDPOConfig, form_fields
-
     page = as_user(owner).get(url)
     fields = page.context["form"].fields
     for setting in form_fields(TextDPOConfig):
-        assert setting.help in str(fields[setting.name].help_text)
+        if setting.name != "frames":  # no base here sees pictures
+            assert setting.help in str(fields[setting.name].help_text)
+
+
+def test_settings_for_pictures_are_offered_where_a_base_sees_them(
+    as_user: Any, owner: Any, url: str, project: Any, base: Any
+) -> None:
+    client = as_user(owner)
+    page = client.get(url)
+    assert "frames" not in page.context["form"].fields
+    assert page.context["recipes"][-1]["name"] == "dual_dpo"
+    ModelVersion.objects.create(
+        project=project, name="seeing", modality="text", family="vision_language", source="x"
+    )
+    assert "frames" in client.get(url).context["form"].fields
+
+
+def test_settings_are_named_as_they_are_written_elsewhere() -> None:
+    named = {
+        setting.name: label_of(setting)
+        for recipe in RECIPES.values()
+        for setting in form_fields(recipe)
+    }
+    assert named["srpo_alpha"] == "SRPO alpha"
+    assert (named["rslora"], named["dora"], named["lora_rank"]) == ("rsLoRA", "DoRA", "LoRA rank")
+    assert named["dtype"] == "Number format (dtype)"
+    assert named["halve_on_oom"] == "Halve on out of memory"
+
+
+def test_a_setting_that_is_left_empty_is_told_as_empty() -> None:
+    with pytest.raises(UserError, match="names no layer; it is empty"):
+        TextDPOConfig.from_dict({"lora_targets": " "})
 
 
 def test_the_url_chooses_version_and_base(

@@ -14,6 +14,7 @@ from tests.training_engine.rows import make_record
 from training.engine import adapter
 from training.engine.config import TextDPOConfig
 from training.engine.data import Encoder
+from training.engine.preflight import _steps
 from training.engine.preflight_machine import (
     count,
     machine_findings,
@@ -68,14 +69,51 @@ def test_the_medians_interval_holds_the_median() -> None:
 
 def test_longer_chosen_answers_are_told_with_what_helps(tokenizer: Any) -> None:
     records = [make_record(n, chosen="It is so. " * 9, rejected="No.") for n in range(1, 40)]
-    found = by_code(bias_findings(rows_of(tokenizer, records), {"ld_alpha": 1.0}))
+    found = by_code(bias_findings(rows_of(tokenizer, records), "dpo", {"ld_alpha": 1.0}))
     bias = found["length_bias"]
     assert (bias.level, bias.values["share"]) == ("look", "100")
+    assert [one.code for one in bias.remedies] == ["ld_alpha", "normalise"]
     assert bias.remedies[0].set == {"ld_alpha": 0.5}
     even = [
         make_record(n, chosen=f"{n % 2}" * (1 + n % 2 * 8), rejected="aaaaa") for n in range(40)
     ]
-    assert by_code(bias_findings(rows_of(tokenizer, even), {}))["length_bias"].level == "fine"
+    assert (
+        by_code(bias_findings(rows_of(tokenizer, even), "dpo", {}))["length_bias"].level == "fine"
+    )
+
+
+@pytest.mark.parametrize("recipe", ["dpo", "srpo", "sft", "rationale_orpo"])
+def test_shorter_chosen_answers_get_no_advice_for_longer_ones(tokenizer: Any, recipe: str) -> None:
+    records = [make_record(n, rejected="It is so. " * 9, chosen="No.") for n in range(1, 40)]
+    (bias,) = bias_findings(rows_of(tokenizer, records), recipe, {"ld_alpha": 1.0})
+    assert (bias.level, bias.values["share"]) == ("look", "0")
+    assert [one.code for one in bias.remedies] == (["normalise"] if recipe == "dpo" else [])
+
+
+def test_few_steps_that_were_asked_for_are_left_as_they_are() -> None:
+    def few(**changes: Any) -> Finding:
+        found = _steps({**TextDPOConfig().as_dict(), **changes}, {"train": 8})
+        return by_code(found)["few_steps"]
+
+    assert few(max_steps=4).remedies == ()
+    (remedy,) = few(epochs=1.0).remedies
+    assert set(remedy.set) == {"epochs"}
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"learning_rate": 1.0}, "rate_high_adapter"),
+        ({"learning_rate": 1e-3}, None),
+        ({"learning_rate": 1e-3, "train": "all"}, "rate_high"),
+        ({"learning_rate": 1e-3, "lora_rank": 0}, "rate_high"),
+    ],
+)
+def test_a_high_learning_rate_is_told_by_what_is_trained(
+    said: dict[str, Any], code: str | None
+) -> None:
+    found = by_code(_steps({**TextDPOConfig().as_dict(), **said}, {"train": 400}))
+    assert {name for name in found if name.startswith("rate")} == ({code} if code else set())
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from steelyard.lib.hashing import stable_uniform
 from steelyard.lib.records import PreferenceRecord, read_parquet
 from steelyard.lib.rundir import RunDir
 from training.engine.config import config_of_run
+from training.engine.config.text import is_high
 from training.engine.preflight_machine import (
     folder_of,
     machine_findings,
@@ -128,7 +129,7 @@ def _text(
         settings=settings,
     )
     found += tokens.template_findings(rows, base.tokenizer)
-    found += tokens.bias_findings(rows, settings)
+    found += tokens.bias_findings(rows, spec["recipe"], settings)
     train = [row for row in left if row.record.split == "train"]
     scale = len(records) / max(1, len(rows))
     longest = max(left, key=lambda row: row.total, default=None)
@@ -161,16 +162,21 @@ def _steps(settings: dict[str, Any], figures: dict[str, Any]) -> list[Finding]:
     found = [Finding("steps", "fine", values)]
     if steps < 10:
         more = math.ceil(20 / in_epoch)
-        remedy = Remedy("epochs", {"epochs": float(more), "max_steps": 0}, str(more))
-        found = [Finding("few_steps", "look", values, (), (remedy,) if figures["train"] else ())]
-    whole = settings["train"] == "all" or (
-        settings["train"] == "lora" and not settings["lora_rank"]
-    )
-    if whole and settings["learning_rate"] > 2e-5:
-        remedy = Remedy("learning_rate", {"learning_rate": 5e-6}, "5e-6")
-        rate = f"{settings['learning_rate']:g}"
-        found.append(Finding("rate_high", "look", {"rate": rate}, (), (remedy,)))
-    return found
+        remedy = Remedy("epochs", {"epochs": float(more)}, str(more))
+        # who set the number of steps by hand wants it so
+        offered = figures["train"] and not settings["max_steps"]
+        found = [Finding("few_steps", "look", values, (), (remedy,) if offered else ())]
+    return found + _rate(settings)
+
+
+def _rate(settings: dict[str, Any]) -> list[Finding]:
+    whole = settings["train"] == "lora" and not settings["lora_rank"]
+    trained = "all" if whole else settings["train"]
+    if not is_high(settings["learning_rate"], trained):
+        return []
+    code, usual = ("rate_high_adapter", "5e-5") if trained == "lora" else ("rate_high", "5e-6")
+    remedy = Remedy("learning_rate", {"learning_rate": float(usual)}, usual)
+    return [Finding(code, "look", {"rate": f"{settings['learning_rate']:g}"}, (), (remedy,))]
 
 
 def _machine(

@@ -219,7 +219,7 @@ def _back(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> list[Fi
     return [Finding("not_decoded_back", "look", values, named)] if changed else []
 
 
-def bias_findings(rows: Sequence[Tokens], settings: dict[str, Any]) -> list[Finding]:
+def bias_findings(rows: Sequence[Tokens], recipe: str, settings: dict[str, Any]) -> list[Finding]:
     """Is the longer answer the better one here? Both intervals by 95 %, clustered by prompt."""
     won = [row for row in rows if row.record.outcome != "tie" and row.record.split == "train"]
     if len(won) < 2:
@@ -243,9 +243,11 @@ def bias_findings(rows: Sequence[Tokens], settings: dict[str, Any]) -> list[Find
     if not (low > 0.55 or high < 0.45):
         return [Finding("length_bias", "fine", values)]
     remedies = []
-    if settings.get("ld_alpha") == 1.0:
+    # what counts the longer answer's last tokens for less helps where longer ones win
+    if low > 0.55 and settings.get("ld_alpha") == 1.0:
         remedies.append(Remedy("ld_alpha", {"ld_alpha": 0.5}, "0.5"))
-    remedies.append(Remedy("normalise"))
+    if recipe == "dpo":  # others learn something that simpo would not
+        remedies.append(Remedy("normalise"))
     return [Finding("length_bias", "look", values, (), tuple(remedies))]
 
 

@@ -137,6 +137,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "A high learning rate",
         "learning_rate %(rate)s is high for training all weights; 5e-7 to 5e-6 is usual.",
     ),
+    "rate_high_adapter": (
+        "A high learning rate",
+        "learning_rate %(rate)s is high for an adapter; 1e-5 to 2e-4 is usual.",
+    ),
     "unknown_layers": (
         "Layers that the model does not have",
         "lora_targets names %(names)s, which the base model has not. It has: %(there)s.",

@@ -28,6 +28,7 @@ from training.engine import adapter, optim
 from training.engine.bases import Base, check_family, open_base
 from training.engine.checkpoints import keep_model, resume, trainable
 from training.engine.config import TextRecipe, config_of_run
+from training.engine.config.text import is_high
 from training.engine.data import describe, encode_records, read_records
 from training.engine.distributed import (
     AgreedStop,
@@ -231,7 +232,8 @@ def _step(work: Work, step: int) -> dict[str, float] | None:
         step + 1,
         config,
         rows_without_number(work, table),
-        loss=float(table["loss"].mean()),
+        # as the gradient had it: what float32 cannot hold is infinite there
+        loss=float(table["loss"].float().mean()),
         gradient=length,
     )
     work.optimizer.step()
@@ -296,10 +298,13 @@ def _tell_plan(work: Work, start: int, device: torch.device) -> None:
         rundir.event(line)
     if warning := optim.advice(config):
         rundir.event(warning, "warning")
-    if config.trained == "all" and config.learning_rate > 2e-5:
+    if is_high(config.learning_rate, config.trained):
+        usual = {
+            "all": "for training all weights; 5e-7 to 5e-6",
+            "lora": "for an adapter; 1e-5 to 2e-4",
+        }
         rundir.event(
-            f"learning_rate {config.learning_rate:g} is high for training all weights; 5e-7 to "
-            "5e-6 is usual.",
+            f"learning_rate {config.learning_rate:g} is high {usual[config.trained]} is usual.",
             "warning",
         )
     if start:

@@ -22,7 +22,7 @@ SAMPLES = {"prompts": 32, "max_new_tokens": 128}
 def prepared(rundir: RunDir, job: Any, spec: dict[str, Any]) -> dict[str, Any]:
     """The run.json of a job; of a trial with its half of the held-out prompts, and with what else
     it has to measure. Again is the same."""
-    part = _trial_run(job)
+    part = trial_of(job)
     if part is None:
         return spec
     sweep = part.trial.sweep
@@ -35,7 +35,7 @@ def prepared(rundir: RunDir, job: Any, spec: dict[str, Any]) -> dict[str, Any]:
 
 def keeps_model(job: Any) -> bool:
     """Whether a model version is made of the job: of a sweep's runs only what it wants to keep."""
-    part = _trial_run(job)
+    part = trial_of(job)
     return part is None or part.keeps_model
 
 
@@ -68,5 +68,5 @@ def _leave_half(files: list[Path], folder: Path, purpose: str) -> None:
         partial.replace(target)
 
 
-def _trial_run(job: Any) -> TrialRun | None:
+def trial_of(job: Any) -> TrialRun | None:
     return TrialRun.objects.select_related("trial__sweep").filter(job=job.pk).first()

@@ -101,6 +101,12 @@ class Run(models.Model):
         return self.state in ACTIVE
 
     @property
+    def warning(self) -> str:
+        """What its engine warns of at the end, such as a model that became worse; else empty."""
+        succeeded = self.state == RunState.SUCCEEDED
+        return str((self.result or {}).get("warning", "")) if succeeded else ""
+
+    @property
     def may(self) -> set[str]:
         """What can be asked of it as it is: pause, resume, cancel, retry."""
         kind = self.kind in settings.PAUSABLE_RUNS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -92,9 +93,12 @@ def retry_run(*, run: Run, by: User) -> None:
     """Queue a failed run once more: a new attempt of the same run, from its last checkpoint.
 
     Raises:
-        UserError: it has not failed, or is of a kind that is started anew instead.
+        UserError: it has not failed, is of a kind that is started anew instead, or cannot end
+            any more as it was to.
     """
     _check(run, "retry")
+    if check := getattr(import_module(settings.RUN_KINDS[run.kind]), "check_retry", None):
+        check(run)
     failed = Run.objects.filter(pk=run.pk, state=RunState.FAILED)
     if not failed.update(
         state=RunState.QUEUED,

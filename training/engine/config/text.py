@@ -7,6 +7,14 @@ from typing import ClassVar, Literal
 
 from training.engine.config.base import Recipe
 
+HIGH = {"all": 2e-5, "lora": 1e-3}
+"""What is trained → the learning rate above which it is warned of."""
+
+
+def is_high(rate: float, trained: str) -> bool:
+    """Whether that rate is hardly ever meant for what is trained."""
+    return rate > HIGH.get(trained, float("inf"))
+
 
 @dataclass(frozen=True)
 class TextRecipe(Recipe):
@@ -42,7 +50,7 @@ class TextRecipe(Recipe):
     """What of the model is trained: lora a low-rank adapter on frozen weights; all every weight
     (much more memory, and a much smaller learning rate); bias, norm or head those weights alone."""
     lora_rank: int = 8
-    """Rank of the low-rank adapter that is trained; 0 trains all weights instead."""
+    """Rank of the low-rank adapter that train lora adds; 0 is an older way to say train all."""
     lora_alpha: int = 16
     """Scale of the adapter: its effect is multiplied by lora_alpha / lora_rank."""
     lora_targets: str = "q_proj,k_proj,v_proj,o_proj"
