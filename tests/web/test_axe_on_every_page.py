@@ -106,6 +106,7 @@ NO_PAGES = {
     "annotation:person-change",
     "annotation:person-pause",
     "annotation:person-release",
+    "annotation:rank-flag",
     "annotation:rank-keep",
     "annotation:rank-submit",
     "annotation:withdrawal-lift",

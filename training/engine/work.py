@@ -198,8 +198,8 @@ def means_of(table: dict[str, Tensor]) -> dict[str, float]:
 
 
 def rows_without_number(work: Work, table: dict[str, Tensor]) -> list[str]:
-    """The rows whose loss is no number, in words."""
-    bad = table["example"][~table["loss"].isfinite()].int().tolist()
+    """The rows whose loss is no number, or none that a gradient could be of, in words."""
+    bad = table["example"][~table["loss"].float().isfinite()].int().tolist()
     found = [work.dataset.examples[number] for number in sorted(bad)]
     return [f"row {example.number} (pair {example.key[:12]})" for example in found]
 
