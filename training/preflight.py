@@ -13,6 +13,8 @@ from steelyard.lib.hashing import digest_of
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.runs.models import Run
+from steelyard.web.templatetags.steelyard import in_sentence
+from training.report import title_of
 
 FRESH = timedelta(hours=1)
 """Memory, disk and speed change; what an older look found of them does not count."""
@@ -67,13 +69,13 @@ def check_preflight(
     if report is None:
         raise UserError(
             _("The preflight is not done: it is %(state)s.")
-            % {"state": str(run.get_state_display()).lower()},
+            % {"state": in_sentence(run.get_state_display())},
             code="preflight_open",
             status=409,
             field="preflight",
         )
     if report["level"] == "stop":
-        stops = [one["title"] for one in report["findings"] if one["level"] == "stop"]
+        stops = [title_of(one) for one in report["findings"] if one["level"] == "stop"]
         raise UserError(
             _("The preflight found what would stop the run: %(titles)s.")
             % {"titles": "; ".join(stops)},

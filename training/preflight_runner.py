@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Max, Min
 
 from steelyard.assets.services import blob_path
 from steelyard.registry.models import DatasetVersion, ModelVersion
@@ -52,7 +53,8 @@ def finish(run: Run, result: dict[str, Any]) -> None:
 
 
 def speed_of(base: ModelVersion, config: dict[str, Any]) -> dict[str, Any] | None:
-    """Tokens a second that the newest like run of this base's weights came to on this server."""
+    """Tokens a second that the newest like run of this base's weights came to on this server, and
+    the seconds that it took besides its steps."""
     like = {
         f"config__{name}": config[name]
         for name in ("device", "train", "lora_rank", "gradient_checkpointing")
@@ -63,8 +65,20 @@ def speed_of(base: ModelVersion, config: dict[str, Any]) -> dict[str, Any] | Non
     ).select_related("run")
     for job in jobs.order_by("-run__finished_at")[:EARLIER]:
         if speed := _measured(job):
-            return {"tokens_per_second": speed, "run": job.run_id}
+            return {"tokens_per_second": speed, "run": job.run_id, "start": _besides(job)}
     return None
+
+
+def _besides(job: TrainingJob) -> float | None:
+    """Seconds that the run took before it told its first number and after its last one: loading,
+    the reference, keeping the model. None where it went on from a stop, or nothing is known."""
+    run = job.run
+    times = MetricPoint.objects.filter(run=run).aggregate(first=Min("time"), last=Max("time"))
+    if run.started_at is None or run.finished_at is None or times["first"] is None:
+        return None
+    before = times["first"] - run.started_at.timestamp()
+    after = run.finished_at.timestamp() - times["last"]
+    return before + after if before >= 0 and after >= 0 else None
 
 
 def _measured(job: TrainingJob) -> float | None:

@@ -22,11 +22,16 @@ def in_words(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def title_of(one: dict[str, Any]) -> str:
+    """A finding's title, translated."""
+    return gettext(WORDS[one["code"]][0] if one.get("code") in WORDS else one["title"])
+
+
 def _finding(one: dict[str, Any]) -> dict[str, Any]:
-    title, text = WORDS.get(one["code"], (one["title"], ""))
+    text = WORDS.get(one["code"], ("", ""))[1]
     said = gettext(text) % one["values"] if text else one["text"]
     remedies = [_remedy(remedy) for remedy in one["remedies"]]
-    return {**one, "title": gettext(title), "text": said, "remedies": remedies}
+    return {**one, "title": title_of(one), "text": said, "remedies": remedies}
 
 
 def _remedy(one: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,10 @@ class FindingSerializer(serializers.Serializer):
     level = serializers.CharField(help_text="fine, look or stop; a stop would end the run.")
     title = serializers.CharField()
     text = serializers.CharField()
-    rows = RowOfFindingSerializer(many=True)
+    rows = RowOfFindingSerializer(many=True, help_text="The first of the rows that it is about.")
+    more = serializers.IntegerField(
+        required=False, help_text="How many rows it is about besides those that are named."
+    )
     remedies = RemedySerializer(many=True)
 
 

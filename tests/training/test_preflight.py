@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone, translation
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import tables_of
@@ -18,6 +20,7 @@ from tests.training.test_views import filled
 from training.models import TrainingJob
 from training.preflight import report_of
 from training.preflight_runner import speed_of
+from training.report import title_of
 from training.services import start_preflight, start_training
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,6 +123,9 @@ def test_the_api_looks_too_and_a_job_may_name_the_look(
         }
     )
     assert post("training-jobs", job).json()["code"] == "preflight_stop"
+    with translation.override("de"):
+        title = title_of({"code": "no_gpu", "title": "No GPU"})
+    assert title == "Keine GPU"
     Run.objects.filter(pk=pk).update(result={"report": report})
     assert post("training-jobs", job).status_code == 201
 
@@ -137,12 +143,27 @@ def test_speed_is_what_earlier_runs_of_the_base_came_to(
         model_name="x",
         by=owner,
     )
-    Run.objects.filter(pk=job.run_id).update(state="succeeded")
+    began = timezone.now()
+    Run.objects.filter(pk=job.run_id).update(
+        state="succeeded", started_at=began, finished_at=began + timedelta(seconds=40)
+    )
     MetricPoint.objects.bulk_create(
-        MetricPoint(run=job.run, name="tokens_per_second", step=n, value=value, time=n)
+        MetricPoint(
+            run=job.run,
+            name="tokens_per_second",
+            step=n,
+            value=value,
+            time=began.timestamp() + 20 + n,
+        )
         for n, value in enumerate([50, 400, 410, 390, 400], 1)
     )
-    assert speed_of(base, job.config) == {"tokens_per_second": 400.0, "run": job.run_id}
+    speed = speed_of(base, job.config)
+    # 21 s to the first number, and 15 s after the fifth
+    assert speed == {
+        "tokens_per_second": 400.0,
+        "run": job.run_id,
+        "start": pytest.approx(36, abs=0.01),
+    }
     assert speed_of(base, {**job.config, "train": "all"}) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,23 @@ import pytest
 from transformers import AutoTokenizer
 
 from steelyard.inference.text import load_causal_lm
-from tests.training_engine.rows import make_record
+from steelyard.lib import engine
+from steelyard.lib.errors import UserError
+from steelyard.lib.records import write_parquet
+from steelyard.lib.rundir import RunDir
+from tests.training_engine.rows import make_record, train_spec
 from training.engine import adapter
-from training.engine.config import TextDPOConfig
-from training.engine.data import Encoder
-from training.engine.preflight import _steps
+from training.engine.config import RECIPES, TextDPOConfig
+from training.engine.data import Encoder, encode_records
+from training.engine.objectives import OBJECTIVES
+from training.engine.preflight import _steps, check
 from training.engine.preflight_machine import (
+    broken_base,
     count,
     machine_findings,
     memory_needed,
     shapes_of,
+    time_finding,
     trained_of,
     unknown_layers,
 )
@@ -37,6 +45,18 @@ from training.engine.preflight_words import REMEDIES, WORDS, Finding
 
 def by_code(found: list[Finding]) -> dict[str, Finding]:
     return {finding.code: finding for finding in found}
+
+
+def within(tokenizer: Any, rows: Any, limit: int) -> Any:
+    """What is found of pairs where so many tokens fit, by code, and the rows that are left."""
+    found, left, _ = length_findings(
+        rows,
+        encoder=Encoder(tokenizer, limit),
+        context=512,
+        objective=OBJECTIVES["dpo"],
+        config=TextDPOConfig(max_length=limit),
+    )
+    return by_code(found), left
 
 
 def rows_of(tokenizer: Any, records: list[Any]) -> Any:
@@ -218,31 +238,131 @@ def test_what_is_cut_is_counted_on_each_side(tokenizer: Any) -> None:
     records = [make_record(n, chosen="It is so. " * 20) for n in range(1, 6)]
     rows = rows_of(tokenizer, records)
     prompt = max(len(row.prompt) for row in rows)
-    found, left = length_findings(rows, asked=prompt + 60, context=512, drop=False, settings={})
-    cut = by_code(found)
+    cut, left = within(tokenizer, rows, prompt + 60)
     lost = sum(len(row.prompt) + len(row.chosen) - prompt - 60 for row in rows)
     assert cut["cut"].values["lost_chosen"] == lost
     assert (cut["cut"].values["chosen"], cut["cut"].values["rejected"]) == (5, 0)
     assert cut["cut_uneven"].values["side"] == "chosen"
     assert all(len(row.prompt) + len(row.chosen) == prompt + 60 for row in left)
     room = cut["cut"].remedies[0].set["max_length"]
-    assert by_code(
-        length_findings(rows, asked=room, context=512, drop=False, settings={})[0]
-    ).keys() == {"nothing_cut"}
+    assert within(tokenizer, rows, room)[0].keys() == {"nothing_cut"}
+
+
+def test_a_length_that_fits_nothing_is_not_said_to_fit_everything(tokenizer: Any) -> None:
+    rows = rows_of(tokenizer, [make_record(n) for n in range(1, 6)])
+    found, left = within(tokenizer, rows, 8)
+    assert set(found) == {"prompt_too_long", "nothing_left"}
+    assert left == []
+
+
+def with_reason(number: int) -> Any:
+    vote = {"annotator": "rater", "kind": "person", "outcome": "a", "strength": -1}
+    why = {"annotator": "rater", "text": "It is right, and short.", "tags": []}
+    return make_record(number, votes=[vote], rationales=[why])
+
+
+@pytest.mark.parametrize("recipe", ["rationale_dpo", "rationale_orpo", "srpo"])
+@pytest.mark.parametrize("drop", [False, True])
+def test_what_a_recipe_asks_besides_is_measured_as_the_run_measures_it(
+    tokenizer: Any, recipe: str, drop: bool
+) -> None:
+    records = [with_reason(n) for n in range(1, 12)]
+    objective = OBJECTIVES[recipe]
+    pairs = rows_of(tokenizer, records)
+    limit = max(row.longest for row in pairs) + 10
+    config = RECIPES[recipe].from_dict({"max_length": limit, "drop_too_long": drop})
+    rows = tokenised(
+        list(enumerate(records, 1)), Encoder(tokenizer, 1 << 20), objective.rows, config
+    )
+    told, left, _ = length_findings(
+        rows, encoder=Encoder(tokenizer, limit), context=None, objective=objective, config=config
+    )
+    found = by_code(told)
+    run = {
+        "max_length": limit,
+        "drop_too_long": drop,
+        "rows": objective.rows,
+        "arrange": objective.arrange,
+        "config": config,
+    }
+    assert "nothing_cut" not in found
+    if drop and recipe != "srpo":
+        counts = encode_records(records, tokenizer, **run).counts
+        assert len(left) == counts["train"] + counts["test"]
+        # of both splits the run counts, here those to train on
+        assert found["reason_too_long"].values["count"] == counts["train"]
+    else:
+        with pytest.raises(UserError) as refused:
+            encode_records(records, tokenizer, **run)
+        assert "nothing_left" in found
+        if not drop:
+            assert refused.value.code == "prompt_too_long"
+            assert found["context_too_long"].level == "stop"
+            number = found["context_too_long"].values["count"]
+            assert f"{number} of {len(records)} prompts" in refused.value.message
+            assert found["context_too_long"].as_dict()["more"] == number - 10
+            room = found["context_too_long"].values["longest"]
+            wide = RECIPES[recipe].from_dict({"max_length": room})
+            assert encode_records(records, tokenizer, **{**run, "config": wide, "max_length": room})
+
+
+def test_an_answer_that_is_not_trained_is_not_said_to_be_cut(tokenizer: Any) -> None:
+    records = [make_record(n, outcome="tie" if n == 1 else "win") for n in range(1, 6)]
+    sft = OBJECTIVES["sft"]
+    config = RECIPES["sft"]()
+    rows = tokenised(list(enumerate(records, 1)), Encoder(tokenizer, 1 << 20), sft.rows, config)
+    limit = max(len(row.prompt) + len(row.chosen) for row in rows)
+    assert max(row.longest for row in rows) > limit
+    told = length_findings(
+        rows, encoder=Encoder(tokenizer, limit), context=None, objective=sft, config=config
+    )
+    found = by_code(told[0])
+    assert not {"cut", "cut_answer"} & set(found)
+    assert found["left_out"].values["ties"] == 1
+
+
+def test_broken_files_of_a_base_are_told_once(tiny_lm: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_lm, tmp_path / "model"))
+    assert broken_base(folder) == ""
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    (folder / "config.json").write_text("{nope")
+    for said in ("config.json is no JSON (line 1, column 2)", "broken or half copied"):
+        rundir = RunDir(tmp_path / f"run {said[:6]}")
+        rundir.create(train_spec(folder, {}))
+        rundir.data.mkdir(exist_ok=True)
+        write_parquet([make_record(n) for n in range(1, 9)], rundir.data / "rows.parquet")
+        check(rundir, engine.Stop(rundir))
+        found = (rundir.result() or {})["report"]["findings"]
+        stops = [one for one in found if one["level"] == "stop"]
+        assert [one["code"] for one in stops] == ["bad_base"]
+        assert said in stops[0]["text"]
+        shutil.copy(tiny_lm / "config.json", folder)
+
+
+def test_time_counts_what_comes_before_the_first_step() -> None:
+    speed = {"tokens_per_second": 1000.0, "run": "r"}
+    assert time_finding(speed, tokens=2000, epochs=1).values["time"] == "22 s"
+    known = {**speed, "start": 43.0}
+    assert time_finding(known, tokens=2000, epochs=1).values["time"] == "45 s"
 
 
 def test_rows_are_looked_at_before_they_are_tokenised() -> None:
     records = [make_record(n) for n in range(1, 9)]
     again = make_record(5, prompt=[{"role": "user", "content": "what is 1 + 1"}], split="test")
-    found = by_code(row_findings([*records, again], "rationale_dpo", {}))
+    rationale = RECIPES["rationale_dpo"]()
+    found = by_code(row_findings([*records, again], "rationale_dpo", rationale))
     assert found["split_leak"].rows == ((9, again.pair),)
     assert found["no_rationales"].level == "stop"
     assert found["few_rows"].level == "look"
-    told = make_record(9, rationales=[{"annotator": "rater", "text": "It is right."}])
-    assert (
-        by_code(row_findings([*records, told], "rationale_dpo", {}))["no_rationales"].level
-        == "look"
-    )
+    # of the rows to train on: row 5 and the last one are there to test with
+    assert found["no_rationales"].values == {"count": 7, "rows": 7}
+    told = [*records, with_reason(9), make_record(10, outcome="tie")]
+    found = by_code(row_findings(told, "rationale_dpo", rationale))
+    assert found["no_rationales"].level == "look"
+    assert found["no_rationales"].values == {"count": 7, "rows": 8}
+    # ties are counted as the run's log counts them: of all rows
+    assert found["rows"].values["ties"] == 1
     ties = [make_record(n, outcome="tie" if n < 4 else "win", split="train") for n in range(1, 6)]
     found = by_code(row_findings(ties, "dpo", {}))
     assert found["many_ties"].values == {"share": 60}

@@ -8,11 +8,11 @@ preview of tokenised rows, and figures.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyarrow import ArrowInvalid
 
@@ -21,9 +21,11 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_uniform
 from steelyard.lib.records import PreferenceRecord, read_parquet
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.weights import Broken, check_json
 from training.engine.config import config_of_run
 from training.engine.config.text import is_high
 from training.engine.preflight_machine import (
+    broken_base,
     folder_of,
     machine_findings,
     shapes_of,
@@ -33,6 +35,9 @@ from training.engine.preflight_machine import (
 )
 from training.engine.preflight_rows import row_findings
 from training.engine.preflight_words import Finding, Level, Remedy
+
+if TYPE_CHECKING:
+    from training.engine.objectives import Objective
 
 MOST_ROWS = 20_000
 """Of a larger version so many rows are tokenised, drawn by their pairs' keys."""
@@ -45,7 +50,8 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     """Look at everything and write the report. A fault of the asker's is a finding of its own, so
     that all others are told with it."""
     spec = rundir.spec()
-    settings = config_of_run(spec).as_dict()
+    config = config_of_run(spec)
+    settings = config.as_dict()
     rundir.progress(0, 3, "looks", "Reading the rows")
     found: list[Finding] = []
     records: list[PreferenceRecord] = []
@@ -53,19 +59,21 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
         records = _records(rundir, spec)
     except UserError as error:
         found.append(Finding("bad_rows", "stop", {"message": error.message}))
-    found += row_findings(records, spec["recipe"], settings) + _media(spec)
+    found += row_findings(records, spec["recipe"], config) + _media(spec)
     rundir.progress(1, 3, "looks", "Tokenising")
     figures: dict[str, Any] = {"rows": len(records), "looked_at": len(records)}
     shown: list[dict[str, Any]] = []
-    if _reads_text(spec):
-        try:
-            text, shown, more = _text(rundir, spec, settings, records)
-            found += text
-            figures |= more
-        except UserError as error:
-            found.append(Finding("bad_base", "stop", {"message": error.message}))
+    folder = folder_of(spec["base"]["source"])
+    broken = broken_base(folder) if folder else ""
+    if broken:
+        found.append(Finding("bad_base", "stop", {"message": broken}))
+    elif _reads_text(spec):
+        text, shown, more = _text(rundir, spec, config, records)
+        found += text
+        figures |= more
     rundir.progress(2, 3, "looks", "Measuring the machine")
-    found += _machine(rundir, spec, settings, figures)
+    if not broken:
+        found += _machine(rundir, spec, settings, figures)
     report = {
         "level": max((finding.level for finding in found), key=LEVELS.index, default="fine"),
         "findings": [one.as_dict() for one in sorted(found, key=lambda f: -LEVELS.index(f.level))],
@@ -105,44 +113,60 @@ def _media(spec: dict[str, Any]) -> list[Finding]:
 def _text(
     rundir: RunDir,
     spec: dict[str, Any],
-    settings: dict[str, Any],
+    config: Any,
     records: Sequence[PreferenceRecord],
 ) -> tuple[list[Finding], list[dict[str, Any]], dict[str, Any]]:
-    """
-    Raises:
-        UserError: the tokenizer or an adapter of the base cannot be used.
-    """
+    """Findings, a preview and figures; where tokenizer or rows cannot be used, that alone."""
     from steelyard.inference.adapters import read_config
     from steelyard.inference.text import context_length
     from training.engine import preflight_tokens as tokens
     from training.engine.bases import open_base
 
-    base = open_base(spec["base"], rundir, records, frames=settings.get("frames", 8))
-    for folder in spec["base"].get("adapters", []):
-        read_config(Path(folder))
-    rows = tokens.tokenised(_drawn(records), base.encoder(_ROOM))
-    found, left = tokens.length_findings(
-        rows,
-        asked=settings.get("max_length", 1024),
-        context=context_length(base.shape),
-        drop=settings.get("drop_too_long", False),
-        settings=settings,
-    )
+    settings = config.as_dict()
+    objective = _objective(spec["recipe"], settings)
+    try:
+        base = open_base(spec["base"], rundir, records, frames=config.frames)
+        for folder in spec["base"].get("adapters", []):
+            read_config(Path(folder))
+        encoder = base.encoder(_ROOM)
+    except UserError as error:
+        return [Finding("bad_base", "stop", {"message": error.message})], [], {}
+    context = context_length(base.shape)
+    limit = min(config.max_length, context or config.max_length)
+    try:
+        rows = tokens.tokenised(_drawn(records), encoder, objective.rows, config)
+        found, left, train = tokens.length_findings(
+            rows, encoder=base.encoder(limit), context=context, objective=objective, config=config
+        )
+    except UserError as error:
+        return [Finding("bad_rows", "stop", {"message": error.message})], [], {}
     found += tokens.template_findings(rows, base.tokenizer)
     found += tokens.bias_findings(rows, spec["recipe"], settings)
-    train = [row for row in left if row.record.split == "train"]
     scale = len(records) / max(1, len(rows))
-    longest = max(left, key=lambda row: row.total, default=None)
+    sizes = [sum(row.packed for row in example.rows) for example in train]
+    answers = [sum(len(a) for row in e.rows for a in row.answers) for e in train]
     figures = {
         "looked_at": len(rows),
         "train": round(scale * len(train)),
-        "train_tokens": round(scale * sum(row.total for row in train)),
-        "tokens": round(scale * sum(row.total for row in left)),
-        "longest": longest.total if longest else 0,
-        "longest_answer": max((max(len(r.chosen), len(r.rejected)) for r in left), default=0),
+        "train_tokens": round(scale * sum(sizes)),
+        "tokens": round(scale * sum(sizes) * len(left) / max(1, len(train))),
+        "longest": max(sizes, default=0),
+        "longest_answer": math.ceil(max(answers, default=0) / 2),
     }
     found += _steps(settings, figures)
     return found, tokens.preview(left, base.tokenizer), figures
+
+
+def _objective(recipe: str, settings: dict[str, Any]) -> Objective:
+    """What the recipe learns from. Negatives that the run finds first are not there yet: of those
+    the pair alone is looked at."""
+    from training.engine.data import preference
+    from training.engine.objectives import OBJECTIVES
+
+    objective = OBJECTIVES[recipe]
+    if settings.get("negatives") == "retrieved":
+        return replace(objective, rows=preference)
+    return objective
 
 
 def _drawn(records: Sequence[PreferenceRecord]) -> list[tuple[int, PreferenceRecord]]:
@@ -188,8 +212,8 @@ def _machine(
     try:
         shapes = shapes_of(folder) if folder else {}
         if folder and (folder / "config.json").exists():
-            model = json.loads((folder / "config.json").read_bytes())
-    except (ValueError, KeyError, OSError) as error:
+            model = check_json(folder / "config.json")
+    except (Broken, OSError) as error:
         return [Finding("bad_base", "stop", {"message": f"Its weights cannot be read: {error}."})]
     model = model.get("text_config", model)
     figures |= {"parameters": sum(math.prod(shape) for shape in shapes.values())}

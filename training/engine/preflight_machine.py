@@ -3,10 +3,8 @@ come from the headers of the safetensors files."""
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import psutil
 from huggingface_hub import try_to_load_from_cache
 
 from steelyard.lib.resources import gpus
+from steelyard.lib.weights import Broken, check_json, header_of
 from training.engine.config import names_in
 from training.engine.preflight_words import Finding, Remedy
 
@@ -28,7 +27,8 @@ OPTIMISER = {"adamw": 8, "adamw_8bit": 2, "lion": 4, "lion_8bit": 1, "schedule_f
 KEPT = 34
 """Bytes that a layer keeps of each token and hidden unit for the way back, at 16 bit
 (Korthikanti et al. 2022, without the attention matrix)."""
-MOST_HEADER = 100 << 20
+START = 20.0
+"""Seconds to load libraries and model and to keep what was learnt, where no run has told them."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,28 @@ def shapes_of(folder: Path) -> Shapes:
     """Name and shape of every weight in a folder, by the files' headers.
 
     Raises:
-        ValueError: a file has no header that can be read.
+        Broken: a file has no header that can be read, or is not all there.
     """
     found: Shapes = {}
     for path in sorted(folder.rglob("*.safetensors")):
-        with path.open("rb") as stream:
-            (size,) = struct.unpack("<Q", stream.read(8).ljust(8, b"\0"))
-            if not 0 < size < MOST_HEADER:
-                raise ValueError(f"{path.name} has no header")
-            header = json.loads(stream.read(size))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                found[f"{path.parent.name}/{name}"] = tuple(entry["shape"])
+        for name, entry in header_of(path).items():
+            found[f"{path.parent.name}/{name}"] = tuple(entry["shape"])
     return found
+
+
+def broken_base(folder: Path) -> str:
+    """What is wrong with the files of a base model, in a sentence; empty where nothing is."""
+    try:
+        if (folder / "config.json").is_file():
+            check_json(folder / "config.json")
+        shapes_of(folder)
+    except Broken as error:
+        if error.path.suffix == ".json":
+            return f"Its {error}."
+        return f"Its weights are broken or half copied: {error}. Copy them again."
+    except OSError as error:
+        return f"Its weights cannot be read: {error.strerror or error}."
+    return ""
 
 
 def count(shapes: Iterable[tuple[int, ...]]) -> int:
@@ -140,8 +149,8 @@ def machine_findings(
 
     Args:
         model: the base's config.json.
-        longest: tokens of prompt and both answers of the longest row as it is trained.
-        answer: tokens of the longest answer.
+        longest: tokens of all contexts with their answers of the longest row as it is trained.
+        answer: half the tokens of a row's answers, of the row where they are longest.
         tokens: of all rows, which the reference's log-probabilities are kept of.
     """
     machine = machine_of(settings)
@@ -201,14 +210,17 @@ def memory_needed(
 def time_finding(speed: dict[str, Any] | None, *, tokens: int, epochs: float) -> Finding:
     """
     Args:
-        speed: ``tokens_per_second`` and ``run``, as measured on this server before.
-        tokens: of the rows to train on, once through.
+        speed: ``tokens_per_second``, ``run`` and, where known, ``start``: the seconds besides
+            steps, as measured on this server before.
+        tokens: of the rows to train on, once through, with all sequences of a pair.
     """
     if not speed or not speed.get("tokens_per_second"):
         return Finding("time_unknown", "fine")
-    seconds = tokens * epochs / speed["tokens_per_second"]
+    start = START if speed.get("start") is None else speed["start"]
+    seconds = start + tokens * epochs / speed["tokens_per_second"]
     values = {
         "time": _duration(seconds),
+        "start": _duration(start),
         "speed": f"{speed['tokens_per_second']:.0f}",
         "run": speed["run"],
     }

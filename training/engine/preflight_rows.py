@@ -8,20 +8,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from steelyard.lib.records import PreferenceRecord
+from training.engine.objectives.reasons import reason
 from training.engine.preflight_words import Finding
 
-NAMED = 10
 FEW = 50
 
 
-def row_findings(
-    records: Sequence[PreferenceRecord], recipe: str, settings: dict[str, Any]
-) -> list[Finding]:
+def row_findings(records: Sequence[PreferenceRecord], recipe: str, config: Any) -> list[Finding]:
+    """
+    Args:
+        config: the recipe's settings, as its config class has them.
+    """
     train = [record for record in records if record.split == "train"]
     test = [record for record in records if record.split != "train"]
+    every = sum(record.outcome == "tie" for record in records)
     ties = sum(record.outcome == "tie" for record in train)
     counts = {"train": len(train), "test": len(test)}
-    found = [Finding("rows", "fine", {**counts, "ties": ties})]
+    found = [Finding("rows", "fine", {**counts, "ties": every})]
     if 0 < len(train) < FEW:
         found.append(Finding("few_rows", "look", counts))
     if not test:
@@ -31,7 +34,7 @@ def row_findings(
         found.append(Finding("many_ties", "look", {"share": share}))
     found += _repetitions(records)
     if recipe.startswith("rationale"):
-        found += _reasons(records)
+        found += _reasons(records, config)
     return found
 
 
@@ -53,21 +56,22 @@ def _repetitions(records: Sequence[PreferenceRecord]) -> list[Finding]:
     ]
     if twice:
         count = len({plain(records[number - 1]) for number, _ in twice})
-        found.append(Finding("split_leak", "look", {"count": count}, tuple(twice[:NAMED])))
+        found.append(Finding("split_leak", "look", {"count": count}, tuple(twice)))
     return found
 
 
-def _reasons(records: Sequence[PreferenceRecord]) -> list[Finding]:
+def _reasons(records: Sequence[PreferenceRecord], config: Any) -> list[Finding]:
     without = [
         (number, record.pair)
         for number, record in enumerate(records, 1)
-        if not any(str(reason.get("text", "")).strip() for reason in record.rationales)
+        if record.split == "train" and not reason(record, config, first=True)
     ]
+    train = sum(record.split == "train" for record in records)
     if not without:
         return []
-    level = "stop" if len(without) == len(records) else "look"
-    values = {"count": len(without), "rows": len(records)}
-    return [Finding("no_rationales", level, values, tuple(without[:NAMED]))]  # type: ignore[arg-type]
+    level = "stop" if len(without) == train else "look"
+    values = {"count": len(without), "rows": train}
+    return [Finding("no_rationales", level, values, tuple(without))]  # type: ignore[arg-type]
 
 
 def plain(record: PreferenceRecord) -> str:

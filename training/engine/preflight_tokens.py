@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from steelyard.lib.records import PreferenceRecord
-from training.engine.data import Encoder
-from training.engine.preflight_words import Finding, Remedy
+from training.engine.data import DoesNotFit, Encoder, Example, preference
+from training.engine.objectives import Objective
+from training.engine.objectives.base import RowsOf
+from training.engine.preflight_words import Finding, Level, Remedy
 
-NAMED = 10
 LOOKED_AT = 200
 """Rows of which the template's own rendering is compared."""
 SHOWN = 2
@@ -34,6 +36,20 @@ class Tokens:
     chosen: list[int]
     """With the end-of-turn token."""
     rejected: list[int]
+    whole: Example | None = None
+    """What the objective reads of it with room for anything; None where it leaves the row out."""
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Which of the two answers are trained."""
+        if self.whole is None or self.whole.names != ("answer",):
+            return ("chosen", "rejected")
+        return ("chosen",) if self.whole.rows[0].answers[0] == self.chosen else ("rejected",)
+
+    @property
+    def needed(self) -> int:
+        """Tokens that max_length must be for all of it to fit."""
+        return self.longest if self.whole is None else self.whole.length
 
     @property
     def row(self) -> tuple[int, str]:
@@ -48,78 +64,179 @@ class Tokens:
         return len(self.prompt) + len(self.chosen) + len(self.rejected)
 
 
-def tokenised(records: Sequence[tuple[int, PreferenceRecord]], encoder: Encoder) -> list[Tokens]:
+def tokenised(
+    records: Sequence[tuple[int, PreferenceRecord]],
+    encoder: Encoder,
+    rows: RowsOf = preference,
+    config: Any = None,
+) -> list[Tokens]:
     """
     Args:
         encoder: of the base, with room for anything.
+        rows: what the recipe's objective makes of a record.
 
     Raises:
-        UserError: the template refuses a prompt, or has no end of an answer.
+        UserError: the template refuses a prompt, or has no end of an answer; or what the objective
+            refuses.
     """
     made = []
     for number, record in records:
         encoder.number, encoder.media = number, tuple(record.prompt_media)
-        answers = {"chosen": record.chosen, "rejected": record.rejected}
-        row = encoder.row(record.prompt, answers)
-        made.append(Tokens(number, record, row.prompt, *row.answers))
+        whole = rows(record, encoder, config)
+        if whole is not None and whole.names[:2] == ("chosen", "rejected"):
+            row = whole.rows[0]
+        else:
+            answers = {"chosen": record.chosen, "rejected": record.rejected}
+            row = encoder.row(record.prompt, answers)
+        made.append(Tokens(number, record, row.prompt, *row.answers[:2], whole=whole))
     return made
 
 
+def trained_of(
+    rows: Sequence[Tokens], encoder: Encoder, objective: Objective, config: Any
+) -> tuple[dict[int, Example], dict[int, str]]:
+    """The rows as they are trained, by their numbers; and why others are not: ``too_long``, or what
+    the encoder counted.
+
+    Args:
+        encoder: with the room that the run has.
+    """
+    made: dict[int, Example] = {}
+    lost: dict[int, str] = {}
+    for row in rows:
+        if row.whole is not None and row.whole.length <= encoder.max_length:
+            made[row.number] = row.whole
+            continue
+        encoder.number, encoder.media = row.number, tuple(row.record.prompt_media)
+        before = Counter(encoder.counts)
+        try:
+            example = objective.rows(row.record, encoder, config)
+        except DoesNotFit:
+            lost[row.number] = "too_long"
+            continue
+        if example is not None:
+            made[row.number] = example
+        else:
+            counted = encoder.counts - before
+            lost[row.number] = next((n for n in counted if n.startswith("dropped_")), "dropped")
+    return made, lost
+
+
 def length_findings(
-    rows: Sequence[Tokens], *, asked: int, context: int | None, drop: bool, settings: dict[str, Any]
-) -> tuple[list[Finding], list[Tokens]]:
-    """Findings, and the rows that are left, as long as they are trained."""
-    limit = min(asked, context or asked)
+    rows: Sequence[Tokens],
+    *,
+    encoder: Encoder,
+    context: int | None,
+    objective: Objective,
+    config: Any,
+) -> tuple[list[Finding], list[Tokens], list[Example]]:
+    """Findings; the rows that are left, cut as they are trained; and of those to train on what the
+    objective makes of them.
+
+    Args:
+        encoder: with the room that the run has.
+    """
+    limit, drop = encoder.max_length, config.drop_too_long
     found = []
-    if limit < asked:
-        found.append(Finding("context", "look", {"context": limit, "asked": asked}))
-    whole = max((row.longest for row in rows), default=0)
+    if limit < config.max_length:
+        values = {"context": limit, "asked": config.max_length}
+        found.append(Finding("context", "look", values))
+    made, lost = trained_of(rows, encoder, objective, config)
+    whole = max((row.needed for row in rows), default=0)
     room = min(-(-whole // 64) * 64, context or whole + 64)
     longer = Remedy("max_length", {"max_length": room}, str(room)) if room > limit else None
-    too_long = [row for row in rows if len(row.prompt) >= limit]
+    remedies = (longer,) if longer else ()
+    too_long = [row for row in rows if lost.get(row.number) == "too_long"]
     if too_long:
-        values = {
-            "count": len(too_long),
-            "max_length": limit,
-            "longest": max(len(row.prompt) for row in too_long),
-        }
-        named = tuple(row.row for row in too_long[:NAMED])
-        remedies = [] if drop else [Remedy("drop_too_long", {"drop_too_long": True})]
-        remedies += [longer] if longer else []
-        code, level = ("dropped_too_long", "look") if drop else ("prompt_too_long", "stop")
-        found.append(Finding(code, level, values, named, tuple(remedies)))  # type: ignore[arg-type]
-    fitting = [row for row in rows if len(row.prompt) < limit]
-    found += _cuts(fitting, limit, whole, longer)
-    cut = [_cut(row, limit) for row in fitting]
-    same = [row for row in cut if row.chosen == row.rejected]
+        found.append(_too_long(too_long, limit, drop, longer))
+    short = [row.row for row in rows if row.record.split == "train" and _bare(row, made)]
+    if short:
+        values = {"count": len(short), "max_length": limit}
+        found.append(Finding("reason_too_long", "look", values, tuple(short), remedies))
+    same = [row.row for row in rows if lost.get(row.number) == "dropped_identical"]
+    fitting = [row for row in rows if lost.get(row.number) in {None, "dropped_identical"}]
+    cuts = _cuts(fitting, limit, longer)
+    if cuts:
+        found += cuts
+    elif made and not too_long and not short:
+        # of what is trained only: a row that is left out for another reason is not spoken of
+        longest = max(example.length for example in made.values())
+        values = {"longest": longest, "max_length": limit}
+        found.append(Finding("nothing_cut", "fine", values))
     if same:
-        named = tuple(row.row for row in same[:NAMED])
-        found.append(Finding("identical", "look", {"count": len(same)}, named))
-    left = [row for row in cut if row.chosen != row.rejected]
-    if not any(row.record.split == "train" for row in left):
+        found.append(Finding("identical", "look", {"count": len(same)}, tuple(same)))
+    found += _left_out(rows, lost)
+    left = [_cut(row, limit) for row in rows if row.number in made]
+    train = [made[row.number] for row in left if row.record.split == "train"]
+    if not train:
         values = {"rows": len(rows), "max_length": limit}
-        remedy = (longer,) if longer else ()
-        found.append(Finding("nothing_left", "stop", values, (), remedy))
-    return found, left
+        found.append(Finding("nothing_left", "stop", values, (), remedies))
+    elif all(example.tie for example in train):
+        found.append(Finding("only_ties", "stop", {"count": len(train)}))
+    if objective.arrange is not None and train:
+        train = objective.arrange(train, config, Counter(), test=False)
+    return found, left, train
 
 
-def _cuts(rows: Sequence[Tokens], limit: int, whole: int, longer: Remedy | None) -> list[Finding]:
-    lost = {side: [_lost(row, side, limit) for row in rows] for side in ("chosen", "rejected")}
-    counts = {side: sum(one > 0 for one in lost[side]) for side in lost}
+def _too_long(rows: list[Tokens], limit: int, drop: bool, longer: Remedy | None) -> Finding:
+    by_prompt = all(len(row.prompt) >= limit for row in rows)
+    longest = max(len(row.prompt) if by_prompt else row.needed for row in rows)
+    values = {"count": len(rows), "max_length": limit, "longest": longest}
+    remedies = [] if drop else [Remedy("drop_too_long", {"drop_too_long": True})]
+    remedies += [longer] if longer else []
+    code = "prompt_too_long" if by_prompt else "context_too_long"
+    if drop:
+        code = "dropped_too_long"
+    named = tuple(row.row for row in rows)
+    return Finding(code, "look" if drop else "stop", values, named, tuple(remedies))
+
+
+def _bare(row: Tokens, made: dict[int, Example]) -> bool:
+    """Whether it is trained without a part that it has: with drop_too_long, a reason."""
+    example = made.get(row.number)
+    return example is not None and row.whole is not None and example.names != row.whole.names
+
+
+def _left_out(rows: Sequence[Tokens], lost: dict[int, str]) -> list[Finding]:
+    other = [
+        row for row in rows if lost.get(row.number) not in {None, "too_long", "dropped_identical"}
+    ]
+    if not other:
+        return []
+    why = Counter(lost[row.number] for row in other)
+    values = {
+        "count": len(other),
+        "ties": why["dropped_tie"],
+        "writer": why["dropped_other_writer"],
+    }
+    return [Finding("left_out", "look", values, tuple(row.row for row in other))]
+
+
+def _cuts(rows: Sequence[Tokens], limit: int, longer: Remedy | None) -> list[Finding]:
+    remedies = (longer,) if longer else ()
+    sides = sorted({side for row in rows for side in row.sides})
+    lost = {side: [_lost(row, side, limit) for row in rows] for side in sides}
+    counts = {side: sum(one > 0 for one in lost[side]) for side in sides}
     if not any(counts.values()):
-        return [Finding("nothing_cut", "fine", {"longest": whole, "max_length": limit})]
+        return []
     share = {
         side: sum(lost[side]) / max(1, sum(len(getattr(row, side)) for row in rows))
-        for side in lost
+        for side in sides
     }
-    named = [row.row for place, row in enumerate(rows) if any(lost[side][place] for side in lost)]
-    values: dict[str, Any] = {**counts, "rows": len(rows)}
-    for side in lost:
+    named = tuple(row.row for at, row in enumerate(rows) if any(lost[side][at] for side in sides))
+    level: Level = "look" if sum(counts.values()) > 0.01 * len(sides) * len(rows) else "fine"
+    values: dict[str, Any]
+    if len(rows[0].sides) == 1:
+        answers = sum(len(getattr(row, side)) for row in rows for side in row.sides)
+        gone = sum(map(sum, lost.values()))
+        values = {"count": len(named), "rows": len(rows), "lost": gone}
+        values["share"] = f"{100 * gone / max(1, answers):.1f}"
+        return [Finding("cut_answer", level, values, named, remedies)]
+    values = {**counts, "rows": len(rows)}
+    for side in sides:
         values[f"lost_{side}"] = sum(lost[side])
         values[f"share_{side}"] = f"{100 * share[side]:.1f}"
-    remedies = (longer,) if longer else ()
-    level = "look" if sum(counts.values()) > 0.01 * 2 * len(rows) else "fine"
-    found = [Finding("cut", level, values, tuple(named[:NAMED]), remedies)]  # type: ignore[arg-type]
+    found = [Finding("cut", level, values, named, remedies)]
     high, low = max(share.values()), min(share.values())
     if high > 0.01 and high > 1.5 * low:
         side = max(share, key=lambda one: share[one])
@@ -129,12 +246,12 @@ def _cuts(rows: Sequence[Tokens], limit: int, whole: int, longer: Remedy | None)
 
 
 def _lost(row: Tokens, side: str, limit: int) -> int:
-    return max(0, len(row.prompt) + len(getattr(row, side)) - limit)
+    return max(0, len(row.prompt) + len(getattr(row, side)) - limit) if side in row.sides else 0
 
 
 def _cut(row: Tokens, limit: int) -> Tokens:
     room = limit - len(row.prompt)
-    return Tokens(row.number, row.record, row.prompt, row.chosen[:room], row.rejected[:room])
+    return replace(row, chosen=row.chosen[:room], rejected=row.rejected[:room])
 
 
 def template_findings(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> list[Finding]:
@@ -144,7 +261,7 @@ def template_findings(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase
     twice = [row.row for row in rows if bos is not None and row.prompt[:2] == [bos, bos]]
     if twice:
         values = {"token": tokenizer.bos_token, "count": len(twice), "rows": len(rows)}
-        found.append(Finding("doubled_bos", "stop", values, tuple(twice[:NAMED])))
+        found.append(Finding("doubled_bos", "stop", values, tuple(twice)))
     found += _marks(rows, tokenizer)
     words = [row for row in rows if not row.record.prompt_media]
     if not words or not tokenizer.chat_template:
@@ -167,7 +284,7 @@ def _marks(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> list[F
             hit.append(row.row)
             first = first or mark
     values = {"count": len(hit), "token": first}
-    return [Finding("doubled_template", "look", values, tuple(hit[:NAMED]))] if hit else []
+    return [Finding("doubled_template", "look", values, tuple(hit))] if hit else []
 
 
 def _system(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> list[Finding]:
@@ -203,7 +320,7 @@ def _boundaries(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> l
             other.append(row.row)
     values = {"same": len(rows) - len(other), "count": len(other), "rows": len(rows)}
     if other:
-        return [Finding("boundary_differs", "look", values, tuple(other[:NAMED]))]
+        return [Finding("boundary_differs", "look", values, tuple(other))]
     return [Finding("boundary", "fine", values)]
 
 
@@ -215,7 +332,7 @@ def _back(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> list[Fi
         if told != row.record.chosen:
             changed.append(row.row)
     values = {"count": len(changed), "rows": len(rows)}
-    named = tuple(changed[:NAMED])
+    named = tuple(changed)
     return [Finding("not_decoded_back", "look", values, named)] if changed else []
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+NAMED = 10
+"""So many rows of a finding are named, of the others it is told how many there are."""
 Level = Literal["fine", "look", "stop"]
 
 WORDS: dict[str, tuple[str, str]] = {
     "rows": (
         "Rows to learn from",
-        "%(train)s rows to train on, %(test)s to test with; %(ties)s of them are ties.",
+        "%(train)s rows to train on, %(test)s to test with; ties among all of them: %(ties)s.",
     ),
     "few_rows": (
         "Few rows",
@@ -36,6 +38,31 @@ WORDS: dict[str, tuple[str, str]] = {
         "Rows left out for their length",
         "Rows left out, since their prompt leaves no room for an answer within %(max_length)s "
         "tokens: %(count)s.",
+    ),
+    "context_too_long": (
+        "Rows that are too long for what this recipe asks",
+        "Besides prompt and answer this recipe trains on longer questions, which hold the answers "
+        "themselves. Rows that do not fit within %(max_length)s tokens: %(count)s. The longest "
+        "needs %(longest)s tokens.",
+    ),
+    "reason_too_long": (
+        "Reasons left out for their length",
+        "Rows to train on that go without their reason, since the question with both answers and "
+        "the reason is longer than %(max_length)s tokens: %(count)s.",
+    ),
+    "left_out": (
+        "Rows that this recipe leaves out",
+        "Rows left out: %(count)s, of them %(ties)s ties and %(writer)s without an answer by the "
+        "model that written_by names.",
+    ),
+    "only_ties": (
+        "Nothing but ties is left",
+        "All %(count)s rows that are left to train on are ties, so there is nothing to learn.",
+    ),
+    "cut_answer": (
+        "Answers cut at their end",
+        "%(count)s of %(rows)s answers are longer than there is room for. Lost: %(lost)s tokens "
+        "(%(share)s %%).",
     ),
     "cut": (
         "Answers cut at their end",
@@ -118,7 +145,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "no_rationales": (
         "Rows without a rationale",
-        "%(count)s of %(rows)s rows say no reason in words. This recipe learns from reasons.",
+        "%(count)s of %(rows)s rows to train on have no reason in words by somebody who voted for "
+        "the chosen answer. This recipe learns from such reasons; those pairs teach without one.",
     ),
     "many_ties": (
         "Many ties",
@@ -167,8 +195,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "time": (
         "Time",
-        "About %(time)s, at the %(speed)s tokens a second that run %(run)s came to with this base "
-        "on this server.",
+        "About %(time)s, %(start)s of it to load, look and save, at the %(speed)s tokens a second "
+        "that run %(run)s came to with this base on this server.",
     ),
     "time_unknown": (
         "Time",
@@ -234,7 +262,7 @@ class Finding:
     level: Level
     values: dict[str, Any] = field(default_factory=dict)
     rows: tuple[tuple[int, str], ...] = ()
-    """Number of the row in its version, from 1, and its pair's key."""
+    """Number of the row in its version, from 1, and its pair's key: all that it is about."""
     remedies: tuple[Remedy, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -246,6 +274,7 @@ class Finding:
             "title": title,
             "text": text % values,
             "values": values,
-            "rows": [{"number": number, "pair": pair} for number, pair in self.rows],
+            "rows": [{"number": number, "pair": pair} for number, pair in self.rows[:NAMED]],
+            "more": max(0, len(self.rows) - NAMED),
             "remedies": [remedy.as_dict() for remedy in self.remedies],
         }
