@@ -244,6 +244,13 @@ def test_a_run_that_made_the_model_worse_ends_with_a_warning(make_run: Make) -> 
     assert warning in events_of(rundir)
 
 
+def test_a_rate_that_is_hardly_meant_for_an_adapter_is_warned_of(make_run: Make) -> None:
+    rundir = make_run(max_steps=1, learning_rate=1.0)
+    go(rundir)
+    said = events_of(rundir)
+    assert "learning_rate 1 is high for an adapter; 1e-5 to 2e-4 is usual." in said
+
+
 def test_a_layer_that_is_not_there_is_told_before_the_reference(make_run: Make) -> None:
     rundir = make_run(lora_targets="nothing_such")
     assert refused(rundir).code == "unknown_layer"
