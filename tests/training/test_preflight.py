@@ -112,7 +112,14 @@ def test_the_api_looks_too_and_a_job_may_name_the_look(
     pk = made.json()["id"]
     job = {**asked, "model_name": "better", "preflight": pk}
     assert post("training-jobs", job).json()["code"] == "preflight_open"
-    report = {"level": "look", "findings": [], "preview": [], "figures": {"rows": 20}}
+    named = [{"number": n, "pair": f"{n:064x}"} for n in range(1, 11)]
+    cut = {"code": "cut", "level": "look", "title": "T", "text": "t", "remedies": []}
+    report = {
+        "level": "look",
+        "findings": [{**cut, "rows": named, "more": 30}],
+        "preview": [],
+        "figures": {"rows": 20},
+    }
     Run.objects.filter(pk=pk).update(state="succeeded", result={"report": report})
     assert client.get(f"{root}/preflights/{pk}").json()["report"] == report
     other = post("training-jobs", {**job, "config": {"max_length": 64}})

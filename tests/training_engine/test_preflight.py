@@ -16,6 +16,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.records import write_parquet
 from steelyard.lib.rundir import RunDir
 from tests.training_engine.rows import make_record, train_spec
+from tests.training_engine.seeing import packed, seen
 from training.engine import adapter
 from training.engine.config import RECIPES, TextDPOConfig
 from training.engine.data import Encoder, encode_records
@@ -338,6 +339,20 @@ def test_broken_files_of_a_base_are_told_once(tiny_lm: Path, tmp_path: Path) -> 
         assert [one["code"] for one in stops] == ["bad_base"]
         assert said in stops[0]["text"]
         shutil.copy(tiny_lm / "config.json", folder)
+
+
+@pytest.mark.parametrize("negatives", ["own", "retrieved"])
+def test_rows_about_two_pictures_are_measured_before_others_are_found(
+    make_seeing_run: Any, negatives: str
+) -> None:
+    pairs = [seen(n, packed("red"), packed("blue")) for n in range(1, 7)]
+    pairs = pairs if negatives == "own" else [seen(n) for n in range(1, 7)]
+    rundir = make_seeing_run(recipe="dual_dpo", records=pairs, negatives=negatives)
+    check(rundir, engine.Stop(rundir))
+    report = (rundir.result() or {})["report"]
+    assert report["level"] != "stop", report["findings"]
+    assert report["figures"]["train"] == 5
+    assert report["figures"]["train_tokens"] > 0
 
 
 def test_time_counts_what_comes_before_the_first_step() -> None:

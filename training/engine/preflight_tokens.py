@@ -59,10 +59,6 @@ class Tokens:
     def longest(self) -> int:
         return len(self.prompt) + max(len(self.chosen), len(self.rejected))
 
-    @property
-    def total(self) -> int:
-        return len(self.prompt) + len(self.chosen) + len(self.rejected)
-
 
 def tokenised(
     records: Sequence[tuple[int, PreferenceRecord]],
@@ -88,7 +84,8 @@ def tokenised(
         else:
             answers = {"chosen": record.chosen, "rejected": record.rejected}
             row = encoder.row(record.prompt, answers)
-        made.append(Tokens(number, record, row.prompt, *row.answers[:2], whole=whole))
+        chosen, rejected = row.answers[:2]
+        made.append(Tokens(number, record, row.prompt, chosen, rejected, whole))
     return made
 
 
