@@ -25,7 +25,17 @@ class RankForm(forms.Form):
     supersedes = forms.UUIDField(required=False, widget=forms.HiddenInput)
     skip = forms.BooleanField(required=False)
     skip_reason = forms.ChoiceField(required=False)
-    rationale = forms.CharField(required=False, max_length=RATIONALE_LIMIT, widget=forms.Textarea)
+    rationale = forms.CharField(
+        required=False,
+        max_length=RATIONALE_LIMIT,
+        widget=forms.Textarea,
+        error_messages={
+            "max_length": _(
+                "The rationale has %(show_value)d characters; at most %(limit_value)d are kept. "
+                "Shorten it; nothing is cut off."
+            )
+        },
+    )
     tags = forms.MultipleChoiceField(required=False)
     duration_ms = forms.IntegerField(required=False, widget=forms.HiddenInput)
     exposure = forms.CharField(required=False, max_length=10_000, widget=forms.HiddenInput)

@@ -22,7 +22,17 @@ class VerdictForm(forms.Form):
     supersedes = forms.UUIDField(required=False, widget=forms.HiddenInput)
     verdict = forms.ChoiceField(error_messages={"required": _("Choose a verdict first.")})
     skip_reason = forms.ChoiceField(required=False)
-    rationale = forms.CharField(required=False, max_length=RATIONALE_LIMIT, widget=forms.Textarea)
+    rationale = forms.CharField(
+        required=False,
+        max_length=RATIONALE_LIMIT,
+        widget=forms.Textarea,
+        error_messages={
+            "max_length": _(
+                "The rationale has %(show_value)d characters; at most %(limit_value)d are kept. "
+                "Shorten it; nothing is cut off."
+            )
+        },
+    )
     training = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
     correction = forms.CharField(
         required=False, max_length=CORRECTION_LIMIT, widget=forms.Textarea, strip=False

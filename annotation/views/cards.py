@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -54,7 +54,13 @@ def amend_card(judgment: Judgment, form: VerdictForm | None = None) -> dict[str,
         "kind": "amend",
         "supersedes": judgment.uuid,
         "judgment": judgment,
+        "just_now": is_just_now(judgment.created_at),
     }
+
+
+def is_just_now(at: datetime) -> bool:
+    """Whether it is too short ago to be told in minutes."""
+    return timezone.now() - at < timedelta(minutes=1)
 
 
 def training_card(annotator: Annotator, form: VerdictForm | None = None) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from annotation.forms.ranking import RankForm
 from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLease
 from annotation.services.ranking_queue import why_no_set
 from annotation.tiers import ranks_of
-from annotation.views.cards import LOOK_AGAIN_SECONDS
+from annotation.views.cards import LOOK_AGAIN_SECONDS, is_just_now
 from steelyard.accounts.models import User
 from steelyard.projects.models import Project
 from steelyard.projects.policy import STAFF, role_in
@@ -44,6 +44,7 @@ def amend_card(ranking: Ranking, form: RankForm | None = None) -> dict[str, Any]
         said = _said_in(form)
     card = _shown(ranking.annotator.project, ranking.output_set, ranking.shown, said)
     amended = {"kind": "amend", "supersedes": ranking.uuid, "ranking": ranking}
+    amended["just_now"] = is_just_now(ranking.created_at)
     return {"form": form, **card, **amended}
 
 

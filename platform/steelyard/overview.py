@@ -11,9 +11,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from annotation.models import Judgment, OutputSet, Pair
+from annotation.models import Annotator, Judgment, OutputSet, Pair
 from annotation.querysets import OutputSetQuerySet, PairQuerySet
+from annotation.services.queue import progress_of
+from annotation.services.ranking_queue import progress_in_sets
 from evaluation.models import Evaluation
+from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ANY_ROLE, get_project
@@ -134,16 +137,32 @@ def project_overview(request: HttpRequest, project: str) -> HttpResponse:
     return render(request, "projects/overview.html", {"project": found, "at": standing(found)})
 
 
+def _waiting_for(user: User, project: Project, still_open: int) -> int:
+    """How much of what is open the person can still label: not what they have skipped, what they
+    wrote themselves or what is kept for others. Whoever has never labelled here may take all."""
+    annotator = Annotator.objects.filter(project=project, user=user).first()
+    if annotator is None:
+        return still_open
+    annotator.project = project
+    progress = progress_in_sets(annotator) if is_ranking(project) else progress_of(annotator)
+    return min(still_open, progress["left"] or 0)
+
+
 @require_safe
 def project_progress(request: HttpRequest, project: str) -> HttpResponse:
     """A fragment for the list of projects, also for annotators: how much there is to label."""
     found = get_project(user_of(request), project, ANY_ROLE)
     labelled = to_label(found)
     there = labelled.count()
+    still_open = labelled.open().count()
+    mine = _waiting_for(user_of(request), found, still_open)
     context = {
         "is_ranking": is_ranking(found),
         "there": there,
-        "open": labelled.open().count(),
+        "open": still_open,
+        "mine": mine,
+        "others": still_open > mine,
+        "project": found,
         "being_built": not there and _demos(found).exists(),
     }
     return render(request, "projects/progress.html", context)

@@ -112,8 +112,8 @@ function submit() {
   if (kind() === "feedback") return goOn();
   if (!form() || form().inert || deck.unseen) return;
   const found = missing(settings);
-  showErrors(found ? [found] : []);
-  if (found) return;
+  showErrors(found);
+  if (found.length) return;
   if (kind() === "training") return answerTraining();
   const seen = exposure.read();
   field("duration_ms").value = seen.visible_ms;

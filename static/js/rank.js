@@ -2,7 +2,7 @@
 // on the labelling page an order is kept in the browser until the server has it, and the next set
 // is there already. Without this script the form is a plain one.
 
-import { fill, gettext } from "./words.js";
+import { fill, gettext, ngettext } from "./words.js";
 import { addActions } from "./label/actions.js";
 import * as breaks from "./label/breaks.js";
 import { Deck, count, focusTitle, nameAddress, tell } from "./label/cards.js";
@@ -96,9 +96,9 @@ function enter(focus) {
 
 function submit() {
   if (!open() || deck.unseen) return;
-  const problem = missing();
-  showError(problem);
-  if (problem) return;
+  const problems = missing();
+  showErrors(problems);
+  if (problems.length) return;
   const seen = exposure.read();
   field("duration_ms").value = seen.visible_ms;
   field("exposure").value = JSON.stringify(seen);
@@ -123,26 +123,32 @@ function submit() {
   sender.pump();
 }
 
-// [field, words] or null
+// [[field, words]]: all of it at once
 function missing() {
-  if (skips()) return null;
+  const found = [];
+  const rationale = [...field("rationale").value.trim()].length;
+  const most = Number(field("rationale").dataset.most);
+  if (rationale > most) found.push(["rationale", fill(gettext("The rationale has %(n)s characters; at most %(most)s are kept. Shorten it; nothing is cut off."), { n: rationale, most })]);
+  if (skips()) return found;
   const left = board.unranked().map((option) => option.dataset.place);
-  if (left.length) return ["order", fill(gettext("Give every answer a rank first: %(left)s has none."), { left: left.join(", ") })];
-  const rationale = field("rationale").value.trim();
-  if (settings.rationale_required && !rationale) return ["rationale", gettext("Say why: this project asks for a rationale with every verdict.")];
+  if (left.length) {
+    const words = ngettext("Give every answer a rank first: %(left)s has none.", "Give every answer a rank first: %(left)s have none.", left.length);
+    found.unshift(["order", fill(words, { left: left.join(", ") })]);
+  }
   const least = settings.rationale_min;
-  if (rationale && [...rationale].length < least) return ["rationale", fill(gettext("Say a little more: a rationale here has at least %(least)s characters."), { least })];
-  return null;
+  if (settings.rationale_required && !rationale) found.push(["rationale", gettext("Say why: this project asks for a rationale with every verdict.")]);
+  else if (rationale && rationale < least) found.push(["rationale", fill(gettext("Say a little more: a rationale here has at least %(least)s characters."), { least })]);
+  return found;
 }
 
-function showError(problem) {
+function showErrors(problems) {
   for (const place of form().querySelectorAll("[data-error-of]")) {
-    const here = problem?.[0] === place.dataset.errorOf;
+    const here = problems.find(([name]) => name === place.dataset.errorOf);
     place.hidden = !here;
-    place.textContent = here ? problem[1] : "";
+    place.textContent = here?.[1] ?? "";
   }
-  if (problem?.[0] === "rationale") field("rationale").focus();
-  else if (problem) board.focus(board.unranked()[0]);
+  if (problems[0]?.[0] === "rationale") field("rationale").focus();
+  else if (problems.length) board.focus(board.unranked()[0]);
 }
 
 function held() {
@@ -319,9 +325,11 @@ function addKeys() {
   const digits = [1, 2, 3, 4, 5, 6, 7, 8, 9];
   const here = (n) => ordering() && board.options.length >= n;
   const tag = (n) => form()?.querySelectorAll(".tags input")[n - 1];
+  const moves = () => board?.options.some(clipOf);
+  const pictured = () => board?.options.some((option) => option.querySelector(".picture-link"));
   const reasonOf = (n) => form()?.querySelectorAll("[name=skip_reason]")[n - 1];
   addActions(gettext("Order"), [
-    ...digits.map((n) => ({ id: `rank.${n}`, key: String(n), label: fill(gettext("rank %(n)s, then on to the next answer"), { n }), legend: n === 1 ? gettext("… 9: its rank") : "", when: () => here(n), run: () => assign(n) })),
+    ...digits.map((n) => ({ id: `rank.${n}`, key: String(n), label: fill(gettext("rank %(n)s, then on to the next answer"), { n }), legend: n === 1 ? gettext("… 9: its rank") : "", has: () => board?.options.length >= n, when: () => here(n), run: () => assign(n) })),
     { id: "rank.previous", key: "ArrowUp", also: ["ArrowLeft"], label: gettext("answer before"), when: ordering, run: () => board.step(-1) },
     { id: "rank.next", key: "ArrowDown", also: ["ArrowRight"], label: gettext("next answer"), legend: gettext("next answer"), when: ordering, run: () => board.step(1) },
     { id: "rank.up", key: "Alt+ArrowUp", also: ["Shift+ArrowUp"], label: gettext("better: up past the one above"), legend: gettext("up"), when: ordering, run: () => act((option) => board.move(option, -1)) },
@@ -329,13 +337,13 @@ function addKeys() {
     // where cards stand beside each other, the way to the best is to the left
     { id: "rank.left", key: "Alt+ArrowLeft", also: ["Shift+ArrowLeft"], hidden: true, when: ordering, run: () => act((option) => board.move(option, -1)) },
     { id: "rank.right", key: "Alt+ArrowRight", also: ["Shift+ArrowRight"], hidden: true, when: ordering, run: () => act((option) => board.move(option, 1)) },
-    { id: "rank.tie", key: "=", label: gettext("tied with the one above, or no longer"), legend: gettext("tie with the one above"), when: () => ordering() && settings.ties, run: () => act((option) => board.tie(option)) },
+    { id: "rank.tie", key: "=", label: gettext("tied with the one above, or no longer"), legend: gettext("tie with the one above"), has: () => settings.ties, when: () => ordering() && settings.ties, run: () => act((option) => board.tie(option)) },
     { id: "rank.none", key: "0", also: ["Backspace"], label: gettext("no rank"), when: ordering, run: () => act((option) => board.unrank(option)) },
-    { id: "rank.play", key: " ", label: gettext("play or pause the clip"), once: true, when: () => ordering() && clipOf(current()), run: () => clips.one(current()) },
-    { id: "rank.all", key: "a", label: gettext("play or pause all clips together"), legend: gettext("all together"), once: true, when: moving, run: () => clips.all() },
-    { id: "rank.back", key: ",", label: gettext("all clips one frame back"), when: moving, run: () => clips.step(-1) },
-    { id: "rank.on", key: ".", label: gettext("all clips one frame on"), when: moving, run: () => clips.step(1) },
-    { id: "rank.full", key: "o", label: gettext("the picture at full size: zoom, and the others in its place"), legend: gettext("full size"), once: true, when: () => ordering() && picture(), run: enlarge },
+    { id: "rank.play", key: " ", label: gettext("play or pause the clip"), once: true, has: moves, when: () => ordering() && clipOf(current()), run: () => clips.one(current()) },
+    { id: "rank.all", key: "a", label: gettext("play or pause all clips together"), legend: gettext("all together"), once: true, has: moves, when: moving, run: () => clips.all() },
+    { id: "rank.back", key: ",", label: gettext("all clips one frame back"), has: moves, when: moving, run: () => clips.step(-1) },
+    { id: "rank.on", key: ".", label: gettext("all clips one frame on"), has: moves, when: moving, run: () => clips.step(1) },
+    { id: "rank.full", key: "o", label: gettext("the picture at full size: zoom, and the others in its place"), legend: gettext("full size"), once: true, has: pictured, when: () => ordering() && picture(), run: enlarge },
     ...digits.map((n) => ({ id: `rank.focus.${n}`, key: `Shift+${n}`, label: fill(gettext("go to the answer at place %(n)s"), { n }), hidden: true, when: () => here(n), run: () => board.focus(board.inOrder()[n - 1]) })),
     { id: "rank.skip", key: "s", label: gettext("skip: leave the set to others; a number gives a reason"), legend: gettext("skip"), once: true, when: open, run: toggleSkip },
     { id: "rank.submit", key: "Enter", label: gettext("submit"), legend: gettext("submit"), once: true, when: open, run: submit },
@@ -343,7 +351,7 @@ function addKeys() {
   ]);
   addActions(gettext("Why"), [
     { id: "rank.rationale", key: "r", also: ["/"], label: gettext("write why"), legend: gettext("why"), when: open, run: () => field("rationale").focus() },
-    { id: "rank.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), when: () => open() && tag(1), run: () => tag(1).focus() },
+    { id: "rank.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), has: () => tag(1), when: () => open() && tag(1), run: () => tag(1).focus() },
     { id: "rank.leave", key: "Escape", label: gettext("leave a field, a skip"), fixed: true, writing: true, when: () => open() && (skips() || within("#verdict, .rank-of")), run: leave },
     { id: "rank.forward", key: "Escape", label: gettext("forward again, the ranking left as it is"), fixed: true, once: true, when: () => kind() === "amend", run: forward },
     ...digits.flatMap((n) => [
@@ -388,7 +396,7 @@ async function begin() {
     event.preventDefault();
     submit();
   });
-  document.addEventListener("input", (event) => event.target.form?.id === "verdict" && form()?.querySelector("[data-error-of]:not([hidden])") && showError(null));
+  document.addEventListener("input", (event) => event.target.form?.id === "verdict" && form()?.querySelector("[data-error-of]:not([hidden])") && showErrors([]));
   document.addEventListener("click", (event) => {
     const act = event.target.closest("[data-forward]") ? forward : { all: () => clips.all(), full: enlarge }[event.target.closest("[data-rank-tool]")?.dataset.rankTool];
     if (!act) return;

@@ -495,3 +495,16 @@ def test_a_set_says_which_answer_is_white_space(project: Any, owner: Any, as_use
     factories.make_set(project, outputs=outputs)
     page = as_user(owner).get(reverse("annotation:rank", args=[project.slug])).content.decode()
     assert page.count("(no answer)") == 1
+
+
+def test_a_reason_that_is_too_long_is_refused_whole_and_stays(
+    project: Any, member: Any, pair: Any, as_user: Any
+) -> None:
+    browser = as_user(member)
+    page = browser.get(page_url(project)).content.decode()
+    assert "maxlength" not in page.partition('id="rationale"')[2].partition(">")[0]
+    said = verdict(pair, rationale="x" * 20_001)
+    answer = browser.post(submit_url(project), said, follow=True).content.decode()
+    assert "The rationale has 20001 characters; at most 20000 are kept." in answer
+    assert "x" * 20_001 in answer
+    assert not Judgment.objects.exists()

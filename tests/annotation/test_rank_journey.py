@@ -187,7 +187,7 @@ def test_an_order_survives_a_closed_page_and_a_dead_connection(
     page.keyboard.press("ArrowDown")
     page.keyboard.press("2")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert").filter(has_text="B, C has none")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="B, C have none")).to_be_visible()
     page.wait_for_timeout(400)
     page.reload()
     assert order_on(page) == "A / B C"

@@ -179,3 +179,20 @@ def test_the_menu_shows_staff_every_section_and_annotators_only_labelling(
     home = as_user(member).get(reverse("projects:home")).content.decode()
     assert label in home
     assert board not in home
+
+
+@pytest.mark.parametrize(("modality", "word"), [("image", "artefacts"), ("video", "flicker")])
+def test_a_new_project_of_pictures_or_clips_has_reasons_that_suit_them(
+    as_user: AsUser, site_admin: Any, modality: str, word: str
+) -> None:
+    client = as_user(site_admin)
+    tags = str(client.get(reverse("projects:project-new")).context["form"]["tags"].value())
+    as_they_are = "accurate, clear, helpful, too long, wrong, unsafe"
+    assert tags
+    sent = {**FIELDS, "modality": modality, "tags": as_they_are}
+    answer = client.post(reverse("projects:project-new"), sent)
+    assert answer.status_code == 302, answer.context["form"].errors
+    project = Project.objects.get()
+    assert word in project.scheme["tags"]
+    assert "too long" not in project.scheme["tags"]
+    assert "too long" in factories.make_project(modality=modality).scheme["tags"]

@@ -104,3 +104,18 @@ def test_an_annotator_is_led_to_labelling_and_told_no_numbers(
 def test_a_stranger_finds_nothing(as_user: AsUser, project: Any, stranger: Any) -> None:
     for name in ("projects:project-detail", "project-overview", "project-progress"):
         assert as_user(stranger).get(reverse(name, args=[project.slug])).status_code == 404
+
+
+def test_what_one_has_skipped_waits_for_others_only(
+    as_user: AsUser, project: Any, member: Any
+) -> None:
+    pairs = [factories.make_pair(project) for _ in range(3)]
+    annotator = factories.make_annotator(project, user=member)
+    factories.make_judgment(pairs[0], annotator=annotator, outcome="skip")
+    told = progress(as_user(member), project)
+    assert told == "3 of 3 pairs still want a verdict. 2 of them wait for you."
+    for pair in pairs[1:]:
+        factories.make_judgment(pair, annotator=annotator, outcome="skip")
+    told = progress(as_user(member), project)
+    assert "3 of 3 pairs still want a verdict. None of them waits for you." in told
+    assert f'class="secondary" id="label-{project.slug}" hx-swap-oob="true"' in told

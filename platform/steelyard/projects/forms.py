@@ -279,10 +279,20 @@ class ProjectForm(SettingsForm):
             "modality": _("What is compared. It cannot be changed later."),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tags"].help_text = _(
+            "Separated by commas; shown as buttons under the verdict. Left as they are, a project "
+            "of pictures or clips has reasons that suit these."
+        )
+
     def as_request(self) -> dict[str, Any]:
         """The keyword arguments of ``create_project``."""
         data = self.cleaned_data
-        return {**super().as_request(), "slug": data["slug"], "modality": data["modality"]}
+        request = super().as_request()
+        if "tags" not in self.changed_data:  # then the project has those of its modality
+            del request["label_scheme"]["tags"]
+        return {**request, "slug": data["slug"], "modality": data["modality"]}
 
 
 class MemberForm(forms.Form):

@@ -130,6 +130,13 @@ class Project(models.Model):
         return {**defaults, **self.label_scheme}
 
 
+TAGS = {
+    Modality.IMAGE: ["as asked", "good composition", "artefacts", "wrong anatomy", "not as asked"],
+    Modality.VIDEO: ["as asked", "smooth motion", "motion wrong", "flicker", "not as asked"],
+}
+"""Reasons that a new project offers where nobody names any; a text project has the scheme's."""
+
+
 class Membership(models.Model):
     """What one person may do in one project."""
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from steelyard.accounts.models import User
 from steelyard.accounts.services import record
 from steelyard.lib.errors import UserError
-from steelyard.projects.models import Membership, Modality, Project, QueuePolicy, Role
+from steelyard.projects.models import TAGS, Membership, Modality, Project, QueuePolicy, Role
 from steelyard.projects.scheme import checked, wrong
 
 # How many of what a setting may be.
@@ -57,6 +57,8 @@ def create_project(*, by: User, name: str, modality: str, slug: str = "", **valu
             field="slug",
         )
     project = Project(slug=slug, name=name, modality=modality, created_by=by)
+    if tags := TAGS.get(Modality(modality)):
+        values["label_scheme"] = {"tags": tags, **values.get("label_scheme", {})}
     _set(project, values)
     try:
         with transaction.atomic():

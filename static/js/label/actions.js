@@ -7,7 +7,8 @@ let own = {}; // action id → the key that the person has set
 // actions: [{id, key, label, when, run}] with `key` as in KeyboardEvent.key, "Shift+" or "Ctrl+"
 // before it where it is held with it; when: () => whether it applies now; run: (event) => …
 // Besides: also: [keys that do the same], legend: a word for the line at the bottom, once: not again
-// while the key is held, writing: also while somebody writes, fixed: the key cannot be changed.
+// while the key is held, writing: also while somebody writes, fixed: the key cannot be changed,
+// has: () => whether the page has what it acts on, now or at another moment; else it is not listed.
 export function addActions(title, actions) {
   groups.set(title, [...(groups.get(title) ?? []), ...actions]);
 }

@@ -418,12 +418,13 @@ const action = (id, key, label, run, more = {}) => ({
   key,
   label,
   ...more,
+  has: () => Boolean(current && (more.has?.(current) ?? true)),
   when: () => Boolean(current && (more.when?.(current) ?? true)),
   run: () => run(current),
 });
 const magnified = { when: (it) => it.isZoomed() };
-const both = { when: (it) => it.hasBoth };
-const asked = { when: (it) => it.takesEvidence };
+const both = { has: (it) => it.hasBoth, when: (it) => it.hasBoth };
+const asked = { has: (it) => it.takesEvidence, when: (it) => it.takesEvidence };
 
 function slideByKey(comparison) {
   comparison.slider();

@@ -63,7 +63,7 @@ function draw() {
 }
 
 function shown() {
-  return allActions().filter((action) => !action.hidden);
+  return allActions().filter((action) => !action.hidden && (!action.has || action.has()));
 }
 
 function grouped(actions) {

@@ -163,7 +163,10 @@ class Desk {
   }
 }
 
-const action = (id, key, label, run, when) => ({ id: `text-${id}`, key, label, when: () => Boolean(current && when(current)), run: () => run(current), once: true });
+const action = (id, key, label, run, when) => {
+  const able = () => Boolean(current && when(current));
+  return { id: `text-${id}`, key, label, has: able, when: able, run: () => run(current), once: true };
+};
 
 addActions(gettext("Texts"), [
   action("differences", "d", gettext("differences: mark the words that differ"), (it) => it.differences(), (it) => it.hasBoth),

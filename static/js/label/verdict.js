@@ -1,9 +1,10 @@
 // The verdict bar: its keys, and what can be said to be missing before anything is sent.
 
 import { fill, gettext, ngettext } from "../words.js";
-import { addActions } from "./actions.js";
+import { addActions, allActions, keyOf } from "./actions.js";
 import { focusTitle } from "./cards.js";
 import { readEvidence } from "./evidence.js";
+import { partsOf } from "./keys.js";
 
 const form = () => document.querySelector("form#verdict:not([hidden])");
 const open = () => Boolean(form() && !form().inert);
@@ -78,17 +79,17 @@ export function addVerdictActions(choices, submit) {
     })),
     { id: "verdict.left", key: "ArrowLeft", label: gettext("one step towards A"), when: open, run: () => step(-1) },
     { id: "verdict.right", key: "ArrowRight", label: gettext("one step towards B"), when: open, run: () => step(1) },
-    { id: "verdict.tie-letter", key: "t", label: gettext("tie"), legend: gettext("tie"), when: () => open() && choice("tie"), run: () => choose(choice("tie")) },
-    { id: "verdict.both-bad", key: "0", label: gettext("both bad"), legend: gettext("both bad"), when: () => open() && choice("both_bad"), run: () => choose(choice("both_bad")) },
-    { id: "verdict.skip", key: "s", label: gettext("skip: leave the pair to others; a number gives a reason"), legend: gettext("skip"), when: () => open() && choice("skip"), run: () => choose(choice("skip")) },
+    { id: "verdict.tie-letter", key: "t", label: gettext("tie"), legend: gettext("tie"), has: () => choice("tie"), when: () => open() && choice("tie"), run: () => choose(choice("tie")) },
+    { id: "verdict.both-bad", key: "0", label: gettext("both bad"), legend: gettext("both bad"), has: () => choice("both_bad"), when: () => open() && choice("both_bad"), run: () => choose(choice("both_bad")) },
+    { id: "verdict.skip", key: "s", label: gettext("skip: leave the pair to others; a number gives a reason"), legend: gettext("skip"), has: () => choice("skip"), when: () => open() && choice("skip"), run: () => choose(choice("skip")) },
     { id: "verdict.submit", key: "Enter", label: gettext("submit"), legend: gettext("submit"), once: true, when: open, run: submit },
     { id: "verdict.submit-writing", key: "Ctrl+Enter", label: gettext("submit while writing"), once: true, writing: true, when: open, run: submit },
   ]);
   addActions(gettext("Why"), [
-    { id: "why.rationale", key: "r", also: ["/"], label: gettext("write why"), legend: gettext("why"), when: () => open() && form().querySelector("#rationale"), run: () => form().querySelector("#rationale").focus() },
-    { id: "why.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), when: () => open() && form().querySelector(".tags"), run: () => form().querySelector(".tags input").focus() },
-    { id: "why.aspects", key: "q", label: gettext("aspects: then the number of a step for each"), legend: gettext("aspects"), when: () => open() && form().querySelector(".aspect"), run: nextAspect },
-    { id: "why.correction", key: "c", label: gettext("write a better answer"), legend: gettext("better answer"), when: () => open() && form().querySelector(".correction"), run: correct },
+    { id: "why.rationale", key: "r", also: ["/"], label: gettext("write why"), legend: gettext("why"), has: () => form()?.querySelector("#rationale"), when: () => open() && form().querySelector("#rationale"), run: () => form().querySelector("#rationale").focus() },
+    { id: "why.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), has: () => form()?.querySelector(".tags"), when: () => open() && form().querySelector(".tags"), run: () => form().querySelector(".tags input").focus() },
+    { id: "why.aspects", key: "q", label: gettext("aspects: then the number of a step for each"), legend: gettext("aspects"), has: () => form()?.querySelector(".aspect"), when: () => open() && form().querySelector(".aspect"), run: nextAspect },
+    { id: "why.correction", key: "c", label: gettext("write a better answer"), legend: gettext("better answer"), has: () => form()?.querySelector(".correction"), when: () => open() && form().querySelector(".correction"), run: correct },
     { id: "why.leave", key: "Escape", label: gettext("leave a field, a choice of reasons, a skip"), fixed: true, writing: true, when: () => open() && (choosingSkip() || leavable()), run: leave },
     ...[1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((n) => [
       { id: `why.aspect.${n}`, key: `Shift+${n}`, label: fill(gettext("aspect %(n)s"), { n }), hidden: true, when: () => open() && form().querySelectorAll(".aspect").length >= n, run: () => focusAspect(n - 1) },
@@ -107,29 +108,34 @@ function leavable() {
 
 // ---- what is missing ----
 
-// [field, words] or null
+// [[field, words]]: all of it at once
 export function missing(settings) {
   const here = form();
   const chosen = here.querySelector("[name=verdict]:checked");
-  if (!chosen) return ["verdict", gettext("Choose a verdict first.")];
-  const rationale = here.querySelector("#rationale")?.value.trim() ?? "";
-  if (chosen.value === "skip" || here.elements.namedItem("training")) return null;
-  if (settings.rationale_required && !rationale) {
-    return ["rationale", gettext("Say why: this project asks for a rationale with every verdict.")];
-  }
+  const found = chosen ? [] : [["verdict", gettext("Choose a verdict first.")]];
+  if (here.elements.namedItem("training")) return found;
+  const field = here.querySelector("#rationale");
+  const rationale = [...(field?.value.trim() ?? "")].length;
   const least = settings.rationale_min;
-  if (rationale && [...rationale].length < least) {
+  const most = Number(field?.dataset.most ?? Infinity);
+  if (rationale > most) found.push(["rationale", fill(gettext("The rationale has %(n)s characters; at most %(most)s are kept. Shorten it; nothing is cut off."), { n: rationale, most })]);
+  if (chosen?.value === "skip") return found;
+  if (settings.rationale_required && !rationale) {
+    const why = gettext("Say why: this project asks for a rationale with every verdict.");
+    const length = ngettext("It has at least %(least)s character.", "It has at least %(least)s characters.", least);
+    found.push(["rationale", least > 1 ? `${why} ${fill(length, { least })}` : why]);
+  } else if (rationale && rationale < least) {
     const words = ngettext(
       "Say a little more: a rationale here has at least %(least)s character.",
       "Say a little more: a rationale here has at least %(least)s characters.",
       least,
     );
-    return ["rationale", fill(words, { least })];
+    found.push(["rationale", fill(words, { least })]);
   }
   if (settings.evidence === "required" && !readEvidence(here).length) {
-    return ["evidence", gettext("Mark what decides it: this project asks for evidence with every verdict.")];
+    found.push(["evidence", gettext("Mark what decides it: this project asks for evidence with every verdict.")]);
   }
-  return null;
+  return found;
 }
 
 export function showErrors(errors) {
@@ -148,13 +154,22 @@ export function showErrors(errors) {
 export function attachBar(card) {
   const bar = card.querySelector("form#verdict:not([hidden])");
   if (!bar) return;
+  for (const key of bar.querySelectorAll(".choice kbd[data-action]")) {
+    const action = allActions().find((one) => one.id === key.dataset.action);
+    key.textContent = action ? partsOf(keyOf(action)).join(" ") : "";
+    key.hidden = !action;
+  }
   const counter = bar.querySelector("#rationale-count");
   const rationale = bar.querySelector("#rationale");
   const recount = () => {
     const n = [...rationale.value.trim()].length;
     const least = Number(counter.dataset.min);
-    counter.textContent = fill(n < least ? gettext("%(n)s of at least %(least)s characters") : gettext("%(n)s characters"), { n, least });
-    counter.toggleAttribute("data-enough", n >= least);
+    const most = Number(rationale.dataset.most);
+    const near = n > 0.9 * most;
+    counter.hidden = !near && !least;
+    if (near) counter.textContent = fill(gettext("%(n)s of at most %(most)s characters"), { n, most });
+    else counter.textContent = fill(n < least ? gettext("%(n)s of at least %(least)s characters") : gettext("%(n)s characters"), { n, least });
+    counter.toggleAttribute("data-enough", least > 0 && n >= least && n <= most);
   };
   if (counter) {
     rationale.addEventListener("input", recount);

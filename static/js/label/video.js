@@ -242,6 +242,7 @@ function sends(event) {
   return submits.some((key) => key !== "Enter" && names.includes(key));
 }
 
+const segmented = (at) => at.maySegment;
 const parting = (at) => at.segments.on;
 
 const pointing = (at) => at.mayPoint;
@@ -267,28 +268,29 @@ const commands = {
   "hear-b": { run: (at) => at.hear(at.of("b")) },
   swap: { key: "h", label: gettext("hold: each in the other’s place"), legend: gettext("swap"), once: true, run: (at) => at.swap(true) },
   alternate: { key: "x", label: gettext("one after the other, or together"), once: true, run: (at) => at.alternate() },
-  "side-a": { key: "a", label: gettext("evidence points at A"), when: pointing, run: (at) => at.point(at.of("a")) },
-  "side-b": { key: "b", label: gettext("evidence points at B"), when: pointing, run: (at) => at.point(at.of("b")) },
-  mark: { key: "e", label: gettext("evidence: mark a time range"), legend: gettext("mark time"), once: true, when: pointing, run: (at) => at.evidence.mark() },
+  "side-a": { key: "a", label: gettext("evidence points at A"), has: pointing, when: pointing, run: (at) => at.point(at.of("a")) },
+  "side-b": { key: "b", label: gettext("evidence points at B"), has: pointing, when: pointing, run: (at) => at.point(at.of("b")) },
+  mark: { key: "e", label: gettext("evidence: mark a time range"), legend: gettext("mark time"), once: true, has: pointing, when: pointing, run: (at) => at.evidence.mark() },
   end: { key: "Enter", legend: gettext("end the range"), fixed: true, hidden: true, once: true, when: ranging, run: (at) => at.evidence.end() },
-  box: { key: "E", label: gettext("evidence: a box on the frame"), once: true, when: pointing, run: (at) => at.boxes.toggle() },
-  segments: { key: "n", label: gettext("verdicts on parts"), legend: gettext("parts"), once: true, when: (at) => at.maySegment, run: (at) => at.segments.toggle() },
+  box: { key: "E", label: gettext("evidence: a box on the frame"), once: true, has: pointing, when: pointing, run: (at) => at.boxes.toggle() },
+  segments: { key: "n", label: gettext("verdicts on parts"), legend: gettext("parts"), once: true, has: segmented, when: segmented, run: (at) => at.segments.toggle() },
   done: { run: (at) => at.segments.toggle() },
-  split: { key: "k", label: gettext("split the part here"), once: true, when: parting, run: (at) => at.segments.split() },
+  split: { key: "k", label: gettext("split the part here"), once: true, has: segmented, when: parting, run: (at) => at.segments.split() },
   pieces: { run: (at) => at.segments.pieces() },
-  previous: { key: "Shift+ArrowLeft", label: gettext("the part before"), fixed: true, when: parting, run: (at) => at.segments.take(at.segments.current - 1) },
-  next: { key: "Shift+ArrowRight", label: gettext("the next part"), fixed: true, when: parting, run: (at) => at.segments.take(at.segments.current + 1) },
+  previous: { key: "Shift+ArrowLeft", label: gettext("the part before"), fixed: true, has: segmented, when: parting, run: (at) => at.segments.take(at.segments.current - 1) },
+  next: { key: "Shift+ArrowRight", label: gettext("the next part"), fixed: true, has: segmented, when: parting, run: (at) => at.segments.take(at.segments.current + 1) },
   leave: { key: "Escape", legend: gettext("back to the whole"), fixed: true, hidden: true, once: true, when: (at) => parting(at) && !ranging(at), run: (at) => at.segments.toggle() },
   forget: { key: "Escape", legend: gettext("forget the range"), fixed: true, hidden: true, once: true, when: ranging, run: (at) => at.evidence.forget() },
-  clear: { key: "Delete", label: gettext("take the part’s verdict away"), fixed: true, when: parting, run: (at) => at.segments.clear() },
+  clear: { key: "Delete", label: gettext("take the part’s verdict away"), fixed: true, has: segmented, when: parting, run: (at) => at.segments.clear() },
 };
 
 const keyed = Object.entries(commands).filter(([, command]) => command.key);
 addActions(
   gettext("Clips"),
-  keyed.map(([name, { when, run, ...rest }]) => ({
+  keyed.map(([name, { has, when, run, ...rest }]) => ({
     ...rest,
     id: `video.${name}`,
+    has: () => desk !== null && (has?.(desk) ?? true),
     when: () => desk !== null && (when?.(desk) ?? true),
     run: () => run(desk),
   })),
