@@ -400,3 +400,50 @@ def test_the_import_pages_examples_are_scrolled_not_broken(
     assert example.evaluate("pre => pre.scrollWidth > pre.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert_accessible(page)
+
+
+def test_all_that_is_missing_is_told_at_once_and_only_keys_that_do_something_are_listed(
+    browse: Any, member: Any, project: Any
+) -> None:
+    project.label_scheme = {
+        "rationale_required": True,
+        "rationale_min": 20,
+        "evidence": "required",
+        "both_bad": False,
+    }
+    project.save()
+    pair = factories.make_pair(project)
+    project.prompts.filter(pk=pair.prompt_id).update(
+        messages=[{"role": "user", "content": "ما هي عاصمة فرنسا؟"}]
+    )
+    page = open_page(browse, member, project)
+    expect(page.locator(".scale kbd").first).to_have_text("1")
+    said = page.locator(".prompt .said-text").bounding_box()
+    card = page.locator(".prompt").bounding_box()
+    assert said
+    assert card
+    assert card["x"] + card["width"] - said["x"] - said["width"] < 40
+
+    page.keyboard.press("Enter")
+    alerts = page.locator("#verdict [data-error-of]:visible")
+    expect(alerts).to_have_count(3)
+    expect(alerts.nth(1)).to_contain_text("at least 20 characters")
+
+    page.locator("#rationale").fill("x" * 20_001)
+    expect(page.locator("#rationale-count")).to_have_text("20001 of at most 20000 characters")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-error-of=rationale]")).to_contain_text("nothing is cut off")
+    expect(page.locator("#rationale")).to_have_value("x" * 20_001)
+
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog")
+    expect(keys).to_contain_text("write why")
+    for words in ("aspects", "a better answer", "both bad"):
+        expect(keys).not_to_contain_text(words)
+    page.keyboard.press("Escape")
+
+    page.set_viewport_size({"width": 360, "height": 780})
+    expect(page.locator(".scale kbd").first).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert not Judgment.objects.exists()
