@@ -81,7 +81,7 @@ def freeze(page: Page, project: str, dataset: str, *, category: str = "", **reci
 
 
 def train(page: Page, project: str, name: str, *, base: str, **config: str) -> str:
-    """Start training on the newest version and return the run's address."""
+    """Look before training on the newest version, start it and return the run's address."""
     page.goto(f"/p/{project}/train/")
     page.get_by_label("Dataset version").select_option(index=1)
     page.get_by_label("Base model").select_option(label=base)
@@ -89,7 +89,10 @@ def train(page: Page, project: str, name: str, *, base: str, **config: str) -> s
     page.get_by_text("More settings").click()
     for field, value in config.items():
         page.locator(f'[name="{field}"]').fill(value)
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Check and start").click()
+    start = page.get_by_role("button", name=re.compile("^Start (anyway|training)$"))
+    expect(start).to_be_visible(timeout=RUN_SECONDS * 1000)
+    start.click()
     page.wait_for_url(re.compile(r"/runs/\d+/"))
     return page.url
 
