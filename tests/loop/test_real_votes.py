@@ -115,5 +115,5 @@ def test_smollm2_learns_what_holds_for_other_prompts_unless_labels_are_shuffled(
         train(rundir, Stop(rundir))
         accuracy[shuffled] = metrics_of(rundir)["test_reward_accuracy"]
     assert accuracy[False][0] == accuracy[True][0] == 0.5
-    assert accuracy[False][12] > 0.7
-    assert accuracy[True][12] < accuracy[False][12] - 0.1
+    assert accuracy[False][12] > 0.6
+    assert accuracy[True][12] <= 0.5
