@@ -34,6 +34,7 @@ FOR_ANNOTATORS = {
     "rank",
     "rank-next",
     "rank-submit",
+    "rank-flag",
     "rank-keep",
     "rank-mine",
 }
@@ -48,10 +49,11 @@ CALLS_FOR_ANNOTATORS = {
     ("training-next", "get"),
     ("training", "post"),
     ("pair-flags", "post"),
+    ("set-flags", "post"),
 }
 OF_NO_PROJECT = {"formats"}
 """Calls that everybody with an account may make."""
-ABOUT_SETS = {"sets", "set-next", "rankings", "ranking-amend"}
+ABOUT_SETS = {"sets", "set-next", "rankings", "ranking-amend", "set-flags"}
 SCOPE_OF = {
     **{call: {"label"} for call in CALLS_FOR_ANNOTATORS},
     ("judgments-mine", "get"): {"read", "label"},
@@ -135,6 +137,7 @@ def things_in(project: Any, owner: Any) -> Things:
         ],
         judge: ["judge-run", "judge-runs"],
         lambda: factories.make_pair(project).pk: ["pair-detail", "pair-flags"],
+        lambda: factories.make_set(project).pk: ["set-flags"],
         lambda: group().pk: ["group", "group-pairs", "group-detail", "group-delete"],
         flag: ["flag-resolve"],
         lambda: judgment().uuid: ["judgment-amend"],
