@@ -1,7 +1,7 @@
 // The labelling page: shows the next card from memory at once, sends verdicts behind it and keeps
 // each until the server has it. Without this script the form is a plain one.
 
-import { gettext } from "./words.js";
+import { fill, gettext, ngettext } from "./words.js";
 import { addActions } from "./label/actions.js";
 import * as aside from "./label/aside.js";
 import * as breaks from "./label/breaks.js";
@@ -37,6 +37,7 @@ const sender = new Sender({ outbox, address: urls["label-submit"], extra, starte
 const rounds = new Outbox(project, annotator, outbox.tab, "training"); // answers of the training round
 const roundSender = new Sender({ outbox: rounds, address: urls["label-submit"], answered: told, failed: (words) => status.waiting(words, 1) });
 const begun = new WeakSet(); // cards that have been shown before
+const waits = new WeakSet(); // cards that say why they wait
 const exposures = new WeakMap(); // card → what was seen of it
 const handedIn = new Map(); // UUID → the card of a verdict that is still on its way
 const tools = [evidence]; // modules that attach to cards
@@ -72,6 +73,7 @@ function enter(focus) {
   const card = deck.current;
   count(card, progress);
   waitingFor = "";
+  if (waits.delete(card)) tell(card, "");
   if (form()) {
     form().inert = false;
     form().noValidate = true; // said in words of our own, beside the field
@@ -146,6 +148,7 @@ function next(uuid) {
   form().inert = true; // what is on its way is not changed
   waitingFor = uuid;
   nameAddress(null);
+  if (sender.trouble) tellWaiting(sender.trouble);
 }
 
 // What goes along with a verdict: the pairs that are here, and the numbers as they were before it.
@@ -192,7 +195,19 @@ function started() {
 }
 
 function failed(words) {
+  if (waitingFor) tellWaiting(words);
   status.waiting(words, outbox.all().length);
+}
+
+// Why the form does nothing: its verdict is on its way, and there is no other pair here.
+function tellWaiting(why) {
+  const waiting = outbox.all().length;
+  const words = navigator.onLine
+    ? ngettext("%(count)s verdict waits (%(why)s); the next pair comes when it is saved.", "%(count)s verdicts wait (%(why)s); the next pair comes when they are saved.", waiting)
+    : ngettext("Offline: %(count)s verdict waits; the next pair comes when you are connected again.", "Offline: %(count)s verdicts wait; the next pair comes when you are connected again.", waiting);
+  const said = fill(words, { count: waiting, why });
+  if (deck.current.querySelector(":scope > .message")?.textContent !== said) tell(deck.current, said);
+  waits.add(deck.current);
 }
 
 async function answered({ entry, became, response, text }) {

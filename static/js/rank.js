@@ -285,7 +285,7 @@ function toggleSkip() {
 }
 
 function leave() {
-  if (skips()) toggleSkip();
+  if (skips() && kind() !== "amend") toggleSkip(); // an earlier skip is left as it is
   if (current()) board.focus(current());
   else focusTitle(deck.current);
 }
@@ -352,7 +352,7 @@ function addKeys() {
   addActions(gettext("Why"), [
     { id: "rank.rationale", key: "r", also: ["/"], label: gettext("write why"), legend: gettext("why"), when: open, run: () => field("rationale").focus() },
     { id: "rank.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), has: () => tag(1), when: () => open() && tag(1), run: () => tag(1).focus() },
-    { id: "rank.leave", key: "Escape", label: gettext("leave a field, a skip"), fixed: true, writing: true, when: () => open() && (skips() || within("#verdict, .rank-of")), run: leave },
+    { id: "rank.leave", key: "Escape", label: gettext("leave a field, a skip"), fixed: true, writing: true, when: () => open() && ((skips() && kind() !== "amend") || within("#verdict, .rank-of")), run: leave },
     { id: "rank.forward", key: "Escape", label: gettext("forward again, the ranking left as it is"), fixed: true, once: true, when: () => kind() === "amend", run: forward },
     ...digits.flatMap((n) => [
       { id: `rank.tag.${n}`, key: String(n), hidden: true, when: () => open() && within(".tags") && tag(n), run: () => tag(n).click() },

@@ -275,6 +275,12 @@ def test_boxes_are_drawn_by_mouse_and_by_keys(
     page.keyboard.press("e")
     page.keyboard.press("e")
     expect(page.get_by_role("application", name="Box on B")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Tab")
+    expect(say).to_contain_text("Box on A: left 31 %, top 33 %, width 33 %, height 33 %.")
+    page.keyboard.press("b")
+    expect(say).to_contain_text("Box on B: left 31 %, top 33 %, width 33 %, height 33 %.")
+    expect(page.locator("#legend")).to_contain_text("other side")
     page.keyboard.press("Escape")
     assert len(evidence(page)) == 2
 

@@ -122,7 +122,8 @@ class Chips {
   }
 
   judge(index, next) {
-    this.change(index, { says: next(readEvidence(this.form)[index].says) });
+    const item = readEvidence(this.form)[index];
+    if (item) this.change(index, { says: next(item.says) });
   }
 
   remove(index) {

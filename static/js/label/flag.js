@@ -19,12 +19,20 @@ export function begin({ project, annotator, tab, address, pair }) {
   dialog().querySelector("[data-close]").addEventListener("click", () => dialog().close());
   dialog().addEventListener("keydown", (event) => {
     const writes = event.target.matches("textarea");
-    if (event.key === "Enter" && event.ctrlKey) return form.requestSubmit();
+    if (event.key === "Enter" && event.ctrlKey) {
+      event.preventDefault();
+      event.stopPropagation(); // the dialog closes at once: the verdict beneath is not meant
+      if (!event.repeat) form.requestSubmit();
+      return;
+    }
     const choice = !writes && /^[1-9]$/.test(event.key) && form.querySelectorAll("[name=reason]")[event.key - 1];
     if (!choice) return;
     choice.checked = true;
     choice.focus();
   });
+  // in the note Enter is a new line
+  const sends = form.querySelector("[type=submit] kbd");
+  form.addEventListener("focusin", ({ target }) => sends && (sends.textContent = target.matches("textarea") ? "Ctrl ⏎" : "⏎"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     raise(form, pair());

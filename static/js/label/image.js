@@ -443,4 +443,5 @@ addActions(gettext("Pictures"), [
   action("slider", "v", gettext("both over each other, with a divider"), slideByKey, { ...both, once: true }),
   action("full", "o", gettext("load both at full resolution"), (it) => it.full(), { once: true }),
   action("box", "e", gettext("draw a box as evidence"), (it) => it.boxes.key(), { ...asked, once: true }),
+  action("other", "Tab", gettext("while marking: the other side; a and b: that side"), (it) => it.boxes.turn(), { legend: gettext("other side"), fixed: true, has: (it) => it.takesEvidence && it.hasBoth, when: (it) => Boolean(it.boxes.draft) }),
 ]);

@@ -4,8 +4,10 @@
 import { fill, gettext } from "../words.js";
 import { MOST, addEvidence, readEvidence } from "./evidence.js";
 import { boxBetween, isBox, moved, placeBox, resized, rounding } from "./image_boxes.js";
+import { showLegend } from "./key_list.js";
 import { DIRECTIONS, make } from "./image_stage.js";
 
+const OTHER = { a: "b", b: "a" };
 const STEP = 0.02; // of what is seen of the picture
 
 export class BoxTool {
@@ -18,12 +20,17 @@ export class BoxTool {
     this.draft = null; // {side, box, element}
   }
 
-  // The key: the first time a box in the middle, then the same on the other side.
+  // The key: the first time a box in the middle, then the same box on the other side.
   key() {
-    const other = this.draft && { a: "b", b: "a" }[this.draft.side];
+    const other = this.draft && OTHER[this.draft.side];
     const side = other && this.host.sheet(other) ? other : (this.draft?.side ?? this.host.side());
     this.on();
-    if (this.isOn) this.begin(side);
+    if (this.isOn) this.begin(side, this.draft?.box);
+  }
+
+  // The same box on that side, or on the other one.
+  turn(to = OTHER[this.draft.side]) {
+    if (to !== this.draft.side && this.host.sheet(to)) this.begin(to, this.draft.box);
   }
 
   // The button: by a pointer it only makes ready to draw; by the keyboard it is as the key.
@@ -51,14 +58,15 @@ export class BoxTool {
     this.isOn = on;
     this.button.setAttribute("aria-pressed", on);
     this.card.toggleAttribute("data-drawing", on);
+    showLegend();
   }
 
   // ---- by the keyboard ----
-  begin(side) {
+  begin(side, kept = null) {
     this.drop();
     this.host.whole(side);
     const seen = this.host.seen(side);
-    const box = rounding({
+    const box = kept ?? rounding({
       x: seen.x + seen.width / 3,
       y: seen.y + seen.height / 3,
       width: seen.width / 3,
@@ -76,11 +84,12 @@ export class BoxTool {
     this.host.sheet(side).append(element);
     this.show();
     element.focus({ preventScroll: true });
+    showLegend();
   }
 
   show() {
     placeBox(this.draft.element, this.draft.box);
-    const keys = gettext("Arrows move, Shift and arrows resize, Enter keeps, Esc drops.");
+    const keys = gettext("Arrows move, Shift and arrows resize, Tab or a, b: the side, Enter keeps, Esc drops.");
     this.say(`${words(this.draft.side, this.draft.box)}. ${keys}`);
   }
 
@@ -92,7 +101,9 @@ export class BoxTool {
       const [dx, dy] = direction.map((way) => way * this.draft.step);
       this.draft.box = change(this.draft.box, dx, dy);
       this.show();
-    } else if (event.key === "Enter") this.keep(this.draft.side, this.draft.box);
+    } else if (event.key === "Tab") this.turn();
+    else if (["a", "b"].includes(event.key)) this.turn(event.key);
+    else if (event.key === "Enter") this.keep(this.draft.side, this.draft.box);
     else if (event.key === "Escape") this.off(gettext("Box dropped."));
     else return;
     event.preventDefault();

@@ -5,13 +5,14 @@ import { allActions, applies, keyOf } from "./actions.js";
 const WRITES = "textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=range], [type=button])";
 const ACTS = "a, button, summary, [role=button], [role=switch], video[controls]";
 const MOVES = "input[type=radio]:not([name=verdict]), input[type=range], [role=slider], [role=scrollbar], video[controls]";
+const WAITS = ["page.keys", "page.undo"]; // what works while a verdict is on its way and nothing else is here
 const TICKS = "input[type=checkbox]";
 const WAYS = /^(Arrow|Home|End|Page)/;
 
 export function listen() {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.metaKey) return;
-    if (document.querySelector("dialog[open]")) return;
+    if (document.querySelector("dialog[open]") || event.target.closest?.("dialog")) return;
     const action = meaning(event);
     if (!action) return;
     event.preventDefault(); // a held key too: Enter on a choice would send the form
@@ -24,7 +25,8 @@ function meaning(event) {
   const writes = target.matches(WRITES);
   const names = namesOf(event);
   if (!writes && belongsTo(target, event)) return null;
-  const able = allActions().filter((action) => (!writes || action.writing) && applies(action));
+  const waits = document.querySelector("form#verdict:not([hidden])")?.inert;
+  const able = allActions().filter((action) => (!waits || WAITS.includes(action.id)) && (!writes || action.writing) && applies(action));
   for (const name of names) {
     const found = able.find((action) => keyOf(action) === name) ?? able.find((action) => action.also?.includes(name));
     if (found) return found;

@@ -30,6 +30,7 @@ export class Sender {
   constructor({ outbox, address, answered, failed, extra = () => [], started = () => {}, understood = became }) {
     Object.assign(this, { outbox, address, extra, started, answered, failed, understood });
     this.attempts = 0;
+    this.trouble = ""; // what went wrong the last time
     this.now = null; // the UUID on its way
     this.running = null;
     this.timer = null;
@@ -77,6 +78,7 @@ export class Sender {
     const outcome = this.understood(response);
     if (!outcome) return reason(response);
     this.attempts = 0;
+    this.trouble = "";
     this.outbox.drop(entry.uuid);
     await this.answered({ entry, became: outcome, response, text });
     return "";
@@ -85,6 +87,7 @@ export class Sender {
   later(words) {
     const wait = PATIENCE[Math.min(this.attempts, PATIENCE.length - 1)];
     this.attempts += 1;
+    this.trouble = words;
     this.timer = setTimeout(() => this.pump(), 1000 * wait);
     this.failed(words);
   }

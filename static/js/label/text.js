@@ -2,7 +2,7 @@
 
 import { fill, gettext } from "../words.js";
 import { addActions } from "./actions.js";
-import { attach as attachEvidence } from "./evidence.js";
+import { showLegend } from "./key_list.js";
 import { renderMath } from "./math.js";
 import { ShownText } from "./spans.js";
 import { Caret } from "./text_caret.js";
@@ -14,16 +14,14 @@ let current = null; // the card before the annotator, if it has texts
 
 // Called for each card that comes up, of any modality; returns what takes its listeners away again.
 export function attach(card) {
-  const detach = attachEvidence(card);
   renderMath(card);
   showLastTurn(card);
   const tools = card.querySelector(".text-tools");
   const texts = textsOf(card);
-  if (!tools || !Object.keys(texts).length) return detach;
+  if (!tools || !Object.keys(texts).length) return () => {};
   const mine = new Desk(card, tools, texts);
   current = mine;
   return () => {
-    detach();
     mine.stop();
     if (current === mine) current = null;
   };
@@ -114,6 +112,7 @@ class Desk {
     const hint = this.tools.querySelector(".mark-hint");
     hint.hidden = !place;
     this.button("mark").setAttribute("aria-pressed", Boolean(place));
+    showLegend();
     if (!place) return;
     const words = fill(gettext("Marking in %(side)s:"), { side: place.toUpperCase() });
     const strong = hint.querySelector("[data-marking]");
@@ -172,4 +171,5 @@ addActions(gettext("Texts"), [
   action("differences", "d", gettext("differences: mark the words that differ"), (it) => it.differences(), (it) => it.hasBoth),
   action("lock", "l", gettext("scroll both answers together"), (it) => it.lock(), (it) => it.hasBoth),
   action("mark", "e", gettext("mark what is selected as evidence, or choose words by keys"), (it) => it.mark(), (it) => Boolean(it.caret)),
+  { id: "text-other", key: "Tab", label: gettext("while marking: the other side; a and b: that side"), legend: gettext("other side"), has: () => Boolean(current?.caret && current.hasBoth), fixed: true, when: () => Boolean(current?.caret?.isOn && current.hasBoth), run: () => current.caret.enter(current.caret.place === "a" ? "b" : "a") },
 ]);

@@ -9,7 +9,7 @@ const LONGEST_SAID = 120;
 export class Caret {
   // texts: {a, b: ShownText}; mark(place, stretch, says); say(words); changed(place or null)
   constructor({ texts, mark, say, changed }) {
-    Object.assign(this, { texts, mark, say, changed, place: null, stands: {}, known: new Map() });
+    Object.assign(this, { texts, mark, say, changed, place: null, stands: {}, anchors: {}, known: new Map() });
     this.listen = (event) => this.key(event);
     this.lost = (event) => this.place && !this.body.contains(event.relatedTarget) && this.leave(false);
   }
@@ -33,10 +33,16 @@ export class Caret {
   }
 
   enter(place) {
-    if (this.isOn) this.leave(false);
+    if (this.isOn) {
+      // what is drawn stays, for when its answer is come back to
+      const drawn = { ...this.anchors, [this.place]: this.anchor };
+      this.leave(false);
+      this.anchors = drawn;
+    }
     if (!this.#of(place).words.length) return this.say(gettext("There are no words to mark."));
     this.place = place;
-    this.at = this.anchor = this.stands[place] ?? this.firstInSight();
+    this.at = this.stands[place] ?? this.firstInSight();
+    this.anchor = this.anchors[place] ?? this.at;
     this.body.setAttribute("role", "application"); // a screen reader hands the arrows over
     this.body.focus({ preventScroll: true });
     document.addEventListener("keydown", this.listen, { capture: true });
@@ -53,6 +59,7 @@ export class Caret {
     this.body.setAttribute("role", "region");
     this.stands[this.place] = this.at;
     this.place = null;
+    this.anchors = {};
     for (const name of ["mark-caret", "mark-chosen"]) paint(name, []);
     this.changed(null);
     if (said) this.say(gettext("Marking left."));
@@ -86,8 +93,8 @@ export class Caret {
       "+": () => this.take("good"),
       "-": () => this.take("bad"),
       Escape: () => this.leave(),
-      1: side("a"),
-      2: side("b"),
+      ...(this.texts.a && { 1: side("a"), a: side("a") }),
+      ...(this.texts.b && { 2: side("b"), b: side("b") }),
       ...(this.texts[other] && { Tab: side(other) }),
     };
     return ways[event.key];

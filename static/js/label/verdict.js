@@ -11,6 +11,7 @@ const open = () => Boolean(form() && !form().inert);
 const skips = () => form()?.querySelector("input[value=skip]")?.checked ?? false;
 const within = (place) => document.activeElement?.closest(place) ?? null;
 const judging = () => open() && !choosingSkip() && !within(".tags") && !within(".aspect");
+const amending = () => form().closest("#card").dataset.kind === "amend"; // Esc leaves it as it was given
 const choosingSkip = () => skips() && form().querySelector(".skip-reasons") !== null;
 
 function choose(input) {
@@ -50,7 +51,7 @@ function sayAspect(number) {
 }
 
 function leave() {
-  if (choosingSkip()) {
+  if (choosingSkip() && !amending()) {
     const skip = form().querySelector("input[value=skip]");
     skip.checked = false;
     for (const reason of form().querySelectorAll("[name=skip_reason]")) reason.checked = false;
@@ -90,7 +91,7 @@ export function addVerdictActions(choices, submit) {
     { id: "why.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), has: () => form()?.querySelector(".tags"), when: () => open() && form().querySelector(".tags"), run: () => form().querySelector(".tags input").focus() },
     { id: "why.aspects", key: "q", label: gettext("aspects: then the number of a step for each"), legend: gettext("aspects"), has: () => form()?.querySelector(".aspect"), when: () => open() && form().querySelector(".aspect"), run: nextAspect },
     { id: "why.correction", key: "c", label: gettext("write a better answer"), legend: gettext("better answer"), has: () => form()?.querySelector(".correction"), when: () => open() && form().querySelector(".correction"), run: correct },
-    { id: "why.leave", key: "Escape", label: gettext("leave a field, a choice of reasons, a skip"), fixed: true, writing: true, when: () => open() && (choosingSkip() || leavable()), run: leave },
+    { id: "why.leave", key: "Escape", label: gettext("leave a field, a choice of reasons, a skip"), fixed: true, writing: true, when: () => open() && ((choosingSkip() && !amending()) || leavable()), run: leave },
     ...[1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((n) => [
       { id: `why.aspect.${n}`, key: `Shift+${n}`, label: fill(gettext("aspect %(n)s"), { n }), hidden: true, when: () => open() && form().querySelectorAll(".aspect").length >= n, run: () => focusAspect(n - 1) },
       { id: `why.aspect-step.${n}`, key: String(n), hidden: true, when: () => open() && within(".aspect"), run: () => sayAspect(n - 1) },
@@ -150,10 +151,28 @@ export function showErrors(errors) {
   if (errors[0]) form().querySelector(`textarea#${errors[0][0]}`)?.focus();
 }
 
+// On a phone the bar is higher while somebody writes. A tap takes the focus away before it is a click:
+// until then the bar stays as it is, or the button would be gone from under the finger.
+function holdStill(bar) {
+  let later = 0;
+  const end = (ms) => {
+    clearTimeout(later);
+    later = setTimeout(() => bar.removeAttribute("data-held"), ms);
+  };
+  bar.addEventListener("pointerdown", () => {
+    clearTimeout(later);
+    bar.toggleAttribute("data-held", Boolean(bar.querySelector("textarea:focus, .evidence :focus")));
+  });
+  bar.addEventListener("pointerup", () => end(400));
+  bar.addEventListener("pointercancel", () => end(0));
+  bar.addEventListener("click", () => end(0));
+}
+
 // The counter of a rationale that has to be of some length, and the buttons of a correction.
 export function attachBar(card) {
   const bar = card.querySelector("form#verdict:not([hidden])");
   if (!bar) return;
+  holdStill(bar);
   for (const key of bar.querySelectorAll(".choice kbd[data-action]")) {
     const action = allActions().find((one) => one.id === key.dataset.action);
     key.textContent = action ? partsOf(keyOf(action)).join(" ") : "";

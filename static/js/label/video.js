@@ -96,6 +96,23 @@ class Desk {
     this.show();
   }
 
+  // The same, and what is being drawn goes along.
+  turn(side) {
+    if (!side) return;
+    this.point(side);
+    this.evidence.turn(side);
+    this.boxes.turn(side);
+  }
+
+  get drawing() {
+    return this.boxes.on || this.evidence.pending !== null;
+  }
+
+  turnOver() {
+    const side = this.boxes.side ?? this.evidence.pending.side;
+    this.turn(this.clock.sides.find((other) => other !== side));
+  }
+
   // Keys that mean something else while a box, a range or parts are in hand.
   #key(event) {
     if (document.querySelector("dialog[open]")) return;
@@ -120,8 +137,8 @@ class Desk {
     const todo = {
       Escape: () => this.evidence.forget(),
       Enter: () => this.evidence.end(),
-      ArrowLeft: () => this.clock.step(-by),
-      ArrowRight: () => this.clock.step(by),
+      ArrowLeft: () => this.evidence.step(-by),
+      ArrowRight: () => this.evidence.step(by),
     }[key];
     todo?.();
     return Boolean(todo);
@@ -268,8 +285,9 @@ const commands = {
   "hear-b": { run: (at) => at.hear(at.of("b")) },
   swap: { key: "h", label: gettext("hold: each in the other’s place"), legend: gettext("swap"), once: true, run: (at) => at.swap(true) },
   alternate: { key: "x", label: gettext("one after the other, or together"), once: true, run: (at) => at.alternate() },
-  "side-a": { key: "a", label: gettext("evidence points at A"), has: pointing, when: pointing, run: (at) => at.point(at.of("a")) },
-  "side-b": { key: "b", label: gettext("evidence points at B"), has: pointing, when: pointing, run: (at) => at.point(at.of("b")) },
+  "side-a": { key: "a", label: gettext("evidence points at A"), has: pointing, when: pointing, run: (at) => at.turn(at.of("a")) },
+  "side-b": { key: "b", label: gettext("evidence points at B"), has: pointing, when: pointing, run: (at) => at.turn(at.of("b")) },
+  other: { key: "Tab", label: gettext("while marking: the other side; a and b: that side"), legend: gettext("other side"), fixed: true, has: pointing, when: (at) => at.drawing, run: (at) => at.turnOver() },
   mark: { key: "e", label: gettext("evidence: mark a time range"), legend: gettext("mark time"), once: true, has: pointing, when: pointing, run: (at) => at.evidence.mark() },
   end: { key: "Enter", legend: gettext("end the range"), fixed: true, hidden: true, once: true, when: ranging, run: (at) => at.evidence.end() },
   box: { key: "E", label: gettext("evidence: a box on the frame"), once: true, has: pointing, when: pointing, run: (at) => at.boxes.toggle() },

@@ -2,6 +2,7 @@
 
 import { gettext } from "../words.js";
 import { CHANGED, readEvidence } from "./evidence.js";
+import { showLegend } from "./key_list.js";
 import { boxBetween, drawBoxes, isBox, moved, placeBox, resized } from "./image_boxes.js";
 
 const MIDDLE = { x: 0.35, y: 0.35, width: 0.3, height: 0.3 };
@@ -82,8 +83,14 @@ export class Boxes {
     this.desk.clock.pause();
     this.side = this.desk.side;
     this.box = MIDDLE;
-    this.desk.say(gettext("Drag on the frame, or use the arrow keys, with Shift for the size; Enter keeps the box, Escape forgets it."));
+    this.desk.say(gettext("Drag on the frame, or use the arrow keys, with Shift for the size; Tab or a, b: the side; Enter keeps the box, Escape forgets it."));
     return this.#changed();
+  }
+
+  turn(side) {
+    if (!this.on || this.corner) return;
+    this.side = side;
+    this.draw();
   }
 
   stop() {
@@ -93,6 +100,7 @@ export class Boxes {
 
   #changed() {
     this.desk.root.querySelector('[data-do="box"]').setAttribute("aria-pressed", this.on);
+    showLegend();
     this.draw();
   }
 

@@ -26,17 +26,27 @@ export class VideoEvidence {
     this.draw();
   }
 
-  // The key e: the looped range at once, else the first press begins a range and the second ends it.
+  // The key e: the first press begins a range, or takes the loop as one; the second ends it.
   mark() {
     const { clock } = this.desk;
     const side = this.pending?.side ?? this.desk.side;
     if (!this.pending && clock.range.start !== null) {
-      return this.#add(side, clock.range.start, clock.range.end);
+      this.pending = { side, ...clock.range };
+      const words = gettext("%(side)s, the loop from %(start)s to %(end)s s: Enter or the same key marks it, arrows move its end; Tab or a, b: the side; Escape forgets it.");
+      this.desk.say(fill(words, { side: side.place.toUpperCase(), start: seconds(this.pending.start), end: seconds(this.pending.end) }));
+      showLegend();
+      return this.draw();
+    }
+    if (this.pending?.end) {
+      const { start, end } = this.pending;
+      this.pending = null;
+      showLegend();
+      return this.#add(side, start, end);
     }
     const frame = clock.frameAt(clock.now());
     if (!this.pending) {
       this.pending = { side, start: frame / clock.rate };
-      const words = gettext("%(side)s from %(start)s s: arrows move by a frame, with Shift by half a second; Enter or the same key ends the range, Escape forgets it.");
+      const words = gettext("%(side)s from %(start)s s: arrows move by a frame, with Shift by half a second; Enter or the same key ends the range; Tab or a, b: the side; Escape forgets it.");
       this.desk.say(fill(words, { side: side.place.toUpperCase(), start: seconds(this.pending.start) }));
       showLegend();
       return this.draw();
@@ -47,6 +57,24 @@ export class VideoEvidence {
     // the end may be pressed at an earlier place than the start
     if (end <= start) return this.#add(side, frame / clock.rate, start + 1 / clock.rate);
     return this.#add(side, start, end);
+  }
+
+  // Its end by frames: where the clips are, or that of the loop.
+  step(frames) {
+    const { clock } = this.desk;
+    if (!this.pending.end) return clock.step(frames);
+    const frame = 1 / clock.rate;
+    this.pending.end = Math.max(this.pending.start + frame, Math.min(clock.total, this.pending.end + frames * frame));
+    clock.pause();
+    clock.seek(this.pending.end - frame / 2, false);
+    return this.draw();
+  }
+
+  turn(side) {
+    if (!this.pending || this.pending.side === side) return;
+    this.pending.side = side;
+    this.desk.say(fill(gettext("Evidence points at %(side)s."), { side: side.place.toUpperCase() }));
+    this.draw();
   }
 
   // Ends an open range here; without one nothing happens.
@@ -101,7 +129,7 @@ export class VideoEvidence {
   #open(place) {
     if (this.pending?.side.place !== place) return [];
     const { clock } = this.desk;
-    const [start, end] = [this.pending.start, clock.at].toSorted((a, b) => a - b);
+    const [start, end] = [this.pending.start, this.pending.end ?? clock.at].toSorted((a, b) => a - b);
     return [{ start, end: Math.max(end, start + 1 / clock.rate), name: "time open" }];
   }
 }
