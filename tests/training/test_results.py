@@ -120,7 +120,7 @@ def test_samples_of_a_run_are_shown_the_newest_first(
         {"step": step, "prompt": prompt, "text": f"After {step}.", "reference_text": "Before."}
         for step in (0, 10, 20)
     ]
-    lines[0]["text"] = " "
+    lines[1]["reference_text"] = " "
     text = "\n".join(json.dumps(line) for line in lines) + "\n"
     (job.run.dir.path / "samples.jsonl").write_text(text)
     page = reverse("training:samples-of-run", args=[project.slug, job.run_id])
