@@ -72,7 +72,7 @@ def assert_rows_lead_to_votes(version: Any) -> None:
 
 
 def rows_of_the_crowd(version: Any, *, shuffled: bool) -> list[PreferenceRecord]:
-    """40 rows to train on and 30 of four other prompts to test with, drawn by hash; shuffled ones
+    """96 rows to train on and 60 of four other prompts to test with, drawn by hash; shuffled ones
     have their sides changed in half of the rows to train on."""
     rows = read_parquet([version.dir / file["name"] for file in version.manifest["files"]])
     keys = sorted({row.prompt_key for row in rows}, key=lambda key: stable_uniform("held", key))
@@ -81,7 +81,7 @@ def rows_of_the_crowd(version: Any, *, shuffled: bool) -> list[PreferenceRecord]
         found = [row for row in rows if row.prompt_key in among]
         return sorted(found, key=lambda row: stable_uniform("t", row.pair))[:count]
 
-    train = drawn(keys[4:], 40)
+    train = drawn(keys[4:], 96)
     order = sorted(train, key=lambda row: stable_uniform("swap", row.pair))
     swapped = {row.pair for row in order[: len(order) // 2]} if shuffled else set()
     return [
@@ -89,7 +89,7 @@ def rows_of_the_crowd(version: Any, *, shuffled: bool) -> list[PreferenceRecord]
         if row.pair in swapped
         else replace(row, split="train")
         for row in train
-    ] + [replace(row, split="test") for row in drawn(keys[:4], 30)]
+    ] + [replace(row, split="test") for row in drawn(keys[:4], 60)]
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="the crowd comparisons are not beside the checkout")
@@ -104,7 +104,7 @@ def test_smollm2_learns_what_holds_for_other_prompts_unless_labels_are_shuffled(
     import_records(project=project, records=llmfao.read(FOLDER), by=None)
     recipe = Recipe(min_agreement=0.6)
     version = publish_version(project=project, dataset_name="crowd", recipe=recipe, by=None)
-    config = {"max_steps": 12, "learning_rate": 3e-4, "max_length": 80, "warmup_ratio": 0.0}
+    config = {"max_steps": 24, "learning_rate": 3e-4, "max_length": 160, "warmup_ratio": 0.0}
     config |= {"lora_targets": "q_proj,v_proj", "drop_too_long": True}
     accuracy = {}
     for shuffled in (False, True):
@@ -115,5 +115,6 @@ def test_smollm2_learns_what_holds_for_other_prompts_unless_labels_are_shuffled(
         train(rundir, Stop(rundir))
         accuracy[shuffled] = metrics_of(rundir)["test_reward_accuracy"]
     assert accuracy[False][0] == accuracy[True][0] == 0.5
-    assert accuracy[False][12] > 0.6
-    assert accuracy[True][12] <= 0.5
+    # seen: 0.77 and 0.45, in 220 CPU seconds each
+    assert accuracy[False][24] > 0.65
+    assert accuracy[True][24] < 0.55
