@@ -72,6 +72,7 @@ class _Writer:
                 **self._identities(pairs, rows),
                 "prompt": contents.prompt.take(own),
                 "prompt_media": contents.media.take(own),
+                "reference_answer": contents.answers.take(own),
                 "chosen": contents.texts.take(better),
                 "rejected": contents.texts.take(other),
                 "chosen_media": contents.files.take(better),

@@ -52,6 +52,8 @@ class Contents:
 
     prompt: pa.Array
     media: pa.Array
+    answers: pa.Array
+    """The prompts' own, empty where they have none."""
     texts: pa.Array
     """Of a and b in turn, so twice as many as pairs."""
     files: pa.Array
@@ -90,15 +92,18 @@ class Asked:
             "pk",
             _text("prompt__messages"),
             _text("prompt__media"),
+            "prompt__reference_answer",
             "output_a__text",
             "output_b__text",
             "output_a__asset__sha256",
             "output_b__asset__sha256",
         )
-        _, messages, media, text_a, text_b, file_a, file_b = zip(*sorted(found), strict=True)
+        columns = zip(*sorted(found), strict=True)
+        _, messages, media, answers, text_a, text_b, file_a, file_b = columns
         return Contents(
             prompt=_prompts(messages),
             media=_media(media),
+            answers=pa.array(answers, pa.string()),
             texts=pa.array(_in_turn(text_a, text_b), pa.string()),
             files=pa.array([one or "" for one in _in_turn(file_a, file_b)], pa.string()),
             said=_said(wanted),
@@ -138,8 +143,8 @@ def _said(pairs: RawSQL) -> dict[str, Said]:
 
 
 _PAIRS = "select id, output_a_id, output_b_id from annotation_pair where project_id = {project}"
-_PROMPTS = """select id, messages::text as messages, media::text as media from annotation_prompt
-    where project_id = {project}"""
+_PROMPTS = """select id, messages::text as messages, media::text as media, reference_answer
+    from annotation_prompt where project_id = {project}"""
 _OUTPUTS = """select o.id, o.text, coalesce(f.sha256, '')::text as file from annotation_output o
     left join assets_asset f on f.id = o.asset_id where o.project_id = {project}"""
 _SAYING = """select pair_id, encode(uuid_send(uuid), 'hex') as uuid, rationale, tags::text as tags,
@@ -199,6 +204,7 @@ class Gathered:
         return Contents(
             prompt=_prompts(_strings(prompts.column("messages"))),
             media=_media(_strings(prompts.column("media"))),
+            answers=prompts.column("reference_answer"),
             texts=outputs.column("text"),
             files=outputs.column("file"),
             said=said,
@@ -222,7 +228,7 @@ def _outputs_of(pks: np.ndarray, rows: Iterable[pa.RecordBatch]) -> tuple[np.nda
 def _together(found: list[Contents]) -> Contents:
     columns = {
         name: pa.concat_arrays([getattr(one, name) for one in found])
-        for name in ("prompt", "media", "texts", "files")
+        for name in ("prompt", "media", "answers", "texts", "files")
     }
     return Contents(**columns, said={key: one for each in found for key, one in each.said.items()})
 

@@ -25,6 +25,7 @@ def test_gathered_rows_are_those_that_are_asked_for(
 ) -> None:
     project = factories.make_project(modality="video")
     fill(project)
+    project.prompts.filter(category="c0").update(reference_answer="It is “so”.")
     factories.make_judgment(factories.make_pair(factories.make_project()))
     monkeypatch.setattr(contents, "MANY", 1)
     for group, most in ((4096, 128), (7, 128), (7, 2)):
@@ -32,6 +33,7 @@ def test_gathered_rows_are_those_that_are_asked_for(
         monkeypatch.setattr(contents, "_MOST_BINS", most)
         for recipe in (Recipe(ties="half"), Recipe(aggregation="per_vote", annotators="both")):
             whole = rows(project, recipe)
+            assert {row["reference_answer"] for row in whole} == {"", "It is “so”."}
             assert rows(project, recipe, folder=tmp_path) == whole
             assert rows(project, recipe, folder=tmp_path, start=14) == whole[14:]
     assert not list(tmp_path.iterdir())

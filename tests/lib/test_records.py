@@ -78,8 +78,18 @@ def test_a_line_has_the_same_bytes_on_every_machine() -> None:
     assert sha256_hex(line) == "cb7e211be78076f75888321c40db056d2aeeba0b18c097a35dabb2fd5a23842a"
 
 
+def test_a_reference_answer_stands_in_a_line_where_there_is_one_alone() -> None:
+    plain, (told,) = record().as_dict(), canonical_lines([record(reference_answer="Wet.")])
+
+    assert json.loads(told) == {**plain, "reference_answer": "Wet."}
+    assert "reference_answer" not in plain
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    records = [record(), record(prompt_media=[], segments=[], rationales=[], aspects={})]
+    records = [
+        record(reference_answer="Wet."),
+        record(prompt_media=[], segments=[], rationales=[], aspects={}),
+    ]
     write_parquet(records, tmp_path / "rows.parquet")
 
     assert read_parquet(tmp_path / "rows.parquet") == records

@@ -20,6 +20,8 @@ from steelyard.lib.hashing import canonical_json
 
 AS_TEXT = frozenset({"aspects", "segments", "evidence"})
 """Columns whose text is JSON already."""
+LEFT_OUT = frozenset({"reference_answer"})
+"""Columns that a row without such a text does not name."""
 
 
 def lines_of(rows: pa.Table | pa.RecordBatch, *, written_canonical: bool = True) -> bytes:
@@ -49,6 +51,8 @@ def _json(column: pa.Array, name: str, canonical: bool) -> list[bytes]:
     kind = column.type
     if pa.types.is_string(kind):
         texts = strings(column)
+        if name in LEFT_OUT:
+            return [orjson.dumps(text) if text else _ABSENT for text in texts]
         return _as_they_are(texts, canonical) if name in AS_TEXT else list(map(orjson.dumps, texts))
     if column.null_count:
         return [canonical_json(value) for value in column.to_pylist()]
@@ -98,7 +102,9 @@ def _objects(names: list[str], columns: list[list[bytes]], end: bytes) -> Iterat
     sign = b"{"
     for name, column in zip(names, columns, strict=True):
         key = sign + canonical_json(name) + b":"
-        if name in AS_TEXT and _ABSENT in column:
+        if name in LEFT_OUT and not any(column):
+            continue
+        if (name in AS_TEXT or name in LEFT_OUT) and _ABSENT in column:
             # never the first by name, so that what is left out takes its comma with it
             parts.append([value and key + value for value in column])
         else:

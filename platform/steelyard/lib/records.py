@@ -15,11 +15,15 @@ import pyarrow.parquet as pq
 from steelyard.lib.hashing import canonical_json
 from steelyard.lib.lines import strings
 
-SCHEMA_VERSION = 2
-"""2 added prompt_media, segments and the rationales' evidence; files of 1 are read without."""
+SCHEMA_VERSION = 3
+"""2 added prompt_media, segments and the rationales' evidence, 3 reference_answer; files of 1 and 2
+are read without."""
+LINES_VERSION = 2
+"""Of the canonical lines, which a version's digest covers: 3 changed no line of rows without a
+reference answer."""
 SCHEMA_KEY = b"steelyard.schema"
 """Where a file's metadata has its number."""
-_ADDED = {"prompt_media", "segments"}
+_ADDED = {"prompt_media", "segments", "reference_answer"}
 _AS_TEXT = ("aspects", "segments")
 """What has no fixed shape stands in Parquet as canonical JSON."""
 _STRUCT_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -65,6 +69,7 @@ SCHEMA = pa.schema(
         ("split", pa.string()),
         ("prompt_media", pa.list_(pa.string())),
         ("segments", pa.string()),
+        ("reference_answer", pa.string()),
     ]
 )
 
@@ -120,9 +125,11 @@ class PreferenceRecord:
     """Verdicts on parts of a video: judgment (UUID), annotator, start and end in seconds, outcome
     and strength against the canonical sides, and which answer is ``better`` there: chosen, rejected
     or tie."""
+    reference_answer: str = ""
+    """What the prompt's author holds to be right; of prompts that have none, no line says so."""
 
     def as_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return _said(dict(vars(self)))
 
 
 GROUP_ROWS = 4096
@@ -134,7 +141,7 @@ SHARD_ROWS = 10 * GROUP_ROWS
 def canonical_lines(records: Iterable[PreferenceRecord]) -> Iterator[bytes]:
     """One canonical JSON line a record, in the order given: their hash is what a version is known
     by. :func:`steelyard.lib.lines.lines_of` makes the same bytes of many rows at once."""
-    return (canonical_json(vars(record)) + b"\n" for record in records)
+    return (canonical_json(record.as_dict()) + b"\n" for record in records)
 
 
 def write_parquet(records: Sequence[PreferenceRecord], path: Path) -> None:
@@ -192,6 +199,7 @@ def parquet_writer(stream: Any) -> pq.ParquetWriter:
 _REPEATED = [
     *("category", "modality", "chosen_model", "rejected_model", "outcome", "chosen_side", "split"),
     *("chosen_media", "rejected_media", "strength", "agreement", "weight", "aspects", "segments"),
+    "reference_answer",
     *(f"votes.list.element.{name}" for name in ("annotator", "kind", "outcome", "strength")),
     *("prompt.list.element.role", "rationales.list.element.annotator"),
 ]
@@ -268,7 +276,14 @@ def from_parquet(row: dict[str, Any]) -> dict[str, Any]:
         }
         for rationale in row["rationales"]
     ]
-    return {**row, **said, "rationales": rationales}
+    return _said({**row, **said, "rationales": rationales})
+
+
+def _said(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without a reference answer where there is none."""
+    if not row.get("reference_answer"):
+        row.pop("reference_answer", None)
+    return row
 
 
 def _read(text: str) -> Any:

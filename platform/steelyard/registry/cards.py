@@ -45,6 +45,7 @@ COLUMNS = {
     "split": "train or test; no prompt is in both.",
     "prompt_media": "SHA-256 of the files that the prompt is about.",
     "segments": "JSON: verdicts on parts of a video.",
+    "reference_answer": "What the prompt's author holds to be right; empty where nobody said.",
 }
 
 

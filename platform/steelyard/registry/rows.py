@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from steelyard.lib.lines import lines_of
-from steelyard.lib.records import SCHEMA, SCHEMA_KEY, SCHEMA_VERSION, from_parquet
+from steelyard.lib.records import SCHEMA, SCHEMA_KEY, from_parquet
 from steelyard.registry.models import DatasetVersion
 
 _BATCH = 2048
@@ -116,8 +116,7 @@ def jsonl(version: DatasetVersion) -> Iterator[bytes]:
             # a version of an earlier schema has fewer columns, and keeps the bytes of its time
             there = [name for name in SCHEMA.names if name in file.schema_arrow.names]
             # the first schema's texts of JSON were written in another way
-            written_by = (file.schema_arrow.metadata or {}).get(SCHEMA_KEY)
-            canonical = written_by == str(SCHEMA_VERSION).encode()
+            canonical = SCHEMA_KEY in (file.schema_arrow.metadata or {})
             for batch in file.iter_batches(batch_size=_BATCH, columns=there):
                 yield lines_of(batch, written_canonical=canonical)
 

@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import canonical_json, digest_of
-from steelyard.lib.records import SCHEMA_VERSION
+from steelyard.lib.records import LINES_VERSION
 from steelyard.lib.rundir import write_atomically
 from steelyard.lib.shards import ShardWriter
 from steelyard.projects.models import Project
@@ -282,7 +282,7 @@ def commit_frozen(
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     dataset = _dataset(project, dataset_name)
     identity = {
-        "schema": SCHEMA_VERSION,
+        "schema": LINES_VERSION,
         "recipe": recipe,
         "counts": counts,
         "rows_sha256": frozen.rows_sha256,
