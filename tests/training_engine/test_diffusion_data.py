@@ -24,7 +24,7 @@ from training.engine.diffusion_data import (
     Encoded,
     choose_pairs,
 )
-from training.engine.image_families import open_family
+from training.engine.families import open_family
 
 CPU = torch.device("cpu")
 
@@ -131,12 +131,12 @@ def test_both_sides_of_a_pair_share_every_chance(prepared: tuple[Encoded, list[A
     for visit in range(8):
         draws = [chances.draw(pair.key, visit) for pair in pairs]
         batch = encoded.batch(pairs, draws, CPU)
-        for part in (batch.noise, batch.times, batch.prompts):
+        for part in (batch.noise, batch.times, batch.prompts["class"]):
             assert torch.equal(part[:2], part[2:])
         for row, (pair, draw) in enumerate(zip(pairs, draws, strict=True)):
             for place, name in ((row, pair.chosen), (row + 2, pair.rejected)):
                 assert torch.equal(batch.clean[place], encoded.picture(name, draw.flip))
-            assert batch.prompts[row].item() == (2 if draw.empty else row)
+            assert batch.prompts["class"][row].item() == (2 if draw.empty else row)
 
 
 def test_a_mirrored_picture_is_the_picture_mirrored(prepared: tuple[Encoded, list[Any]]) -> None:
@@ -155,6 +155,8 @@ def test_splitting_a_batch_changes_nothing_in_it(prepared: tuple[Encoded, list[A
     whole = encoded.batch(pairs, draws, CPU)
     second = encoded.batch(pairs[1:], draws[1:], CPU)
     for together, apart in zip(whole, second, strict=True):
+        if isinstance(together, dict):
+            together, apart = together["class"], apart["class"]
         assert torch.equal(together[[1, 3]], apart)
 
 

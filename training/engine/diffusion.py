@@ -5,7 +5,7 @@
 The recipe, from top to bottom: rows with a winner; prompts and pictures encoded once, encoders let
 go; an adapter on the frozen denoiser, whose "off" is the reference; steps; tests; the adapter kept.
 Stopped or killed anywhere, the same command goes on to the same weights. Loss after Wallace et al.
-2023 (arXiv 2311.12908); what the families differ in is in image_families.py.
+2023 (arXiv 2311.12908); what the families differ in is in families/.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from training.engine.diffusion_data import (
 )
 from training.engine.diffusion_losses import PairErrors, diffusion_dpo, means, measures
 from training.engine.diffusion_model import DiffusionModel, open_model
-from training.engine.image_families import Family, open_family
+from training.engine.families import Family, check_size, open_family
 from training.engine.loop import (
     LOOK_BACK,
     check_finite,
@@ -139,7 +139,7 @@ def _train(rundir: RunDir, stop: Stop) -> None:
         encoded=encoded,
         chances=Chances(
             seed=config.seed,
-            times=len(model.kept),
+            times=model.steps,
             shape=encoded.picture(dataset.train[0].chosen).shape,
             empty=config.proportion_empty_prompts,
             flip=config.random_flip,
@@ -176,6 +176,7 @@ def _encode(
         encoded.add_prompt(family, prompt)
     names = sorted({name for pair in pairs for name in (pair.chosen, pair.rejected)})
     size = config.resolution or family.size
+    check_size(family, size, size)
     for number, name in enumerate(names, 1):
         if stop:
             return False
@@ -221,7 +222,7 @@ def _reference(
         batch = work.encoded.batch(some, [draw(p.key, number) for p in some], work.model.device)
         parts.append(torch.stack(work.model.reference_errors(batch), dim=1).cpu())
         work.rundir.progress(place + len(some), len(pairs), "pairs", "Asking the frozen model")
-    keep(path, torch.cat(parts))
+    keep(path, x=torch.cat(parts))
     return read(path)
 
 
@@ -307,7 +308,7 @@ def _tell_plan(work: Work, start: int) -> None:
         f"{counts['train']} pairs to train on, {counts['test']} to test with. Left out: "
         f"{counts['dropped_ties']} ties, {counts['dropped_identical']} of one picture twice.",
         f"{trained:,} parameters are trained, in an adapter of rank {config.lora_rank}; "
-        f"{work.model.device.type}; the model predicts {work.model.prediction}.",
+        f"{work.model.device.type}; the model predicts {work.model.family.schedule.prediction}.",
         f"beta {config.beta:g} on errors averaged over {elements:,} elements is "
         f"{config.beta / elements:.3g} on their sum.",
         f"Going on from the checkpoint after step {start} of {config.max_steps}."

@@ -18,14 +18,14 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from steelyard.inference.pixels import open_picture
+from steelyard.inference.pixels import fit_square, open_picture, to_tensor
 from steelyard.inference.prompts import picture_prompt
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex, stable_int, stable_uniform
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
 from training.engine.checkpoints import fingerprint
-from training.engine.image_families import Family
+from training.engine.families import Family
 
 TEST_DRAWS = 4
 
@@ -68,7 +68,7 @@ class Batch(NamedTuple):
     """float32 (2 x pairs, channels, height, width), as is clean."""
     times: Tensor
     """int64 (2 x pairs,)."""
-    prompts: Tensor
+    prompts: dict[str, Tensor]
 
 
 def choose_pairs(records: Sequence[PreferenceRecord]) -> PictureDataset:
@@ -131,7 +131,7 @@ class Encoded:
     def add_prompt(self, family: Family, prompt: str) -> None:
         path = self._prompt_path(prompt)
         if not path.exists():
-            keep(path, family.encode_prompt(prompt))
+            keep(path, **family.encode_prompt(prompt))
 
     def add_picture(self, family: Family, name: str, *, size: int, flipped: bool) -> None:
         """Args: flipped: keep its mirror image too; an encoder's output cannot be mirrored."""
@@ -141,10 +141,11 @@ class Encoded:
         picture = open_picture(self.rundir.media / name)
         for flip in wanted:
             turned: Image.Image = ImageOps.mirror(picture) if flip else picture
-            keep(self._picture_path(name, flip), family.encode_picture(turned, size))
+            pixels = to_tensor(fit_square(turned, size, family.channels))
+            keep(self._picture_path(name, flip), x=family.encode_media(pixels).mean)
 
-    def prompt(self, prompt: str) -> Tensor:
-        return read(self._prompt_path(prompt))
+    def prompt(self, prompt: str) -> dict[str, Tensor]:
+        return load_file(self._prompt_path(prompt))
 
     def picture(self, name: str, flip: bool = False) -> Tensor:
         return read(self._picture_path(name, flip))
@@ -161,7 +162,10 @@ class Encoded:
             torch.stack([self.picture(name, d.flip) for name, d in sides]).to(device),
             torch.stack([d.noise for _, d in sides]).to(device),
             torch.tensor([d.time for _, d in sides], device=device),
-            torch.stack([*prompts, *prompts]).to(device),
+            {
+                name: torch.stack([p[name] for p in (*prompts, *prompts)]).to(device)
+                for name in prompts[0]
+            },
         )
 
     def _prompt_path(self, prompt: str) -> Path:
@@ -206,10 +210,10 @@ class Chances(NamedTuple):
         return torch.randn(self.shape, generator=torch.Generator().manual_seed(seed))
 
 
-def keep(path: Path, tensor: Tensor) -> None:
-    """Write one tensor, whole or not at all."""
+def keep(path: Path, **tensors: Tensor) -> None:
+    """Write tensors, whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file({"x": tensor.contiguous().cpu()}, partial)
+    save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial)
     partial.rename(path)
 
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from steelyard.inference.image_adapters import add_adapter, merge_adapters
 from steelyard.lib.hashing import stable_int
 from training.engine.config import DiffusionDPOConfig, names_in
 from training.engine.diffusion_data import Batch
-from training.engine.diffusion_losses import PairErrors, check_prediction, corrupt, noise_errors
-from training.engine.image_families import Family
+from training.engine.diffusion_losses import PairErrors
+from training.engine.families import Discrete, Family
 
 
 @dataclass
@@ -21,22 +20,23 @@ class DiffusionModel:
     family: Family
     unet: Any
     """Frozen, with a new adapter on it; in eval mode, so no dropout tells it from its reference."""
-    kept: Tensor
-    """alphas_cumprod of the noise schedule: the share of the picture left at each timestep."""
-    prediction: str
+    device: torch.device
 
     @property
-    def device(self) -> torch.device:
-        return self.kept.device
+    def steps(self) -> int:
+        """Of the noise schedule."""
+        schedule = self.family.schedule
+        assert isinstance(schedule, Discrete)
+        return len(schedule.kept)
 
     def errors(self, batch: Batch) -> PairErrors:
         """Squared errors of the adapted model, in terms of the noise."""
-        kept = self.kept[batch.times]
-        noisy = corrupt(batch.clean, batch.noise, kept)
-        output = self.family.predict(self.unet, noisy, batch.times, batch.prompts)
-        both = noise_errors(
-            output, clean=batch.clean, noise=batch.noise, kept=kept, prediction=self.prediction
-        )
+        schedule = self.family.schedule
+        noisy = schedule.corrupt(batch.clean, batch.noise, batch.times)
+        target = schedule.target(batch.clean, batch.noise, batch.times)
+        size = (self.family.size, self.family.size)
+        output = self.family.predict(self.unet, noisy, batch.times, batch.prompts, size)
+        both = (output - target).square().flatten(1).mean(1) * schedule.in_noise(batch.times)
         chosen, rejected = both.chunk(2)
         return PairErrors(chosen, rejected)
 
@@ -69,8 +69,7 @@ def open_model(
         UserError: an adapter is missing or does not fit, a layer or the kind of prediction is
             unknown.
     """
-    unet, scheduler = family.load_denoiser(dtype)
-    prediction = check_prediction(scheduler.config.prediction_type)
+    unet = family.load_denoiser(dtype)
     merge_adapters(unet, base.get("adapters", ()))
     torch.manual_seed(stable_int(config.seed, "adapter"))
     targets = names_in(config.lora_targets)
@@ -78,4 +77,4 @@ def open_model(
     if config.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     unet.to(device).eval()
-    return DiffusionModel(family, unet, scheduler.alphas_cumprod.to(device), prediction)
+    return DiffusionModel(family, unet, device)

@@ -1,0 +1,49 @@
+"""The kinds of image and video models that are trained. A new one is a class and a row here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from steelyard.lib.errors import UserError
+from training.engine.families.base import Condition, Family, Moments, check_size
+from training.engine.families.schedules import Discrete, Flow, Schedule
+
+FAMILIES = {
+    "class_unet": "class_unet:ClassUnetFamily",
+    "stable_diffusion": "stable_diffusion:StableDiffusionFamily",
+}
+"""Family of the registry → module and class, imported when it is opened."""
+
+__all__ = [
+    "FAMILIES",
+    "Condition",
+    "Discrete",
+    "Family",
+    "Flow",
+    "Moments",
+    "Schedule",
+    "check_size",
+    "open_family",
+]
+
+
+def open_family(spec: dict[str, Any], device: torch.device) -> Family:
+    """The family of a base model, with its encoders loaded.
+
+    Raises:
+        UserError: ``cannot_train``: no family of that name is trained here; and what loading says.
+    """
+    family = spec["family"]
+    if family not in FAMILIES:
+        raise UserError(
+            f"The base model {spec.get('name', '')} is of family {family}. Diffusion-DPO trains: "
+            f"{', '.join(FAMILIES)}.",
+            code="cannot_train",
+            field="base",
+        )
+    module, name = FAMILIES[family].split(":")
+    opened: Family = getattr(import_module(f"{__name__}.{module}"), name)(spec["source"], device)
+    return opened
