@@ -10,6 +10,11 @@ peak memory is its own. All pairs are of one length, so that nobody pads.
 CPU seconds are told, not wall seconds, which a busy machine makes worthless: of the median step,
 the first one left out, and of all, with what is computed once for the reference. The losses of all
 steps are compared.
+
+    python tests/benchmarks/bench_dpo_step.py --device cuda --size 1b --pairs 8
+
+does the same on a GPU in bfloat16 (adapters, or all weights, in float32), where seconds are the
+wall's after the GPU has done what it was given, and memory is the GPU's.
 """
 
 from __future__ import annotations
@@ -22,12 +27,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-PER_STEP, PROMPT, ANSWER = 4, 384, 128
+PROMPT, ANSWER = 384, 128
 SHAPES = {
     "30m": {
         "vocab_size": 16_384,
@@ -36,6 +42,14 @@ SHAPES = {
         "num_hidden_layers": 9,
         "num_attention_heads": 7,
         "num_key_value_heads": 7,
+    },
+    "1b": {
+        "vocab_size": 32_000,
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
     },
     # enough to compare losses with, in a minute
     "tiny": {
@@ -49,6 +63,40 @@ SHAPES = {
 }
 RATE = {"lora": 1e-4, "all": 1e-6}
 ARMS = ("engine", "trl", "trl-precompute")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What both sides are asked for."""
+
+    train: str
+    steps: int
+    pairs: int
+    """A step."""
+    device: str
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device == "cuda"
+
+    def now(self) -> float:
+        """Seconds: of the CPU, or of the wall once the GPU has nothing left to do."""
+        if not self.on_gpu:
+            return time.process_time()
+        import torch
+
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def memory(self) -> float:
+        """The most that has been in memory, MiB: this process's, or the GPU's."""
+        if not self.on_gpu:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 2**20
+
+
 TEMPLATE = (
     "{% for message in messages %}{{ '' if loop.first else '\n' }}<|im_start|>"
     "{{ message['role'] }}\n{{ message['content'] }}<|im_end|>{% endfor %}"
@@ -118,39 +166,41 @@ def make_rows(base: Path, count: int) -> list[Any]:
     return made
 
 
-def settings(train: str, steps: int) -> dict[str, Any]:
+def settings(asked: Setting) -> dict[str, Any]:
     return {
-        "train": train,
-        "batch_size": PER_STEP,
-        "max_steps": steps,
+        "train": asked.train,
+        "batch_size": asked.pairs,
+        "max_steps": asked.steps,
         "max_length": PROMPT + ANSWER,
-        "learning_rate": RATE[train],
+        "learning_rate": RATE[asked.train],
         "scheduler": "constant",
         "warmup_ratio": 0.0,
         "threads": 1,
+        "device": asked.device,
     }
 
 
-def run_engine(base: Path, config: dict[str, Any]) -> dict[str, Any]:
+def run_engine(base: Path, asked: Setting) -> dict[str, Any]:
     from steelyard.lib.engine import Stop
     from steelyard.lib.records import write_parquet
     from steelyard.lib.rundir import RunDir
     from training.engine import text
 
+    config = settings(asked)
     ticks: list[float] = []
     losses: list[float] = []
     start = 0.0
 
     class Timed(RunDir):
         def metric(self, step: int, **values: float) -> None:
-            ticks.append(time.process_time())
+            ticks.append(asked.now())
             losses.append(values["loss"])
 
     inner = text.reference_values
 
     def timed(*arguments: Any, **options: Any) -> Any:
         nonlocal start
-        start = time.process_time()
+        start = asked.now()
         return inner(*arguments, **options)
 
     text.reference_values = timed
@@ -159,13 +209,14 @@ def run_engine(base: Path, config: dict[str, Any]) -> dict[str, Any]:
         model = {"name": "bench", "family": "causal_lm", "source": str(base), "adapters": []}
         dataset = {"digest": "", "file": "data/rows.parquet"}
         rundir.create({"recipe": "dpo", "config": config, "base": model, "dataset": dataset})
-        write_parquet(make_rows(base, config["max_steps"] * PER_STEP), rundir.data / "rows.parquet")
-        before = memory()
+        write_parquet(make_rows(base, asked.steps * asked.pairs), rundir.data / "rows.parquet")
+        before = asked.memory()
         text.train(rundir, Stop(rundir))
     return {"start": start, "ticks": ticks, "losses": losses, "before": before}
 
 
-def run_trl(base: Path, config: dict[str, Any], precompute: bool) -> dict[str, Any]:
+def run_trl(base: Path, asked: Setting, precompute: bool) -> dict[str, Any]:
+    import torch
     from datasets import Dataset, disable_progress_bars
     from torch.utils.data import SequentialSampler
     from transformers import PrinterCallback, TrainerCallback
@@ -182,7 +233,7 @@ def run_trl(base: Path, config: dict[str, Any], precompute: bool) -> dict[str, A
 
     class Clock(TrainerCallback):
         def on_step_end(self, *arguments: Any, **options: Any) -> None:
-            ticks.append(time.process_time())
+            ticks.append(asked.now())
 
     class InOrder(DPOTrainer):
         def _get_train_sampler(self, dataset: Any = None) -> Any:
@@ -193,12 +244,12 @@ def run_trl(base: Path, config: dict[str, Any], precompute: bool) -> dict[str, A
             losses.append(float(loss))
             return loss
 
-    steps = config["max_steps"]
-    rows = make_rows(base, steps * PER_STEP)
+    config = settings(asked)
+    rows = make_rows(base, asked.steps * asked.pairs)
     order = [
         row
-        for step in range(steps)
-        for row in rows_of_step(step, rows=len(rows), per_step=PER_STEP, seed=0)
+        for step in range(asked.steps)
+        for row in rows_of_step(step, rows=len(rows), per_step=asked.pairs, seed=0)
     ]
     sides = ("chosen", "rejected")
     data = Dataset.from_list(
@@ -210,26 +261,29 @@ def run_trl(base: Path, config: dict[str, Any], precompute: bool) -> dict[str, A
             for row in order
         ]
     )
-    before = memory()
+    before = asked.memory()
     model, tokenizer = load_causal_lm(str(base))
     tokenizer.padding_side = "right"
-    asked = TextDPOConfig.from_dict(config)
+    ours = TextDPOConfig.from_dict(config)
+    if asked.on_gpu:
+        # As our side does it: frozen weights in bfloat16, what is trained in float32.
+        model = model.to("cuda", torch.bfloat16 if ours.trained == "lora" else torch.float32)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.process_time()
+        start = asked.now()
         trainer = InOrder(
-            model=prepare(model, asked) if asked.trained == "lora" else model,
+            model=prepare(model, ours) if ours.trained == "lora" else model,
             args=DPOConfig(
                 output_dir=folder,
-                per_device_train_batch_size=PER_STEP,
-                max_steps=steps,
+                per_device_train_batch_size=asked.pairs,
+                max_steps=asked.steps,
                 max_length=PROMPT + ANSWER,
                 learning_rate=config["learning_rate"],
                 lr_scheduler_type="constant",
                 precompute_ref_log_probs=precompute,
-                precompute_ref_batch_size=PER_STEP,
+                precompute_ref_batch_size=asked.pairs,
                 gradient_checkpointing=False,
-                bf16=False,
-                use_cpu=True,
+                bf16=asked.on_gpu,
+                use_cpu=not asked.on_gpu,
                 logging_steps=1,
                 report_to="none",
                 save_strategy="no",
@@ -244,43 +298,42 @@ def run_trl(base: Path, config: dict[str, Any], precompute: bool) -> dict[str, A
     return {"start": start, "ticks": ticks, "losses": losses, "before": before}
 
 
-def memory() -> float:
-    """The most that this process has had in memory, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def run_arm(arm: str, base: Path, train: str, steps: int) -> None:
+def run_arm(arm: str, base: Path, asked: Setting) -> None:
     import torch
     from transformers.utils import logging as transformers_logging
 
     torch.set_num_threads(1)
     transformers_logging.disable_progress_bar()
-    config = settings(train, steps)
-    found = run_engine(base, config) if arm == "engine" else run_trl(base, config, arm != "trl")
-    print(json.dumps({**found, "peak": memory()}))  # noqa: T201
+    found = run_engine(base, asked) if arm == "engine" else run_trl(base, asked, arm != "trl")
+    print(json.dumps({**found, "peak": asked.memory()}))  # noqa: T201
 
 
-def ask(arm: str, base: Path, train: str, steps: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--arm", arm, "--base", str(base), "--train", train]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+def ask(arm: str, base: Path, asked: Setting) -> dict[str, Any]:
+    words = [f"--{name}={value}" for name, value in asdict(asked).items()]
     done = subprocess.run(
-        [*command, "--steps", str(steps)], stdout=subprocess.PIPE, env=environment, check=True
+        [sys.executable, __file__, "--arm", arm, "--base", str(base), *words],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+        check=True,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def tell(train: str, steps: int, found: dict[str, dict[str, Any]]) -> list[str]:
-    ours = found["engine"]
-    lines = [f"{train}: {steps} steps of {PER_STEP} pairs, {PROMPT} + {ANSWER} tokens"]
+def tell(asked: Setting, found: dict[str, dict[str, Any]]) -> list[str]:
+    ours, second = found["engine"], "s" if asked.on_gpu else "CPU s"
+    lines = [
+        f"{asked.train}: {asked.steps} steps of {asked.pairs} pairs, {PROMPT} + {ANSWER} tokens, "
+        f"{asked.device}"
+    ]
     rates = {}
     for arm, values in found.items():
         steady = [after - before for before, after in pairwise(values["ticks"])]
         whole = values["ticks"][-1] - values["start"]
-        rates[arm] = PER_STEP / median(steady), PER_STEP * steps / whole
+        rates[arm] = asked.pairs / median(steady), asked.pairs * asked.steps / whole
         far = max(abs(a - b) for a, b in zip(values["losses"], ours["losses"], strict=True))
         lines.append(
-            f"  {arm:15} {rates[arm][0]:6.3f} pairs a CPU s of steps, {rates[arm][1]:6.3f} of all, "
-            f"peak {values['peak']:5.0f} MiB ({values['peak'] - values['before']:5.0f} above "
+            f"  {arm:15} {rates[arm][0]:6.3f} pairs a {second} of steps, {rates[arm][1]:6.3f} of "
+            f"all, peak {values['peak']:5.0f} MiB ({values['peak'] - values['before']:5.0f} above "
             f"loading), losses differ by {far:.1e}"
         )
     for arm in list(found)[1:]:
@@ -292,20 +345,23 @@ def tell(train: str, steps: int, found: dict[str, dict[str, Any]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--size", choices=SHAPES, default="30m")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--train", nargs="+", choices=RATE, default=list(RATE))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--base", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    each = [Setting(train, asked.steps, asked.pairs, asked.device) for train in asked.train]
     if asked.arm:
-        run_arm(asked.arm, asked.base, asked.train[0], asked.steps)
+        run_arm(asked.arm, asked.base, each[0])
         return
     with tempfile.TemporaryDirectory() as folder:
         make_base(Path(folder), asked.size)
-        for train in asked.train:
-            found = {arm: ask(arm, Path(folder), train, asked.steps) for arm in asked.arms}
-            print("\n".join(tell(train, asked.steps, found)), flush=True)  # noqa: T201
+        for setting in each:
+            found = {arm: ask(arm, Path(folder), setting) for arm in asked.arms}
+            print("\n".join(tell(setting, found)), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
