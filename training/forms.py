@@ -27,6 +27,7 @@ MAIN = (
     "written_by",
     "loss_type",
     "sft_weight",
+    "ground_truth_weight",
     "learning_rate",
     "epochs",
     "max_steps",

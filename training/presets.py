@@ -98,6 +98,14 @@ _ALL = [
         {"sft_weight": 0.2, "sft_form": "mean", "beta": 0.5},
     ),
     Preset(
+        "guided",
+        "dpo",
+        _("Guided by reference answers"),
+        _("Adds the likelihood of each prompt's reference answer, which the version must have."),
+        gettext_noop("gDPO (video-SALMONN 2, Tang et al. 2025): weight 0.1"),
+        {"ground_truth_weight": 0.1},
+    ),
+    Preset(
         "noisy-votes",
         "dpo",
         _("Votes that disagree"),

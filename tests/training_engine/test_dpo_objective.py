@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -22,19 +23,27 @@ def spread(total: float, length: int) -> torch.Tensor:
     return torch.full((length,), total / length)
 
 
-def seen(*, has_ties: bool = False, **said: Any) -> Seen:
-    """The two pairs, each token of an answer as likely as the others; ``said`` of the first."""
+def seen(*, has_ties: bool = False, truth: tuple[float, int] | None = None, **said: Any) -> Seen:
+    """The two pairs, each token of an answer as likely as the others; ``said`` of the first, whose
+    prompt has a reference answer of ``truth``'s log-probability and length."""
     examples, values, reference = [], [], []
     for place, (won, lost) in enumerate(LENGTHS):
-        row = Row([1], ([2] * won, [3] * lost))
+        sure = [truth] if truth and place == 0 else []
+        row = Row([1], ([2] * won, [3] * lost, *([4] * length for _, length in sure)))
+        names = ("chosen", "rejected", *("ground_truth" for _ in sure))
         of_votes = {"tie": False, "weight": 1.0, "p": 1.0, "agreement": 1.0, "margin": 1.0}
         of_votes |= said if place == 0 else {}
-        examples.append(Example(str(place), (row,), ("chosen", "rejected"), **of_votes))
+        examples.append(Example(str(place), (row,), names, **of_votes))
         values += [spread(CHOSEN[place], won), spread(REJECTED[place], lost)]
+        values += [spread(*one) for one in sure]
         reference.append(
-            (spread(REFERENCE_CHOSEN[place], won), spread(REFERENCE_REJECTED[place], lost))
+            (
+                spread(REFERENCE_CHOSEN[place], won),
+                spread(REFERENCE_REJECTED[place], lost),
+                *(None for _ in sure),
+            )
         )
-    lengths = torch.tensor([length for pair in LENGTHS for length in pair])
+    lengths = torch.tensor([len(one) for one in values])
     return Seen(examples, Scored(torch.cat(values), lengths), reference, has_ties=has_ties)
 
 
@@ -90,6 +99,19 @@ def test_tokens_beyond_the_shorter_answer_count_for_less() -> None:
         expected = -torch.nn.functional.logsigmoid(margins)
         assert losses(seen(), ld_alpha=alpha) == pytest.approx(expected.tolist(), abs=1e-6)
     assert losses(seen(), ld_alpha=1.0) == pytest.approx([0.598139, 0.798139], abs=1e-6)
+
+
+def test_a_reference_answer_is_held_likely_where_there_is_one() -> None:
+    pairs = seen(tie=True, p=0.5, truth=(-9.0, 6))
+    assert pairs.has("ground_truth").tolist() == [True, False]
+    config = TextDPOConfig(ground_truth_weight=0.1)
+    each, told = loss(seen(truth=(-9.0, 6)), config)
+    # CE of the truth is 9 / 6 a token
+    assert each.tolist() == pytest.approx([0.598139 + 0.15, 0.798139], abs=1e-6)
+    assert told["ground_truth_loss"].tolist() == pytest.approx([0.15, math.nan], nan_ok=True)
+    # a tie has a right answer too
+    tied = loss(pairs, config)[0][0] - loss(pairs, TextDPOConfig())[0][0]
+    assert float(tied) == pytest.approx(0.15)
 
 
 def test_a_tie_costs_its_own_and_is_not_written() -> None:

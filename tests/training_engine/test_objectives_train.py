@@ -11,6 +11,7 @@ import pytest
 
 from steelyard.inference.text import load_causal_lm
 from steelyard.lib.engine import Stop
+from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_uniform
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
@@ -100,6 +101,21 @@ def test_reasons_are_learnt_and_counted(make_run: MakeRun) -> None:
     assert said[-1] < said[0] - 0.2
     assert {"preference_loss", "length_rationale", "reward_accuracy"} <= values.keys()
     assert values["test_rationale_loss"][8] < values["test_rationale_loss"][0]
+
+
+def test_reference_answers_guide_and_without_any_the_run_is_refused(make_run: MakeRun) -> None:
+    records = [make_record(n, reference_answer=f"It is {2 * n}!" * (n % 3 > 0)) for n in range(16)]
+    rundir = trained(make_run, "dpo", records=records, ground_truth_weight=1.0)
+    values, result = metrics_of(rundir), rundir.result()
+    assert result is not None
+    counts = result["counts"]
+    assert (counts["with_ground_truth"], counts["without_ground_truth"]) == (10, 6)
+    tested = values["test_ground_truth_loss"]
+    assert tested[8] < tested[0] - 0.2
+    assert values["loss"][1] > 0.6931 + 0.5
+    records = [make_record(n) for n in range(1, 9)]
+    with pytest.raises(UserError, match="no prompt of the rows to train on has a reference"):
+        trained(make_run, "dpo", "none", records=records, ground_truth_weight=1.0)
 
 
 def test_with_no_reason_anywhere_it_is_dpo(make_run: MakeRun) -> None:

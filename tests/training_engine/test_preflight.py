@@ -378,6 +378,9 @@ def test_rows_are_looked_at_before_they_are_tokenised() -> None:
     assert found["no_rationales"].values == {"count": 7, "rows": 8}
     # ties are counted as the run's log counts them: of all rows
     assert found["rows"].values["ties"] == 1
+    guided = RECIPES["dpo"].from_dict({"ground_truth_weight": 0.1})
+    found = by_code(row_findings(records, "dpo", guided))
+    assert (found["no_ground_truth"].level, found["no_ground_truth"].values["count"]) == ("stop", 7)
     ties = [make_record(n, outcome="tie" if n < 4 else "win", split="train") for n in range(1, 6)]
     found = by_code(row_findings(ties, "dpo", {}))
     assert found["many_ties"].values == {"share": 60}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from steelyard.lib.records import PreferenceRecord
@@ -35,6 +35,8 @@ def row_findings(records: Sequence[PreferenceRecord], recipe: str, config: Any) 
     found += _repetitions(records)
     if recipe.startswith("rationale"):
         found += _reasons(records, config)
+    if getattr(config, "ground_truth_weight", 0):
+        found += _without(records, "no_ground_truth", lambda record: record.reference_answer)
     return found
 
 
@@ -61,17 +63,24 @@ def _repetitions(records: Sequence[PreferenceRecord]) -> list[Finding]:
 
 
 def _reasons(records: Sequence[PreferenceRecord], config: Any) -> list[Finding]:
+    return _without(records, "no_rationales", lambda record: reason(record, config, first=True))
+
+
+def _without(
+    records: Sequence[PreferenceRecord], code: str, said: Callable[[PreferenceRecord], str]
+) -> list[Finding]:
+    """Rows to train on that lack what the settings learn from; a stop where all do."""
     without = [
         (number, record.pair)
         for number, record in enumerate(records, 1)
-        if record.split == "train" and not reason(record, config, first=True)
+        if record.split == "train" and not said(record)
     ]
     train = sum(record.split == "train" for record in records)
     if not without:
         return []
     level = "stop" if len(without) == train else "look"
     values = {"count": len(without), "rows": train}
-    return [Finding("no_rationales", level, values, tuple(without))]  # type: ignore[arg-type]
+    return [Finding(code, level, values, tuple(without))]  # type: ignore[arg-type]
 
 
 def plain(record: PreferenceRecord) -> str:

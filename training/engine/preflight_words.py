@@ -148,6 +148,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "%(count)s of %(rows)s rows to train on have no reason in words by somebody who voted for "
         "the chosen answer. This recipe learns from such reasons; those pairs teach without one.",
     ),
+    "no_ground_truth": (
+        "Rows without a reference answer",
+        "%(count)s of %(rows)s rows to train on have a prompt without a reference answer, which "
+        "ground_truth_weight learns from; those pairs teach without it.",
+    ),
     "many_ties": (
         "Many ties",
         "%(share)s %% of the rows to train on are ties. They teach that two answers are equal, "

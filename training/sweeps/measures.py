@@ -32,6 +32,7 @@ _LOSS_SCALES = frozenset(
     {
         *("beta", "gamma", "loss_type", "label_smoothing", "ties", "tie_share", "ld_alpha"),
         *("soft_labels", "weight_by", "sft_weight", "sft_form", "rationale_weight", "alpha"),
+        "ground_truth_weight",
     }
 )
 MEASURES = {

@@ -216,6 +216,10 @@ class TextDPOConfig(TextRecipe):
     sft_form: Literal["mean", "sum"] = "mean"
     """How that term counts an answer: the mean over its tokens; or their sum times beta, as
     published, in which long answers count for more."""
+    ground_truth_weight: float = 0.0
+    """Weight of a further term: how likely the prompt's reference answer is, the mean over its
+    tokens (gDPO of video-SALMONN 2, which has 0.1). Pairs whose prompt has none learn without; 0
+    reads no reference answers."""
     rounds: int = 1
     """How many times the pairs are trained on, each time for the whole of epochs and schedule, with
     the adapter merged, a new one begun and the merged model as the new reference (mrDPO). The model

@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from training.engine.config import TextDPOConfig
 from training.engine.data import Encoder, Example, preference
+from training.engine.forward import Row
 from training.engine.losses import LogProbs, pair_losses
 from training.engine.losses_terms import length_desensitised, sft_mean, sft_sum
 from training.engine.objectives.base import Objective, Seen
 
+GROUND_TRUTH = "ground_truth"
+"""The prompt's reference answer, which some have."""
+
 
 def rows(record: PreferenceRecord, encoder: Encoder, config: TextDPOConfig) -> Example | None:
-    return preference(record, encoder)
+    plain = preference(record, encoder)
+    if plain is None or not config.ground_truth_weight:
+        return plain
+    encoder.counts["with_ground_truth"] += bool(record.reference_answer)
+    if not record.reference_answer:
+        encoder.counts["without_ground_truth"] += 1
+        return plain
+    (truth,) = encoder.row(record.prompt, {GROUND_TRUTH: record.reference_answer}).answers
+    (row,) = plain.rows
+    row = Row(row.prompt, (*row.answers, truth), row.images)
+    return replace(plain, rows=(row,), names=(*plain.names, GROUND_TRUTH))
+
+
+def arranged(
+    examples: list[Example], config: TextDPOConfig, counts: Counter[str], *, test: bool
+) -> list[Example]:
+    """The examples as they are.
+
+    Raises:
+        UserError: reference answers are to be learnt from, and there are none.
+    """
+    guided = any(GROUND_TRUTH in example.names for example in examples)
+    if config.ground_truth_weight and not test and not guided:
+        raise UserError(
+            "ground_truth_weight is above 0, but no prompt of the rows to train on has a reference "
+            "answer. Bring prompts in with reference_answer and freeze a new version, or set "
+            "ground_truth_weight to 0.",
+            code="no_ground_truth",
+            field="ground_truth_weight",
+        )
+    return examples
 
 
 def loss(seen: Seen, config: TextDPOConfig) -> tuple[Tensor, dict[str, Tensor]]:
@@ -44,6 +81,14 @@ def loss(seen: Seen, config: TextDPOConfig) -> tuple[Tensor, dict[str, Tensor]]:
         # of a tie neither answer is one to write
         each = each + torch.where(seen.tie, 0.0, term)
         more["sft_loss"] = won(seen, term)
+    if config.ground_truth_weight:
+        guided = seen.has(GROUND_TRUTH)
+        term = sft_mean(
+            seen.sum(GROUND_TRUTH), seen.length(GROUND_TRUTH), weight=config.ground_truth_weight
+        )
+        # of ties as well: which answer is right hangs on no vote
+        each = each + torch.where(guided, term, 0.0)
+        more["ground_truth_loss"] = torch.where(guided, term.detach(), torch.nan)
     return each, more
 
 
@@ -104,4 +149,11 @@ def notes(config: TextDPOConfig, has_ties: bool) -> list[str]:
     ]
 
 
-DPO = Objective(rows, frozenset({"chosen", "rejected"}), loss, notes)
+DPO = Objective(
+    rows,
+    frozenset({"chosen", "rejected"}),
+    loss,
+    notes,
+    arranged,
+    measured=("ground_truth_loss",),
+)
