@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.db import connection
+from django.test import Client, TransactionTestCase
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests import factories
@@ -31,6 +32,24 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+MADE_BY_MIGRATIONS = {"django_content_type", "auth_permission"}
+
+
+def empty_the_tables(_: TransactionTestCase) -> None:
+    """What Django does by TRUNCATE after a test that commits, 30 times faster: nearly all tables
+    have no row, and those with a few need not be made anew. What migrations made stays."""
+    names = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    deletions = (f'DELETE FROM "{name}"' for name in set(names) - MADE_BY_MIGRATIONS)
+    with connection.cursor() as cursor:
+        # As a replica the server asks neither foreign keys nor triggers.
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("; ".join(deletions))
+        cursor.execute("SET session_replication_role = DEFAULT")
+
+
+TransactionTestCase._fixture_teardown = empty_the_tables  # type: ignore[method-assign]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
