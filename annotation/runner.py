@@ -10,6 +10,7 @@ from django.db import transaction
 
 from annotation.models import Annotator, Judgment, Outcome, Pair
 from steelyard.lib.rundir import write_atomically
+from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "annotation.engine"
@@ -46,6 +47,11 @@ def environment(run: Run) -> dict[str, str]:
     """An endpoint's key goes to the engine this way: run.json stays readable to others."""
     model = _judge(run).model
     return model.secrets() if model else {}
+
+
+def gpus(run: Run) -> int:
+    model = _judge(run).model
+    return gpus_for([model.family] if model else [])
 
 
 def collect(run: Run) -> None:

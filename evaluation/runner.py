@@ -20,6 +20,7 @@ from steelyard.assets.services import blob_path, store_upload
 from steelyard.lib.errors import UserError
 from steelyard.lib.files import place_file
 from steelyard.registry.models import ModelVersion
+from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "evaluation.engine"
@@ -44,6 +45,16 @@ def prepare(run: Run) -> dict[str, Any]:
         "samples": 1,
         "seed": evaluation.seed,
     }
+
+
+def environment(run: Run) -> dict[str, str]:
+    """Keys of endpoints, for this process alone."""
+    models = _models(_evaluation(run))
+    return {name: key for model in models for name, key in model.secrets().items()}
+
+
+def gpus(run: Run) -> int:
+    return gpus_for(model.family for model in _models(_evaluation(run)))
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:

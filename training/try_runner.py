@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from steelyard.registry.models import ModelVersion
+from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "training.engine.trying"
@@ -19,6 +20,10 @@ def prepare(run: Run) -> dict[str, Any]:
 def environment(run: Run) -> dict[str, str]:
     """Keys of endpoints, for this process alone."""
     return {name: key for model in _models(run) for name, key in model.secrets().items()}
+
+
+def gpus(run: Run) -> int:
+    return gpus_for(model.family for model in _models(run))
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:

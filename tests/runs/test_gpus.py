@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from annotation.services.judging import create_judge
+from evaluation.models import Evaluation
 from steelyard.runs import gpus, supervisor
+from steelyard.runs.models import Run
+from tests.factories import make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,3 +85,34 @@ def test_a_wrong_setting_is_loud(wrong: str) -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 1
     assert "STEELYARD_GPUS" in ended.stderr
+
+
+def test_runs_that_load_models_ask_for_one_and_those_that_ask_endpoints_for_none(
+    project: Any,
+) -> None:
+    here = make_model(project, "here", family="causal_lm", source="folder")
+    at = {"family": "endpoint", "source": "http://127.0.0.1:9/v1", "options": {"api_key": "key-1"}}
+    there, other = (make_model(project, name, **at) for name in ("there", "other"))
+
+    held = {"prompt_set": {"held_out": True}, "method": "people"}
+
+    def asked(kind: str, **spec: Any) -> tuple[int, set[str]]:
+        run = Run(project=project, kind=kind, spec=spec)
+        handler = supervisor.handler_of(run)
+        # the keys of endpoints go to the process that asks them
+        return handler.gpus(run), set(handler.environment(run).values())
+
+    def judge(model: Any) -> int:
+        return create_judge(project=project, name=f"by {model}", model=model, criteria="Good?").pk
+
+    def evaluation(candidate: Any) -> int:
+        made = Evaluation.objects.create(project=project, baseline=there, **held)
+        made.candidates.add(candidate)
+        return made.pk
+
+    assert asked("judge", judge=judge(there)) == (0, {"key-1"})
+    assert asked("judge", judge=judge(here)) == (1, set())
+    assert asked("generate", evaluation=evaluation(other)) == (0, {"key-1"})
+    assert asked("generate", evaluation=evaluation(here)) == (1, {"key-1"})
+    assert asked("try", model=here.pk, base=there.pk) == (1, {"key-1"})
+    assert asked("try", model=there.pk, base=None) == (0, {"key-1"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -26,6 +27,15 @@ def all_devices() -> list[int]:
         return [int(number) for number in visible.split(",") if number.strip().isdigit()]
     found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
     return sorted(int(match[1]) for match in found if match)
+
+
+_ELSEWHERE = {"endpoint", "imported"}
+"""Families of models that are not loaded here."""
+
+
+def gpus_for(families: Iterable[str]) -> int:
+    """How many GPUs a run asks for that loads models of these families one after another."""
+    return int(any(family not in _ELSEWHERE for family in families))
 
 
 def free_devices() -> list[int]:
