@@ -246,11 +246,12 @@ def install(lock: Path) -> None:
     MARK.touch()
     for stamp in stamps:
         stamp.unlink()
-    pip("install", "--no-deps", "-r", str(lock), total=len(pins(lock)))
+    # Most modules are never imported; Python compiles those that are when they first are.
+    pip("install", "--no-compile", "--no-deps", "-r", str(lock), total=len(pins(lock)))
     # Which libraries torch needs depends on its build: those for CUDA come as packages, and the
     # lock, made for every machine, cannot name them.
     torch = next(line for line in LOCK.read_text().splitlines() if line.startswith("torch=="))
-    pip("install", torch, "--constraint", str(LOCK))
+    pip("install", "--no-compile", torch, "--constraint", str(LOCK))
     here = ("--editable", ".", "--editable", "./client")
     pip("install", "--no-deps", "--no-build-isolation", *here)
     for done in {LOCK, lock}:
