@@ -19,12 +19,12 @@ import pyarrow as pa
 
 from annotation.formats.arena import outcome_of
 from annotation.formats.base import Format, Option, Writing
+from annotation.formats.columns import file_field
 from annotation.formats.outside import only_images, single
 from annotation.formats.records import ImportedRecord
 from annotation.formats.rows import Row
 from annotation.formats.sides import sides, vote
 from annotation.formats.visual import VOTE_CANNOT, asked, both, cast_votes, compared, model, shown
-from annotation.formats.write_files import file_field
 from steelyard.lib.records import PreferenceRecord
 
 TASK = Option(

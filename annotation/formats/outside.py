@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from annotation.formats.base import MediaFile, Option, Writing
+from annotation.formats.columns import file_field
 from annotation.formats.records import ImportedRecord, ImportedVote, Messages
 from annotation.formats.rows import Row
-from annotation.formats.write_files import file_field
 from steelyard.lib.records import PreferenceRecord
 
 UNKNOWN = "unknown"

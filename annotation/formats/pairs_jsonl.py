@@ -4,7 +4,7 @@
 
     {"prompt": "…" or [{"role", "content"}], "a": "…", "b": "…", "model_a": "…", "model_b": "…",
      "category": "…", "outcome": "a", "annotator": "…", "kind": "person", "strength": -2,
-     "rationale": "…", "tags": ["…"],
+     "rationale": "…", "tags": ["…"], "aspects": {"style": 1},
      "media": ["…"], "media_a": "…", "media_b": "…",
      "known": {"outcome": "a", "reason": "…"}, "training": true}
 
@@ -23,13 +23,13 @@ from annotation.formats.base import TEXT_CONTAINERS, Format, Writing
 from annotation.formats.jsonl import Line, lines
 from annotation.formats.outside import files
 from annotation.formats.records import ImportedRecord, ImportedVote, Known
-from annotation.formats.sides import reason_of, sides, whole
+from annotation.formats.sides import aspects_of_one, reason_of, sides, whole
 from steelyard.lib.records import PreferenceRecord
 
 KEYS = ("prompt", "a", "b", "model_a", "model_b", "category")
 MEDIA_KEYS = ("media", "media_a", "media_b")
 TRAINING_KEYS = ("known", "training")
-VOTE_KEYS = ("outcome", "annotator", "kind", "strength", "rationale", "tags")
+VOTE_KEYS = ("outcome", "annotator", "kind", "strength", "rationale", "tags", "aspects")
 EXAMPLE = """\
 {"prompt": "Why is the sky blue?", "a": "Air scatters blue light most.", "b": "It is the sea.", \
 "model_a": "small", "model_b": "large", "category": "science"}
@@ -43,6 +43,7 @@ MEDIA_EXAMPLE = """\
 "media_b": "kites/4.png", "known": {"outcome": "a", "reason": "b is green."}, "training": true}
 """
 MAX_MEDIA = 16
+MAX_ASPECTS = 50
 OUTCOMES = ("a", "b", "tie", "both_bad", "skip")
 KINDS = ("person", "judge")
 _SIGN = {"a": -1, "b": 1}
@@ -96,8 +97,9 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
         pair["media"] = [writing.media(sha256) for sha256 in record.prompt_media]
     if a.media:
         pair |= {"media_a": writing.media(a.media), "media_b": writing.media(b.media)}
-    if record.aspects or record.segments:
-        writing.without("aspects and parts")
+    aspects = aspects_of_one(record, writing)
+    if record.segments:
+        writing.without("verdicts on parts")
     if any(rationale.get("evidence") for rationale in record.rationales):
         writing.without("evidence")
     for vote in record.votes or [whole(record)]:
@@ -110,6 +112,7 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
             "strength": vote["strength"],
             "rationale": said.get("text", ""),
             "tags": said.get("tags", []),
+            **({"aspects": aspects} if aspects else {}),
         }
 
 
@@ -188,8 +191,28 @@ def _votes(line: Line) -> list[ImportedVote]:
             strength=_strength(line, outcome),
             rationale=line.text("rationale", default=""),
             tags=line.texts("tags"),
+            aspects=_aspects(line),
         )
     ]
+
+
+def _aspects(line: Line) -> dict[str, int]:
+    """Parquet names the aspects of other rows too, with nothing said of them."""
+    value = line.values.get("aspects") or {}
+    if not isinstance(value, dict) or len(value) > MAX_ASPECTS:
+        raise line.wrong(
+            f"“aspects” must be an object of at most {MAX_ASPECTS} names with a strength each, "
+            'such as {"style": -1}.',
+            "aspects",
+        )
+    said = {name: steps for name, steps in value.items() if steps is not None}
+    part = Line(line.number, said, line.place)
+    return {
+        Line(line.number, {"aspects": name}, line.place).name("aspects"): part.number_in(
+            name, -3, 3
+        )
+        for name in said
+    }
 
 
 def _strength(line: Line, outcome: str) -> int:
@@ -212,5 +235,6 @@ FORMAT = Format(
     read=read_row,
     write=write,
     ties="Kept: every vote is a row with its own outcome.",
-    cannot="Aspects, evidence and verdicts on parts.",
+    cannot="Evidence and verdicts on parts; aspects where several votes are counted as one, of "
+    "which a version has only the means.",
 )

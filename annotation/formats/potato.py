@@ -23,7 +23,7 @@ from annotation.formats.mapped import suggest
 from annotation.formats.outside import files, pair, single, user
 from annotation.formats.records import ImportedRecord, ImportedVote, Messages
 from annotation.formats.rows import Row
-from annotation.formats.sides import reason_of, sides, steps_vote, vote, whole
+from annotation.formats.sides import aspects_of_one, reason_of, sides, steps_vote, vote, whole
 from annotation.formats.visual import both, is_name_of_file, model
 from steelyard.lib.records import PreferenceRecord
 
@@ -35,6 +35,7 @@ SHAPE = Option(
 _ANNOTATIONS = ("annotations", "label_annotations")
 _OUTCOME = {"A": "a", "B": "b", "tie": "tie"}
 _STEP = {"A": -1, "B": 1, "tie": 0}
+_NO_ASPECTS = ("selection", "scale_value", "justification")
 _SELECTION = {"a": "A", "b": "B", "tie": "tie", "both_bad": "tie"}
 
 
@@ -78,6 +79,7 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
         return
     a, b = sides(record)
     first, second = both(record, writing) if a.media else (a.text, b.text)
+    aspects = _dimensions(aspects_of_one(record, writing), writing)
     for one in record.votes or [whole(record)]:
         if one["outcome"] == "skip":
             continue
@@ -92,8 +94,20 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
             "model_a": a.model,
             "model_b": b.model,
             "category": record.category,
-            "annotations": {"pref": _pref(record, one, writing)},
+            "annotations": {"pref": {**aspects, **_pref(record, one, writing)}},
         }
+
+
+def _dimensions(aspects: dict[str, int], writing: Writing) -> dict[str, str]:
+    if any(abs(steps) > 1 for steps in aspects.values()):
+        writing.without("how strongly aspects differ")
+    if any(name in _NO_ASPECTS for name in aspects):
+        writing.without("aspects that are called as Potato calls something else")
+    return {
+        name: "A" if steps < 0 else "B" if steps > 0 else "tie"
+        for name, steps in aspects.items()
+        if name not in _NO_ASPECTS
+    }
 
 
 def _pref(record: PreferenceRecord, one: dict[str, Any], writing: Writing) -> dict[str, str]:
@@ -116,9 +130,11 @@ def _vote(row: Row, scheme: Row) -> ImportedVote | None:
     why = _justification(scheme)
     said: dict[str, Any] = {"annotator": row.storable("user_id", who, 150), **why}
     aspects = {
-        name.strip(): _STEP[scheme.one_of(name, *_STEP)]
+        Row(row.number, {"aspect": name}, scheme.place).name("aspect"): _STEP[
+            scheme.one_of(name, *_STEP)
+        ]
         for name in scheme.values
-        if name not in ("selection", "scale_value", "justification")
+        if name not in _NO_ASPECTS
         and str(scheme.values[name]).strip().casefold() in ("a", "b", "tie")
     }
     if scheme.values.get("selection") is not None:
@@ -211,7 +227,8 @@ FORMAT = Format(
     write=write,
     options=(SHAPE,),
     ties="Kept; both bad becomes a tie.",
-    cannot="Whether a person or a judge voted; that both are bad; aspects when writing, since a "
-    "version has them for a pair and not for a vote; evidence; prompts of several messages, which "
-    "are read, or with pictures or clips. Skipped votes are left out.",
+    cannot="Whether a person or a judge voted; that both are bad; how strongly aspects differ, and "
+    "aspects where several votes are counted as one, of which a version has only the means; "
+    "evidence; prompts of several messages, which are read, or with pictures or clips. Skipped "
+    "votes are left out.",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.formats.base import UNNAMED
+from annotation.formats.base import UNNAMED, Writing
 from annotation.formats.records import ImportedVote
 from steelyard.lib.records import PreferenceRecord
 
@@ -49,6 +49,17 @@ def reason_of(record: PreferenceRecord, annotator: str) -> dict[str, Any]:
     for rationale in record.rationales:
         if rationale["annotator"] == annotator:
             return rationale
+    return {}
+
+
+def aspects_of_one(record: PreferenceRecord, writing: Writing) -> dict[str, int]:
+    """What the aspects of a pair's one vote are; of several votes a record has only the means,
+    which is counted as lost."""
+    if not record.aspects:
+        return {}
+    if len(record.votes) == 1:
+        return {name: int(steps) for name, steps in record.aspects.items()}
+    writing.without("what each of several votes says of aspects")
     return {}
 
 

@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 
 from annotation.formats.base import FLAT_CONTAINERS, Format, MediaFile, Option, Writing
+from annotation.formats.columns import file_field
 from annotation.formats.records import ImportedRecord
 from annotation.formats.rows import Row
 from annotation.formats.sides import outcome, sides, vote
 from annotation.formats.visual import asked, both, compared, model
-from annotation.formats.write_files import file_field
 from steelyard.lib.records import PreferenceRecord
 
 ASPECTS = {"VQ": "visual quality", "MQ": "motion quality", "TA": "text alignment"}

@@ -7,9 +7,8 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,12 +17,12 @@ import pyarrow.parquet as pq
 
 from annotation.formats import shards
 from annotation.formats.base import MediaFile
+from annotation.formats.columns import Columns, for_datasets
 
 MEDIA_FOLDER = "media"
 _BATCH_ROWS = 1000
 _BATCH_BYTES = 16 * 2**20
 Named = Callable[[MediaFile], str]
-_FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def beside(file: MediaFile) -> str:
@@ -47,14 +46,14 @@ def write(
     path: Path,
     container: str,
     *,
-    schema: pa.Schema | None = None,
+    schema: pa.Schema | Columns | None = None,
     named: Named = beside,
 ) -> int:
     """Write rows as ``jsonl``, ``json``, ``csv``, ``parquet`` or, in one shard, ``webdataset``; a
     path that ends with .gz packs the first three. Returns how many rows there are.
 
     Args:
-        schema: of the rows, for Parquet; learnt from the first thousand rows without one.
+        schema: of the rows, for Parquet; without one it is learnt from them.
         named: what a row calls a file that lies beside it; Parquet holds the file itself.
     """
     if container == "parquet":
@@ -119,27 +118,69 @@ def write_csv(rows: Iterable[dict[str, Any]], stream: IO[bytes]) -> int:
 
 
 def write_parquet(
-    rows: Iterable[dict[str, Any]], path: Path, schema: pa.Schema | None = None
+    rows: Iterable[dict[str, Any]], path: Path, schema: pa.Schema | Columns | None = None
 ) -> int:
     """One zstd Parquet file. Files are put into it in the form that ``datasets`` reads as Image or
-    Video, and the file says so in its ``huggingface`` metadata."""
-    rest = iter(rows)
-    first = list(islice(rest, _BATCH_ROWS))
-    schema = schema or _learnt(first)
-    said = schema.with_metadata(_about(schema))
-    raw = {field.name for field in schema if pa.types.is_binary(field.type)}
+    Video, and the file says so in its ``huggingface`` metadata.
+
+    Args:
+        schema: of the rows; or what is learnt of it from them, see :func:`settle`.
+    """
+    known = schema if isinstance(schema, pa.Schema) else None
+    learnt = schema if isinstance(schema, Columns) else Columns()
     count = 0
-    with pq.ParquetWriter(path, said, compression="zstd") as writer:
-        for batch in _batches(chain(first, rest), raw):
-            writer.write_table(pa.Table.from_pylist(batch, schema=said))
-            count += len(batch)
+    writer = _Appending(path, known or learnt.schema())
+    for batch in _batches(rows):
+        if known is None and learnt.learn(batch):
+            writer.change(learnt.schema())
+        writer.add(batch)
+        count += len(batch)
+    writer.close()
     return count
 
 
-def file_field(name: str, feature: str, *, many: bool = False) -> pa.Field:
-    """A Parquet column of files: ``Image`` or ``Video`` to ``datasets``; a list of them if many."""
-    kind = pa.list_(_FILE) if many else _FILE
-    return pa.field(name, kind, metadata={"feature": feature})
+def settle(path: Path, columns: Columns) -> None:
+    """Give a Parquet file the columns that files written after it have besides."""
+    writer = _Appending(path, columns.schema(), there=True)
+    writer.close()
+
+
+class _Appending:
+    """A Parquet file that grows by batches; where its columns change, what it has is written anew,
+    a row group at a time."""
+
+    def __init__(self, path: Path, schema: pa.Schema, *, there: bool = False) -> None:
+        self._path, self._has_rows = path, there
+        self._open(schema)
+
+    def change(self, schema: pa.Schema) -> None:
+        self.close()
+        self._open(schema)
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        held = [_embedded(row) for row in rows]
+        for row in held:
+            row |= {name: row[name]["bytes"] for name in self._raw if row.get(name)}
+        self._writer.write_table(pa.Table.from_pylist(held, schema=self._said))
+        self._has_rows = True
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _open(self, schema: pa.Schema) -> None:
+        self._said = for_datasets(schema)
+        self._raw = {field.name for field in schema if pa.types.is_binary(field.type)}
+        before = self._path.with_name(f"{self._path.name}.before")
+        if self._has_rows:
+            self._path.rename(before)
+        self._writer = pq.ParquetWriter(self._path, self._said, compression="zstd")
+        if not self._has_rows:
+            return
+        with pq.ParquetFile(before) as file:
+            for number in range(file.num_row_groups):
+                group = file.read_row_group(number).to_pylist()
+                self._writer.write_table(pa.Table.from_pylist(group, schema=self._said))
+        before.unlink()
 
 
 _WRITERS: dict[str, Callable[[Iterable[bytes], IO[bytes]], int]] = {
@@ -165,73 +206,35 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _embedded(value: Any, size: list[int]) -> Any:
-    """The value with the bytes of each file in it, which are added up in ``size``."""
+def _embedded(value: Any) -> Any:
+    """The value with the bytes of each file in it."""
     if isinstance(value, MediaFile):
-        data = value.path.read_bytes()
-        size[0] += len(data)
-        return {"bytes": data, "path": value.name}
+        return {"bytes": value.path.read_bytes(), "path": value.name}
     if isinstance(value, dict):
-        return {key: _embedded(item, size) for key, item in value.items()}
+        return {key: _embedded(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_embedded(item, size) for item in value]
+        return [_embedded(item) for item in value]
     return value
 
 
-def _batches(
-    rows: Iterable[dict[str, Any]], raw: Collection[str]
-) -> Iterator[list[dict[str, Any]]]:
-    """Rows with their files in them: in raw columns as bytes, else as ``datasets`` has them."""
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """So many rows that they can be held with their files."""
     batch: list[dict[str, Any]] = []
-    size = [0]
+    size = 0
     for row in rows:
-        held = _embedded(row, size)
-        batch.append(held | {name: held[name]["bytes"] for name in raw if held.get(name)})
-        if len(batch) == _BATCH_ROWS or size[0] > _BATCH_BYTES:
+        batch.append(row)
+        size += sum(map(_size_of, row.values()))
+        if len(batch) == _BATCH_ROWS or size > _BATCH_BYTES:
             yield batch
-            batch, size = [], [0]
+            batch, size = [], 0
     if batch:
         yield batch
 
 
-def _learnt(rows: list[dict[str, Any]]) -> pa.Schema:
-    """The columns that these rows have; one that is null throughout is of texts."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    fields = []
-    for name in names:
-        values = [row.get(name) for row in rows]
-        files = [file for value in values for file in _files(value)]
-        if files:
-            feature = "Video" if files[0].mime.startswith("video/") else "Image"
-            many = any(isinstance(value, list) for value in values)
-            fields.append(file_field(name, feature, many=many))
-            continue
-        kind = pa.array(values).type
-        fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) else kind))
-    return pa.schema(fields)
-
-
-def _files(value: Any) -> list[MediaFile]:
-    if isinstance(value, list):
-        return [file for file in value if isinstance(file, MediaFile)]
-    return [value] if isinstance(value, MediaFile) else []
-
-
-def _about(schema: pa.Schema) -> dict[str, str]:
-    """What ``datasets`` reads the columns as; only needed where there are files."""
-    if not any((field.metadata or {}).get(b"feature") for field in schema):
-        return {}
-    features = {field.name: _feature(field.type, field.metadata) for field in schema}
-    return {"huggingface": json.dumps({"info": {"features": features}})}
-
-
-def _feature(kind: pa.DataType, metadata: dict[bytes, bytes] | None = None) -> Any:
-    """As ``datasets`` writes it; a list in brackets is understood by its old and new versions."""
-    if pa.types.is_list(kind):
-        return [_feature(kind.value_type, metadata)]
-    if metadata and b"feature" in metadata:
-        return {"_type": metadata[b"feature"].decode()}
-    if pa.types.is_struct(kind):
-        return {field.name: _feature(field.type) for field in kind}
-    names = {"double": "float64", "float": "float32"}
-    return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
+def _size_of(value: Any) -> int:
+    """Of the files in it."""
+    if isinstance(value, MediaFile):
+        return value.path.stat().st_size
+    if isinstance(value, (dict, list)):
+        return sum(map(_size_of, value.values() if isinstance(value, dict) else value))
+    return 0

@@ -13,6 +13,7 @@ from annotation.models import Annotator, Judgment, Outcome, Pair
 from annotation.services.completion import is_told, tell_completed
 from annotation.services.imported_rows import Answered, Row
 from annotation.services.inserting import insert_new, made
+from annotation.sides import turned_aspects
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -67,6 +68,7 @@ _OF_VOTES = (
     "annotator_id",
     "outcome",
     "strength",
+    "aspects",
     "rationale",
     "tags",
     "swapped",
@@ -126,6 +128,7 @@ def _judgment(
         annotator_id=annotator.pk,
         outcome=outcome,
         strength=strength,
+        aspects=turned_aspects(vote.aspects, row.flipped),
         rationale=vote.rationale,
         tags=vote.tags,
         swapped=row.flipped,

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from django.utils.translation import gettext as _
 
 from annotation import formats
 from annotation.formats import shards, write_files
 from annotation.formats.base import Format, MediaFile
+from annotation.formats.columns import Columns
 from steelyard.assets.blobs import blob_path
 from steelyard.assets.models import Asset
 from steelyard.lib.errors import UserError
@@ -152,7 +154,9 @@ class _Export:
         return summary
 
     def _single(self) -> int:
-        rows = self._write(self.folder, self.stem, self.container, self.order.split)
+        rows = self._write(
+            self.folder, self.stem, self.container, self.order.split, self._columns()
+        )
         for name, data in self._aside(f"{self.stem}.{self.container}").items():
             (self.folder / name).write_bytes(data)
         return rows
@@ -161,7 +165,12 @@ class _Export:
         """Data by split, media beside what cannot hold them, the card, the summary."""
         inner = "parquet" if "parquet" in self.format.containers else self.format.containers[0]
         splits = ("train", "test") if self.order.split == "all" else (self.order.split,)
-        found = [(split, self._write(self.parts, split, inner, split)) for split in splits]
+        columns = self._columns()
+        found = [(split, self._write(self.parts, split, inner, split, columns)) for split in splits]
+        if inner == "parquet" and isinstance(columns, Columns):
+            # readers want the same columns in all of them
+            for split in splits:
+                write_files.settle(self.parts / f"{split}.parquet", columns)
         rows = sum(count for _, count in found)
         with zipfile.ZipFile(self.folder / f"{self.stem}.zip", "w", allowZip64=True) as archive:
             for split, count in found:
@@ -184,10 +193,14 @@ class _Export:
         (self.folder / SUMMARY).write_bytes(_json(self._summary(count)))
         return count
 
-    def _write(self, folder: Path, stem: str, container: str, split: str) -> int:
-        schema = self.format.schema(self.writing) if self.format.schema else None
+    def _columns(self) -> pa.Schema | Columns:
+        return self.format.schema(self.writing) if self.format.schema else Columns()
+
+    def _write(
+        self, folder: Path, stem: str, container: str, split: str, columns: pa.Schema | Columns
+    ) -> int:
         path = folder / f"{stem}.{container}"
-        return write_files.write(self._rows(split), path, container, schema=schema)
+        return write_files.write(self._rows(split), path, container, schema=columns)
 
     def _rows(self, split: str) -> Iterator[dict[str, Any]]:
         return self.format.rows(self._records(split), self.writing)

@@ -10,10 +10,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from annotation.formats import FORMATS, bundles, containers, shards, write_files
+from annotation.formats.columns import Columns
 from annotation.formats.packed import open_packed
 from annotation.formats.rows import RowError
 from tests.annotation_formats import frozen, pictured
@@ -247,3 +249,31 @@ def test_texts_go_into_a_shard_as_its_json(tmp_path: Path) -> None:
     )
     (row,) = containers.rows(tmp_path / "x.tar")
     assert row.values["annotations"] == said[0]["annotations"]
+
+
+def test_a_column_that_only_a_later_row_has_is_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_files, "_BATCH_ROWS", 2)
+    picture = pictured.FILES[pictured.sha("red.png")]
+    rows: list[dict[str, Any]] = [
+        {"prompt": "1", "tags": [], "said": None},
+        {"prompt": "2", "tags": []},
+        {"prompt": "3", "tags": ["clear"], "aspects": {"style": 1}},
+        {"prompt": "4", "tags": []},
+        {"prompt": "5", "tags": [], "said": 0.5, "aspects": {"truth": -1}, "media": [picture]},
+    ]
+    path, first = tmp_path / "test.parquet", tmp_path / "train.parquet"
+    columns = Columns()
+    write_files.write(rows[:1], first, "parquet", schema=columns)
+    assert write_files.write(rows, path, "parquet", schema=columns) == 5
+    write_files.settle(first, columns)
+    table = pq.read_table(path)
+    assert table.column("tags").to_pylist() == [[], [], ["clear"], [], []]
+    assert table.column("said").to_pylist() == [None, None, None, None, 0.5]
+    style, truth = {"style": 1, "truth": None}, {"style": None, "truth": -1}
+    assert table.column("aspects").to_pylist() == [None, None, style, None, truth]
+    assert table.column("media").to_pylist()[4][0]["bytes"] == picture.path.read_bytes()
+    assert b"Image" in table.schema.metadata[b"huggingface"]
+    assert pq.read_schema(first).equals(table.schema, check_metadata=True)
+    assert not list(tmp_path.glob("*.before"))

@@ -1,157 +1,178 @@
-"""Lists of the API at size: a million judgments on 400 thousand pairs, beside a small project.
+"""Lists and searches at size: a million judgments on 400 thousand pairs, beside a small project.
 
     STEELYARD_TEST_DATA=var/bench .venv/bin/python -m steelyard.servers.test_env \
-        .venv/bin/python tests/benchmarks/bench_api_lists.py [PAIRS]
+        .venv/bin/python tests/benchmarks/bench_api_lists.py [JUDGMENTS]
 
-Prints for each list the time of the first page, of one in the middle and of the last, and their
-ratio; the time of all statements of the last page in the database; and the time of the first page
-of a project of ten pairs in the same tables.
+Prompts have 200 characters and answers 800. Told are for each list of the API the 95th percentile
+of pages at its beginning, at random places, and at its end; the ratio of end and beginning; the
+processor's time of a random page, here and in the database together; and the first page of a
+project of ten pairs in the same tables. Then the same of the pages that people see, of searches in
+them, and of previews of recipes.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
+import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "steelyard.settings")
 os.environ.setdefault("STEELYARD_LOG_LEVEL", "ERROR")
+os.environ["STEELYARD_BENCH_JUDGMENTS"] = (sys.argv[1:] or ["1000000"])[0]
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import django
 
 django.setup()
 
+import numpy as np  # noqa: E402
+import psutil  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.urls import reverse  # noqa: E402
 
+from annotation.recipe import Recipe  # noqa: E402
+from annotation.services.versions import preview  # noqa: E402
 from steelyard.accounts.services import create_token  # noqa: E402
 from steelyard.web.pagination import _written  # noqa: E402
 from tests import factories  # noqa: E402
+from tests.benchmarks.bench_freeze import fill, say  # noqa: E402
 
-PAIRS = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
+REPEATS = 20
 LISTS = {
     "prompts": "annotation_prompt",
     "outputs": "annotation_output",
     "pairs": "annotation_pair",
     "judgments": "annotation_judgment",
+    "prompts?category=rare": "annotation_prompt",
     "pairs?category=rare": "annotation_pair",
     "pairs?state=open": "annotation_pair",
     "judgments?outcome=tie": "annotation_judgment",
+    "judgments?annotator=rater 007": "annotation_judgment",
 }
-
-
-def fill(project: Any, model: Any, annotators: list[int]) -> None:
-    """PAIRS prompts, twice as many outputs, and five judgments on every two pairs."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            insert into annotation_prompt
-                (project_id, messages, media, category, reference_answer, held_out, key, created_at)
-            select %s, jsonb_build_array(jsonb_build_object('role', 'user', 'content', 'Q ' || n)),
-                '[]', case when n %% 10000 = 0 then 'rare' else 'usual' end, '', false,
-                encode(sha256(('p' || n)::bytea), 'hex'), now()
-            from generate_series(1, %s) n
-            """,
-            [project.pk, PAIRS],
-        )
-        cursor.execute(
-            """
-            insert into annotation_output
-                (project_id, prompt_id, model_id, text, parameters, key, created_at)
-            select project_id, id, %s, 'Answer ' || side, '{}',
-                encode(sha256((id || side)::bytea), 'hex'), now()
-            from annotation_prompt, unnest(array['a', 'b']) side where project_id = %s
-            """,
-            [model.pk, project.pk],
-        )
-        cursor.execute(
-            """
-            insert into annotation_pair
-                (project_id, prompt_id, output_a_id, output_b_id, key, origin, priority, wanted,
-                 judged, closed, is_training, known_outcome, known_reason, created_at)
-            select %s, prompt_id, min(id), max(id),
-                encode(sha256(('k' || prompt_id)::bytea), 'hex'),
-                'import', 0, 3, 2, false, false, '', '', now()
-            from annotation_output where project_id = %s group by prompt_id
-            """,
-            [project.pk, project.pk],
-        )
-        cursor.execute(
-            """
-            insert into annotation_judgment
-                (uuid, project_id, pair_id, annotator_id, outcome, strength, aspects, rationale,
-                 tags, evidence, segments, skip_reason, swapped, exposure, details, duration_ms,
-                 is_current, created_at)
-            select gen_random_uuid(), %s, id, who, case when id %% 5 = 0 then 'tie' else 'a' end,
-                case when id %% 5 = 0 then 0 else -1 end, '{}', '', '[]', '[]', '[]', '', false,
-                '{}', '{}', 1000, true, now()
-            from annotation_pair, unnest(%s) with ordinality as people (who, place)
-            where project_id = %s and (place <= 2 or id %% 2 = 0)
-            """,
-            [project.pk, annotators, project.pk],
-        )
-        for table in set(LISTS.values()):
-            cursor.execute(f"vacuum analyze {table}")
-
-
-def timed(client: Client, url: str, repeats: int = 9) -> float:
-    took = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        answer = client.get(url)
-        took.append(time.perf_counter() - started)
-        assert answer.status_code == 200, answer.content
-    return statistics.median(took) * 1000
-
-
-def in_database(client: Client, url: str, repeats: int = 5) -> float:
-    """Milliseconds of all statements of a request, the median of some."""
-    took = []
-    for _ in range(repeats):
-        with CaptureQueriesContext(connection) as asked:
-            client.get(url)
-        took.append(sum(float(one["time"]) for one in asked.captured_queries))
-    return statistics.median(took) * 1000
+PAGES = {
+    "prompt": ("", "?page={}", "?q=a rare word", "?category=rare"),
+    "pair": ("", "?page={}", "?q=a rare word", "?category=rare", "?state=open"),
+    "judgment": ("", "?page={}", "?outcome=tie", "?category=rare"),
+}
+RECIPES = {
+    "": Recipe(),
+    ", Dawid–Skene": Recipe(aggregation="dawid_skene"),
+    ", least agreement": Recipe(ties="keep", min_agreement=0.6),
+    ", similar prompts grouped": Recipe(group_similar=True),
+}
 
 
 def main() -> None:
     settings.ALLOWED_HOSTS = ["*"]
     call_command("migrate", verbosity=0)
     owner = factories.make_user(f"owner-{time.time_ns()}", superuser=True)
-    small, large = factories.make_project(slug="small"), factories.make_project(slug="large")
+    small = factories.make_project(slug=f"small-{time.time_ns()}")
     for _ in range(10):
         factories.make_judgment(factories.make_pair(small))
-    people = [factories.make_annotator(large).pk for _ in range(3)]
-    fill(large, factories.make_model(large), people)
+    large = fill()
+    make_some_rare(large)
     _, key = create_token(user=owner, name="bench")
-    client = Client(headers={"Authorization": f"Bearer {key}"})
-    print(f"{'list':24} {'first':>9} {'middle':>9} {'last':>9} {'small':>9}   (ms, 50 rows a page)")  # noqa: T201
+    api = Client(headers={"Authorization": f"Bearer {key}"})
+    say(f"{'list of the API':32} {'first':>7} {'random':>7} {'last':>7} {'small':>7}   (p95, ms)")
     for path, table in LISTS.items():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"select min(id), max(id) from {table} where project_id = %s", [large.pk]
-            )
-            low, high = cursor.fetchone()
-        sign = "&" if "?" in path else "?"
-        root = "/api/v1/projects/{}/" + path + sign
-        urls = {
-            "first": root.format("large"),
-            "middle": root.format("large") + f"cursor={_written('<', (low + high) // 2)}",
-            "last": root.format("large") + f"cursor={_written('<', low + 50)}",
-            "small": root.format("small"),
-        }
-        times = {name: timed(client, url) for name, url in urls.items()}
-        row = " ".join(f"{times[name]:9.1f}" for name in urls)
-        ratio = times["last"] / times["first"]
-        database = in_database(client, urls["last"])
-        print(f"{path:24} {row}   last/first {ratio:.2f}   in the database {database:.1f}")  # noqa: T201
+        tell_list(api, path, keys_of(table, large.pk), large.slug, small.slug)
+    people = Client()
+    people.force_login(owner)
+    say(f"{'page':32} {'p50':>7} {'p95':>7} {'small':>7}   (ms)")
+    for name, queries in PAGES.items():
+        for query in queries:
+            tell_page(people, name, query, large, small.slug)
+    for name, recipe in RECIPES.items():
+        took = timed(lambda recipe=recipe: preview(project=large, recipe=recipe), 5)
+        say(f"preview of a recipe{name}: {np.median(took):.0f} ms, at most {max(took):.0f} ms")
+
+
+def make_some_rare(project: Any) -> None:
+    """A category and words of one prompt in ten thousand."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """update annotation_prompt set category = 'rare', messages = jsonb_build_array(
+                jsonb_build_object('role', 'user', 'content', 'a rare word ' || id))
+            where project_id = %s and id %% 10000 = 0""",
+            [project.pk],
+        )
+        cursor.execute("vacuum analyze")
+        cursor.execute("checkpoint")
+
+
+def keys_of(table: str, project: int) -> tuple[int, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"select min(id), max(id) from {table} where project_id = %s", [project])
+        low, high = cursor.fetchone()
+        return low, high
+
+
+def tell_list(client: Client, path: str, keys: tuple[int, int], large: str, small: str) -> None:
+    low, high = keys
+    draw = random.Random(0)
+    root = "/api/v1/projects/{}/" + path + ("&" if "?" in path else "?")
+    places: dict[str, Callable[[], str]] = {
+        "first": lambda: root.format(large),
+        "random": lambda: root.format(large) + f"cursor={_written('<', draw.randint(low, high))}",
+        "last": lambda: root.format(large) + f"cursor={_written('<', low + 50)}",
+        "small": lambda: root.format(small if "annotator" not in path else large),
+    }
+    took = {name: timed(lambda place=place: got(client, place())) for name, place in places.items()}
+    p95 = {name: np.percentile(times, 95) for name, times in took.items()}
+    used = cpu_of(lambda: [got(client, places["random"]()) for _ in range(REPEATS)]) / REPEATS
+    say(
+        f"{path:32} {' '.join(f'{p95[name]:7.0f}' for name in places)}   last/first "
+        f"{np.median(took['last']) / np.median(took['first']):.2f}, processor {1000 * used:.0f} ms"
+    )
+
+
+def tell_page(client: Client, name: str, query: str, large: Any, small: str) -> None:
+    draw = random.Random(0)
+    most = getattr(large, f"{name}s").count() // 50
+    at, beside = (reverse(f"annotation:{name}-list", args=[slug]) for slug in (large.slug, small))
+    took = timed(lambda: got(client, at + query.format(draw.randint(1, most))))
+    other = timed(lambda: got(client, beside), 5)
+    p50, p95 = np.percentile(took, [50, 95])
+    say(f"{name + 's' + query:32} {p50:7.0f} {p95:7.0f} {np.median(other):7.0f}")
+
+
+def got(client: Client, url: str) -> None:
+    answer = client.get(url)
+    assert answer.status_code == 200, (url, answer.status_code, answer.content[:500])
+
+
+def timed(step: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
+    """Milliseconds, after a first time that is not counted."""
+    step()
+    took = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        step()
+        took.append(1000 * (time.perf_counter() - started))
+    return took
+
+
+def cpu_of(step: Callable[[], Any]) -> float:
+    """Seconds of the processor, of this process and of its connection in the database."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    both = [psutil.Process(), psutil.Process(pid)]
+    before = sum(_used(each) for each in both)
+    step()
+    return sum(_used(each) for each in both) - before
+
+
+def _used(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 if __name__ == "__main__":
