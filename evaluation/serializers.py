@@ -25,7 +25,7 @@ class EvaluationRequest(StrictSerializer):
     sampling = serializers.DictField(
         required=False,
         default=dict,
-        help_text="Text: max_new_tokens, temperature, top_p; images: steps, guidance.",
+        help_text="Text: max_new_tokens, temperature, top_p; images: steps, guidance, size.",
     )
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
 

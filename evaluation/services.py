@@ -24,7 +24,11 @@ TEXT_SAMPLING = {
     "top_p": (0.01, 1.0, False),
 }
 """Least and greatest value, and whether it is a whole number."""
-IMAGE_SAMPLING = {"steps": (1, 1000, True), "guidance": (0.0, 30.0, False)}
+IMAGE_SAMPLING = {
+    "steps": (1, 1000, True),
+    "guidance": (0.0, 30.0, False),
+    "size": (0, 4096, True),
+}
 
 
 @transaction.atomic
@@ -49,8 +53,8 @@ def start_evaluation(
         method: ``people`` (pairs enter the labelling queue) or ``judge``.
         judge: who compares, where the method is ``judge``.
         limit: at most so many prompts; 0 for all.
-        sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps`` and
-            ``guidance`` for images; what is absent has a default.
+        sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps``,
+            ``guidance`` and ``size`` for images; what is absent has a default.
 
     Raises:
         UserError: a model cannot generate, the prompt set is empty, the judge is missing or cannot

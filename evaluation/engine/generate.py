@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from steelyard.inference.kinds import PAINTERS
 from steelyard.inference.loading import check_writer, load_writer, sampling_of
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
@@ -21,7 +22,6 @@ from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir, write_atomically
 
 WRITERS = ("causal_lm", "vision_language", "endpoint")
-PAINTERS = ("class_unet", "stable_diffusion")
 PICTURES_AT_A_TIME = 8
 
 

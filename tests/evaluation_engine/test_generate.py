@@ -218,7 +218,7 @@ def test_pictures_lie_under_media_by_their_content(tmp_path: Path) -> None:
         assert path.name == f"{sha256_file(path)}.png"
         assert path.parent == rundir.media
         assert Image.open(path).size[0] > 0
-        assert line["parameters"] == {"steps": 2, "guidance": 2.0}
+        assert line["parameters"] == {"steps": 2, "guidance": 2.0, "size": 0}
         assert "text" not in line
     assert len({line["media"] for line in made.values()}) == 6
 

@@ -130,7 +130,8 @@ def test_ddim_agrees_with_the_formula(tiny_unet: dict[str, Any]) -> None:
         ({"guidance": -1}, "from 0 to"),
         ({"guidance": float("nan")}, "number"),
         ({"steps": "20"}, "whole number"),
-        ({"colour": 1}, "steps, guidance"),
+        ({"size": 16}, "8 pixels"),
+        ({"colour": 1}, "steps, guidance, size"),
     ],
 )
 def test_bad_sampling_is_refused(
@@ -165,7 +166,7 @@ def test_labels_are_words_in_any_case() -> None:
 
 
 def test_a_family_that_paints_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match="class_unet, stable_diffusion") as error:
+    with pytest.raises(UserError, match="class_unet, stable_diffusion, ") as error:
         load_painter({"name": "m", "family": "causal_lm", "source": "x"})
     assert error.value.code == "cannot_paint"
 

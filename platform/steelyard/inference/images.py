@@ -9,7 +9,7 @@ being filled up, because a sum's last bits depend on the shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -18,8 +18,9 @@ from PIL import Image
 
 from steelyard.inference.class_unet import ClassUnet, load_class_unet
 from steelyard.inference.image_adapters import merge_adapters
+from steelyard.inference.image_pipelines import KINDS, load_pipeline
+from steelyard.inference.kinds import PAINTERS
 from steelyard.inference.pixels import to_picture
-from steelyard.inference.stable_diffusion import load_pipeline
 from steelyard.lib.errors import UserError
 
 
@@ -29,7 +30,10 @@ class Sampling(NamedTuple):
     steps: int
     """Denoising steps; more is slower and cleaner."""
     guidance: float
-    """How far to go beyond the prompt's own prediction; 1 asks the model once, unguided."""
+    """How far to go beyond the prompt's own prediction; 1 asks the model once, unguided. A model
+    that was distilled to take guidance as an input is told the number."""
+    size: int = 0
+    """Side of the square picture in pixels; 0: the model's own."""
 
     @classmethod
     def of(cls, default: Sampling, *given: dict[str, Any]) -> Sampling:
@@ -43,7 +47,7 @@ class Sampling(NamedTuple):
             for name, value in sampling.items():
                 _check(name, value)
                 values[name] = value
-        return cls(int(values["steps"]), float(values["guidance"]))
+        return cls(int(values["steps"]), float(values["guidance"]), int(values["size"]))
 
 
 class Painter(Protocol):
@@ -54,7 +58,8 @@ class Painter(Protocol):
 
         Args:
             seeds: one a prompt.
-            sampling: ``steps`` and ``guidance``; what is absent, the model's own setting gives.
+            sampling: ``steps``, ``guidance`` and ``size``; what is absent, the model's own setting
+                gives.
         """
 
 
@@ -64,18 +69,14 @@ def load_painter(spec: dict[str, Any], device: str = "cpu") -> Painter:
     Raises:
         UserError: ``cannot_paint``: its family makes no pictures; and what loading raises.
     """
-    loaders: dict[str, Callable[[dict[str, Any], str], Painter]] = {
-        "class_unet": ClassUnetPainter,
-        "stable_diffusion": StableDiffusionPainter,
-    }
     family = spec["family"]
-    if family not in loaders:
+    if family not in PAINTERS:
         raise UserError(
             f"The model {spec.get('name', '')} is of family {family}, which paints nothing. "
-            f"Pictures are made by: {', '.join(loaders)}.",
+            f"Pictures are made by: {', '.join(PAINTERS)}.",
             code="cannot_paint",
         )
-    return loaders[family](spec, device)
+    return (ClassUnetPainter if family == "class_unet" else PipelinePainter)(spec, device)
 
 
 class ClassUnetPainter:
@@ -104,6 +105,13 @@ class ClassUnetPainter:
         self, prompts: Sequence[str], *, seeds: Sequence[int], sampling: dict[str, Any]
     ) -> list[Image.Image]:
         chosen = Sampling.of(self.DEFAULT, self.sampling, sampling)
+        if chosen.size not in (0, self.model.size):
+            raise UserError(
+                f"This model paints pictures of {self.model.size} pixels; size is 0 or that, not "
+                f"{chosen.size}.",
+                code="bad_sampling",
+                field="size",
+            )
         classes = [self.model.labels.class_of(prompt) for prompt in prompts]
         wanted = list(zip(classes, seeds, strict=True))
         pictures: list[Image.Image] = []
@@ -144,38 +152,92 @@ class ClassUnetPainter:
         ).sample
 
 
-class StableDiffusionPainter:
-    """A Stable Diffusion 1.x or 2.x pipeline with its own scheduler, one picture at a time."""
+class Style(NamedTuple):
+    """How pictures of a family are painted where nobody says otherwise."""
 
-    DEFAULT = Sampling(steps=30, guidance=7.5)
+    usual: Sampling
+    guidance: str = "guidance_scale"
+    """What the pipeline calls it."""
+    also: dict[str, Any] = {}
+    """Said to the pipeline with every prompt."""
+    tokens: int = 1
+    """Latents across that the denoiser takes for one token."""
+    latents: int = 128
+    """Across a picture of the model's own size, where its settings do not say."""
+    least: int = 1
+    """Sides are whole multiples of so many pixels, whatever the parts say."""
+
+
+STYLES = {
+    "stable_diffusion": Style(Sampling(steps=30, guidance=7.5)),
+    "stable_diffusion_xl": Style(Sampling(steps=30, guidance=5.0)),
+    "stable_diffusion_3": Style(Sampling(steps=28, guidance=5.0), tokens=2),
+    "flux": Style(Sampling(steps=28, guidance=3.5), tokens=2),
+    "qwen_image": Style(
+        Sampling(steps=50, guidance=4.0), "true_cfg_scale", {"negative_prompt": " "}, tokens=2
+    ),
+    "sana": Style(
+        Sampling(steps=20, guidance=4.5),
+        # Neither moves the size to one of a list nor rewrites the prompt.
+        also={"use_resolution_binning": False, "clean_caption": False},
+        latents=32,
+        least=32,
+    ),
+}
+
+
+class PipelinePainter:
+    """A diffusers pipeline with its own scheduler, one picture at a time."""
 
     def __init__(self, spec: dict[str, Any], device: str = "cpu") -> None:
+        family = spec["family"]
+        self.style, self.sampling = STYLES[family], spec.get("sampling") or {}
+        self.DEFAULT = self.style.usual
         dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
-        self.sampling = spec.get("sampling") or {}
-        self.pipeline = load_pipeline(spec["source"], dtype=dtype)
-        merge_adapters(self.pipeline.unet, spec.get("adapters", ()))
+        self.pipeline = load_pipeline(family, spec["source"], dtype=dtype)
+        denoiser = getattr(self.pipeline, KINDS[family].part)
+        merge_adapters(denoiser, spec.get("adapters", ()))
         self.pipeline.to(device).set_progress_bar_config(disable=True)
+        factor = self.pipeline.vae_scale_factor
+        sides = denoiser.config.get("sample_size") or self.style.latents
+        self.size = factor * (sides if isinstance(sides, int) else sides[0])
+        self.multiple = max(factor * self.style.tokens, self.style.least)
 
     def paint(
         self, prompts: Sequence[str], *, seeds: Sequence[int], sampling: dict[str, Any]
     ) -> list[Image.Image]:
         chosen = Sampling.of(self.DEFAULT, self.sampling, sampling)
+        if chosen.size % self.multiple:
+            raise UserError(
+                f"size must be a multiple of {self.multiple} for this model; it is {chosen.size}.",
+                code="bad_sampling",
+                field="size",
+            )
         return [self._one(p, s, chosen) for p, s in zip(prompts, seeds, strict=True)]
 
     @torch.inference_mode()
     def _one(self, prompt: str, seed: int, sampling: Sampling) -> Image.Image:
+        side = sampling.size or self.size
         made = self.pipeline(
             prompt,
             num_inference_steps=sampling.steps,
-            guidance_scale=sampling.guidance,
+            height=side,
+            width=side,
             # On the CPU, so that a seed means the same noise on every device.
             generator=torch.Generator().manual_seed(seed),
+            **{self.style.guidance: sampling.guidance},
+            **self.style.also,
         )
-        return made.images[0]
+        picture: Image.Image = made.images[0]
+        return picture
 
 
 def _check(name: str, value: Any) -> None:
-    ranges = {"steps": (1, 1000, "a whole number"), "guidance": (0, 100, "a number")}
+    ranges = {
+        "steps": (1, 1000, "a whole number"),
+        "guidance": (0, 100, "a number"),
+        "size": (0, 4096, "a whole number"),
+    }
     if name not in ranges:
         raise UserError(
             f"Painting knows no setting {name!r}; it knows {', '.join(ranges)}.",
@@ -184,7 +246,7 @@ def _check(name: str, value: Any) -> None:
         )
     low, high, kind = ranges[name]
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = number and (name != "steps" or float(value).is_integer())
+    whole = number and (kind == "a number" or float(value).is_integer())
     if not whole or not low <= value <= high:
         raise UserError(
             f"{name} must be {kind} from {low} to {high}; it is {value!r}.",

@@ -14,6 +14,15 @@ from training.engine.families.schedules import Discrete, Flow, Schedule
 FAMILIES = {
     "class_unet": "class_unet:ClassUnetFamily",
     "stable_diffusion": "stable_diffusion:StableDiffusionFamily",
+    "stable_diffusion_xl": "sdxl:StableDiffusionXLFamily",
+    "stable_diffusion_3": "sd3:StableDiffusion3Family",
+    "flux": "flux:FluxFamily",
+    "qwen_image": "qwen_image:QwenImageFamily",
+    "sana": "sana:SanaFamily",
+    "wan": "wan:WanFamily",
+    "cogvideox": "cogvideox:CogVideoXFamily",
+    "ltx_video": "ltx:LTXFamily",
+    "hunyuan_video": "hunyuan_video:HunyuanVideoFamily",
 }
 """Family of the registry → module and class, imported when it is opened."""
 
