@@ -42,7 +42,14 @@ def work(rundir: RunDir, stop: Stop) -> None:
     done = writer.rows
     if done:
         rundir.event(f"goes on after {done} of {total} rows")
-    tables = tables_of(project=project, recipe=recipe, selection=selection, names=names, start=done)
+    tables = tables_of(
+        project=project,
+        recipe=recipe,
+        selection=selection,
+        names=names,
+        start=done,
+        folder=rundir.path,
+    )
     for number in writer.add_all(tables):
         told = _tell(rundir, writer, told)
         rundir.progress(number, total, "rows", "writing rows")

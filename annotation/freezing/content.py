@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from annotation.freezing.contents import Said, Source, source_of
+from annotation.freezing.contents import Source, all_are, lists_of, source_of
 from annotation.freezing.select import OUTCOMES, Names, Pairs, Rows, Selection
 from annotation.recipe import Recipe
 from steelyard.lib import records
-from steelyard.lib.records import SCHEMA, array_of, as_text, table_of_columns
+from steelyard.lib.lines import strings
+from steelyard.lib.records import SCHEMA, as_text, table_of_columns
 from steelyard.projects.models import Project
 
 
-class _Vote(NamedTuple):
-    """A vote that says something."""
+class _Named:
+    """Names by primary keys."""
 
-    row: int
+    def __init__(self, names: dict[int, str]) -> None:
+        pks = np.array(list(names), dtype=np.int64)
+        order = np.argsort(pks)
+        self._pks, self._names = pks[order], pa.array(names.values(), pa.string()).take(order)
+
+    def of(self, pks: np.ndarray) -> pa.Array:
+        return self._names.take(pa.array(np.searchsorted(self._pks, pks)))
+
+
+@dataclass(frozen=True)
+class _Saying:
+    """Votes that say something, in the order of their rows; one entry a vote in each."""
+
+    row: np.ndarray
     """Place in the group."""
-    judgment: str
-    annotator: str
-    said: Said
+    side: np.ndarray
+    """Which is chosen in that row: 0 for a, 1 for b."""
+    judgment: pa.Array
+    annotator: pa.Array
+    said: pa.RecordBatch
+
+    def at(self, which: np.ndarray) -> _Saying:
+        """Those of which this is true."""
+        mask = pa.array(which)
+        return _Saying(
+            self.row[which],
+            self.side[which],
+            self.judgment.filter(mask),
+            self.annotator.filter(mask),
+            self.said.filter(mask),
+        )
+
+    def saying(self, name: str, nothing: str) -> np.ndarray:
+        """Which have something there."""
+        return pc.not_equal(self.said.column(name), nothing).to_numpy(zero_copy_only=False)
 
 
 def tables_of(
@@ -51,138 +84,200 @@ def tables_of(
         yield writer.table(np.arange(first, stop))
 
 
-@dataclass(frozen=True)
 class _Writer:
-    project: Project
-    recipe: Recipe
-    selection: Selection
-    names: Names
-    source: Source
+    def __init__(
+        self,
+        project: Project,
+        recipe: Recipe,
+        selection: Selection,
+        names: Names,
+        source: Source,
+    ) -> None:
+        self._modality, self._ties_kept = project.modality, recipe.ties == "keep"
+        self._selection, self._source = selection, source
+        self._categories = pa.array(names.categories, pa.string())
+        self._models, self._annotators, self._kinds = map(
+            _Named, (names.models, names.annotators, names.kinds)
+        )
 
     def table(self, places: np.ndarray) -> pa.Table:
-        rows = self.selection.rows.at(places)
-        pairs = self.selection.pairs.at(rows.pair)
-        contents, place = self.source.of(rows.pair)
-        better, other = (pa.array(2 * place + side) for side in (rows.side, 1 - rows.side))
-        own = pa.array(place)
-        chosen = ["ab"[side] for side in rows.side.tolist()]
+        rows = self._selection.rows.at(places)
+        pairs = self._selection.pairs.at(rows.pair)
+        contents, place = self._source.of(rows.pair)
+        prompt = pa.array(contents.prompt_of[place])
+        better, other = (
+            pa.array(contents.output_of[2 * place + side]) for side in (rows.side, 1 - rows.side)
+        )
         votes, saying = self._votes(rows, contents.said)
+        tie = (rows.outcome == OUTCOMES.index("tie")) & self._ties_kept
         return table_of_columns(
             {
                 **self._identities(pairs, rows),
-                "prompt": contents.prompt.take(own),
-                "prompt_media": contents.media.take(own),
-                "reference_answer": contents.answers.take(own),
+                "prompt": contents.prompt.take(prompt),
+                "prompt_media": contents.media.take(prompt),
+                "reference_answer": contents.answers.take(prompt),
                 "chosen": contents.texts.take(better),
                 "rejected": contents.texts.take(other),
                 "chosen_media": contents.files.take(better),
                 "rejected_media": contents.files.take(other),
-                "outcome": ["tie" if tie else "win" for tie in self._ties(rows)],
-                "chosen_side": chosen,
+                "outcome": _one_of(("win", "tie"), tie),
+                "chosen_side": _one_of(("a", "b"), rows.side),
                 "strength": pa.array(rows.strength),
                 "agreement": pa.array(rows.agreement),
                 "weight": pa.array(rows.weight),
-                "split": ["test" if test else "train" for test in rows.test.tolist()],
+                "split": _one_of(("train", "test"), rows.test),
                 "votes": votes,
                 "aspects": _aspects(saying, len(rows)),
-                "rationales": _rationales(saying, chosen),
-                "segments": _segments(saying, chosen),
+                "rationales": _rationales(saying, len(rows)),
+                "segments": _segments(saying, len(rows)),
             }
         )
 
-    def _ties(self, rows: Rows) -> list[bool]:
-        kept = self.recipe.ties == "keep"
-        return ((rows.outcome == OUTCOMES.index("tie")) & kept).tolist()
-
-    def _identities(self, pairs: Pairs, rows: Rows) -> dict[str, list[str]]:
-        models, categories = self.names.models, self.names.categories
+    def _identities(self, pairs: Pairs, rows: Rows) -> dict[str, pa.Array]:
         second = rows.side == 1
         better = np.where(second, pairs.model_b, pairs.model_a)
         other = np.where(second, pairs.model_a, pairs.model_b)
         return {
-            "pair": _hexes(pairs.key, 32),
-            "prompt_key": _hexes(pairs.prompt_key, 32),
-            "category": [categories[at] for at in pairs.category.tolist()],
-            "modality": [self.project.modality] * len(pairs),
-            "chosen_model": [models[pk] for pk in better.tolist()],
-            "rejected_model": [models[pk] for pk in other.tolist()],
+            "pair": _hexes(pairs.key),
+            "prompt_key": _hexes(pairs.prompt_key),
+            "category": self._categories.take(pa.array(pairs.category)),
+            "modality": pa.repeat(pa.scalar(self._modality, pa.string()), len(pairs)),
+            "chosen_model": self._models.of(better),
+            "rejected_model": self._models.of(other),
         }
 
-    def _votes(self, rows: Rows, said: dict[str, Said]) -> tuple[pa.Array, list[_Vote]]:
-        """The column, and those votes that say something, in the order of their rows."""
+    def _votes(self, rows: Rows, said: pa.RecordBatch) -> tuple[pa.Array, _Saying]:
+        """The column, and those votes that say something."""
         lengths = rows.stop - rows.start
         ends = np.concatenate([[0], np.cumsum(lengths)])
         at = np.arange(ends[-1]) + np.repeat(rows.start - ends[:-1], lengths)
-        votes = self.selection.votes.at(at)
-        ids = _hexes(votes.uuid, 16)
-        judgments = [f"{i[:8]}-{i[8:12]}-{i[12:16]}-{i[16:20]}-{i[20:]}" for i in ids]
-        pks = votes.annotator.tolist()
-        annotators = [self.names.annotators[pk] for pk in pks]
+        votes = self._selection.votes.at(at)
         kind = SCHEMA.field("votes").type
         columns = {
-            "judgment": judgments,
-            "annotator": annotators,
-            "kind": [self.names.kinds[pk] for pk in pks],
-            "outcome": [OUTCOMES[place] for place in votes.outcome.tolist()],
-            "strength": votes.strength,
+            "judgment": _uuids(votes.uuid),
+            "annotator": self._annotators.of(votes.annotator),
+            "kind": self._kinds.of(votes.annotator),
+            "outcome": _one_of(OUTCOMES, votes.outcome),
+            "strength": pa.array(votes.strength, kind.value_type.field("strength").type),
         }
         struct = pa.StructArray.from_arrays(
-            [pa.array(columns[field.name], field.type) for field in kind.value_type],
-            fields=list(kind.value_type),
+            [columns[field.name] for field in kind.value_type], fields=list(kind.value_type)
         )
         column = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), struct, type=kind)
-        row = np.repeat(np.arange(len(rows)), lengths).tolist()
-        found = map(said.get, ids) if said else iter(())
-        saying = [
-            _Vote(place, judgment, annotator, one)
-            for place, judgment, annotator, one in zip(
-                row, judgments, annotators, found, strict=False
-            )
-            if one is not None
-        ]
+        uuids = pa.Array.from_buffers(
+            pa.binary(16), len(votes), [None, pa.py_buffer(votes.uuid.tobytes())]
+        )
+        found = pc.index_in(uuids, value_set=said.column("uuid"))
+        mine = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+        row = np.repeat(np.arange(len(rows)), lengths)[mine]
+        saying = _Saying(
+            row=row,
+            side=rows.side[row],
+            judgment=columns["judgment"].take(pa.array(mine)),
+            annotator=columns["annotator"].take(pa.array(mine)),
+            said=said.take(found.drop_null()),
+        )
         return column, saying
 
 
-def _hexes(column: np.ndarray, width: int) -> list[str]:
-    """Keys of so many bytes as they are written."""
-    text = column.tobytes().hex()
-    return [text[start : start + 2 * width] for start in range(0, len(text), 2 * width)]
+def _one_of(words: Sequence[str], places: np.ndarray) -> pa.Array:
+    return pa.array(words, pa.string()).take(pa.array(places.astype(np.int8)))
 
 
-def _rationales(saying: list[_Vote], chosen: list[str]) -> pa.Array:
-    column: list[list[dict[str, Any]]] = [[] for _ in chosen]
-    for vote in saying:
-        said = vote.said
-        if not (said.rationale or said.tags or said.evidence):
-            continue
-        side = chosen[vote.row]
-        column[vote.row].append(
-            {
-                "annotator": vote.annotator,
-                "text": said.rationale,
-                "tags": said.tags,
-                "evidence": [
-                    {**item, "answer": "chosen" if item["side"] == side else "rejected"}
-                    for item in said.evidence
-                ],
-            }
-        )
-    return array_of(column, SCHEMA.field("rationales").type)
+def _texts_of_width(characters: np.ndarray) -> pa.Array:
+    """Texts of one width.
+
+    Args:
+        characters: ASCII codes, shape (texts, width).
+    """
+    n, width = characters.shape
+    ends = np.arange(n + 1, dtype=np.int32) * width
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(characters.tobytes())]
+    return pa.Array.from_buffers(pa.string(), n, buffers)
 
 
-def _segments(saying: list[_Vote], chosen: list[str]) -> list[str]:
+def _digits(column: np.ndarray) -> np.ndarray:
+    """Keys of so many bytes as they are written, a row of characters each."""
+    text = column.tobytes().hex().encode()
+    return np.frombuffer(text, np.uint8).reshape(len(column), 2 * column.dtype.itemsize)
+
+
+def _hexes(column: np.ndarray) -> pa.Array:
+    return _texts_of_width(_digits(column))
+
+
+def _uuids(column: np.ndarray) -> pa.Array:
+    digits = _digits(column)
+    dash = np.full((len(column), 1), ord("-"), np.uint8)
+    parts = np.split(digits, [8, 12, 16, 20], axis=1)
+    return _texts_of_width(np.hstack([parts[0], *(x for p in parts[1:] for x in (dash, p))]))
+
+
+def _rationales(saying: _Saying, n_rows: int) -> pa.Array:
+    kind = SCHEMA.field("rationales").type
+    nothing = {"rationale": "", "tags": "[]", "evidence": "[]"}
+    which = np.any([saying.saying(name, text) for name, text in nothing.items()], axis=0)
+    some = saying.at(which)
+    columns = {
+        "annotator": some.annotator,
+        "text": some.said.column("rationale"),
+        "tags": lists_of(some.said.column("tags")),
+        "evidence": _evidence(some),
+    }
+    struct = pa.StructArray.from_arrays(
+        [columns[field.name] for field in kind.value_type], fields=list(kind.value_type)
+    )
+    ends = np.searchsorted(some.row, np.arange(n_rows + 1))
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), struct, type=kind)
+
+
+def _evidence(some: _Saying) -> pa.Array:
+    texts = some.said.column("evidence")
+    if all_are(texts, "[]"):
+        return texts
+    return pa.array(
+        [
+            as_text(
+                [
+                    {**item, "answer": "chosen" if item["side"] == "ab"[side] else "rejected"}
+                    for item in json.loads(text)
+                ]
+            )
+            for text, side in zip(strings(texts), some.side.tolist(), strict=True)
+        ],
+        pa.string(),
+    )
+
+
+def _segments(saying: _Saying, n_rows: int) -> pa.Array:
+    some = saying.at(saying.saying("segments", "[]"))
     column: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for vote in saying:
-        for segment in vote.said.segments:
-            column[vote.row].append(
+    for row, side, judgment, annotator, text in zip(
+        some.row.tolist(),
+        some.side.tolist(),
+        strings(some.judgment),
+        strings(some.annotator),
+        strings(some.said.column("segments")),
+        strict=True,
+    ):
+        for segment in json.loads(text):
+            column[row].append(
                 {
                     **segment,
-                    "judgment": vote.judgment,
-                    "annotator": vote.annotator,
-                    "better": _better(segment["outcome"], chosen[vote.row]),
+                    "judgment": judgment,
+                    "annotator": annotator,
+                    "better": _better(segment["outcome"], "ab"[side]),
                 }
             )
-    return [as_text(column.get(row, [])) for row in range(len(chosen))]
+    return _written(column, "[]", n_rows)
+
+
+def _written(values: Mapping[int, Any], nothing: str, n_rows: int) -> pa.Array:
+    """Canonical JSON of what some rows have."""
+    if not values:
+        return pa.repeat(pa.scalar(nothing, pa.string()), n_rows)
+    texts = {row: as_text(value) for row, value in values.items()}
+    return pa.array([texts.get(row, nothing) for row in range(n_rows)], pa.string())
 
 
 def _better(outcome: str, chosen: str) -> str:
@@ -191,16 +286,17 @@ def _better(outcome: str, chosen: str) -> str:
     return "chosen" if outcome == chosen else "rejected"
 
 
-def _aspects(saying: list[_Vote], n_rows: int) -> list[str]:
+def _aspects(saying: _Saying, n_rows: int) -> pa.Array:
+    some = saying.at(saying.saying("aspects", "{}"))
     strengths: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for vote in saying:
-        for name, strength in vote.said.aspects.items():
-            strengths[vote.row][name].append(strength)
+    for row, text in zip(some.row.tolist(), strings(some.said.column("aspects")), strict=True):
+        for name, strength in json.loads(text).items():
+            strengths[row][name].append(strength)
     means = {
         row: {name: _mean(values) for name, values in by_name.items()}
         for row, by_name in strengths.items()
     }
-    return [as_text(means.get(row, {})) for row in range(n_rows)]
+    return _written(means, "{}", n_rows)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pa_json
 from django.db.models import TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
@@ -26,39 +29,43 @@ from annotation.freezing.address import database_url
 from annotation.freezing.select import Pairs, Selection
 from annotation.models import Judgment, Pair
 from steelyard.lib import records
+from steelyard.lib.lines import strings
 from steelyard.lib.records import SCHEMA, array_of
 
 MANY = 20_000
 """So many pairs of a version are gathered, unless they are a small part of the project's."""
 _PART = 5
 _MOST_BINS = 128
-_NOTHING: dict[str, Any] = {"[]": [], "{}": {}}
-"""What most votes say besides their outcome, which need not be read as JSON."""
+_MOST_JSON = 2**30
+"""Bytes of JSON that Arrow reads at once; beyond them the interpreter does."""
+_NOTHING: list[str] = []
 
 
-class Said(NamedTuple):
-    """What a vote says besides its outcome."""
-
-    rationale: str
-    tags: list[str]
-    aspects: dict[str, int]
-    evidence: list[dict[str, Any]]
-    segments: list[dict[str, Any]]
+SAID = pa.schema(
+    [
+        ("uuid", pa.binary(16)),
+        *((name, pa.string()) for name in ("rationale", "tags", "aspects", "evidence", "segments")),
+    ]
+)
+"""What votes say besides their outcome; all but the rationale as JSON of the database's writing."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Of some pairs, in their order."""
+    """Of some pairs, in no order; ``prompt_of`` and ``output_of`` tell what is whose."""
 
     prompt: pa.Array
     media: pa.Array
     answers: pa.Array
     """The prompts' own, empty where they have none."""
     texts: pa.Array
-    """Of a and b in turn, so twice as many as pairs."""
     files: pa.Array
-    said: dict[str, Said]
-    """Of those votes that say something, by the UUID's 32 digits."""
+    said: pa.RecordBatch
+    """Votes that say something, with the schema ``SAID``."""
+    prompt_of: np.ndarray
+    """Where each pair's prompt is."""
+    output_of: np.ndarray
+    """Where its outputs a and b are, in turn, so twice as many as pairs."""
 
 
 class Source(Protocol):
@@ -100,18 +107,17 @@ class Asked:
         )
         columns = zip(*sorted(found), strict=True)
         _, messages, media, answers, text_a, text_b, file_a, file_b = columns
+        n = len(pks)
         return Contents(
-            prompt=_prompts(messages),
-            media=_media(media),
+            prompt=_prompts(pa.array(messages, pa.string())),
+            media=lists_of(pa.array(media, pa.string())),
             answers=pa.array(answers, pa.string()),
-            texts=pa.array(_in_turn(text_a, text_b), pa.string()),
-            files=pa.array([one or "" for one in _in_turn(file_a, file_b)], pa.string()),
+            texts=pa.array(text_a + text_b, pa.string()),
+            files=pa.array([one or "" for one in file_a + file_b], pa.string()),
             said=_said(wanted),
+            prompt_of=np.arange(n),
+            output_of=np.arange(2 * n).reshape(2, n).T.reshape(-1),
         ), place
-
-
-def _in_turn(a: Iterable[Any], b: Iterable[Any]) -> list[Any]:
-    return [one for both in zip(a, b, strict=True) for one in both]
 
 
 def _text(name: str) -> Cast:
@@ -119,27 +125,45 @@ def _text(name: str) -> Cast:
     return Cast(name, TextField())
 
 
-def _read(text: str) -> Any:
-    nothing = _NOTHING.get(text)
-    return json.loads(text) if nothing is None else nothing
+def _prompts(texts: pa.Array) -> pa.Array:
+    """Lists of messages, of their JSON."""
+    kind = SCHEMA.field("prompt").type
+    if not len(texts) or texts.nbytes > _MOST_JSON:
+        return array_of(list(map(orjson.loads, strings(texts))), kind)
+    lines = pc.binary_join_element_wise('{"said":', texts, "}\n", "")
+    read = pa_json.read_json(
+        pa.BufferReader(lines.buffers()[2]),
+        pa_json.ReadOptions(use_threads=False, block_size=lines.nbytes),
+        pa_json.ParseOptions(pa.schema([("said", kind)]), unexpected_field_behavior="ignore"),
+    )
+    return one_array(read.column("said"))
 
 
-def _prompts(texts: Iterable[str]) -> pa.Array:
-    return array_of(list(map(orjson.loads, texts)), SCHEMA.field("prompt").type)
+def lists_of(texts: pa.Array) -> pa.Array:
+    """Lists of texts, of their JSON; most are empty."""
+    kind = pa.list_(pa.string())
+    if all_are(texts, "[]"):
+        nothing = pa.array(np.zeros(len(texts) + 1, np.int32))
+        return pa.ListArray.from_arrays(nothing, pa.array([], pa.string()), type=kind)
+    return array_of([_NOTHING if t == "[]" else json.loads(t) for t in strings(texts)], kind)
 
 
-def _media(texts: Iterable[str]) -> pa.Array:
-    return array_of(list(map(_read, texts)), SCHEMA.field("prompt_media").type)
+def all_are(texts: pa.Array, text: str) -> bool:
+    return pc.all(pc.equal(texts, text), min_count=0).as_py()
 
 
-def _said(pairs: RawSQL) -> dict[str, Said]:
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+def _said(pairs: RawSQL) -> pa.RecordBatch:
     silent = {"rationale": "", "tags": [], "aspects": {}, "evidence": [], "segments": []}
     rows = Judgment.objects.filter(pair__in=pairs).exclude(**silent).order_by()
     columns = map(_text, ("tags", "aspects", "evidence", "segments"))
-    return {
-        uuid.hex: Said(rationale, *map(_read, said))
-        for uuid, rationale, *said in rows.values_list("uuid", "rationale", *columns)
-    }
+    found = list(rows.values_list("uuid", "rationale", *columns))
+    uuids, *said = zip(*found, strict=True) if found else ([],) * len(SAID)
+    arrays = [[uuid.bytes for uuid in uuids], *said]
+    return pa.record_batch([pa.array(a, f.type) for a, f in zip(arrays, SAID, strict=True)], SAID)
 
 
 _PAIRS = "select id, output_a_id, output_b_id from annotation_pair where project_id = {project}"
@@ -147,7 +171,7 @@ _PROMPTS = """select id, messages::text as messages, media::text as media, refer
     from annotation_prompt where project_id = {project}"""
 _OUTPUTS = """select o.id, o.text, coalesce(f.sha256, '')::text as file from annotation_output o
     left join assets_asset f on f.id = o.asset_id where o.project_id = {project}"""
-_SAYING = """select pair_id, encode(uuid_send(uuid), 'hex') as uuid, rationale, tags::text as tags,
+_SAYING = """select pair_id, uuid_send(uuid) as uuid, rationale, tags::text as tags,
     aspects::text as aspects, evidence::text as evidence, segments::text as segments
     from annotation_judgment where project_id = {project} and not (rationale = '' and tags = '[]'
     and aspects = '{{}}' and evidence = '[]' and segments = '[]')"""
@@ -170,7 +194,7 @@ class Gathered:
 
             def rows(sql: str) -> Iterator[pa.RecordBatch]:
                 cursor.execute(sql.format(project=project))
-                yield from cursor.fetch_record_batch()
+                yield from _ahead(cursor.fetch_record_batch())
 
             a, b = _outputs_of(pks, rows(_PAIRS))
             for bins, sql, keys, standing, each in (
@@ -190,25 +214,29 @@ class Gathered:
         return contents, rank - first * self._width
 
     def _read_bin(self, number: int) -> Contents:
-        prompts, outputs = self._prompts.sorted(number), self._outputs.sorted(number)
-        saying = self._saying.sorted(number)
-        said: dict[str, Said] = {}
-        if saying is not None:
-            columns = [_strings(saying.column(name)) for name in ("uuid", *Said._fields)]
-            said = {
-                uuid: Said(rationale, *map(_read, said))
-                for uuid, rationale, *said in zip(*columns, strict=True)
-            }
+        prompts, outputs = self._prompts.read(number), self._outputs.read(number)
+        saying = self._saying.read(number)
         assert prompts is not None
         assert outputs is not None
         return Contents(
-            prompt=_prompts(_strings(prompts.column("messages"))),
-            media=_media(_strings(prompts.column("media"))),
+            prompt=_prompts(prompts.column("messages")),
+            media=lists_of(prompts.column("media")),
             answers=prompts.column("reference_answer"),
             texts=outputs.column("text"),
             files=outputs.column("file"),
-            said=said,
+            said=SAID.empty_table().to_batches()[0] if saying is None else _as_said(saying),
+            prompt_of=_standing(prompts),
+            output_of=_standing(outputs),
         )
+
+
+def _as_said(rows: pa.RecordBatch) -> pa.RecordBatch:
+    return pa.record_batch([rows.column(f.name).cast(f.type) for f in SAID], SAID)
+
+
+def _standing(rows: pa.RecordBatch) -> np.ndarray:
+    """Of rows of a bin that is full, where each of those is that stand in it."""
+    return np.argsort(rows.column("place").to_numpy(), kind="stable")
 
 
 def _twice(rank: np.ndarray) -> np.ndarray:
@@ -230,11 +258,26 @@ def _together(found: list[Contents]) -> Contents:
         name: pa.concat_arrays([getattr(one, name) for one in found])
         for name in ("prompt", "media", "answers", "texts", "files")
     }
-    return Contents(**columns, said={key: one for each in found for key, one in each.said.items()})
+    places: dict[str, list[np.ndarray]] = {"prompt_of": [], "output_of": []}
+    for name, of in (("prompt_of", "prompt"), ("output_of", "texts")):
+        before = 0
+        for one in found:
+            places[name].append(getattr(one, name) + before)
+            before += len(getattr(one, of))
+    return Contents(
+        **columns,
+        **{name: np.concatenate(parts) for name, parts in places.items()},
+        said=pa.concat_batches([one.said for one in found]),
+    )
 
 
-def _strings(column: pa.Array) -> list[str]:
-    return column.to_numpy(zero_copy_only=False).tolist()
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same, the next of which is fetched while one is looked at."""
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
 
 class _Bins:
@@ -275,14 +318,11 @@ class _Bins:
             self._pieces.setdefault(number, []).append((self._end, piece.size))
             self._end += piece.size
 
-    def sorted(self, number: int) -> pa.RecordBatch | None:
-        """The rows of a bin as they stand; None where there are none."""
+    def read(self, number: int) -> pa.RecordBatch | None:
+        """The rows of a bin, with the ``place`` where each stands; None where there are none."""
         found = []
         for start, size in self._pieces.get(number, ()):
             self._file.seek(start)
             piece = pa.py_buffer(self._file.read(size))
             found.append(pa.ipc.read_record_batch(piece, self._schema))
-        if not found:
-            return None
-        rows = pa.concat_batches(found)
-        return rows.take(pa.array(np.argsort(rows.column("place").to_numpy(), kind="stable")))
+        return pa.concat_batches(found) if found else None

@@ -7,7 +7,7 @@ that of their UUIDs before anything is decided.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -16,7 +16,7 @@ import numpy as np
 from annotation import aggregation
 from annotation.recipe import Recipe
 from annotation.similar import groups
-from steelyard.lib.hashing import stable_int, stable_uniform
+from steelyard.lib.hashing import stable_ints
 
 OUTCOMES = ("a", "b", "tie", "both_bad")
 _TIE, _BOTH_BAD = 2, 3
@@ -370,7 +370,7 @@ def _under_cap(pairs: Pairs, kept: np.ndarray, recipe: Recipe) -> np.ndarray:
         of = pairs.category if recipe.cap_by == "category" else pairs.prompt
         _, source = np.unique(of[kept], return_inverse=True)
     source = source.reshape(-1)
-    drawn = [stable_int("cap", recipe.seed, pairs.key[at].tobytes().hex()) for at in kept]
+    drawn = stable_ints(("cap", recipe.seed), _hexes(pairs.key[kept]))
     order = np.lexsort((np.array(drawn, dtype=np.int64), source))
     ranked = source[order]
     first = np.flatnonzero(np.diff(ranked, prepend=-1))
@@ -382,24 +382,29 @@ def _under_cap(pairs: Pairs, kept: np.ndarray, recipe: Recipe) -> np.ndarray:
 
 def _in_test(pairs: Pairs, rows: Rows, recipe: Recipe, grouped: _Groups | None) -> np.ndarray:
     """Drawn from the prompt's key, or from that of the first of its group."""
-    keys = (pairs.prompt_key if grouped is None else grouped.first_key)[rows.pair]
-    drawn: dict[bytes, bool] = {}
-    test = np.zeros(len(rows), dtype=bool)
-    for at in range(len(rows)):
-        key = keys[at].tobytes()
-        if key not in drawn:
-            share = stable_uniform("split", recipe.seed, key.hex())
-            drawn[key] = share < recipe.test_fraction
-        test[at] = drawn[key]
-    return test
+    keys = pairs.prompt_key if grouped is None else grouped.first_key
+    _, first, place = np.unique(pairs.prompt[rows.pair], return_index=True, return_inverse=True)
+    shares = _uniforms(("split", recipe.seed), keys[rows.pair[first]])
+    return (shares < recipe.test_fraction)[place]
+
+
+def _uniforms(parts: Sequence[object], keys: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1) that depend on the parts and a key."""
+    return np.ldexp(np.array(stable_ints(parts, _hexes(keys)), np.int64).astype(float), -63)
+
+
+def _hexes(keys: np.ndarray) -> list[str]:
+    """Keys as they are written."""
+    digits, width = keys.tobytes().hex(), 2 * keys.dtype.itemsize
+    return [digits[start : start + width] for start in range(0, len(digits), width)]
 
 
 def _choose_sides(pairs: Pairs, rows: Rows, recipe: Recipe) -> None:
     if recipe.ties != "random":
         return
-    for at in np.flatnonzero(rows.outcome == _TIE):
-        key = pairs.key[rows.pair[at]].tobytes().hex()
-        rows.side[at] = 0 if stable_uniform("tie", recipe.seed, key) < 0.5 else 1
+    ties = np.flatnonzero(rows.outcome == _TIE)
+    shares = _uniforms(("tie", recipe.seed), pairs.key[rows.pair[ties]])
+    rows.side[ties] = np.where(shares < 0.5, 0, 1)
 
 
 def _halved(rows: Rows) -> Rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,10 @@ def stable_int(*parts: object) -> int:
 def stable_uniform(*parts: object) -> float:
     """A number in [0, 1) that depends on the parts alone."""
     return math.ldexp(stable_int(*parts), -63)
+
+
+def stable_ints(parts: Sequence[object], last: Iterable[str]) -> list[int]:
+    """:func:`stable_int` of the parts and each of many last ones."""
+    start = "".join(f"{part}\x1f" for part in parts).encode()
+    digests = (hashlib.sha256(start + one.encode()).digest() for one in last)
+    return [int.from_bytes(digest[:8], "big") >> 1 for digest in digests]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,12 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from steelyard.lib import records
-from steelyard.lib.lines import lines_of
+from steelyard.lib.lines import buffer_of_lines
 from steelyard.lib.records import parquet_writer
 
-_HASHED_ROWS = 256
-"""Rows whose lines are made at once: their memory is used again and again, where new memory costs
-more than what is written to it."""
+_HASHED_ROWS = 2048
+"""Rows whose lines are made at once."""
+_AHEAD = 2
+"""Row groups that wait for a thread or are with one."""
 
 
 class ShardWriter:
@@ -59,29 +63,29 @@ class ShardWriter:
     def add(self, rows: pa.Table) -> None:
         """A row group: ``GROUP_ROWS`` rows with the schema above, fewer only at the end."""
         self._pass(rows)
-        if self._parquet is None:
-            self._stream = _Hashed((self.folder / ".partial").open("wb"))
-            self._parquet = parquet_writer(self._stream)
-        self._parquet.write_table(rows)
-        self._in_shard += len(rows)
-        if self._in_shard >= records.SHARD_ROWS:
-            self._end_shard()
+        self._write(rows)
 
     def add_all(self, groups: Iterable[pa.Table]) -> Iterator[int]:
-        """Add row groups in a thread, and tell after each how many rows there are. While one is
-        hashed and compressed, which needs no interpreter, the caller's thread makes the next."""
-        rows, behind = self.rows + self._in_shard, 0
-        with ThreadPoolExecutor(1, thread_name_prefix="shards") as thread:
-            busy: Future[None] | None = None
-            for group in groups:
-                if busy is not None:
-                    busy.result()
-                    rows += behind
+        """Add row groups, and tell after each how many rows there are. One thread hashes them and
+        another compresses them, for which the interpreter is hardly needed, while the caller's
+        makes the next."""
+        rows = self.rows + self._in_shard
+        behind: deque[tuple[int, list[Future[None]]]] = deque()
+        with ExitStack() as stack:
+            threads = [
+                stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=name))
+                for name in ("lines", "shards")
+            ]
+            for group in chain(groups, [None] * _AHEAD):
+                if len(behind) >= _AHEAD or (group is None and behind):
+                    number, busy = behind.popleft()
+                    for one in busy:
+                        one.result()
+                    rows += number
                     yield rows
-                busy, behind = thread.submit(self.add, group), len(group)
-            if busy is not None:
-                busy.result()
-                yield rows + behind
+                if group is not None:
+                    steps = zip(threads, (self._pass, self._write), strict=True)
+                    behind.append((len(group), [on.submit(step, group) for on, step in steps]))
 
     def close(self) -> None:
         """Name the last file; what was added is whole."""
@@ -94,9 +98,18 @@ class ShardWriter:
             self._stream.close()
             self._parquet = self._stream = None
 
+    def _write(self, rows: pa.Table) -> None:
+        if self._parquet is None:
+            self._stream = _Hashed((self.folder / ".partial").open("wb"))
+            self._parquet = parquet_writer(self._stream)
+        self._parquet.write_table(rows)
+        self._in_shard += len(rows)
+        if self._in_shard >= records.SHARD_ROWS:
+            self._end_shard()
+
     def _pass(self, rows: pa.Table) -> None:
         for start in range(0, len(rows), _HASHED_ROWS):
-            self._rows.update(lines_of(rows.slice(start, _HASHED_ROWS)))
+            self._rows.update(buffer_of_lines(rows.slice(start, _HASHED_ROWS)))
         for name in ("chosen_media", "rejected_media"):
             self.media.update(rows.column(name).unique().to_pylist())
         self.media.update(pc.list_flatten(rows.column("prompt_media")).unique().to_pylist())
