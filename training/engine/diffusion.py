@@ -1,103 +1,67 @@
-"""Diffusion-DPO: an image model learns from pairs of pictures which of two people preferred.
+"""Diffusion-DPO: an image or video model learns from pairs of which one side was preferred.
 
     python -m training.engine RUN_DIR      with "recipe": "diffusion_dpo" in its run.json
 
-The recipe, from top to bottom: rows with a winner; prompts and pictures encoded once, encoders let
-go; an adapter on the frozen denoiser, whose "off" is the reference; steps; tests; the adapter kept.
-Stopped or killed anywhere, the same command goes on to the same weights. Loss after Wallace et al.
-2023 (arXiv 2311.12908); what the families differ in is in families/.
+The recipe, from top to bottom: rows that say something; prompts and media encoded once, encoders
+let go; the denoiser with what is to be trained of it, and a reference that costs as little as it
+can; steps; tests; the result kept. Stopped or killed anywhere, the same command goes on to the same
+weights. Losses are in diffusion_losses.py, what the families differ in is in families/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
 from math import ceil
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from steelyard.inference.image_adapters import save_adapter
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
-from training.engine.checkpoints import keep_model, resume, save_checkpoint, trainable
+from training.engine import optim
+from training.engine.checkpoints import keep_model, resume
 from training.engine.config import DiffusionDPOConfig, config_of_run
-from training.engine.data import read_records
-from training.engine.diffusion_data import (
-    TEST_DRAWS,
-    Chances,
-    Draw,
-    Encoded,
-    PictureDataset,
-    PicturePair,
-    choose_pairs,
-    keep,
-    read,
+from training.engine.diffusion_data import TEST_DRAWS, Chances, Draw, MediaPair, read_pairs
+from training.engine.diffusion_keep import digest_of_model, save_model
+from training.engine.diffusion_model import DiffusionModel, compile_blocks, open_model, pairs_of
+from training.engine.diffusion_prepared import Bank, Batch, Prepared
+from training.engine.diffusion_samples import sampler
+from training.engine.diffusion_work import (
+    KEPT,
+    Pass,
+    Told,
+    Work,
+    drift_of,
+    halve_passes,
+    look,
+    make_pass,
+    means_of,
+    nothing,
+    passes_of,
+    rows_without_number,
+    table_of,
+    tell_rise,
+    weights_of,
 )
-from training.engine.diffusion_losses import PairErrors, diffusion_dpo, means, measures
-from training.engine.diffusion_model import DiffusionModel, open_model
-from training.engine.families import Family, check_size, open_family
+from training.engine.distributed import (
+    AgreedStop,
+    clip_gradients,
+    joined,
+    share,
+    sum_gradients,
+    world,
+)
+from training.engine.families import open_family
 from training.engine.loop import (
-    LOOK_BACK,
+    check_diverged,
     check_finite,
     choose_machine,
-    clip_gradients,
-    learning_rate_at,
-    rows_of_step,
     steps_in_epoch,
     worse_than_before,
 )
-
-KEPT = {"last", "first", "losses", "recent"}
-"""What of a :class:`Work` a checkpoint keeps beside the weights."""
-
-
-@dataclass
-class Work:
-    """What the parts of a run share; only the adapter, the optimiser and ``state`` change."""
-
-    rundir: RunDir
-    stop: Stop
-    config: DiffusionDPOConfig
-    model: DiffusionModel
-    dataset: PictureDataset
-    encoded: Encoded
-    chances: Chances
-    parameters: dict[str, nn.Parameter]
-    optimizer: torch.optim.Optimizer
-    last: dict[str, float] = field(default_factory=dict)
-    """The newest value of each metric."""
-    first: dict[str, float] = field(default_factory=dict)
-    """The first value of each metric."""
-    losses: list[float] = field(default_factory=list)
-    """Of the last LOOK_BACK steps."""
-    recent: list[float] = field(default_factory=list)
-    """The chosen pictures' reward in the last LOOK_BACK steps."""
-    bank: list[Tensor] = field(default_factory=list)
-    """Reference errors of the rows to train on, (rows, 2), one tensor a prepared draw."""
-    test_bank: list[Tensor] = field(default_factory=list)
-
-    @property
-    def per_step(self) -> int:
-        """Pairs in one optimiser step."""
-        return self.config.batch_size * self.config.accumulation
-
-    def record(self, step: int, values: dict[str, float]) -> None:
-        self.rundir.metric(step, **values)
-        self.last |= values
-        self.first = {**values, **self.first}
-        if "loss" in values:
-            self.losses = [*self.losses, values["loss"]][-LOOK_BACK:]
-
-    def save(self, step: int) -> None:
-        save_checkpoint(
-            self.rundir,
-            step=step,
-            parameters=self.parameters,
-            optimizer=self.optimizer,
-            state={name: getattr(self, name) for name in KEPT},
-        )
 
 
 def train(rundir: RunDir, stop: Stop) -> None:
@@ -105,243 +69,286 @@ def train(rundir: RunDir, stop: Stop) -> None:
 
     Raises:
         UserError: what was asked for cannot be done; nothing has been trained then, but for
-            ``nan_loss`` and ``out_of_memory``.
+            ``nan_loss``, ``diverged``, ``disk_full`` and ``out_of_memory``.
     """
+    config = config_of_run(rundir.spec(), rundir.event)
+    assert isinstance(config, DiffusionDPOConfig)
     try:
-        _train(rundir, stop)
+        with joined(config.device) as here:
+            _train(rundir, stop if here.size == 1 else AgreedStop(stop), config)
     except torch.OutOfMemoryError as error:
         raise UserError(
             "The GPU's memory is too small for this run. Lower batch_size and raise accumulation "
-            "by the same factor (the steps stay the same), lower resolution, or switch "
-            "gradient_checkpointing on.",
+            "by the same factor (the steps stay the same), lower resolution, switch "
+            "gradient_checkpointing on, or let halve_on_oom find the size that fits.",
             code="out_of_memory",
             field="batch_size",
         ) from error
 
 
-def _train(rundir: RunDir, stop: Stop) -> None:
+def _train(rundir: RunDir, stop: Stop | AgreedStop, config: DiffusionDPOConfig) -> None:
     spec = rundir.spec()
-    config, base = config_of_run(spec, rundir.event), spec["base"]
-    assert isinstance(config, DiffusionDPOConfig)
+    base = spec["base"]
     device, dtype = choose_machine(config)
-    dataset = choose_pairs(read_records(rundir, spec["dataset"], modality="image"))
-    family, encoded = open_family(base, device), Encoded(rundir)
-    if not _encode(rundir, stop, config, dataset, family, encoded):
+    rundir.progress(0, 0, "steps", "Loading the model")
+    family = open_family(base, device)
+    dataset = read_pairs(rundir, spec, config, family.modality)
+    prepared = Prepared.open(rundir, family, dataset, config, stop=stop)
+    if prepared is None:
         return
-    model = open_model(family, base, config, device=device, dtype=dtype)
-    parameters = trainable(model.unet)
+    model, digest = open_model(family, base, config, device=device, dtype=dtype)
+    if config.compile:
+        _compile(rundir, model)
     work = Work(
         rundir=rundir,
         stop=stop,
         config=config,
         model=model,
         dataset=dataset,
-        encoded=encoded,
-        chances=Chances(
-            seed=config.seed,
-            times=model.steps,
-            shape=encoded.picture(dataset.train[0].chosen).shape,
-            empty=config.proportion_empty_prompts,
-            flip=config.random_flip,
-        ),
-        parameters=parameters,
-        optimizer=torch.optim.AdamW(
-            parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
-        ),
+        prepared=prepared,
+        chances=Chances(config.seed, config.proportion_empty_prompts, config.random_flip),
+        optimizer=optim.build(model.parameters.values(), config, config.max_steps),
+        weights=weights_of(config, dataset),
     )
-    start, state = resume(rundir, parameters=parameters, optimizer=work.optimizer)
+    # before the weights of a checkpoint are laid in: they are no reference
+    if not _prepare_references(work, digest):
+        return
+    if world().leads:
+        work.sample = sampler(rundir, config, base, model, dataset)
+    start, state = resume(rundir, parameters=work.kept, optimizer=work.optimizer)
     for name in KEPT & state.keys():
         setattr(work, name, state[name])
     _tell_plan(work, start)
-    if _prepare_references(work) and _steps(work, start) and _test(work, config.max_steps):
-        _finish(work)
+    if _steps(work, start) and _test(work, config.max_steps):
+        _finish(work, base)
 
 
-def _encode(
-    rundir: RunDir,
-    stop: Stop,
-    config: DiffusionDPOConfig,
-    dataset: PictureDataset,
-    family: Family,
-    encoded: Encoded,
-) -> bool:
-    """Bring all prompts and pictures into the cache; False where it was stopped.
-
-    All prompts come first: one that the model has no meaning for is refused in seconds.
-    """
-    pairs = [*dataset.train, *dataset.test]
-    for prompt in sorted({"", *(pair.prompt for pair in pairs)}):
-        if stop:
-            return False
-        encoded.add_prompt(family, prompt)
-    names = sorted({name for pair in pairs for name in (pair.chosen, pair.rejected)})
-    size = config.resolution or family.size
-    check_size(family, size, size)
-    for number, name in enumerate(names, 1):
-        if stop:
-            return False
-        encoded.add_picture(family, name, size=size, flipped=config.random_flip)
-        if number % 20 == 0 or number == len(names):
-            rundir.progress(number, len(names), "pictures", "Preparing pictures")
-    return True
+def _compile(rundir: RunDir, model: DiffusionModel) -> None:
+    reason = "it is for a GPU"
+    if model.device.type == "cuda":
+        reason = compile_blocks(model.denoiser)
+    if reason:
+        rundir.event(f"compile does nothing here: {reason}. The run goes on without.")
 
 
-def _prepare_references(work: Work) -> bool:
-    """Reference errors for all draws that the run prepares; False where it was stopped."""
-    config, data, chances = work.config, work.dataset, work.chances
+def _prepare_references(work: Work, digest: str) -> bool:
+    """The frozen model's errors at all draws that the run prepares; False where it was stopped."""
+    config, data = work.config, work.dataset
+
+    def ask(batch: Batch) -> Tensor:
+        both = work.model.reference_before(batch, batch.parts)
+        return torch.stack(list(pairs_of(both)), dim=1)
+
+    def bank(pairs: list[MediaPair], draw: Callable[[str, int], Draw], count: int) -> Bank | None:
+        return work.prepared.reference(
+            work.rundir,
+            pairs,
+            draw,
+            range(count),
+            ask,
+            weights=digest,
+            size=config.batch_size,
+            device=work.model.device,
+            what=work.what,
+            stop=work.stop,
+        )
+
     visits = ceil(config.max_steps / steps_in_epoch(len(data.train), work.per_step))
-    for number in range(min(config.reference_draws, visits)):
-        found = _reference(work, f"reference-{number}", data.train, chances.draw, number)
-        if found is None:
+    if config.reference_draws and config.referenced:
+        count = min(config.reference_draws, visits)
+        work.bank = bank(data.train, work.prepared_draw, count)
+        if work.bank is None:
             return False
-        work.bank.append(found)
-    for number in range(TEST_DRAWS if data.test else 0):
-        found = _reference(work, f"reference-test-{number}", data.test, chances.test, number)
-        if found is None:
+        asked, needed = work.bank.computed, count * len(data.train)
+        work.rundir.event(
+            f"{needed} prepared draws; the frozen model was asked for {asked} of them, the others "
+            "were there."
+        )
+    if data.test and config.referenced:
+        work.test_bank = bank(data.test, work.chances.test, TEST_DRAWS)
+        if work.test_bank is None:
             return False
-        work.test_bank.append(found)
     return True
-
-
-def _reference(
-    work: Work,
-    name: str,
-    pairs: Sequence[PicturePair],
-    draw: Callable[[str, int], Draw],
-    number: int,
-) -> Tensor | None:
-    """The frozen model's errors on all pairs at one draw, (pairs, 2), computed once and kept."""
-    path = work.encoded.folder / name
-    if path.exists():
-        return read(path)
-    parts, size = [], work.config.batch_size
-    for place in range(0, len(pairs), size):
-        if work.stop:
-            return None
-        some = pairs[place : place + size]
-        batch = work.encoded.batch(some, [draw(p.key, number) for p in some], work.model.device)
-        parts.append(torch.stack(work.model.reference_errors(batch), dim=1).cpu())
-        work.rundir.progress(place + len(some), len(pairs), "pairs", "Asking the frozen model")
-    keep(path, x=torch.cat(parts))
-    return read(path)
 
 
 def _steps(work: Work, start: int) -> bool:
     """Train from step ``start`` on; False where it was stopped."""
     config = work.config
     for step in range(start, config.max_steps):
+        _sample(work, step)
         due = step == 0 or (config.eval_every > 0 and step % config.eval_every == 0)
+        began = time.monotonic()
         values = _step(work, step) if not due or _test(work, step) else None
         if values is None:
             work.save(step)
             return False
-        work.record(step + 1, values)
-        work.recent = [*work.recent, values["reward_chosen"]][-LOOK_BACK:]
+        pairs = len(work.rows_of(step))
+        work.record(step + 1, values, pairs_per_second=pairs / (time.monotonic() - began))
+        check_diverged(step + 1, work.first["loss"], work.losses, config)
+        tell_rise(work)
         work.rundir.progress(step + 1, config.max_steps, "steps", f"Loss {values['loss']:.4f}")
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.max_steps:
             work.save(step + 1)
+    _sample(work, config.max_steps)
     return True
+
+
+def _sample(work: Work, step: int) -> None:
+    optim.training_mode(work.optimizer, False)
+    work.sample(step)
 
 
 def _step(work: Work, step: int) -> dict[str, float] | None:
     """One optimiser step, number ``step`` from 0; its metrics, or None where it was stopped."""
-    config, pairs = work.config, work.dataset.train
-    rows = rows_of_step(step, rows=len(pairs), per_step=work.per_step, seed=config.seed)
-    visit = step // steps_in_epoch(len(pairs), work.per_step)
-    if config.reference_draws:
-        visit %= config.reference_draws
-    rate = learning_rate_at(step, config.max_steps, config)
-    work.optimizer.param_groups[0]["lr"] = rate
+    config = work.config
+    rate = optim.rate_at(step, config.max_steps, config)
+    optim.set_rate(work.optimizer, rate)
+    optim.training_mode(work.optimizer, True)
+    while True:
+        try:
+            told = _gradients(work, step)
+            break
+        except torch.OutOfMemoryError:
+            if not halve_passes(work):
+                raise
+    if told is None:
+        return None
+    parameters = list(work.parameters.values())
+    sum_gradients(parameters)
+    length = clip_gradients(parameters, config.max_grad_norm or float("inf"))
+    table = table_of(told)
+    values = means_of(table)
+    check_finite(
+        step + 1,
+        config,
+        rows_without_number(table, work.dataset.train),
+        loss=values["loss"],
+        gradient=length,
+    )
+    beta = work.beta
+    work.optimizer.step()
+    work.model.follow(config.ema_decay)
+    work.follow_rise(table)
+    moved = {"beta": beta} if config.auto_beta else {}
+    return {**values, **moved, "learning_rate": rate, "grad_norm": length}
+
+
+def _gradients(work: Work, step: int) -> list[Told] | None:
+    """Lay the gradients of a step into the parameters; what was told, None where stopped."""
+    rows = work.rows_of(step)
+    pairs, draws = [work.dataset.train[row] for row in rows], work.draws_of(step, rows)
+    visit = work.visit_of(step)
     work.optimizer.zero_grad()
-    measured: list[dict[str, Tensor]] = []
-    for place in range(0, len(rows), config.batch_size):
+
+    def make(places: list[int]) -> Pass:
+        some = [pairs[place] for place in places]
+        bank = work.bank.of(some, visit) if work.bank else None
+        return make_pass(work, [rows[p] for p in places], some, [draws[p] for p in places], bank)
+
+    passes = passes_of(work, pairs)
+    drift = drift_of(work, passes, make)
+    told: list[Told] = []
+    for place, places in share(passes, even=True):
         if work.stop:
             return None
-        some = rows[place : place + config.batch_size]
-        chosen = [pairs[row] for row in some]
-        draws = [work.chances.draw(pair.key, visit) for pair in chosen]
-        batch = work.encoded.batch(chosen, draws, work.model.device)
-        if work.bank:
-            reference = PairErrors(*work.bank[visit][some].to(work.model.device).unbind(1))
-        else:
-            reference = work.model.reference_errors(batch)
-        errors = work.model.errors(batch)
-        weights = torch.tensor([pair.weight for pair in chosen], device=work.model.device)
-        losses = weights * diffusion_dpo(errors, reference, config.beta)
-        # A mean over the whole step, however it is cut into passes.
-        (losses.sum() / len(rows)).backward()
-        measured.append(measures(losses, errors, reference, config.beta))
-    length = clip_gradients(list(work.parameters.values()), config.max_grad_norm)
-    values = means(measured)
-    check_finite(step + 1, config, loss=values["loss"], gradient=length)
-    work.optimizer.step()
-    return {**values, "learning_rate": rate, "grad_norm": length}
+        one = make(places)
+        losses, each = look(work, one, drift)
+        # a mean over the whole step, however it is cut into passes
+        (losses.sum() / len(rows) * (place >= 0)).backward()
+        told.append((one.rows, each) if place >= 0 else nothing(each))
+    return told
 
 
 @torch.no_grad()
 def _test(work: Work, step: int) -> bool:
-    """Measure the test rows after ``step`` steps; False where it was stopped."""
-    pairs, size, measured = work.dataset.test, work.config.batch_size, []
-    for number, reference in enumerate(work.test_bank):
-        for place in range(0, len(pairs), size):
+    """Measure the test pairs after ``step`` steps; False where it was stopped."""
+    pairs, told = work.dataset.test, []
+    if not pairs:
+        return True
+    optim.training_mode(work.optimizer, False)
+    for number in range(TEST_DRAWS):
+
+        def make(places: list[int], number: int = number) -> Pass:
+            some = [pairs[place] for place in places]
+            draws = [work.chances.test(pair.key, number) for pair in some]
+            bank = work.test_bank.of(some, number) if work.test_bank else None
+            return make_pass(work, places, some, draws, bank)
+
+        passes = passes_of(work, pairs)
+        drift = drift_of(work, passes, make)
+        for place, places in share(passes, even=True):
             if work.stop:
                 return False
-            some = pairs[place : place + size]
-            draws = [work.chances.test(pair.key, number) for pair in some]
-            batch = work.encoded.batch(some, draws, work.model.device)
-            errors = work.model.errors(batch)
-            before = PairErrors(*reference[place : place + size].to(work.model.device).unbind(1))
-            losses = diffusion_dpo(errors, before, work.config.beta)
-            measured.append(measures(losses, errors, before, work.config.beta))
-    if measured:
-        values = means(measured)
-        names = ("loss", "reward_accuracy", "reward_margin")
-        work.record(step, {f"test_{name}": values[name] for name in names})
+            one = make(places)
+            _, each = look(work, one, drift, untrained=step == 0)
+            told.append((one.rows, each) if place >= 0 else nothing(each))
+    table = table_of(told)
+    values = means_of(table)
+    check_finite(step, work.config, rows_without_number(table, pairs), test_loss=values["loss"])
+    names = ("loss", "reward_accuracy", "reward_margin", "rise_chosen", "rise_rejected")
+    work.record(step, {f"test_{name}": values[name] for name in names if name in values})
     return True
 
 
 def _tell_plan(work: Work, start: int) -> None:
-    config, counts = work.config, work.dataset.counts
+    config, counts, model = work.config, work.dataset.counts, work.model
     trained = sum(parameter.numel() for parameter in work.parameters.values())
-    elements = work.chances.shape.numel()
+    what = f"in an adapter of rank {config.lora_rank}" if config.train == "lora" else "all weights"
+    left = ", ".join(
+        f"{count} {name.removeprefix('dropped_')}"
+        for name, count in counts.items()
+        if name.startswith("dropped_")
+    )
     lines = [
-        f"{counts['train']} pairs to train on, {counts['test']} to test with. Left out: "
-        f"{counts['dropped_ties']} ties, {counts['dropped_identical']} of one picture twice.",
-        f"{trained:,} parameters are trained, in an adapter of rank {config.lora_rank}; "
-        f"{work.model.device.type}; the model predicts {work.model.family.schedule.prediction}.",
-        f"beta {config.beta:g} on errors averaged over {elements:,} elements is "
-        f"{config.beta / elements:.3g} on their sum.",
+        f"{counts['train']} pairs to train on, {counts['test']} to test with. Left out: {left}.",
+        *work.dataset.notes,
+        *work.prepared.notes,
+        f"{trained:,} parameters are trained, {what}; {model.device.type}, "
+        f"{str(model.dtype).removeprefix('torch.')}; the model predicts "
+        f"{model.family.schedule.prediction}, errors are in terms of the {model.unit}.",
+    ]
+    if config.referenced:
+        lines.append(
+            f"beta {config.beta:g} on errors averaged over {work.elements:,} elements is "
+            f"{config.beta / work.elements:.3g} on their sum."
+        )
+    lines.append(
         f"Going on from the checkpoint after step {start} of {config.max_steps}."
         if start
-        else f"{config.max_steps} steps of {work.per_step} pairs.",
-    ]
+        else f"{config.max_steps} steps of {work.per_step} pairs."
+    )
     for line in lines:
         work.rundir.event(line)
+    if warning := optim.advice(config):
+        work.rundir.event(warning, "warning")
 
 
-def _finish(work: Work) -> None:
-    """Keep the adapter, then say so: result.json is the last thing written."""
-    warning = worse_than_before(work.first, work.last, work.losses, work.config)
-    if not warning and sum(work.recent) < 0:
+def _finish(work: Work, base: dict[str, Any]) -> None:
+    """Keep the result, then say so: result.json is the last thing written."""
+    config = work.config
+    optim.training_mode(work.optimizer, False)
+    if not world().leads:
+        return
+    warning = worse_than_before(work.first, work.last, work.losses, config)
+    if not warning and sum(work.rises) > 0:
         warning = (
-            "At the end the model fits the chosen pictures less well than before training, only "
-            "the rejected ones lost more. Its pictures may have become worse: look at them, and "
-            "raise beta or lower learning_rate or max_steps if so."
+            "At the end the model fits the chosen side less well than its reference, only the "
+            "rejected one lost more. What it makes may have become worse: look at it, and raise "
+            "beta, lower learning_rate or max_steps, or switch the safeguard on if so."
         )
     if warning:
         work.rundir.event(warning, "warning")
-    digest = keep_model(work.rundir, lambda folder: save_adapter(work.model.unet, folder))
-    work.rundir.event(f"The adapter is kept; its weights have the SHA-256 {digest}.")
+    keep_model(work.rundir, lambda folder: save_model(work.model, base, folder))
+    digest = digest_of_model(work.rundir.model)
+    work.rundir.event(f"The model is kept; its weights have the SHA-256 {digest}.")
     trained = sum(parameter.numel() for parameter in work.parameters.values())
+    beta = work.beta
     work.rundir.finish(
         status="succeeded",
-        form="adapter",
+        form="adapter" if config.train == "lora" else "full",
         digest=digest,
         metrics=work.last,
-        counts={
-            **work.dataset.counts,
-            "steps": work.config.max_steps,
-            "trained_parameters": trained,
-        },
+        counts={**work.dataset.counts, "steps": config.max_steps, "trained_parameters": trained},
+        **({"beta": {"mean": beta, "sum": beta / work.elements}} if config.referenced else {}),
         **({"warning": warning} if warning else {}),
     )

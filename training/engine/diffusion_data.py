@@ -1,191 +1,109 @@
-"""The rows of an image dataset version: chosen, encoded once, and the chances drawn for each.
-
-Encoded pictures and prompts lie under ``cache/`` of the run directory, a file each, so that a run
-that goes on encodes nothing twice and memory holds one batch, not the dataset.
-"""
+"""Which rows of an image or video dataset version are trained on, and what chance does to each."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-import torch
-from PIL import Image, ImageOps
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from steelyard.inference.pixels import fit_square, open_picture, to_tensor
 from steelyard.inference.prompts import picture_prompt
 from steelyard.lib.errors import UserError
-from steelyard.lib.hashing import sha256_hex, stable_int, stable_uniform
+from steelyard.lib.hashing import stable_int, stable_uniform
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
-from training.engine.checkpoints import fingerprint
-from training.engine.families import Family
+from training.engine.data import read_records
+from training.engine.diffusion_cache import KnownFacts, cache_folder
+from training.engine.diffusion_marks import Region, regions_of, segments_of
+from training.engine.diffusion_media import BadMedia, Facts, look
 
 TEST_DRAWS = 4
+NAMED = 5
+"""How many pairs a line names."""
+READERS = 4
+_CHUNK = 16
+_LEFT_OUT = {
+    "dropped_ties": "ties",
+    "dropped_identical": "of one file twice",
+    "dropped_unreadable": "with a file that cannot be read",
+}
+_TAKEN = {
+    "alpha": "are transparent and were laid on white",
+    "animated": "are animations, of which the first frame counts",
+    "cmyk": "were in CMYK and were brought to sRGB",
+    "sixteen_bit": "had 16 bits a channel and were scaled to 8",
+    "turned": "were turned upright",
+}
 
 
 @dataclass(frozen=True)
-class PicturePair:
-    """One preference between two pictures of a prompt; pictures are names under ``media/``."""
+class MediaPair:
+    """One preference between two pictures or clips of a prompt, by their names under ``media/``."""
 
     key: str
     prompt: str
     chosen: str
     rejected: str
     weight: float
+    number: int = 0
+    """Of the row in its version, from 1."""
+    group: str = ""
+    """Pairs of one prompt have the same: together they rank its outputs."""
+    agreement: float = 1.0
+    """Share of the votes for the outcome, 0 to 1."""
+    strength: float = 0.0
+    """Mean strength of the votes toward chosen, 0 to 3."""
+    segments: tuple[tuple[float, float, int], ...] = ()
+    """Start and end in seconds and 1, -1 or 0: chosen, rejected or neither is better there."""
+    regions: tuple[Region, ...] = ()
+    """What reasons point at."""
+    both_bad: bool = False
+    """Whether neither side is any good; there is no winner then."""
+
+    @property
+    def told(self) -> str:
+        return f"row {self.number} (pair {self.key[:12]})"
 
 
 @dataclass(frozen=True)
-class PictureDataset:
-    train: list[PicturePair]
-    test: list[PicturePair]
+class MediaDataset:
+    train: list[MediaPair]
+    test: list[MediaPair]
     counts: dict[str, int]
-    """train, test, dropped_ties, dropped_identical."""
+    """train, test, what was left out (dropped_…), and pairs whose sides_differ in size."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the run's log."""
+    facts: dict[str, Facts] = field(default_factory=dict)
+    """Of each file by its name."""
+
+    @property
+    def pairs(self) -> list[MediaPair]:
+        return [*self.train, *self.test]
 
 
 class Draw(NamedTuple):
-    """What chance decides for one pair at one visit, the same for both of its pictures."""
+    """What chance decides for one pair at one visit, the same for both of its sides."""
 
-    time: int
-    noise: Tensor
-    """float32 (channels, height, width)."""
+    uniform: float
+    """From 0 to 1, for the schedule to make a time of."""
+    noise: int
+    """Seed of the noise."""
+    latent: int | None
+    """Seed of the draw from what the encoder gives; None takes its mean."""
     empty: bool
     """Whether the prompt is replaced by the empty one."""
     flip: bool
-
-
-class Batch(NamedTuple):
-    """Pairs side by side: all chosen pictures, then all rejected ones with the same chances."""
-
-    clean: Tensor
-    noise: Tensor
-    """float32 (2 x pairs, channels, height, width), as is clean."""
-    times: Tensor
-    """int64 (2 x pairs,)."""
-    prompts: dict[str, Tensor]
-
-
-def choose_pairs(records: Sequence[PreferenceRecord]) -> PictureDataset:
-    """The rows with a winner; ties and pairs of one and the same picture are left out and counted.
-
-    Weights are scaled to a mean of 1 over the rows to train on, so that the learning rate means
-    the same with every weighting.
-
-    Raises:
-        UserError: nothing is left, or a weight is no number from 0 up.
-    """
-    counts: Counter[str] = Counter()
-    parts: dict[str, list[PicturePair]] = {"train": [], "test": []}
-    for number, record in enumerate(records, 1):
-        if not 0 <= record.weight < float("inf"):
-            raise UserError(
-                f"Row {number} has the weight {record.weight}; a weight is a number from 0 up.",
-                code="bad_dataset",
-            )
-        if record.outcome == "tie":
-            counts["dropped_ties"] += 1
-        elif record.chosen_media == record.rejected_media:
-            counts["dropped_identical"] += 1
-        else:
-            pair = PicturePair(
-                record.pair,
-                picture_prompt(record.prompt),
-                record.chosen_media,
-                record.rejected_media,
-                record.weight,
-            )
-            parts["train" if record.split == "train" else "test"].append(pair)
-    total = sum(pair.weight for pair in parts["train"])
-    if not total:
-        raise UserError(
-            f"Of {len(records)} rows none is left to train on: {counts['dropped_ties']} are ties "
-            f"and {counts['dropped_identical']} pairs of one and the same picture, and rows of "
-            "weight 0 do not count. Label more pairs and freeze a new version.",
-            code="no_train_rows",
-        )
-    scale = len(parts["train"]) / total
-    scaled = {
-        split: [PicturePair(p.key, p.prompt, p.chosen, p.rejected, p.weight * scale) for p in rows]
-        for split, rows in parts.items()
-    }
-    counts |= Counter(train=len(scaled["train"]), test=len(scaled["test"]))
-    names = ("train", "test", "dropped_ties", "dropped_identical")
-    return PictureDataset(scaled["train"], scaled["test"], {name: counts[name] for name in names})
-
-
-class Encoded:
-    """Encoded prompts and pictures of a run, on disk."""
-
-    def __init__(self, rundir: RunDir) -> None:
-        self.rundir = rundir
-        # Known by all that the run depends on: a changed run.json begins anew.
-        self.folder = rundir.path / "cache" / fingerprint(rundir)[:16]
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def add_prompt(self, family: Family, prompt: str) -> None:
-        path = self._prompt_path(prompt)
-        if not path.exists():
-            keep(path, **family.encode_prompt(prompt))
-
-    def add_picture(self, family: Family, name: str, *, size: int, flipped: bool) -> None:
-        """Args: flipped: keep its mirror image too; an encoder's output cannot be mirrored."""
-        wanted = [flip for flip in {False, flipped} if not self._picture_path(name, flip).exists()]
-        if not wanted:
-            return
-        picture = open_picture(self.rundir.media / name)
-        for flip in wanted:
-            turned: Image.Image = ImageOps.mirror(picture) if flip else picture
-            pixels = to_tensor(fit_square(turned, size, family.channels))
-            keep(self._picture_path(name, flip), x=family.encode_media(pixels).mean)
-
-    def prompt(self, prompt: str) -> dict[str, Tensor]:
-        return load_file(self._prompt_path(prompt))
-
-    def picture(self, name: str, flip: bool = False) -> Tensor:
-        return read(self._picture_path(name, flip))
-
-    def batch(
-        self, pairs: Sequence[PicturePair], draws: Sequence[Draw], device: torch.device
-    ) -> Batch:
-        sides = [(p.chosen, d) for p, d in zip(pairs, draws, strict=True)]
-        sides += [(p.rejected, d) for p, d in zip(pairs, draws, strict=True)]
-        prompts = [
-            self.prompt("" if d.empty else p.prompt) for p, d in zip(pairs, draws, strict=True)
-        ]
-        return Batch(
-            torch.stack([self.picture(name, d.flip) for name, d in sides]).to(device),
-            torch.stack([d.noise for _, d in sides]).to(device),
-            torch.tensor([d.time for _, d in sides], device=device),
-            {
-                name: torch.stack([p[name] for p in (*prompts, *prompts)]).to(device)
-                for name in prompts[0]
-            },
-        )
-
-    def _prompt_path(self, prompt: str) -> Path:
-        return self.folder / f"prompt-{sha256_hex(prompt.encode())}"
-
-    def _picture_path(self, name: str, flip: bool) -> Path:
-        return self.folder / f"picture-{name}{'-mirrored' if flip else ''}"
 
 
 class Chances(NamedTuple):
     """All that is random in training but the order of the rows and the adapter's start.
 
     A draw is a function of (seed, pair, number) alone: never of the batch it falls into, of the
-    rows beside it, or of what was drawn before.
+    process that makes it, of the rows beside it, or of what was drawn before.
     """
 
     seed: int
-    times: int
-    """Timesteps of the noise schedule."""
-    shape: torch.Size
     empty: float
     """Share of prompts to replace by the empty one."""
     flip: bool
@@ -193,29 +111,192 @@ class Chances(NamedTuple):
     def draw(self, key: str, number: int) -> Draw:
         """The chances of a pair at its visit ``number``."""
         return Draw(
-            time=stable_int(self.seed, "time", key, number) % self.times,
-            noise=self._noise("noise", key, number),
+            uniform=stable_uniform(self.seed, "time", key, number),
+            noise=stable_int(self.seed, "noise", key, number),
+            latent=stable_int(self.seed, "latent", key, number),
             empty=stable_uniform(self.seed, "empty", key, number) < self.empty,
             flip=self.flip and stable_uniform(self.seed, "flip", key, number) < 0.5,
         )
 
     def test(self, key: str, number: int) -> Draw:
-        """The same at every test: timesteps spread evenly over TEST_DRAWS, nothing replaced."""
+        """The same at every test: times spread evenly over TEST_DRAWS, nothing replaced."""
         place = (number + stable_uniform("test time", key, number)) / TEST_DRAWS
-        noise = self._noise("test noise", key, number)
-        return Draw(int(place * self.times), noise, empty=False, flip=False)
-
-    def _noise(self, what: str, key: str, number: int) -> Tensor:
-        seed = stable_int(self.seed, what, key, number)
-        return torch.randn(self.shape, generator=torch.Generator().manual_seed(seed))
+        noise = stable_int(self.seed, "test noise", key, number)
+        return Draw(place, noise, latent=None, empty=False, flip=False)
 
 
-def keep(path: Path, **tensors: Tensor) -> None:
-    """Write tensors, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial)
-    partial.rename(path)
+def read_pairs(rundir: RunDir, spec: dict[str, Any], config: Any, modality: str) -> MediaDataset:
+    """The rows with a winner whose two files can be read; all files are looked at once a server.
+
+    Args:
+        config: ``threads`` of it, if it has such, is how many files are looked at side by side.
+
+    Raises:
+        UserError: the rows cannot be used (:func:`~training.engine.data.read_records`), a file is
+            gone, or nothing is left to train on.
+    """
+    records = read_records(rundir, spec["dataset"], modality=modality)
+    dataset = choose_pairs(records, both_bad=getattr(config, "loss_type", "") == "kto")
+    names = sorted({name for pair in dataset.pairs for name in (pair.chosen, pair.rejected)})
+    known = KnownFacts(cache_folder(rundir, spec), rundir.media, modality)
+    facts, bad = look_at(names, known, rundir, readers=getattr(config, "threads", 0) or READERS)
+    return with_facts(dataset, facts, bad)
 
 
-def read(path: Path) -> Tensor:
-    return load_file(path)["x"]
+def choose_pairs(records: Sequence[PreferenceRecord], both_bad: bool = False) -> MediaDataset:
+    """The rows with a winner; ties and pairs of one and the same file are left out and counted.
+
+    Weights are scaled to a mean of 1 over the rows to train on, so that the learning rate means
+    the same with every weighting.
+
+    Args:
+        both_bad: keep ties of which at least half of the voters said that both sides are bad.
+
+    Raises:
+        UserError: nothing is left, or a weight is no number from 0 up.
+    """
+    counts: Counter[str] = Counter()
+    parts: dict[str, list[MediaPair]] = {"train": [], "test": []}
+    for number, record in enumerate(records, 1):
+        if not 0 <= record.weight < float("inf"):
+            raise UserError(
+                f"Row {number} has the weight {record.weight}; a weight is a number from 0 up.",
+                code="bad_dataset",
+            )
+        if record.outcome == "tie" and not (both_bad and _is_bad(record)):
+            counts["dropped_ties"] += 1
+        elif record.chosen_media == record.rejected_media:
+            counts["dropped_identical"] += 1
+        else:
+            part = "train" if record.split == "train" else "test"
+            parts[part].append(_pair(number, record))
+    return _dataset(parts["train"], parts["test"], counts)
+
+
+def _is_bad(record: PreferenceRecord) -> bool:
+    votes = [vote["outcome"] for vote in record.votes]
+    return record.outcome == "tie" and 0 < len(votes) <= 2 * votes.count("both_bad")
+
+
+def _pair(number: int, record: PreferenceRecord) -> MediaPair:
+    return MediaPair(
+        key=record.pair,
+        prompt=picture_prompt(record.prompt),
+        chosen=record.chosen_media,
+        rejected=record.rejected_media,
+        weight=record.weight,
+        number=number,
+        group=record.prompt_key,
+        agreement=record.agreement,
+        strength=record.strength,
+        segments=segments_of(record),
+        regions=regions_of(record),
+        both_bad=_is_bad(record),
+    )
+
+
+def _dataset(train: list[MediaPair], test: list[MediaPair], counts: Counter[str]) -> MediaDataset:
+    total = sum(pair.weight for pair in train)
+    if not total:
+        left = ", ".join(f"{counts[name]} {words}" for name, words in _LEFT_OUT.items())
+        raise UserError(
+            f"No row is left to train on. Left out: {left}; and rows of weight 0 do not count. "
+            "Label more pairs and freeze a new version.",
+            code="no_train_rows",
+        )
+    scale = len(train) / total
+    scaled = [
+        [replace(pair, weight=pair.weight * scale) for pair in part] for part in (train, test)
+    ]
+    told = Counter(train=len(train), test=len(test))
+    return MediaDataset(
+        scaled[0], scaled[1], {**told, **{name: counts[name] for name in _LEFT_OUT}}
+    )
+
+
+def look_at(
+    names: Sequence[str], known: KnownFacts, rundir: RunDir, readers: int = READERS
+) -> tuple[dict[str, Facts], dict[str, str]]:
+    """What the files hold, and why others cannot be read; what is known is not looked at again.
+
+    Raises:
+        UserError: ``no_picture``: a file is not there.
+    """
+    facts = {name: found for name in names if (found := known.of(name)) is not None}
+    left = [name for name in names if name not in facts]
+    gone = [name for name in left if not (known.media / name).is_file()]
+    if gone:
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise UserError(
+            f"The file {gone[0]}{more} is not among the run's media. Start the run again, so that "
+            "its inputs are laid out anew; if that does not help, it is gone from the server.",
+            code="no_picture",
+        )
+    bad: dict[str, str] = {}
+
+    def one(name: str) -> Facts | str:
+        try:
+            return look(known.media / name, known.modality)
+        except BadMedia as error:
+            return str(error)
+
+    with ThreadPoolExecutor(readers) as pool:
+        for place in range(0, len(left), _CHUNK * readers):
+            some = left[place : place + _CHUNK * readers]
+            fresh: dict[str, Facts] = {}
+            for name, told in zip(some, pool.map(one, some), strict=True):
+                if isinstance(told, str):
+                    bad[name] = told
+                else:
+                    fresh[name] = told
+            known.keep(fresh)
+            facts |= fresh
+            rundir.progress(place + len(some), len(left), "files", "Looking at pictures and clips")
+    return facts, bad
+
+
+def with_facts(dataset: MediaDataset, facts: dict[str, Facts], bad: dict[str, str]) -> MediaDataset:
+    """The dataset without the pairs that have a bad file, which are named, and with what else is to
+    be said of its files.
+
+    Raises:
+        UserError: nothing is left to train on.
+    """
+    lost: list[str] = []
+    kept: list[list[MediaPair]] = [[], []]
+    for part, pairs in zip(kept, (dataset.train, dataset.test), strict=True):
+        for pair in pairs:
+            name = next((name for name in (pair.chosen, pair.rejected) if name in bad), None)
+            if name is None:
+                part.append(pair)
+            else:
+                lost.append(f"{pair.told}, whose file {name[:12]} {bad[name]}")
+    counts = Counter({**dataset.counts, "dropped_unreadable": len(lost)})
+    if lost and not kept[0]:
+        raise UserError(
+            f"No pair to train on has two files that can be read. Left out: {_named(lost)}.",
+            code="bad_picture",
+        )
+    made = _dataset(kept[0], kept[1], counts)
+    differ = sum(_differ(facts[p.chosen], facts[p.rejected]) for p in made.pairs)
+    notes = [f"Left out: {_named(lost)}."] if lost else []
+    used = {name for pair in made.pairs for name in (pair.chosen, pair.rejected)}
+    for note, words in _TAKEN.items():
+        if count := sum(note in facts[name].notes for name in used):
+            notes.append(f"{count} of {len(used)} files {words}.")
+    if differ:
+        notes.append(
+            f"In {differ} pairs the two sides differ in size; both are brought to one shape."
+        )
+    return MediaDataset(
+        made.train, made.test, {**made.counts, "sides_differ": differ}, tuple(notes), facts
+    )
+
+
+def _differ(one: Facts, other: Facts) -> bool:
+    return (one.width, one.height) != (other.width, other.height)
+
+
+def _named(lines: Sequence[str]) -> str:
+    more = f"; and {len(lines) - NAMED} more" if len(lines) > NAMED else ""
+    return "; ".join(lines[:NAMED]) + more
