@@ -15,6 +15,9 @@ from training.models import TrainingJob
 from training.placing import place
 
 engine = "training.engine.preflight"
+_LIKE = ("device", "train", "lora_rank", "gradient_checkpointing")
+"""What a run must have in common with another that its time is guessed from."""
+_LIKE_MEDIA = ("resolution", "clip_frames", "reference_draws")
 EARLIER = 5
 """Runs of the same base that its speed is looked for in."""
 
@@ -28,11 +31,10 @@ def prepare(run: Run) -> dict[str, Any]:
     for path in version.files:
         place(path, run.dir.data / path.name)
     media = version.manifest.get("media", [])
-    if base.modality == "text":  # what prompts are about is read with them
-        run.dir.media.mkdir(parents=True, exist_ok=True)
-        for sha in media:
-            if blob_path(sha).exists():
-                place(blob_path(sha), run.dir.media / sha)
+    run.dir.media.mkdir(parents=True, exist_ok=True)
+    for sha in media:
+        if blob_path(sha).exists():
+            place(blob_path(sha), run.dir.media / sha)
     return {
         "kind": "preflight",
         "recipe": asked["recipe"],
@@ -53,19 +55,20 @@ def finish(run: Run, result: dict[str, Any]) -> None:
 
 
 def speed_of(base: ModelVersion, config: dict[str, Any]) -> dict[str, Any] | None:
-    """Tokens a second that the newest like run of this base's weights came to on this server, and
-    the seconds that it took besides its steps."""
+    """Tokens or pairs a second that the newest like run of this base's weights came to on this
+    server, and the seconds that it took besides its steps."""
+    name = f"{'tokens' if base.modality == 'text' else 'pairs'}_per_second"
     like = {
         f"config__{name}": config[name]
-        for name in ("device", "train", "lora_rank", "gradient_checkpointing")
+        for name in (*_LIKE, *(_LIKE_MEDIA if base.modality != "text" else ()))
         if name in config
     }
     jobs = TrainingJob.objects.filter(
         base__source=base.source, base__family=base.family, run__state="succeeded", **like
     ).select_related("run")
     for job in jobs.order_by("-run__finished_at")[:EARLIER]:
-        if speed := _measured(job):
-            return {"tokens_per_second": speed, "run": job.run_id, "start": _besides(job)}
+        if speed := _measured(job, name):
+            return {name: speed, "run": job.run_id, "start": _besides(job)}
     return None
 
 
@@ -81,9 +84,9 @@ def _besides(job: TrainingJob) -> float | None:
     return before + after if before >= 0 and after >= 0 else None
 
 
-def _measured(job: TrainingJob) -> float | None:
+def _measured(job: TrainingJob, name: str) -> float | None:
     """The median of what it told at each step, so that neither a pause nor a slow start counts."""
-    points = MetricPoint.objects.filter(run=job.run, name="tokens_per_second", value__gt=0)
+    points = MetricPoint.objects.filter(run=job.run, name=name, value__gt=0)
     told = points.order_by("step").values_list("value", flat=True)[:500]
     values = [value for value in told if value is not None]
     return median(values) if len(values) > 2 else None

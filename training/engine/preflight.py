@@ -60,19 +60,25 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     except UserError as error:
         found.append(Finding("bad_rows", "stop", {"message": error.message}))
     found += row_findings(records, spec["recipe"], config) + _media(spec)
-    rundir.progress(1, 3, "looks", "Tokenising")
+    text = _reads_text(spec)
+    rundir.progress(1, 3, "looks", "Tokenising" if text else "Looking at files")
     figures: dict[str, Any] = {"rows": len(records), "looked_at": len(records)}
     shown: list[dict[str, Any]] = []
     folder = folder_of(spec["base"]["source"])
     broken = broken_base(folder) if folder else ""
     if broken:
         found.append(Finding("bad_base", "stop", {"message": broken}))
-    elif _reads_text(spec):
-        text, shown, more = _text(rundir, spec, config, records)
-        found += text
-        figures |= more
+    elif text:
+        more, shown, values = _text(rundir, spec, config, records)
+        found += more
+        figures |= values
+    elif records:
+        more, values = _pictures(rundir, spec, config, records, folder)
+        # ties are left out, and told as that
+        found = [one for one in found if one.code != "many_ties"] + more
+        figures |= values
     rundir.progress(2, 3, "looks", "Measuring the machine")
-    if not broken:
+    if text and not broken:
         found += _machine(rundir, spec, settings, figures)
     report = {
         "level": max((finding.level for finding in found), key=LEVELS.index, default="fine"),
@@ -82,6 +88,18 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     }
     rundir.progress(3, 3, "looks", "")
     rundir.finish(status="succeeded", report=report)
+
+
+def _pictures(
+    rundir: RunDir,
+    spec: dict[str, Any],
+    config: Any,
+    records: Sequence[PreferenceRecord],
+    folder: Path | None,
+) -> tuple[list[Finding], dict[str, Any]]:
+    from training.engine.diffusion_preflight import media_findings
+
+    return media_findings(rundir, spec, config, records, folder)
 
 
 def _reads_text(spec: dict[str, Any]) -> bool:
@@ -228,15 +246,14 @@ def _machine(
         tokens=figures.get("tokens", 0),
         disk=rundir.path,
     )
-    if _reads_text(spec):
-        found += unknown_layers(shapes, settings)
-        found.append(
-            time_finding(
-                spec.get("speed"),
-                tokens=figures.get("train_tokens", 0),
-                epochs=figures.get("epochs", 0),
-            )
+    found += unknown_layers(shapes, settings)
+    found.append(
+        time_finding(
+            spec.get("speed"),
+            tokens=figures.get("train_tokens", 0),
+            epochs=figures.get("epochs", 0),
         )
+    )
     return found
 
 

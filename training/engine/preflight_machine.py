@@ -154,7 +154,7 @@ def machine_findings(
         tokens: of all rows, which the reference's log-probabilities are kept of.
     """
     machine = machine_of(settings)
-    found = _gpu(machine, settings, count(shapes.values()))
+    found = gpu_findings(machine, settings, count(shapes.values()))
     if not shapes:
         return [*found, Finding("memory_unknown", "look", {"source": source})]
     need = memory_needed(
@@ -165,10 +165,10 @@ def machine_findings(
         answer=answer,
         device=machine.device,
     )
-    found.append(_memory(machine, need, settings))
+    found.append(memory_finding(machine, need, settings))
     trained = trained_of(shapes, settings)
     size = 2 * trained * (4 + OPTIMISER[settings.get("optimiser", "adamw")]) + trained * 4
-    return [*found, _disk(size + 4 * tokens, disk)]
+    return [*found, disk_finding(size + 4 * tokens, disk)]
 
 
 def memory_needed(
@@ -219,8 +219,8 @@ def time_finding(speed: dict[str, Any] | None, *, tokens: int, epochs: float) ->
     start = START if speed.get("start") is None else speed["start"]
     seconds = start + tokens * epochs / speed["tokens_per_second"]
     values = {
-        "time": _duration(seconds),
-        "start": _duration(start),
+        "time": duration(seconds),
+        "start": duration(start),
         "speed": f"{speed['tokens_per_second']:.0f}",
         "run": speed["run"],
     }
@@ -236,7 +236,7 @@ def _targets(shapes: Shapes, settings: dict[str, Any]) -> list[tuple[int, ...]]:
     return [s for n, s in linear.items() if ends and n.endswith(ends)]
 
 
-def _gpu(machine: Machine, settings: dict[str, Any], parameters: int) -> list[Finding]:
+def gpu_findings(machine: Machine, settings: dict[str, Any], parameters: int) -> list[Finding]:
     if machine.device == "cuda":
         return [Finding("gpu", "fine", {"count": machine.gpus, "where": machine.where})]
     if settings.get("device") == "cuda":
@@ -246,7 +246,7 @@ def _gpu(machine: Machine, settings: dict[str, Any], parameters: int) -> list[Fi
     return [Finding("cpu_only", level, {"parameters": _short(parameters)})]  # type: ignore[arg-type]
 
 
-def _memory(machine: Machine, need: dict[str, float], settings: dict[str, Any]) -> Finding:
+def memory_finding(machine: Machine, need: dict[str, float], settings: dict[str, Any]) -> Finding:
     total = sum(need.values())
     values = {
         "needed": in_bytes(total),
@@ -281,7 +281,7 @@ def _savings(settings: dict[str, Any]) -> list[Remedy]:
     return found
 
 
-def _disk(need: float, disk: Path) -> Finding:
+def disk_finding(need: float, disk: Path) -> Finding:
     free = shutil.disk_usage(disk).free
     values = {"free": in_bytes(free), "needed": in_bytes(need)}
     if free < need:
@@ -301,7 +301,7 @@ def in_bytes(number: float) -> str:
     return f"{number:.1f} GiB"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 5400:

@@ -226,6 +226,90 @@ WORDS: dict[str, tuple[str, str]] = {
         "It trains on the CPU. A model of %(parameters)s parameters learns slowly there: try a "
         "few steps first.",
     ),
+    "no_winner": (
+        "Pairs that are left out",
+        "Pairs that teach nothing and are left out: %(count)s of %(rows)s, of them %(ties)s ties "
+        "and %(same)s of one file twice.",
+    ),
+    "unreadable": (
+        "Files that cannot be read",
+        "Pairs that are left out since one of their files cannot be read: %(count)s of %(rows)s. "
+        "The first file, %(file)s, %(reason)s.",
+    ),
+    "no_files": (
+        "No pair has files that can be read",
+        "Of %(rows)s pairs to train on none has two files that are there and can be read.",
+    ),
+    "odd_files": (
+        "Files that are brought into form",
+        "Of %(files)s files: %(told)s. Transparent parts become white, colours become sRGB with 8 "
+        "bits, the first frame of an animation counts, what is turned is set upright.",
+    ),
+    "shapes": (
+        "Sizes",
+        "%(files)s files from %(least)s to %(most)s pixels. Both sides of a pair are brought to "
+        "one shape, scaled and cropped in the middle; shapes and their pairs: %(shapes)s.",
+    ),
+    "clips": (
+        "Lengths of clips",
+        "Clips last %(least)s to %(most)s s. The first %(taken_least)s to %(taken)s s of them are "
+        "trained on, the same of both sides.",
+    ),
+    "still_clips": (
+        "Clips of a single frame",
+        "Pairs of which a clip is so short that one frame is all that is trained: %(count)s. They "
+        "teach nothing about motion.",
+    ),
+    "sides_differ": (
+        "Sides of different size",
+        "Pairs whose two sides differ in size: %(count)s of %(rows)s. One of them is scaled or "
+        "cropped more than people saw it; what they judged may be cut away.",
+    ),
+    "enlarged": (
+        "Small files",
+        "Pairs with a side that is enlarged more than twice: %(count)s of %(rows)s. The model "
+        "learns to blur from them. Set a smaller resolution or use larger files.",
+    ),
+    "prompts_cut": (
+        "Prompts cut at their end",
+        "%(count)s of %(prompts)s prompts are longer than the model's text encoder reads; what "
+        "stands after that is not seen.",
+    ),
+    "prompts_unknown": (
+        "Prompts that mean nothing to the model",
+        "%(count)s prompts. The first: %(why)s",
+    ),
+    "bad_size": ("A size that the model does not work at", "%(message)s"),
+    "encoded": (
+        "What is there already",
+        "%(known)s of %(files)s files and %(there)s of %(prompts)s prompts are encoded from "
+        "earlier runs.",
+    ),
+    "passes": (
+        "Work",
+        "%(encode)s files to encode, then %(steps)s steps with %(pairs)s pairs in all. The frozen "
+        "model is asked for %(asked)s pairs at most.",
+    ),
+    "media_time": (
+        "Time",
+        "About %(time)s, %(start)s of it to load, encode, look and save, at the %(speed)s pairs a "
+        "second that run %(run)s came to with this base on this server.",
+    ),
+    "without_dense": (
+        "Pairs without verdicts on segments",
+        "%(count)s of %(rows)s pairs to train on have no verdict on a part of their clips; the "
+        "loss dense takes their whole clips for one part.",
+    ),
+    "without_masked": (
+        "Pairs without marks",
+        "%(count)s of %(rows)s pairs to train on have no box or time that somebody marked; the "
+        "loss masked takes all of them as marked.",
+    ),
+    "without_rank": (
+        "Prompts with a single pair",
+        "%(count)s of %(rows)s pairs to train on are the only one of their prompt, so that there "
+        "is no ranking; the loss rank is plain DPO on them.",
+    ),
     "media_lost": (
         "Files that are missing",
         "Files that the rows speak of and that are not on the server's disk: %(count)s.",
@@ -245,6 +329,9 @@ REMEDIES: dict[str, str] = {
     "lora_targets": "Take every linear layer (lora_targets all-linear)",
     "sft_weight": "Hold the chosen answers' probability up (sft_weight %(value)s)",
     "epochs": "Go through the rows %(value)s times",
+    "own_size": "Take the model's own size (resolution 0)",
+    "own_targets": "Take the layers that suit the model (lora_targets empty)",
+    "plain_loss": "Take the plain loss (loss_type dpo)",
 }
 
 
