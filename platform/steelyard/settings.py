@@ -256,6 +256,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "trim-cache": {
+        "task": "training.tasks.trim_cache",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     "free-abandoned-leases": {
         "task": "annotation.tasks.free_abandoned_leases",
         "schedule": 30.0,
@@ -281,6 +286,7 @@ LIGHT_RUNS = {"preflight"}
 # Their engines go on from a checkpoint, so they can be paused, and tried again after a failure.
 PAUSABLE_RUNS = {"train"}
 GPUS = env_devices("STEELYARD_GPUS")
+CACHE_GIB = env_float("STEELYARD_CACHE_GIB", 50)
 RAY_ADDRESS = env("STEELYARD_RAY_ADDRESS")
 RAY_QUEUE_MINUTES = env_int("STEELYARD_RAY_QUEUE_MINUTES", 60)
 GPU_HOUR_PRICE = env_float("STEELYARD_GPU_HOUR_PRICE", 0)

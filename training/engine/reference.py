@@ -10,17 +10,19 @@ memory (a merged adapter is in them), the model's config, number format, device,
 libraries' versions. An entry is a digest of a prompt's ids, its pictures and an answer's ids; a
 changed chat template or length limit gives other ids. A file is written whole under a hidden name
 and never changed, so any number of processes may write at once; the folder may be deleted whenever
-no run is at work.
+no run is at work. A file is marked as used (its time of change) whenever an entry of it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -68,10 +70,16 @@ class Cache:
                 values = stored["values"].split(lengths)
             except (SafetensorError, OSError, KeyError, RuntimeError):
                 continue
+            used = False
             for name, value in zip(map(bytes, names.numpy()), values, strict=True):
                 if name in wanted:
                     # a view would hold the whole file in memory
                     found.setdefault(name, value.clone())
+                    used = True
+            if used:
+                # what was used longest ago is removed first, where there is a limit
+                with suppress(OSError):
+                    os.utime(path)
         return found
 
     def write(self, entries: Mapping[bytes, Tensor]) -> None:
