@@ -26,12 +26,16 @@ Make = Callable[..., RunDir]
 OPTIONS: dict[str, Any] = {"accumulation": 2, "batch_size": 2, "lora_dropout": 0.2, "eval_every": 3}
 
 
-def start_two(rundir: RunDir) -> subprocess.Popen[bytes]:
+def start_two(rundir: RunDir, *program: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     with rundir.log.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, *several, "-m", "training.engine", str(rundir.path)],
+            [
+                *(sys.executable, *several),
+                *(program or ("-m", "training.engine")),
+                str(rundir.path),
+            ],
             stdout=log,
             stderr=log,
             env=environment,
@@ -84,6 +88,32 @@ def test_two_processes_stop_together_and_one_goes_on_to_what_one_alone_makes(
     result = alone(two)
     assert f"Going on from the checkpoint after step {step} of 24" in events_of(two)
     assert result["counts"] == whole["counts"]
+    check_same_numbers(one, two)
+
+
+def test_memory_too_small_in_one_process_halves_the_passes_of_all(make_run: Make) -> None:
+    options = {"batch_size": 4, "max_steps": 2, "halve_on_oom": True}
+    one, two = (make_run(name, **OPTIONS | options) for name in ("one", "two"))
+    alone(one)
+    script = two.path / "small.py"
+    script.write_text("""
+import torch
+from steelyard.lib import engine
+from training.engine import text, work
+from training.engine.distributed import world
+
+inner = work.score
+
+def small(model, rows, **options):
+    if world().rank == 1 and len(rows) > 1 and torch.is_grad_enabled():
+        raise torch.OutOfMemoryError
+    return inner(model, rows, **options)
+
+work.score = small
+engine.run(text.train)
+""")
+    assert start_two(two, str(script)).wait(120) == 0, two.log_tail()
+    assert events_of(two).count("passes are half as large") >= 1
     check_same_numbers(one, two)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from training.engine.data import Dataset
-from training.engine.distributed import gather, share
+from training.engine.distributed import agreed, gather, share
 from training.engine.forward import Row, Scored
 from training.engine.reference import Values
 
@@ -45,10 +45,18 @@ def mean_drift(
     if not apart:
         return None
     found, device = [torch.zeros(0)], torch.device("cpu")
+    short = False
     for place, numbers in share(passes, even=True):
-        scored = score([apart[number][0] for number in numbers])
+        try:
+            scored = score([apart[number][0] for number in numbers])
+        except torch.OutOfMemoryError:
+            # the other processes hear of it before they wait for what this one has not
+            short = True
+            break
         device = scored.values.device
         then = torch.cat([apart[number][1] for number in numbers]).to(device)
         if place >= 0:
             found.append((scored.sums() - Scored(then, scored.lengths).sums()).cpu())
+    if agreed(short):
+        raise torch.OutOfMemoryError
     return gather(torch.cat(found)[:, None].double()).mean().float().to(device)

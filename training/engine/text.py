@@ -32,6 +32,7 @@ from training.engine.config.text import is_high
 from training.engine.data import describe, encode_records, read_records
 from training.engine.distributed import (
     AgreedStop,
+    agreed,
     clip_gradients,
     joined,
     shard,
@@ -246,15 +247,25 @@ def _gradients(work: Work, step: int, rows: Sequence[int]) -> list[Told] | None:
     work.optimizer.zero_grad()
     work.measure_drift(rows)
     told: list[Told] = []
+    short = False
     with adapter.learning(work.model):
         for place, numbers in share(work.passes(rows), even=True):
             if work.stop:
                 return None
+            if short:
+                continue
             draw_dropout(work, step, numbers)
-            losses, each = look(work, numbers)
-            # a mean over the whole step, however it is cut into passes
-            (losses.sum() / len(rows) * (place >= 0)).backward()
+            try:
+                losses, each = look(work, numbers)
+                # a mean over the whole step, however it is cut into passes
+                (losses.sum() / len(rows) * (place >= 0)).backward()
+            except torch.OutOfMemoryError:
+                # the other processes hear of it behind their last pass: all look equally often
+                short = True
+                continue
             told.append((numbers, each) if place >= 0 else nothing(each))
+    if agreed(short):
+        raise torch.OutOfMemoryError
     return told
 
 

@@ -15,7 +15,7 @@ from steelyard.lib.rundir import RunDir
 from training.engine.checkpoints import save_checkpoint
 from training.engine.config import TextRecipe
 from training.engine.data import Dataset, passes
-from training.engine.distributed import AgreedStop, gather, per_pass, world
+from training.engine.distributed import AgreedStop, gather, per_pass
 from training.engine.drift import Apart, mean_drift
 from training.engine.dropout import Draws
 from training.engine.forward import Scored, compile_layers, one_by_one, score, why_not_packed
@@ -223,7 +223,7 @@ def tokens_of(work: Work, number: int) -> int:
 def halve_passes(work: Work, rows: int) -> bool:
     """Make passes half as large; False where they are as small as can be, or it is not wanted."""
     largest = max(map(len, work.passes(range(rows))))
-    if not work.config.halve_on_oom or largest == 1 or world().size > 1:
+    if not work.config.halve_on_oom or largest == 1:
         return False
     work.halved += 1
     torch.cuda.empty_cache()

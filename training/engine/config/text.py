@@ -113,7 +113,7 @@ class TextRecipe(Recipe):
     """Save memory by computing the forward pass twice; about 30 % slower."""
     halve_on_oom: bool = False
     """Where the GPU's memory is too small for a pass, cut it in two and go on, as often as needed;
-    off ends the run with advice."""
+    off ends the run with advice. Several processes agree on it; with shard it cannot be done."""
     eval_every: int = 0
     """Measure the test pairs every so many steps, besides at the end; 0 only at the end."""
     checkpoint_every: int = 50
@@ -152,6 +152,12 @@ class TextRecipe(Recipe):
             not self.shard or self.optimiser in ("adamw", "lion"),
             "optimiser",
             "must be adamw or lion with shard",
+        )
+
+        self._require(
+            not (self.shard and self.halve_on_oom),
+            "halve_on_oom",
+            "must be off with shard, whose processes gather weights within a pass",
         )
 
     def __post_init__(self) -> None:
