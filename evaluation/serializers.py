@@ -25,7 +25,8 @@ class EvaluationRequest(StrictSerializer):
     sampling = serializers.DictField(
         required=False,
         default=dict,
-        help_text="Text: max_new_tokens, temperature, top_p; images: steps, guidance, size.",
+        help_text="Text: max_new_tokens, temperature, top_p; images: steps, guidance, size; "
+        "videos: steps, guidance, frames, fps, width, height.",
     )
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
 

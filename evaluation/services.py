@@ -29,6 +29,19 @@ IMAGE_SAMPLING = {
     "guidance": (0.0, 30.0, False),
     "size": (0, 4096, True),
 }
+VIDEO_SAMPLING = {
+    "steps": (1, 1000, True),
+    "guidance": (0.0, 30.0, False),
+    "frames": (1, 1025, True),
+    "fps": (1, 120, True),
+    "width": (16, 4096, True),
+    "height": (16, 4096, True),
+}
+SAMPLING = {
+    Modality.TEXT: TEXT_SAMPLING,
+    Modality.IMAGE: IMAGE_SAMPLING,
+    Modality.VIDEO: VIDEO_SAMPLING,
+}
 
 
 @transaction.atomic
@@ -54,7 +67,8 @@ def start_evaluation(
         judge: who compares, where the method is ``judge``.
         limit: at most so many prompts; 0 for all.
         sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps``,
-            ``guidance`` and ``size`` for images; what is absent has a default.
+            ``guidance`` and ``size`` for images, ``steps``, ``guidance``, ``frames``, ``fps``,
+            ``width`` and ``height`` for clips; what is absent has a default.
 
     Raises:
         UserError: a model cannot generate, the prompt set is empty, the judge is missing or cannot
@@ -156,8 +170,8 @@ def _check_method(project: Project, method: str, judge: Annotator | None) -> Non
 
 
 def _checked_sampling(project: Project, sampling: dict[str, Any]) -> dict[str, Any]:
-    """With defaults for text; a picture's absent settings are its model's own."""
-    known = TEXT_SAMPLING if project.modality == Modality.TEXT else IMAGE_SAMPLING
+    """With defaults for text; what is absent for pictures and clips is their model's own."""
+    known = SAMPLING[Modality(project.modality)]
     for name, value in sampling.items():
         if name not in known:
             raise UserError(

@@ -1,8 +1,8 @@
 """Outputs of several models on the same prompts.
 
 Reads ``run.json`` (models, prompts, sampling), writes ``outputs.jsonl``, a line a model, prompt and
-sample, as they come; pictures lie under ``media/``. Started again it makes what has no line yet.
-One model is in memory at a time.
+sample, as they come; pictures and clips lie under ``media/``. Started again it makes what has no
+line yet. One model is in memory at a time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steelyard.inference.kinds import PAINTERS
+from steelyard.inference.kinds import PAINTERS, VIDEO
 from steelyard.inference.loading import check_writer, load_writer, sampling_of
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
@@ -92,7 +92,7 @@ def _check(
 ) -> None:
     """Whatever can be known beforehand is said before the first model is loaded."""
     for model, tasks in plan:
-        if model["family"] not in WRITERS + PAINTERS:
+        if model["family"] not in WRITERS + PAINTERS + VIDEO:
             raise UserError(
                 f"{model['name']} is of family {model['family']!r}, which cannot make outputs.",
                 code="cannot_generate",
@@ -114,7 +114,9 @@ def _make(
     if not tasks:
         return
     rundir.event(f"{model['name']}: {len(tasks)} outputs to make")
-    make = _write if model["family"] in WRITERS else _paint
+    make = _write
+    if model["family"] not in WRITERS:
+        make = _film if model["family"] in VIDEO else _paint
     yield from make(rundir, model, tasks, sampling, stop)
 
 
@@ -176,10 +178,35 @@ def _paint(
         for task, picture in zip(some, pictures, strict=True):
             buffer = io.BytesIO()
             picture.save(buffer, "PNG")
-            name = f"media/{sha256_hex(buffer.getvalue())}.png"
-            (rundir.path / "media").mkdir(exist_ok=True)
-            write_atomically(rundir.path / name, buffer.getvalue())
-            yield _line(model, task, own) | {"media": name}
+            yield _line(model, task, own) | {"media": _keep(rundir, buffer.getvalue(), "png")}
+
+
+def _film(
+    rundir: RunDir,
+    model: dict[str, Any],
+    tasks: list[Task],
+    sampling: dict[str, Any],
+    stop: Stop,
+) -> Iterator[dict[str, Any]]:
+    import torch
+
+    from steelyard.inference.videos import load_filmer
+
+    filmer = load_filmer(model, "cuda" if torch.cuda.is_available() else "cpu")
+    own = filmer.settings(sampling, model.get("sampling", {}))._asdict()
+    for task in tasks:
+        if stop:
+            return
+        clip = filmer.film([_last_words(task)], seeds=[task.seed], sampling=own)[0]
+        yield _line(model, task, own) | {"media": _keep(rundir, clip, "mp4")}
+
+
+def _keep(rundir: RunDir, data: bytes, ending: str) -> str:
+    """Write a picture or clip by its hash; its path in the run's folder."""
+    name = f"media/{sha256_hex(data)}.{ending}"
+    (rundir.path / "media").mkdir(exist_ok=True)
+    write_atomically(rundir.path / name, data)
+    return name
 
 
 def _line(model: dict[str, Any], task: Task, sampling: dict[str, Any]) -> dict[str, Any]:
