@@ -185,6 +185,8 @@ class Pair(models.Model):
         ] + [
             # read by lists of the API
             models.Index(fields=["project", "id"], name="pair_listed"),
+            # read by the page that lists them
+            models.Index(fields=["project", "-priority", "id"], name="pair_in_queue_order"),
             # read by the training round
             models.Index(
                 fields=["project", "id"], name="pair_training", condition=Q(is_training=True)

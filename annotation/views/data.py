@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -13,6 +15,7 @@ from django.utils.translation import ngettext
 from annotation import tables
 from annotation.forms.material import ImportForm, JudgmentFilter, PairFilter, PromptFilter
 from annotation.models import Flag, Judgment, Pair, Prompt
+from annotation.paging import ByKeys
 from annotation.querysets import JudgmentQuerySet, PairQuerySet, PromptQuerySet
 from annotation.review import shown_boxes, shown_marks
 from annotation.services.files import EXAMPLES, import_file
@@ -23,6 +26,8 @@ from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
 
 PER_PAGE = 50
+COUNTED = 100_000
+"""Of so many judgments the list says how many count in ratings."""
 AFTER_IMPORT = {
     "pairs": "annotation:pair-list",
     "rankings": "annotation:coverage",
@@ -79,15 +84,27 @@ def _imported(done: Imported, kind: str) -> str:
 def prompt_list(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
     chosen = PromptFilter(request.GET, project=found)
-    rows = _prompts(found, chosen).with_counts().order_by("pk")
+    rows = ByKeys(
+        _prompts(found, chosen).order_by("pk"), _with_assets, at_once="q" in chosen.chosen
+    )
     return _list(request, found, chosen, rows, "annotation/prompts.html")
+
+
+def _with_assets(rows: QuerySet[Prompt]) -> list[Prompt]:
+    prompts = list(cast("PromptQuerySet", rows).with_counts())
+    Prompt.fill_assets(prompts)
+    return prompts
 
 
 def pair_list(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
     chosen = PairFilter(request.GET, project=found)
-    rows = _pairs(found, chosen).with_judges_votes().with_content()
-    return _list(request, found, chosen, rows.order_by("-priority", "pk"), "annotation/pairs.html")
+    rows = ByKeys(
+        _pairs(found, chosen).order_by("-priority", "pk"),
+        lambda rows: cast("PairQuerySet", rows).with_judges_votes().with_content(),
+        at_once="q" in chosen.chosen,
+    )
+    return _list(request, found, chosen, rows, "annotation/pairs.html")
 
 
 def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
@@ -113,9 +130,12 @@ def judgment_list(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
     chosen = JudgmentFilter(request.GET, project=found)
     rows = _judgments(found, chosen)
-    context = {"n_rated": rows.rated().count()}
-    rows = rows.with_content().order_by("-created_at", "-pk")
-    return _list(request, found, chosen, rows, "annotation/judgments.html", **context)
+    listed = ByKeys(
+        rows.order_by("-pk"), lambda rows: cast("JudgmentQuerySet", rows).with_content()
+    )
+    # of more it takes seconds to tell
+    n_rated = rows.rated().count() if listed.count() <= COUNTED else None
+    return _list(request, found, chosen, listed, "annotation/judgments.html", n_rated=n_rated)
 
 
 def judgment_download(request: HttpRequest, project: str) -> StreamingHttpResponse:
@@ -134,13 +154,11 @@ def _list(
     request: HttpRequest,
     project: Project,
     chosen: PromptFilter | PairFilter | JudgmentFilter,
-    rows: PromptQuerySet | PairQuerySet | JudgmentQuerySet,
+    rows: ByKeys[Any],
     template: str,
     **context: object,
 ) -> HttpResponse:
-    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    if rows.model is Prompt:
-        Prompt.fill_assets(page.object_list)
+    page = Paginator(cast("Any", rows), PER_PAGE).get_page(request.GET.get("page"))
     filtered = bool(chosen.chosen)
     context |= {"project": project, "filter": chosen, "filtered": filtered, "page": page}
     return render(request, template, context)
