@@ -20,10 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from annotation.formats.archive import MAX_FILES, MAX_UNPACKED, check_index, is_archive
 from annotation.formats.row_files import ROW_FILES
 from steelyard.lib.errors import UserError
 
+MAX_FILES = 50_000
+MAX_UNPACKED = 8 * 2**30
+_MAX_INDEX = 64 * 2**20
 _BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -37,31 +39,35 @@ _BROKEN = (
 _CHUNK = 2**20
 
 
-def is_packed(path: Path, head: bytes) -> bool:
+Source = Path | IO[bytes]
+"""A file, or one that is open and can be read from any place."""
+
+
+def is_packed(source: Source, head: bytes) -> bool:
     """Whether a file that begins like that is a ZIP or TAR archive, perhaps in gzip."""
-    if is_archive(head) or head[257:262] == b"ustar":
+    if _is_zip(head) or head[257:262] == b"ustar":
         return True
     if not head.startswith(b"\x1f\x8b"):
         return False
     try:
-        with gzip.open(path) as stream:
+        with _opened(source) as packed, gzip.GzipFile(fileobj=packed) as stream:
             return stream.read(262)[257:262] == b"ustar"
     except (OSError, EOFError, zlib.error):
         return False
 
 
 @contextmanager
-def open_packed(path: Path) -> Iterator[Packed]:
+def open_packed(source: Source) -> Iterator[Packed]:
     """The archive, open as long as the block.
 
     Raises:
         UserError: it is damaged, holds too much, or an entry's name leads out of it.
     """
-    with path.open("rb") as stream, tempfile.TemporaryFile() as plain:
+    with _opened(source) as stream, tempfile.TemporaryFile() as plain:
         head = stream.read(512)
         stream.seek(0)
-        if is_archive(head):
-            check_index(stream)
+        if _is_zip(head):
+            _check_index(stream)
             yield Zip(stream)
             return
         if head.startswith(b"\x1f\x8b"):
@@ -69,6 +75,20 @@ def open_packed(path: Path) -> Iterator[Packed]:
             yield Tar(plain)
             return
         yield Tar(stream)
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[IO[bytes]]:
+    """The file from its start; one that was open stays open, at its start again."""
+    if isinstance(source, Path):
+        with source.open("rb") as stream:
+            yield stream
+        return
+    source.seek(0)
+    try:
+        yield source
+    finally:
+        source.seek(0)
 
 
 class Packed(ABC):
@@ -191,6 +211,27 @@ class Counted:
         if self._packed.left < 0:
             raise too_large()
         return data
+
+
+def _is_zip(head: bytes) -> bool:
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def _check_index(stream: IO[bytes]) -> None:
+    """Refuse an index of a ZIP archive that would fill the memory, before it is read."""
+    size = stream.seek(0, 2)
+    tail_at = max(0, size - 65_557)
+    stream.seek(tail_at)
+    tail = stream.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) - at < 22:
+        raise _wrong("This ZIP archive is cut off or damaged; pack it again.")
+    (index,) = struct.unpack_from("<I", tail, at + 12)
+    if at >= 76 and tail[at - 20 : at - 16] == b"PK\x06\x07":
+        (index,) = struct.unpack_from("<Q", tail, at - 36)
+    stream.seek(0)
+    if index > _MAX_INDEX:
+        raise _wrong(f"The archive has more than {MAX_FILES:,} files; bring it in in parts.")
 
 
 def _unpack(stream: gzip.GzipFile, into: IO[bytes]) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
-from typing import IO
+from typing import IO, Protocol
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.formats import pairs_jsonl, prompts_jsonl, rankings_jsonl
-from annotation.formats.archive import Archive, is_archive
+from annotation.formats.packed import Packed, is_packed, open_packed
 from annotation.services.imported_rankings import import_rankings
 from annotation.services.importing import Imported, import_held_out, import_records
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
 
 KINDS = {
     "pairs": gettext_lazy("Pairs to label, with or without votes"),
@@ -34,8 +39,8 @@ MAX_BYTES = 64 * 1024 * 1024
 def import_file(
     *, project: Project, kind: str, data: bytes | IO[bytes], by: User | None
 ) -> Imported:
-    """Bring a JSON Lines file into a project, alone or in a ZIP archive with the media that it
-    names; all of it or nothing.
+    """Bring a JSON Lines file into a project, alone or in an archive with the media that it names;
+    all of it or nothing.
 
     Args:
         kind: a key of :data:`KINDS`.
@@ -51,10 +56,17 @@ def import_file(
             field="kind",
         )
     stream = io.BytesIO(data) if isinstance(data, bytes) else data
-    head = stream.read(4)
+    head = stream.read(512)
     stream.seek(0)
-    archive = Archive(stream) if is_archive(head) else None
-    lines = archive.lines() if archive else _lines(stream)
+    if not is_packed(stream, head):
+        return _bring_in(project, kind, _read(stream), None, by)
+    with open_packed(stream) as archive, archive.open(_lines_in(archive)) as lines:
+        return _bring_in(project, kind, _read(lines), archive, by)
+
+
+def _bring_in(
+    project: Project, kind: str, lines: bytes, archive: Packed | None, by: User | None
+) -> Imported:
     if kind == "pairs":
         records = pairs_jsonl.read(lines)
         return import_records(project=project, records=records, by=by, archive=archive)
@@ -66,7 +78,20 @@ def import_file(
     return Imported(records=len(prompts), prompts=new, pairs=0, judgments=0)
 
 
-def _lines(stream: IO[bytes]) -> bytes:
+def _lines_in(archive: Packed) -> str:
+    """The name of the one file of lines in it."""
+    found = [name for name in archive.names if name.lower().endswith((".jsonl", ".ndjson"))]
+    if len(found) != 1:
+        said = f"has {len(found)}: {', '.join(sorted(found)[:3])}" if found else "has none"
+        raise UserError(
+            f"The archive must hold one file of lines (.jsonl); it {said}.",
+            code="bad_archive",
+            field="file",
+        )
+    return found[0]
+
+
+def _read(stream: Readable) -> bytes:
     data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise UserError(

@@ -10,11 +10,10 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 
-from annotation.formats.archive import Archive
 from annotation.formats.records import ImportedRanking
 from annotation.models import Annotator, Judgment, Output, OutputSet, Prompt, Ranking
 from annotation.services.completion import is_told, tell_completed
-from annotation.services.imported_media import check_answers, find_files
+from annotation.services.imported_media import Files, check_answers, find_files
 from annotation.services.imported_rows import SetRow
 from annotation.services.imported_votes import annotators_of
 from annotation.services.importing import Imported, outputs_of, prompts_of
@@ -38,7 +37,7 @@ def import_rankings(
     project: Project,
     records: Iterable[ImportedRanking],
     by: User | None,
-    archive: Archive | None = None,
+    archive: Files | None = None,
 ) -> Imported:
     """Sets with the rankings they come with, in one transaction.
 

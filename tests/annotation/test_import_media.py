@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.urls import reverse
 
-from annotation.formats import archive as archives
+from annotation.formats import packed as archives
 from annotation.keys import prompt_key
 from annotation.models import Judgment, Pair, Prompt
 from annotation.recipe import Recipe
