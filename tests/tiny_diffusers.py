@@ -74,6 +74,7 @@ def make_stable_diffusion(prediction: str = "epsilon") -> StableDiffusionPipelin
             prediction_type=prediction,
             clip_sample=False,
             set_alpha_to_one=True,
+            steps_offset=1,
         ),
         safety_checker=None,
         feature_extractor=None,
@@ -96,7 +97,9 @@ def make_stable_diffusion_xl() -> StableDiffusionXLPipeline:
             transformer_layers_per_block=1,
             use_linear_projection=True,
         ),
-        scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear"),
+        scheduler=EulerDiscreteScheduler(
+            beta_schedule="scaled_linear", timestep_spacing="leading", steps_offset=1
+        ),
         add_watermarker=False,
     )
 
@@ -231,7 +234,9 @@ def make_sana() -> SanaPipeline:
                 head_dim=8,
             )
         ).eval(),
-        tokenizer=GemmaTokenizer(vocab={name: number for number, name in enumerate(names)}),
+        tokenizer=GemmaTokenizer(
+            vocab={name: number for number, name in enumerate(names)}, add_bos_token=True
+        ),
         transformer=SanaTransformer2DModel(
             patch_size=1,
             in_channels=4,

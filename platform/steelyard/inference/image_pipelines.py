@@ -23,7 +23,9 @@ class Kind(NamedTuple):
     part: str = "transformer"
     """Its name in the pipeline."""
     absent: tuple[str, ...] = ()
-    """Parts of old pipelines that are left out."""
+    """Parts of the pipeline that are left out."""
+    optional: tuple[str, ...] = ()
+    """Parts that a model may lack."""
 
 
 KINDS = {
@@ -45,6 +47,7 @@ KINDS = {
         "a Stable Diffusion 3 pipeline",
         "SD3Transformer2DModel",
         absent=("feature_extractor", "image_encoder"),
+        optional=("text_encoder_3", "tokenizer_3"),
     ),
     "flux": Kind(
         "a Flux pipeline",
@@ -75,9 +78,9 @@ def load_pipeline(
         UserError: as :func:`.sources.explain` says, and ``not_a_model`` where it is another kind
             of pipeline.
     """
-    index_of(family, source)
-    kind = KINDS[family]
-    absent: dict[str, Any] = dict.fromkeys((*kind.absent, *without))
+    index, kind = index_of(family, source), KINDS[family]
+    lacking = [part for part in kind.optional if not (index.get(part) or [None])[0]]
+    absent: dict[str, Any] = dict.fromkeys((*kind.absent, *lacking, *without))
     if "safety_checker" in absent:
         absent["requires_safety_checker"] = False
     if family == "stable_diffusion_xl":
