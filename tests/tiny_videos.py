@@ -242,14 +242,19 @@ VIDEO_FAMILIES: dict[str, Callable[[Path], Path]] = {
 
 
 def moving_square(
-    *, frames: int = 9, size: tuple[int, int] = (64, 48), step: int = 2, colour: int = 0
+    *,
+    frames: int = 9,
+    size: tuple[int, int] = (64, 48),
+    step: int = 2,
+    colour: int = 0,
+    top: int = 12,
 ) -> list[np.ndarray]:
     """A coloured square that goes right, ``step`` pixels a frame; size is width, height."""
     pictures = []
     for number in range(frames):
         picture = np.full((size[1], size[0], 3), 40, np.uint8)
         left = (4 + step * number) % (size[0] - 16)
-        picture[12:28, left : left + 16, colour] = 230
+        picture[top : top + 16, left : left + 16, colour] = 230
         pictures.append(picture)
     return pictures
 

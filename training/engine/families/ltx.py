@@ -15,6 +15,7 @@ from training.engine.families.video import STEPS, VideoFamily
 class LTXFamily(VideoFamily):
     name = "ltx_video"
     tokens = 128
+    frame_rule = (8, 1)
 
     def _look(self) -> None:
         self.side = int(self.encoders.vae_spatial_compression_ratio)

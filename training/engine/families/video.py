@@ -31,6 +31,7 @@ class VideoFamily:
     name: str
     modality = "video"
     channels = 3
+    frame_rule = (4, 1)
     fixed_size = False
     lora_targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
     schedule: Schedule
