@@ -15,13 +15,16 @@ from evaluation.serializers import (
     EvaluationRequest,
     EvaluationSerializer,
     LeaderboardSerializer,
+    RoundRequest,
     models_named,
 )
 from evaluation.services import start_evaluation
+from evaluation.services_round import start_round
 from evaluation.standings import SOURCES, standings, win_rates
 from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
+from steelyard.runs.serializers import RunSerializer
 
 
 class EvaluationList(ListAPIView):
@@ -60,6 +63,22 @@ class EvaluationDetail(APIView):
         evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         evaluation.win_rates = win_rates(evaluation)  # type: ignore[attr-defined]
         return Response(EvaluationDetailSerializer(evaluation).data)
+
+
+class RoundList(APIView):
+    """Rounds of new pairs: a model answers prompts that may be trained on."""
+
+    @extend_schema(request=RoundRequest, responses={201: RunSerializer})
+    def post(self, request: Request, project: str) -> Response:
+        found = get_project(user_of(request), project)
+        body = RoundRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = dict(body.validated_data)
+        for field in ("model", "opponent"):
+            if field in data:
+                data[field] = models_named(found, [data[field]], field=field)[0]
+        run = start_round(project=found, by=user_of(request), **data)
+        return Response(RunSerializer(run).data, status=201)
 
 
 class Leaderboard(APIView):

@@ -9,5 +9,6 @@ urlpatterns = [
         api.EvaluationDetail.as_view(),
         name="evaluation",
     ),
+    path("projects/<slug:project>/rounds", api.RoundList.as_view(), name="rounds"),
     path("projects/<slug:project>/leaderboard", api.Leaderboard.as_view(), name="leaderboard"),
 ]

@@ -111,6 +111,70 @@ class EvaluationForm(forms.Form):
         }
 
 
+class RoundForm(forms.Form):
+    """What a round of new pairs needs; the services check what the form cannot."""
+
+    model = forms.ModelChoiceField(
+        ModelVersion.objects.none(),
+        label=_("Model"),
+        help_text=_("Whose answers are judged: usually what the last round made."),
+    )
+    opponent = forms.ModelChoiceField(
+        ModelVersion.objects.none(),
+        required=False,
+        label=_("Beside them"),
+        empty_label=_("a second answer of its own"),
+        help_text=_("Another model's answers teach what it does better or worse."),
+    )
+    category = forms.ChoiceField(
+        required=False,
+        label=_("Prompts"),
+        help_text=_("Of those that are not held out, so that a version may contain them."),
+    )
+    limit = forms.IntegerField(
+        min_value=0,
+        initial=0,
+        required=False,
+        label=_("At most"),
+        help_text=_("prompts, drawn by the seed; 0 for all"),
+    )
+    max_new_tokens = EvaluationForm.base_fields["max_new_tokens"]
+    temperature = forms.FloatField(
+        min_value=0,
+        max_value=2,
+        initial=0.7,
+        label=_("Temperature"),
+        help_text=_("Above 0, or two answers of one model are the same."),
+    )
+    seed = forms.IntegerField(
+        min_value=0,
+        max_value=2**31 - 1,
+        label=_("Seed"),
+        help_text=_("The same seed gives the same answers: take another one each round."),
+    )
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        models = ModelVersion.objects.filter(project=project).exclude(family=ModelFamily.IMPORTED)
+        prompts = Prompt.objects.filter(project=project, held_out=False)
+        self.fields["model"].queryset = models  # type: ignore[attr-defined]
+        self.fields["opponent"].queryset = models  # type: ignore[attr-defined]
+        self.fields["category"].choices = [  # type: ignore[attr-defined]
+            ("", gettext("all %(count)s") % {"count": prompts.count()}),
+            *[(name, name) for name in _categories(prompts)],
+        ]
+        if project.modality != "text":
+            for name in ("max_new_tokens", "temperature"):
+                del self.fields[name]
+
+    def as_request(self) -> dict[str, Any]:
+        """The keyword arguments of ``start_round``."""
+        data = self.cleaned_data
+        sampling = {k: data[k] for k in ("max_new_tokens", "temperature") if k in data}
+        said = {name: data[name] for name in ("model", "opponent", "category", "seed")}
+        return {**said, "limit": data["limit"] or 0, "sampling": sampling}
+
+
 class LeaderboardFilter(forms.Form):
     """Which votes a leaderboard counts; what makes no sense is as if it were not said."""
 

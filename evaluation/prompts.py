@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from annotation.models import Prompt
+from steelyard.lib.hashing import stable_int
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelFamily, ModelVersion
 
@@ -20,15 +21,21 @@ def chosen_prompts(
 
     Args:
         prompt_set: ``category`` ("" for all) and ``limit`` (0 for all); only prompts that were
-            set aside (``held_out``) are taken, so that no trained-on prompt can be among them, and
-            those with media only where every model can be shown them.
+            set aside are taken, so that no trained-on prompt can be among them, unless
+            ``held_out`` is false: then only those that may be trained on, of which ``seed`` draws
+            the limited ones. With media only where every model can be shown them.
         models: who is to answer.
     """
-    prompts = Prompt.objects.filter(project=project, held_out=True).order_by("key")
+    held_out = prompt_set.get("held_out", True)
+    prompts = Prompt.objects.filter(project=project, held_out=held_out).order_by("key")
     families = {model.family for model in models}
     if not families or not families <= set(SEEING):
         prompts = prompts.filter(media=[])
     if category := prompt_set.get("category"):
         prompts = prompts.filter(category=category)
     limit = int(prompt_set.get("limit") or 0)
+    if limit and not held_out:
+        keys = list(prompts.values_list("key", flat=True))
+        drawn = sorted(keys, key=lambda key: stable_int(prompt_set["seed"], key))[:limit]
+        prompts = prompts.filter(key__in=drawn)
     return list(prompts[:limit] if limit else prompts)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -13,12 +10,10 @@ from django.db.models.functions import Greatest
 
 from annotation.models import Output, Pair, Prompt
 from annotation.services.judging import start_judging
-from annotation.services.material import add_output, add_pair
+from annotation.services.material import add_pair
 from evaluation.models import Comparison, Evaluation
+from evaluation.outputs import asked_of, lines_of, store_output
 from evaluation.prompts import chosen_prompts
-from steelyard.assets.services import blob_path, store_upload
-from steelyard.lib.errors import UserError
-from steelyard.lib.files import place_file
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
@@ -31,16 +26,8 @@ def prepare(run: Run) -> dict[str, Any]:
     evaluation = _evaluation(run)
     models = _models(evaluation)
     prompts = chosen_prompts(evaluation.project, evaluation.prompt_set, models)
-    for sha256 in {one for prompt in prompts for one in prompt.media}:
-        place_file(blob_path(sha256), run.dir.media / sha256)
     return {
-        "kind": "generate",
-        "models": [model.as_spec() for model in models],
-        "prompts": [
-            {"key": prompt.key, "messages": prompt.messages}
-            | ({"media": prompt.media} if prompt.media else {})
-            for prompt in prompts
-        ],
+        **asked_of(run, models, prompts),
         "sampling": evaluation.sampling,
         "samples": 1,
         "seed": evaluation.seed,
@@ -87,32 +74,13 @@ def _models(evaluation: Evaluation) -> list[ModelVersion]:
     return [evaluation.baseline, *evaluation.candidates.order_by("pk")]
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        raise UserError(f"The generation run ended without {path.name}.", code="no_outputs")
-    with path.open(encoding="utf-8") as stream:
-        for line in stream:
-            if line.strip():
-                yield json.loads(line)
-
-
 def _store_outputs(run: Run, evaluation: Evaluation) -> dict[tuple[str, str], Output]:
     prompts = {p.key: p for p in Prompt.objects.filter(project=evaluation.project, held_out=True)}
     models = {m.name: m for m in _models(evaluation)}
     outputs = {}
-    for line in _lines(run.dir.path / "outputs.jsonl"):
+    for line in lines_of(run):
         prompt, model = prompts[line["prompt"]], models[line["model"]]
-        asset = None
-        if line.get("media"):
-            asset = store_upload(project=evaluation.project, data=run.dir.path / line["media"])
-        outputs[prompt.key, model.name] = add_output(
-            prompt=prompt,
-            model=model,
-            text=line.get("text") or "",
-            asset=asset,
-            seed=line["seed"],
-            parameters=line["parameters"],
-        )
+        outputs[prompt.key, model.name] = store_output(run, line, prompt, model)
     return outputs
 
 

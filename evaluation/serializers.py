@@ -31,6 +31,25 @@ class EvaluationRequest(StrictSerializer):
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
 
 
+class RoundRequest(StrictSerializer):
+    """What ``POST rounds`` takes."""
+
+    model = serializers.CharField(help_text="Name of the model version whose answers are judged.")
+    opponent = serializers.CharField(
+        required=False,
+        help_text="Name of another, whose answers stand beside them; a second answer of the model "
+        "itself where none is named.",
+    )
+    category = serializers.CharField(required=False, allow_blank=True, default="")
+    limit = serializers.IntegerField(
+        required=False, min_value=0, default=0, help_text="At most so many prompts; 0 for all."
+    )
+    sampling = serializers.DictField(required=False, default=dict, help_text="As of evaluations.")
+    seed = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**31 - 1, help_text="Another one each round."
+    )
+
+
 class WinRateSerializer(serializers.Serializer):
     """One candidate against the baseline by people or by judges."""
 

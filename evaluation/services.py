@@ -76,7 +76,7 @@ def start_evaluation(
     """
     _check_models(project, baseline, candidates)
     _check_method(project, method, judge)
-    chosen_sampling = _checked_sampling(project, sampling or {})
+    chosen_sampling = checked_sampling(project, sampling or {})
     prompt_set = {"category": category, "limit": limit}
     if not chosen_prompts(project, prompt_set, [baseline, *candidates]):
         missing = (
@@ -121,26 +121,33 @@ def _check_models(
     if not candidates:
         raise UserError(_("Choose at least one model to evaluate."), field="candidates")
     for model in [baseline, *candidates]:
-        if model.project_id != project.pk:
-            raise UserError(
-                _("%(model)s belongs to another project.") % {"model": model.name},
-                field="candidates",
-            )
-        if not model.can_generate:
-            raise UserError(
-                _(
-                    "%(model)s is known by imported outputs only and cannot answer new prompts. "
-                    "Its imported votes are on the leaderboard."
-                )
-                % {"model": model.name},
-                code="cannot_generate",
-                field="candidates",
-            )
+        check_model(project, model, field="candidates")
     if baseline in candidates:
         raise UserError(
             _("%(baseline)s is the baseline and cannot be compared with itself.")
             % {"baseline": baseline.name},
             field="candidates",
+        )
+
+
+def check_model(project: Project, model: ModelVersion, *, field: str) -> None:
+    """
+    Raises:
+        UserError: it is another project's, or cannot answer.
+    """
+    if model.project_id != project.pk:
+        raise UserError(
+            _("%(model)s belongs to another project.") % {"model": model.name}, field=field
+        )
+    if not model.can_generate:
+        raise UserError(
+            _(
+                "%(model)s is known by imported outputs only and cannot answer new prompts. "
+                "Its imported votes are on the leaderboard."
+            )
+            % {"model": model.name},
+            code="cannot_generate",
+            field=field,
         )
 
 
@@ -169,7 +176,7 @@ def _check_method(project: Project, method: str, judge: Annotator | None) -> Non
         )
 
 
-def _checked_sampling(project: Project, sampling: dict[str, Any]) -> dict[str, Any]:
+def checked_sampling(project: Project, sampling: dict[str, Any]) -> dict[str, Any]:
     """With defaults for text; what is absent for pictures and clips is their model's own."""
     known = SAMPLING[Modality(project.modality)]
     for name, value in sampling.items():

@@ -7,6 +7,7 @@ urlpatterns = [
     path("evaluations/", views.evaluation_list, name="evaluation-list"),
     path("evaluations/new/", views.evaluation_new, name="evaluation-new"),
     path("evaluations/<int:pk>/", views.evaluation_detail, name="evaluation-detail"),
+    path("rounds/new/", views.round_new, name="round-new"),
     path("models/<int:pk>/evaluations/", views.evaluations_for_model, name="evaluations-for-model"),
     path("versions/<int:pk>/rankings/", views.rankings_for_version, name="rankings-for-version"),
     path("leaderboard/", views.leaderboard, name="leaderboard"),

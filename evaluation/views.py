@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.models import Output, Prompt
-from evaluation.forms import EvaluationForm, LeaderboardFilter
+from evaluation.forms import EvaluationForm, LeaderboardFilter, RoundForm
 from evaluation.models import Evaluation
 from evaluation.services import start_evaluation
+from evaluation.services_round import next_seed, start_round
 from evaluation.standings import Standings, standings, win_rates, withdrawn_votes
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
@@ -59,6 +60,21 @@ def evaluation_new(request: HttpRequest, project: str) -> HttpResponse:
     held_out = Prompt.objects.filter(project=found, held_out=True).count()
     context = {"project": found, "form": form, "held_out": held_out}
     return render(request, "evaluation/evaluation_new.html", context)
+
+
+def round_new(request: HttpRequest, project: str) -> HttpResponse:
+    """Let a model answer prompts that may be trained on, and put the pairs into the queue."""
+    found = get_project(user_of(request), project)
+    initial = {"seed": next_seed(found), **request.GET.dict()}
+    form = RoundForm(request.POST or None, project=found, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            return redirect(start_round(project=found, by=user_of(request), **form.as_request()))
+        except UserError as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+    prompts = Prompt.objects.filter(project=found, held_out=False).count()
+    context = {"project": found, "form": form, "prompts": prompts}
+    return render(request, "evaluation/round_new.html", context)
 
 
 def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:

@@ -278,6 +278,7 @@ RUN_KINDS = {
     "import": "annotation.import_runner",
     "export": "annotation.export_runner",
     "generate": "evaluation.runner",
+    "round": "evaluation.round_runner",
     "demo": "steelyard.demo.runner",
 }
 MAX_RUNS_AT_ONCE = env_int("STEELYARD_MAX_RUNS", 2)

@@ -61,6 +61,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "evaluation:evaluation-list": ("project",),
     "evaluation:evaluation-new": ("project",),
     "evaluation:leaderboard": ("project",),
+    "evaluation:round-new": ("project",),
     "projects:home": (),
     "projects:member-list": ("project",),
     "projects:project-detail": ("project",),

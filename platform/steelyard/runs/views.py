@@ -28,6 +28,7 @@ KINDS = {
     "import": gettext_lazy("Import"),
     "export": gettext_lazy("Export"),
     "generate": gettext_lazy("Generation"),
+    "round": gettext_lazy("New pairs"),
     "demo": gettext_lazy("Demo"),
 }
 LOG_LINES = 200
