@@ -23,6 +23,7 @@ from training.launching import gpus_of, with_curve
 from training.models import TrainingJob
 from training.naming import checked_name
 from training.placing import place
+from training.sweeps import hooks
 from training.sweeps.hooks import keeps_model, prepared, trial_of
 
 engine = "training.engine"
@@ -54,6 +55,10 @@ def prepare(run: Run) -> dict[str, Any]:
         "libraries": {name: version_of(name) for name in LIBRARIES},
     }
     return prepared(run.dir, job, spec)
+
+
+def environment(run: Run) -> dict[str, str]:
+    return hooks.environment(_job(run))
 
 
 def gpus(run: Run) -> int:

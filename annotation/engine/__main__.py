@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from annotation.engine.judge import EndpointJudge
 from annotation.engine.tally import Tally
+from steelyard.inference.judging.judge import EndpointJudge
 from steelyard.inference.loading import CONCURRENCY, LocalWriter, open_endpoint, sampling_of
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
@@ -47,7 +47,7 @@ def _ask_local(
     judge: dict[str, Any], sampling: dict[str, Any], pairs: Pairs, tally: Tally, stop: Stop
 ) -> None:
     # imported here, for torch is slow to import and an endpoint needs none of it
-    from annotation.engine.local import LocalJudge
+    from steelyard.inference.judging.local import LocalJudge
     from steelyard.inference.sampling import Interrupted
 
     tally.say(f"loading {judge['model']['name']}")

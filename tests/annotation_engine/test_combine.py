@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from annotation.engine import prompting
-from annotation.engine.judge import KEEP, Order, ask, combine
+from steelyard.inference.judging import prompting
+from steelyard.inference.judging.judge import KEEP, Order, ask, combine
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import MAX_LINE
 

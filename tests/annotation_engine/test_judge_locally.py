@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from annotation.engine.judge import ask
-from annotation.engine.prompting import VERDICT_CUE
+from steelyard.inference.judging.judge import ask
+from steelyard.inference.judging.prompting import VERDICT_CUE
 from steelyard.inference.text import encode_prompt, load_causal_lm, log_probabilities
 from steelyard.lib.rundir import RunDir
 from tests.engines import drive, lines, make_rundir, model_spec, start, wait_until

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from annotation.engine.parsing import read_verdict
+from steelyard.inference.judging.parsing import read_verdict
 
 
 def _read(text: str) -> tuple[str, int | None] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.engine.judge import Order, combine
-from annotation.engine.local import settle
+from steelyard.inference.judging.judge import Order, combine
+from steelyard.inference.judging.local import settle
 
 
 def _order(swapped: bool, a: float, b: float, tie: float = 0.0) -> Order:

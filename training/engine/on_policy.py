@@ -1,20 +1,25 @@
-"""What a trained model is like when it writes: how long its answers are, and how far they lie from
-what its base would have written.
+"""What a trained model is like when it writes: how long its answers are, how far they lie from
+what its base would have written, and how often a judge finds them better than the base's own.
 
-A run.json with ``samples`` asks for it: {"prompts": 32, "max_new_tokens": 128, "seed": 1}. The
-numbers stand under ``samples`` in result.json.
+A run.json with ``samples`` asks for it: {"prompts": 32, "max_new_tokens": 128, "seed": 1}; with
+``judge`` in it (``model``, ``criteria``, ``template_version``, ``sampling``) for the last one too.
+The numbers stand under ``samples`` in result.json, what was judged in ``judged.jsonl``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from steelyard.inference.judging.judge import EndpointJudge
+from steelyard.inference.judging.local import LocalJudge
+from steelyard.inference.loading import CONCURRENCY, LocalWriter, open_endpoint, sampling_of
 from steelyard.inference.sampling import Interrupted
 from steelyard.inference.text import (
     Generated,
@@ -25,13 +30,17 @@ from steelyard.inference.text import (
     log_probabilities,
 )
 from steelyard.lib.engine import Stop
+from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
+from steelyard.lib.journal import Journal
 from steelyard.lib.records import read_parquet
 from steelyard.lib.rundir import Onlooker, RunDir, write_atomically
 from training.engine.config import config_of_run
 from training.engine.loop import choose_machine
 
 Train = Callable[[RunDir, Stop], None]
+WORTH = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
+"""What a verdict is to the model whose answer is a."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,8 @@ def train_and_sample(train: Train, rundir: RunDir, stop: Stop) -> None:
 
 @torch.inference_mode()
 def samples_of(rundir: RunDir, full: bool, stop: Stop) -> dict[str, float]:
-    """Mean tokens of an answer, and the KL divergence from the base in nats a token.
+    """Mean tokens of an answer, the KL divergence from the base in nats a token, and where there
+    is a judge how often it prefers an answer to that of the base.
 
     The estimate is the mean over the model's own tokens, drawn at temperature 1, of
     q/p − 1 − ln q/p (p the model's probability, q the base's): never below 0 and right on average
@@ -93,26 +103,97 @@ def samples_of(rundir: RunDir, full: bool, stop: Stop) -> dict[str, float]:
     prompts = prompts[: wanted["prompts"]]
     if not prompts:
         return {"answers": 0}
-    answers = generate(
-        model,
-        tokenizer,
-        prompts,
-        max_new_tokens=wanted["max_new_tokens"],
-        temperature=1.0,
-        seeds=[stable_int(wanted["seed"], "sample", place) for place in range(len(prompts))],
-        stop=lambda: bool(stop),
-    )
+
+    def write(model: Any) -> list[Generated]:
+        return generate(
+            model,
+            tokenizer,
+            prompts,
+            max_new_tokens=wanted["max_new_tokens"],
+            temperature=1.0,
+            seeds=[stable_int(wanted["seed"], "sample", place) for place in range(len(prompts))],
+            stop=lambda: bool(stop),
+        )
+
+    answers = write(model)
     asked = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     ours = _scores(model, asked, answers)
     del model
     reference, _ = load_causal_lm(
         base["source"], adapters=base["adapters"], dtype=dtype, device=device
     )
-    return {
+    found = {
         "answers": len(answers),
         "output_length": sum(len(one.tokens) for one in answers) / len(answers),
         "kl": divergence(ours, _scores(reference, asked, answers)),
     }
+    if "judge" not in wanted:
+        return found
+    theirs = write(reference)
+    # the judge may need the room
+    del reference
+    pairs = [
+        {"pair": place, "messages": prompt, "a": one.text, "b": other.text}
+        for place, (prompt, one, other) in enumerate(zip(prompts, answers, theirs, strict=True))
+    ]
+    return found | win_rate(_judged(rundir, wanted["judge"], pairs, stop))
+
+
+def win_rate(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The share of answers a that were found better, a tie or two bad ones one half.
+
+    Raises:
+        UserError: no verdict could be read.
+    """
+    worth = [WORTH[line["outcome"]] for line in verdicts if line.get("outcome")]
+    if not worth:
+        why = next((line["invalid"] for line in verdicts if line.get("invalid")), "")
+        raise UserError(
+            f"The judge gave no verdict that could be read, so there is no win rate. {why}",
+            code="no_verdicts",
+        )
+    return {"win_rate": sum(worth) / len(worth), "judged": len(worth)}
+
+
+def _judged(
+    rundir: RunDir, judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
+) -> list[dict[str, Any]]:
+    """A verdict on each pair, in a journal that a later start goes on with. Equal answers are a tie
+    that nobody is asked about."""
+    rundir.event(f"{judge['model']['name']} judges {len(pairs)} pairs of answers.")
+    with Journal(rundir.path / "judged.jsonl") as journal:
+        known = {line["pair"] for line in journal.lines()}
+        left = [pair for pair in pairs if pair["pair"] not in known]
+        for pair in (pair for pair in left if pair["a"] == pair["b"]):
+            journal.add({**pair, "outcome": "tie", "rationale": "Both answers are the same."})
+        by_number = {pair["pair"]: pair for pair in left if pair["a"] != pair["b"]}
+        if by_number:
+            ask = _by_endpoint if judge["model"]["family"] == "endpoint" else _here
+            for line in ask(judge, list(by_number.values()), stop):
+                journal.add({**by_number[line["pair"]], **line})
+        return list(journal.lines())
+
+
+def _here(
+    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
+) -> Iterator[dict[str, Any]]:
+    asked = LocalJudge(LocalWriter(judge["model"], lambda: bool(stop)), judge, _sampling(judge))
+    for start in range(0, len(pairs), asked.batch):
+        yield from asked.verdicts(pairs[start : start + asked.batch])
+
+
+def _by_endpoint(
+    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
+) -> Iterator[dict[str, Any]]:
+    endpoint = open_endpoint(judge["model"])
+    asked = EndpointJudge(endpoint, judge, _sampling(judge), stop=lambda: bool(stop))
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        yield from pool.map(asked.verdict, pairs)
+    endpoint.close()
+
+
+def _sampling(judge: Mapping[str, Any]) -> dict[str, Any]:
+    return sampling_of({}, {"temperature": 0.0, **judge.get("sampling", {})})
 
 
 def divergence(ours: torch.Tensor, base: torch.Tensor) -> float:

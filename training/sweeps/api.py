@@ -12,7 +12,7 @@ from training.serializers import named
 from training.sweeps.models import Sweep
 from training.sweeps.querysets import SweepQuerySet
 from training.sweeps.serializers import SweepDetailSerializer, SweepRequest, SweepSerializer
-from training.sweeps.services import cancel_sweep, pause_sweep, start_sweep
+from training.sweeps.services import cancel_sweep, judges_of, pause_sweep, start_sweep
 
 
 class SweepList(ListAPIView):
@@ -31,6 +31,7 @@ class SweepList(ListAPIView):
         body = SweepRequest(data=request.data)
         body.is_valid(raise_exception=True)
         asked = named(found, body.validated_data)
+        asked["judge"] = judges_of(found).filter(name=asked["judge"]).first()
         sweep = start_sweep(project=found, by=user_of(request), **asked)
         return Response(_detail(request, project, sweep.pk), status=201)
 

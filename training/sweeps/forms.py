@@ -15,6 +15,7 @@ from training.forms import TrainingForm
 from training.sweeps.measures import MAXIMIZE, MEASURES, MINIMIZE, measures_of
 from training.sweeps.models import Keep, Sampler
 from training.sweeps.services import (
+    CRITERIA,
     FEWEST_SEEDS,
     MOST_AT_ONCE,
     MOST_SEEDS,
@@ -23,9 +24,11 @@ from training.sweeps.services import (
     TEST_SEEDS,
     TUNING_RULE,
     TUNING_SEEDS,
+    judges_of,
 )
 
 OBJECTIVES = ("objective_1", "objective_2", "objective_3")
+JUDGING = ("judge", "criteria")
 BUDGET = ("sampler", "trials", "hours", "at_once", "prune")
 HONESTY = ("tuning_count", "test_count", "split_held_out", "with_usual", "winners", "keep")
 COUNTS = ("trials", "tuning_count", "test_count", "winners")
@@ -51,6 +54,20 @@ class SweepForm(TrainingForm):
     objective_1 = forms.ChoiceField(label=_("Aim at"))
     objective_2 = forms.ChoiceField(label=_("And at"), required=False)
     objective_3 = forms.ChoiceField(label=_("And at"), required=False)
+    judge = forms.ModelChoiceField(
+        queryset=None,
+        label=_("Judge"),
+        required=False,
+        empty_label="–",
+        help_text=_("Who says whose answer is better, where the win rate is aimed at."),
+    )
+    criteria = forms.CharField(
+        label=_("What the judge looks for"),
+        required=False,
+        initial=CRITERIA,
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
     sampler = forms.ChoiceField(
         label=_("Sampler"),
         choices=Sampler.choices,
@@ -113,7 +130,10 @@ class SweepForm(TrainingForm):
         label=_("Models to keep"), choices=Keep.choices, initial=Keep.WINNERS.value
     )
 
-    field_order = ("name", "version", "base", "model_name", *OBJECTIVES, *BUDGET, *HONESTY)
+    field_order = (
+        *("name", "version", "base", "model_name"),
+        *(*OBJECTIVES, *JUDGING, *BUDGET, *HONESTY),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,6 +144,8 @@ class SweepForm(TrainingForm):
         self.fields["objective_1"].initial = offered[0][0]
         for name in OBJECTIVES[1:]:
             self.fields[name].choices = [("", "–"), *offered]  # type: ignore[attr-defined]
+        judge: Any = self.fields["judge"]
+        judge.queryset = judges_of(self.project)
         self.searchable = {field.name: field for field in searchable(self.recipe)}
         for field in self.searchable.values():
             for name, made in _search_fields(field).items():
@@ -146,7 +168,7 @@ class SweepForm(TrainingForm):
 
     @property
     def aims(self) -> list[forms.BoundField]:
-        return [self[name] for name in OBJECTIVES]
+        return [self[name] for name in (*OBJECTIVES, *JUDGING)]
 
     @property
     def budget(self) -> list[forms.BoundField]:
@@ -192,7 +214,7 @@ class SweepForm(TrainingForm):
         tests = TEST_SEEDS[0]
         return {
             **{name: data[name] for name in ("name", "version", "base", "model_name")},
-            **{name: data[name] for name in BUDGET},
+            **{name: data[name] for name in (*BUDGET, *JUDGING)},
             **{name: data[name] for name in ("split_held_out", "with_usual", "winners", "keep")},
             "recipe": self.recipe,
             "settings": {name: data[name] for name in self.settings if name not in searched},

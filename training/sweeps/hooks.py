@@ -10,13 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from steelyard.inference.judging.prompting import TEMPLATE_VERSIONS
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import RunDir
 from training.sweeps.measures import MEASURES
-from training.sweeps.models import Purpose, TrialRun
+from training.sweeps.models import Purpose, Sweep, TrialRun
 
 SAMPLES = {"prompts": 32, "max_new_tokens": 128}
 """How many held-out prompts are answered, and how long an answer may be."""
+
+REASON_TOKENS = 128
+"""How long a judge's reason may be; what counts is its verdict."""
 
 
 def prepared(rundir: RunDir, job: Any, spec: dict[str, Any]) -> dict[str, Any]:
@@ -29,8 +33,27 @@ def prepared(rundir: RunDir, job: Any, spec: dict[str, Any]) -> dict[str, Any]:
     if sweep.split_held_out:
         _leave_half(job.version.files, rundir.data, part.purpose)
     if any(MEASURES[name].source == "samples" for name in sweep.measures):
-        spec = {**spec, "samples": {**SAMPLES, "seed": part.seed}}
+        spec = {**spec, "samples": {**SAMPLES, "seed": part.seed, **_judge_of(sweep)}}
     return spec
+
+
+def environment(job: Any) -> dict[str, str]:
+    """The key of an endpoint that judges, for the run's process alone."""
+    part = trial_of(job)
+    judge = part.trial.sweep.judge if part else None
+    return judge.secrets() if judge else {}
+
+
+def _judge_of(sweep: Sweep) -> dict[str, Any]:
+    if sweep.judge is None:
+        return {}
+    asked = {
+        "model": sweep.judge.as_spec(),
+        "criteria": sweep.criteria,
+        "template_version": TEMPLATE_VERSIONS[-1],
+        "sampling": {"max_new_tokens": REASON_TOKENS},
+    }
+    return {"judge": asked}
 
 
 def keeps_model(job: Any) -> bool:

@@ -70,6 +70,17 @@ MEASURES = {
             "samples",
         ),
         Measure(
+            "win_rate",
+            _("Win rate against the base"),
+            MAXIMIZE,
+            _(
+                "How often a judge finds an answer better than the base's to the same held-out "
+                "prompt, asked in both orders; a tie is one half."
+            ),
+            "samples",
+            is_share=True,
+        ),
+        Measure(
             "output_length",
             _("Length of answers"),
             MINIMIZE,

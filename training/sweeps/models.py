@@ -45,6 +45,15 @@ class Sweep(models.Model):
     fixed = models.JSONField(help_text="What is the same in every run, by name.")
     space = models.JSONField(help_text="What is searched; see training.engine.sweep_space.")
     objectives = models.JSONField(help_text="A list of measure and direction.")
+    judge = models.ForeignKey(
+        "registry.ModelVersion",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Says whose answer is better, where the win rate is aimed at.",
+    )
+    criteria = models.TextField(blank=True, help_text="What the judge is told to look for.")
     sampler = models.CharField(max_length=10, choices=Sampler.choices, default=Sampler.TPE)
     seed = models.PositiveIntegerField(default=0, help_text="Decides what the sampler draws.")
     tuning_seeds = ArrayField(

@@ -12,7 +12,7 @@ class SweepQuerySet(models.QuerySet):
 
     def with_parts(self) -> Self:
         """With everything that a row of a page shows."""
-        return self.select_related("project", "version__dataset", "base", "created_by")
+        return self.select_related("project", "version__dataset", "base", "judge", "created_by")
 
     def with_counts(self) -> Self:
         """With ``asked`` and ``told``: trials so far, and those of them that have ended."""

@@ -49,6 +49,16 @@ class SweepRequest(StrictSerializer):
         help_text='By setting: {"low", "high", "log"} for a number, or {"choices": […]}.'
     )
     objectives = ObjectiveSerializer(many=True)
+    judge = serializers.CharField(
+        required=False, default="", help_text="Name of the model that compares, for win_rate."
+    )
+    criteria = serializers.CharField(
+        required=False,
+        default="",
+        max_length=4000,
+        allow_blank=True,
+        help_text="What the judge looks for.",
+    )
     sampler = serializers.ChoiceField(choices=Sampler.choices, default=Sampler.TPE.value)
     seed = serializers.IntegerField(
         min_value=0, max_value=2**31 - 1, default=0, help_text="Of the sampler."
@@ -119,6 +129,7 @@ class FinalSerializer(serializers.Serializer):
 
 class SweepSerializer(serializers.ModelSerializer):
     base = serializers.CharField(source="base.name")
+    judge = serializers.CharField(source="judge.name", default=None, allow_null=True)
     settings = serializers.JSONField(source="fixed")
     trials_asked = serializers.IntegerField(source="asked", help_text="Trials so far.")
 
@@ -136,6 +147,8 @@ class SweepSerializer(serializers.ModelSerializer):
             "settings",
             "space",
             "objectives",
+            "judge",
+            "criteria",
             "sampler",
             "seed",
             "tuning_seeds",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -47,6 +48,8 @@ TEST_RULE = gettext_lazy(
 )
 """Said by the form and by the API's schema alike."""
 FEWEST_HELD_OUT = 4
+CRITERIA = "The better answer is correct, helpful and no longer than it has to be."
+"""What a judge is told to look for where nobody says; English, as its question is."""
 MODEL_NAME_LIMIT = 150
 """What runs' names add to it has room behind that."""
 
@@ -76,6 +79,8 @@ def start_sweep(
     with_usual: bool = True,
     prune: bool = False,
     keep: str = Keep.WINNERS,
+    judge: ModelVersion | None = None,
+    criteria: str = "",
 ) -> Sweep:
     """Store a sweep; its first runs begin at the next pass of ``advance_sweeps``.
 
@@ -87,6 +92,8 @@ def start_sweep(
         tuning_seeds: each trial is trained once with each; its figures choose the winners.
         test_seeds: winners are trained again with each; only these figures are reported.
         prune: stop trials early that are behind at a test during training.
+        judge: who compares answers with the base's, for the measure ``win_rate``.
+        criteria: what it is to look for; :data:`CRITERIA` where nothing is said.
         model_name: what the winner's model is to be called.
 
     Raises:
@@ -97,7 +104,11 @@ def start_sweep(
     _check_budget(trials, hours, at_once, winners)
     checked = checked_space(recipe, fixed, space)
     wanted = checked_objectives(recipe, objectives, set(checked))
-    _check_measurable(base, [objective["measure"] for objective in wanted], fixed, prune=prune)
+    measures = [objective["measure"] for objective in wanted]
+    _check_measurable(base, measures, fixed, prune=prune)
+    judged = "win_rate" in measures
+    if judged:
+        _check_judge(project, judge)
     _check_trainable(
         project=project,
         version=version,
@@ -128,6 +139,8 @@ def start_sweep(
         winners_wanted=winners,
         with_usual=with_usual,
         prune=prune,
+        judge=judge if judged else None,
+        criteria=(criteria.strip() or CRITERIA) if judged else "",
         keep=_one_of(Keep.values, keep, "keep"),
         model_name=_free_model_name(project, model_name),
         created_by=by,
@@ -221,7 +234,7 @@ def _check_measurable(
     sources = {MEASURES[name].source for name in measures}
     if "samples" in sources and base.family != ModelFamily.CAUSAL_LM:
         raise UserError(
-            _("Drift and length are measured on the answers of language models alone."),
+            _("Drift, length and win rate are measured on answers of language models alone."),
             code="no_samples",
             field="objectives",
         )
@@ -233,6 +246,24 @@ def _check_measurable(
             ),
             code="cannot_prune",
             field="prune",
+        )
+
+
+def judges_of(project: Project) -> QuerySet[ModelVersion]:
+    """Models that can be asked which of two texts is better."""
+    families = [ModelFamily.CAUSAL_LM, ModelFamily.ENDPOINT]
+    return ModelVersion.objects.filter(project=project, modality="text", family__in=families)
+
+
+def _check_judge(project: Project, judge: ModelVersion | None) -> None:
+    if judge is None or not judges_of(project).filter(pk=judge.pk).exists():
+        raise UserError(
+            _(
+                "A win rate needs a judge: name a language model or an endpoint of this project "
+                "that says which of two answers is better."
+            ),
+            code="no_judge",
+            field="judge",
         )
 
 

@@ -46,6 +46,18 @@ def test_a_sweep_is_started_and_read_back(
     assert (again.status_code, again.json()["code"]) == (409, "sweep_ended")
 
 
+def test_a_win_rate_is_aimed_at_with_a_judge(
+    as_user: Any, owner: Any, url: str, make_version: Any, base: Any
+) -> None:
+    version = make_version(rows=40)
+    asked = {**BODY, "version": version.pk, "objectives": [{"measure": "win_rate"}]}
+    refused = post(as_user(owner), url, **asked, judge="nobody")
+    assert (refused.status_code, refused.json()["code"]) == (400, "no_judge")
+    made = post(as_user(owner), url, **asked, judge="tiny").json()
+    assert made["judge"] == "tiny"
+    assert made["criteria"].startswith("The better answer is correct")
+
+
 def test_figures_of_test_seeds_stand_apart_from_those_of_trials(
     as_user: Any, owner: Any, url: str, make_version: Any, base: Any
 ) -> None:

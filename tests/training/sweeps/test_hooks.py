@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from steelyard.lib.errors import UserError
 from steelyard.lib.records import read_parquet
+from tests.factories import make_model, make_project
 from training import runner as training_runner
 from training.sweeps import runner
 from training.sweeps.models import Trial, TrialRun
@@ -41,6 +43,28 @@ def test_tuning_and_test_runs_see_different_held_out_prompts(sweep_of: Any) -> N
     assert not one["test"] & other["test"]
     assert sweep.version.parquet.read_bytes() == before
     assert training_runner.prepare(tuned.job.run)["samples"]["seed"] == tuned.seed
+
+
+def test_a_win_rate_is_measured_by_the_judge_that_was_named(sweep_of: Any, project: Any) -> None:
+    judge = make_model(
+        project,
+        "strict",
+        family="endpoint",
+        source="http://127.0.0.1:9/v1",
+        options={"model": "m", "api_key": "key-1"},
+    )
+    aim = {"objectives": [{"measure": "win_rate"}], "criteria": " Be brief. "}
+    other = make_model(make_project(), "elsewhere", family="causal_lm")
+    with pytest.raises(UserError, match="needs a judge"):
+        sweep_of(**aim, judge=other)
+    sweep = sweep_of(**aim, judge=judge)
+    runner.advance()
+    run = TrialRun.objects.get(trial__sweep=sweep, state="started").job.run
+    asked = training_runner.prepare(run)["samples"]["judge"]
+    assert (asked["criteria"], asked["model"]["name"]) == ("Be brief.", "strict")
+    # its key goes to the process alone
+    assert "key-1" not in str(asked)
+    assert training_runner.environment(run) == {asked["model"]["api_key_env"]: "key-1"}
 
 
 def test_where_prompts_are_few_all_see_all(sweep_of: Any) -> None:

@@ -43,6 +43,8 @@ def test_the_form_starts_a_sweep_and_leads_to_its_page(
         search_loss_type="on",
         choices_loss_type=["sigmoid", "hinge"],
         objective_2="kl:minimize",
+        objective_3="win_rate:maximize",
+        judge=str(base.pk),
         trials="7",
         hours="",
     )
@@ -55,7 +57,10 @@ def test_the_form_starts_a_sweep_and_leads_to_its_page(
     assert sweep.space["loss_type"]["choices"] == ["sigmoid", "hinge"]
     assert sweep.fixed["beta"] == 0.25
     assert "learning_rate" not in sweep.fixed
-    assert sweep.measures == ["test_reward_accuracy", "kl"]
+    assert sweep.measures == ["test_reward_accuracy", "kl", "win_rate"]
+    assert sweep.judge == base
+    assert "What the judge looks for" in client.get(url).content.decode()
+    assert sweep.criteria in client.get(answer.url).content.decode()
     assert (sweep.tuning_seeds, len(sweep.test_seeds)) == ([1, 2, 3], 5)
 
 

@@ -47,6 +47,7 @@ def test_it_works(sweep_of: Any, owner: Any) -> None:
         ({"sampler": "grid"}, "sampler"),
         ({"keep": "nothing"}, "keep"),
         ({"prune": True}, "prune"),
+        ({"objectives": [{"measure": "win_rate"}]}, "judge"),
         (
             {"prune": True, "settings": {"eval_every": 5}, "objectives": [{"measure": "kl"}]},
             "prune",

@@ -2,7 +2,7 @@
 
 A judge that prefers whatever stands first says so by contradicting itself when the answers change
 places; such a pair is a tie, and both answers are kept. (A judge whose verdict is measured can do
-better: see :mod:`annotation.engine.local`.)
+better: see :mod:`steelyard.inference.judging.local`.)
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.engine import prompting
-from annotation.engine.parsing import Verdict, read_verdict
 from steelyard.inference.endpoint import Endpoint
+from steelyard.inference.judging import prompting
+from steelyard.inference.judging.parsing import Verdict, read_verdict
 
 ORDERS = (False, True)
 KEEP = 4000

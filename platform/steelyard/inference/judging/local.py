@@ -17,8 +17,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation.engine.judge import ORDERS, Order, ask, canonical, combine, refused
-from annotation.engine.prompting import VERDICT_CUE
+from steelyard.inference.judging.judge import ORDERS, Order, ask, canonical, combine, refused
+from steelyard.inference.judging.prompting import VERDICT_CUE
 from steelyard.inference.loading import LocalWriter
 from steelyard.inference.text import (
     Generated,
@@ -42,7 +42,7 @@ def settle(line: dict[str, Any], orders: Sequence[Order]) -> dict[str, Any]:
     """Decide a contradiction by the average of the orders' probabilities.
 
     Args:
-        line: what :func:`~annotation.engine.judge.combine` made of the orders.
+        line: what :func:`~steelyard.inference.judging.judge.combine` made of the orders.
         orders: each with its probabilities.
     """
     if len({order.outcome for order in orders}) == 1:
