@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -52,7 +53,7 @@ class VersionDiff(APIView):
         new = there(request, project, pk)
         said = request.query_params
         if not said.get("from", "").isdecimal():
-            raise UserError("Say which version to compare with, by its id.", field="from")
+            raise UserError(_("Say which version to compare with, by its id."), field="from")
         old = there(request, project, int(said["from"]))
         kind = said.get("kind") or "added"
         offset = max(0, int(said.get("offset") or 0))
