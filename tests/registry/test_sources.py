@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from django.urls import reverse
+from safetensors.torch import save_file
 
 from steelyard.lib.errors import UserError
-from steelyard.registry.sources import check_source
+from steelyard.registry.sources import check_source, find_family
+from tests.factories import make_project, make_user
 
 
 @pytest.fixture
@@ -54,3 +59,125 @@ def test_a_config_that_is_no_json_is_told_with_its_place(
     assert answer.status_code == 400
     assert "config.json" in answer.json()["detail"]
     assert "is no JSON (line 1, column 2)" in answer.json()["detail"]
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    """A folder that looks as a saved Sana pipeline does, without weights worth the name."""
+    folder = tmp_path / "pipeline"
+    parts = {
+        "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+        "text_encoder": ["transformers", "Gemma2Model"],
+        "tokenizer": ["transformers", "GemmaTokenizer"],
+        "transformer": ["diffusers", "SanaTransformer2DModel"],
+        "vae": ["diffusers", "AutoencoderDC"],
+        "safety_checker": [None, None],
+    }
+    for name in parts:
+        (folder / name).mkdir(parents=True)
+    for name in ("text_encoder", "transformer", "vae"):
+        start = "" if name == "text_encoder" else "diffusion_pytorch_"
+        save_file({"a": torch.zeros(2)}, folder / name / f"{start}model.safetensors")
+    index = {"_class_name": "SanaPipeline", "_diffusers_version": "0.42.1", **parts}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def refused_pipeline(folder: Path, family: str = "sana") -> UserError:
+    with pytest.raises(UserError) as told:
+        check_source(modality="image", family=family, source=str(folder))
+    return told.value
+
+
+def test_a_pipelines_folder_says_its_family(pipeline: Path, tmp_path: Path) -> None:
+    assert find_family(str(pipeline)) == "sana"
+    assert check_source(modality="image", family="sana", source=str(pipeline)) == str(pipeline)
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "labels.json").write_text("{}")
+    assert find_family(str(tmp_path / "unet")) == "class_unet"
+
+
+def test_a_family_that_the_files_do_not_speak_of_is_refused(pipeline: Path) -> None:
+    error = refused_pipeline(pipeline, "flux")
+    assert (error.code, error.field) == ("wrong_family", "family")
+    assert "SanaPipeline" in error.message
+    assert "Flux.1" in error.message
+
+
+def test_a_kind_that_is_not_known_here_is_refused(pipeline: Path) -> None:
+    index = (pipeline / "model_index.json").read_text().replace("SanaPipeline", "MarigoldPipeline")
+    (pipeline / "model_index.json").write_text(index)
+    assert refused_pipeline(pipeline).code == "not_a_model"
+    with pytest.raises(UserError, match="MarigoldPipeline") as told:
+        find_family(str(pipeline))
+    assert "Stable Diffusion XL" in told.value.message
+
+
+@pytest.mark.parametrize("kind", ["bin", "ckpt", "pt"])
+def test_pickled_weights_of_a_part_are_refused(pipeline: Path, kind: str) -> None:
+    (pipeline / "vae" / "diffusion_pytorch_model.safetensors").rename(
+        pipeline / "vae" / f"x.{kind}"
+    )
+    error = refused_pipeline(pipeline)
+    assert (error.code, error.field) == ("pickled_weights", "source")
+    assert "vae" in error.message
+
+
+def test_a_checkpoint_without_a_pipeline_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt").write_bytes(b"x")
+    for told in (tmp_path, tmp_path / "model.ckpt"):
+        assert refused_pipeline(told).code == (
+            "pickled_weights" if told.is_dir() else "no_such_model"
+        )
+    with pytest.raises(UserError) as error:
+        find_family(str(tmp_path))
+    assert error.value.code == "pickled_weights"
+
+
+def test_a_part_that_is_missing_is_named(pipeline: Path) -> None:
+    vae = pipeline / "vae" / "diffusion_pytorch_model.safetensors"
+    vae.rename(vae.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    assert refused_pipeline(pipeline).code == "weights_variant"
+    shutil.rmtree(pipeline / "vae")
+    shutil.rmtree(pipeline / "tokenizer")
+    error = refused_pipeline(pipeline)
+    assert error.code == "not_a_model"
+    assert "lacks tokenizer, vae" in error.message
+
+
+@pytest.mark.django_db
+def test_the_family_need_not_be_said_where_the_files_say_it(
+    as_user: Any, pipeline: Path, tmp_path: Path
+) -> None:
+    project = make_project(modality="image")
+    client = as_user(make_user(project=project, role="admin"))
+    url = f"/api/v1/projects/{project.slug}/models"
+    body = {"name": "small", "source": str(pipeline)}
+    answer = client.post(url, body, content_type="application/json")
+    assert answer.status_code == 201
+    assert answer.json()["family"] == "sana"
+    assert answer.json()["can_train"]
+    page = reverse("registry:model-new", args=[project.slug])
+    client.post(page, {"name": "again", "family": "", "source": str(pipeline)})
+    assert project.models.get(name="again").family == "sana"
+    said = client.post(page, {"name": "other", "family": "flux", "source": str(pipeline)})
+    assert "SanaPipeline" in str(said.context["form"].errors["family"])
+    said = client.post(page, {"name": "none", "family": "", "source": str(tmp_path)})
+    assert "Choose the kind" in str(said.context["form"].errors["family"])
+
+
+def test_a_model_of_the_hub_that_was_fetched_before_is_known_by_its_files(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "hub" / "models--some--sana"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text("abc")
+    shutil.copytree(pipeline, cache / "snapshots" / "abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert find_family("some/sana") == "sana"
+    assert check_source(modality="image", family="sana", source="some/sana") == "some/sana"
+    assert refused_pipeline(Path("some/sana"), "flux").code == "wrong_family"
+    with pytest.raises(UserError, match="Choose the kind") as told:
+        find_family("some/other")
+    assert told.value.code == "family_unknown"

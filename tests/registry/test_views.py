@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.urls import reverse
 
+from steelyard.inference.kinds import VIDEO
 from steelyard.lib.hashing import sha256_hex
 from steelyard.registry.models import Dataset, ModelVersion
 from steelyard.registry.services import register_model
@@ -184,10 +185,11 @@ def test_an_endpoints_key_is_replaced_and_taken_away(
     assert endpoint.options == {"model": "llama"}
 
 
-def test_a_video_project_says_where_its_models_come_from(as_user: Any) -> None:
+def test_a_video_project_takes_the_models_that_make_clips(as_user: Any) -> None:
     project = make_project(modality="video")
     client = as_user(make_user(project=project, role="admin"))
-    assert b"come in with their outputs" in client.get(at(project, "model-new")).content
+    shown = client.get(at(project, "model-new")).context["form"]["family"]
+    assert [value for value, _ in shown.field.choices] == ["", *VIDEO]
 
 
 def test_only_the_projects_staff_reaches_versions_and_models(

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from steelyard.projects.models import Project
+from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import Dataset, ModelFamily, VersionTag
 from steelyard.registry.searching import RowFilter
 from steelyard.registry.sources import FAMILIES
@@ -47,9 +47,11 @@ class ModelForm(forms.Form):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         families = FAMILIES[project.modality]  # type: ignore[index]
-        self.fields["family"].choices = [  # type: ignore[attr-defined]
-            (str(family), _LABELS[family]) for family in families
-        ]
+        named = [(str(family), _LABELS[family]) for family in families]
+        if project.modality != Modality.TEXT:
+            named = [("", _("as its files say")), *named]
+            self.fields["family"].required = False
+        self.fields["family"].choices = named  # type: ignore[attr-defined]
         if ModelFamily.ENDPOINT not in families:
             del self.fields["endpoint_model"], self.fields["api_key"]
             self.fields["source"].help_text = _(

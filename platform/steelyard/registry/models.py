@@ -133,7 +133,16 @@ class ModelFamily(models.TextChoices):
     CAUSAL_LM = "causal_lm", _("Language model")
     VISION_LANGUAGE = "vision_language", _("Vision-language model")
     CLASS_UNET = "class_unet", _("Class-conditional image model")
-    STABLE_DIFFUSION = "stable_diffusion", _("Stable Diffusion")
+    STABLE_DIFFUSION = "stable_diffusion", _("Stable Diffusion 1 and 2")
+    STABLE_DIFFUSION_XL = "stable_diffusion_xl", _("Stable Diffusion XL")
+    STABLE_DIFFUSION_3 = "stable_diffusion_3", _("Stable Diffusion 3 and 3.5")
+    FLUX = "flux", _("Flux.1")
+    QWEN_IMAGE = "qwen_image", _("Qwen-Image")
+    SANA = "sana", _("Sana")
+    WAN = "wan", _("Wan")
+    COGVIDEOX = "cogvideox", _("CogVideoX")
+    LTX_VIDEO = "ltx_video", _("LTX-Video")
+    HUNYUAN_VIDEO = "hunyuan_video", _("HunyuanVideo")
     ENDPOINT = "endpoint", _("HTTP endpoint")
     IMPORTED = "imported", _("Imported outputs only")
 
@@ -185,12 +194,7 @@ class ModelVersion(models.Model):
 
     @property
     def can_train(self) -> bool:
-        return self.family in {
-            ModelFamily.CAUSAL_LM,
-            ModelFamily.VISION_LANGUAGE,
-            ModelFamily.CLASS_UNET,
-            ModelFamily.STABLE_DIFFUSION,
-        }
+        return self.family not in {ModelFamily.ENDPOINT, ModelFamily.IMPORTED}
 
     def ancestors(self) -> list[ModelVersion]:
         """What it was trained from, the nearest first."""

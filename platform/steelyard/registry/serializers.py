@@ -101,7 +101,13 @@ class ModelRequest(StrictSerializer):
     """What ``POST models`` takes."""
 
     name = serializers.CharField(max_length=200)
-    family = serializers.ChoiceField(choices=ModelFamily.choices)
+    family = serializers.ChoiceField(
+        choices=ModelFamily.choices,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Without it the files of an image or video model say it.",
+    )
     source = serializers.CharField(  # type: ignore[assignment]
         max_length=500,
         help_text="A hub name, a folder on the server (admins only), or an endpoint's base URL.",

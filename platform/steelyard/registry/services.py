@@ -30,7 +30,7 @@ from steelyard.lib.shards import ShardWriter
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import Dataset, DatasetVersion, ModelVersion
-from steelyard.registry.sources import check_source, is_folder
+from steelyard.registry.sources import check_source, find_family, is_folder
 from steelyard.runs.models import Run
 from steelyard.webhooks.services import emit
 
@@ -87,8 +87,8 @@ def add_model(
     *,
     project: Project,
     name: str,
-    family: str,
     source: str,
+    family: str = "",
     endpoint_model: str = "",
     api_key: str = "",
     by: User | None,
@@ -97,6 +97,7 @@ def add_model(
 
     Args:
         source: local path or hub name; for an endpoint its base URL.
+        family: where it is not said, the files of an image or video model say it.
         endpoint_model: what the endpoint calls the model.
         api_key: the endpoint's key; no page, no API answer and no run.json ever shows it.
 
@@ -116,6 +117,7 @@ def add_model(
             status=403,
             field="source",
         )
+    family = family or find_family(source.strip())
     source = check_source(
         modality=project.modality, family=family, source=source.strip(), model=endpoint_model
     )

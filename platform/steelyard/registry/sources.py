@@ -1,7 +1,7 @@
 """Whether a model can be loaded from where somebody says it is, told before hours are spent.
 
-Only looks at names, small files and the headers of large ones: no weights are read and nothing is
-fetched.
+Only looks at names, small files and the headers of large ones: no weights are read, and nothing is
+fetched but the page of a model on the hub that says which kind it is, where nobody else does.
 """
 
 from __future__ import annotations
@@ -14,16 +14,25 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 
+from steelyard.inference.kinds import IMAGE, PIPELINES, VIDEO
 from steelyard.lib.errors import UserError
 from steelyard.lib.weights import Broken, check_json, header_of
 from steelyard.projects.models import Modality
 from steelyard.registry.models import ModelFamily
+from steelyard.registry.pipelines import (
+    INDEX,
+    check_family,
+    check_parts,
+    family_in,
+    index_on_hub,
+    refuse_pickled,
+)
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 FAMILIES = {
     Modality.TEXT: [ModelFamily.CAUSAL_LM, ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT],
-    Modality.IMAGE: [ModelFamily.CLASS_UNET, ModelFamily.STABLE_DIFFUSION],
-    Modality.VIDEO: [],
+    Modality.IMAGE: [ModelFamily(family) for family in IMAGE],
+    Modality.VIDEO: [ModelFamily(family) for family in VIDEO],
 }
 """Which families can be added by hand to a project of a modality."""
 
@@ -36,10 +45,9 @@ def check_source(*, modality: str, family: str, source: str, model: str = "") ->
     """
     known = FAMILIES[Modality(modality)]
     if family not in known:
-        names = ", ".join(known) or "none yet: its outputs come in by import"
         raise UserError(
             _("A %(modality)s project takes no model of family %(family)s; it takes %(names)s.")
-            % {"modality": modality, "family": f"{family!r}", "names": names},
+            % {"modality": modality, "family": f"{family!r}", "names": ", ".join(known)},
             field="family",
         )
     if family == ModelFamily.ENDPOINT:
@@ -58,7 +66,38 @@ def check_source(*, modality: str, family: str, source: str, model: str = "") ->
             code="bad_model_name",
             field="source",
         )
+    index = index_on_hub(source, ask=False) if family in PIPELINES else None
+    if index is not None:
+        check_family(index, source, family)
     return source
+
+
+def find_family(source: str) -> str:
+    """Which family of image or video models a folder or a model on the hub is of, by its files.
+
+    Raises:
+        UserError: ``family_unknown``: they do not say; ``not_a_model``: none that is known here.
+    """
+    path = Path(source).expanduser()
+    if not is_folder(source):
+        index = index_on_hub(source, ask=True) if _HUB_NAME.fullmatch(source) else None
+    elif (path / "labels.json").is_file():
+        return ModelFamily.CLASS_UNET
+    else:
+        index = _json(path / INDEX) if (path / INDEX).is_file() else None
+    if index is not None:
+        return family_in(index, source)
+    if is_folder(source) and path.is_dir():
+        refuse_pickled(path)
+    raise UserError(
+        _(
+            "No %(name)s says which kind of model %(source)s is, or the hub cannot be asked. "
+            "Choose the kind."
+        )
+        % {"name": INDEX, "source": source},
+        code="family_unknown",
+        field="family",
+    )
 
 
 def is_folder(source: str) -> bool:
@@ -90,6 +129,16 @@ def _endpoint(source: str, model: str) -> str:
 
 
 def _folder(path: Path, family: str) -> str:
+    if path.is_file():
+        raise UserError(
+            _(
+                "%(path)s is one file. Give the folder of the model; a checkpoint in one file "
+                "becomes one by diffusers' from_single_file and save_pretrained."
+            )
+            % {"path": path},
+            code="no_such_model",
+            field="source",
+        )
     if not path.is_dir():
         raise UserError(
             _("There is no folder %(path)s on this server.") % {"path": path},
@@ -97,9 +146,13 @@ def _folder(path: Path, family: str) -> str:
             field="source",
         )
     path = path.resolve()
-    if family == ModelFamily.STABLE_DIFFUSION:
-        _need(path, "model_index.json", "a diffusers pipeline")
-        _json(path / "model_index.json")
+    if family in PIPELINES:
+        if not (path / INDEX).is_file():
+            refuse_pickled(path)
+        _need(path, INDEX, "a diffusers pipeline")
+        index = _json(path / INDEX)
+        check_family(index, str(path), family)
+        check_parts(path, index)
     elif family == ModelFamily.CLASS_UNET:
         _need(path, "config.json", "a diffusers UNet")
         _json(path / "config.json")
@@ -128,16 +181,7 @@ def _need(path: Path, name: str, what: str) -> None:
 def _need_safetensors(path: Path) -> None:
     if any(path.glob("*.safetensors")):
         return
-    if any(path.glob("*.bin")):
-        raise UserError(
-            _(
-                "The weights in %(path)s are pickled (.bin), which could run code. Convert them "
-                "to safetensors: load the model and call save_pretrained."
-            )
-            % {"path": path},
-            code="pickled_weights",
-            field="source",
-        )
+    refuse_pickled(path)
     raise UserError(
         _("%(path)s has no .safetensors file, so no weights.") % {"path": path},
         code="not_a_model",
