@@ -15,6 +15,7 @@ from training.engine.config import RECIPES
 from training.models import TrainingJob
 
 CARD, SPEC = "README.md", "training_run.json"
+TASKS = {"text": "text-generation", "image": "text-to-image", "video": "text-to-video"}
 COMMAND = "python -m training.engine RUN_DIR"
 
 
@@ -58,7 +59,7 @@ def card(
 def _front(job: TrainingJob, model: ModelVersion) -> str:
     # a JSON string is a YAML string
     base = json.dumps(_base_name(job.base), ensure_ascii=False)
-    kind = "text-generation" if job.base.modality == "text" else "text-to-image"
+    kind = TASKS[job.base.modality]
     library = "peft" if model.adapter else "transformers"
     if job.base.modality != "text":
         library = "diffusers"

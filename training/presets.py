@@ -44,7 +44,9 @@ WHEN: dict[str, Any] = {
         "For vision-language models: also prefers the picture that was asked about over one like "
         "it, against answers that are made up."
     ),
-    "diffusion_dpo": _("For image models: pairs of pictures to one prompt."),
+    "diffusion_dpo": _(
+        "For image and video models: pairs of pictures, or of clips, to one prompt."
+    ),
 }
 
 
@@ -216,6 +218,25 @@ _ALL = [
             "batch_size": 4,
             "accumulation": 32,
             "max_steps": 500,
+            "gradient_checkpointing": True,
+        },
+    ),
+    Preset(
+        "clips",
+        "diffusion_dpo",
+        _("Clips, one GPU"),
+        _("Half-sized clips of two seconds or so, and a beta that finds itself."),
+        gettext_noop("Flow-DPO (Liu et al. 2025): constant beta, once through the pairs"),
+        {
+            "auto_beta": 0.2,
+            "learning_rate": 1e-5,
+            "batch_size": 1,
+            "accumulation": 32,
+            "lora_rank": 16,
+            "lora_alpha": 16,
+            "resolution": 320,
+            "clip_frames": 33,
+            "max_steps": 300,
             "gradient_checkpointing": True,
         },
     ),

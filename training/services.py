@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
 from steelyard.assets.services import blob_path
+from steelyard.inference.kinds import IMAGE, VIDEO
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
@@ -29,17 +30,15 @@ from training.preflight import check_preflight, find_preflight, preflight_key
 
 
 def _recipes_of() -> dict[str, dict[str, tuple[str, ...]]]:
-    """A recipe says by ``modality`` and ``families`` what it trains; text and causal_lm else."""
+    """A recipe for text says by ``families`` what it trains, causal_lm else; the others train every
+    family of pictures and of clips."""
     found: dict[str, dict[str, tuple[str, ...]]] = {str(m): {} for m in Modality.values}
     for name, config in RECIPES.items():
-        text = issubclass(config, TextRecipe)
-        modality = getattr(config, "modality", Modality.TEXT if text else Modality.IMAGE)
-        usual = (
-            (ModelFamily.CAUSAL_LM,)
-            if text
-            else (ModelFamily.CLASS_UNET, ModelFamily.STABLE_DIFFUSION)
-        )
-        found[str(modality)][name] = tuple(getattr(config, "families", usual))
+        if issubclass(config, TextRecipe):
+            families = getattr(config, "families", (ModelFamily.CAUSAL_LM,))
+            found[Modality.TEXT][name] = tuple(families)
+        else:
+            found[Modality.IMAGE][name], found[Modality.VIDEO][name] = IMAGE, VIDEO
     return found
 
 
@@ -155,15 +154,6 @@ def _check_place(project: Project, version: DatasetVersion, base: ModelVersion) 
 
 def _families(project: Project, recipe: str) -> tuple[str, ...]:
     recipes = RECIPES_OF[project.modality]
-    if not recipes:
-        raise UserError(
-            _(
-                "No recipe trains video models yet. A video project's versions can be "
-                "downloaded and used elsewhere."
-            ),
-            code="no_recipe",
-            field="recipe",
-        )
     if recipe not in recipes:
         raise UserError(
             _(
@@ -188,6 +178,17 @@ def _check_base(base: ModelVersion, families: tuple[str, ...]) -> None:
             code="cannot_train",
             field="base",
         )
+    if {*IMAGE, *VIDEO}.issuperset({base.family, families[0]}) and base.family not in families:
+        words = _(
+            "%(base)s makes pictures, and this version holds clips. Choose a model that makes "
+            "clips, such as Wan or CogVideoX."
+        )
+        if base.family in VIDEO:
+            words = _(
+                "%(base)s makes clips, and this version holds pictures. Choose a model that makes "
+                "pictures, such as Stable Diffusion."
+            )
+        raise UserError(words % {"base": base.name}, code="wrong_modality", field="base")
     if base.family not in families:
         raise UserError(
             _("This recipe does not train a model of the family “%(family)s”.")

@@ -32,8 +32,6 @@ def training_new(request: HttpRequest, project: str) -> HttpResponse:
     """The form; sent, it is looked at and what is found is shown. Sent again, it is started."""
     found = get_project(user_of(request), project)
     recipe = _recipe(found, request)
-    if recipe is None:
-        return render(request, "training/training_new.html", {"project": found})
     form = TrainingForm(
         _sent(request), project=found, recipe=recipe, initial=_initial(found, request, recipe)
     )
@@ -142,14 +140,14 @@ def _choices(project: Project, recipe: str) -> dict[str, Any]:
     }
 
 
-def _recipe(project: Project, request: HttpRequest) -> str | None:
+def _recipe(project: Project, request: HttpRequest) -> str:
     """The one that is asked for, that of the job to be cloned, or the first."""
     known = list(recipes_for(project))
     asked = request.POST.get("recipe") or request.GET.get("recipe")
     if not asked:
         job = TrainingJob.objects.filter(project=project, run=_number(request, "run")).first()
         asked = job.recipe if job else None
-    return asked if asked in known else next(iter(known), None)
+    return asked if asked in known else known[0]
 
 
 def _initial(project: Project, request: HttpRequest, recipe: str) -> dict[str, Any]:

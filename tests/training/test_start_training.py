@@ -80,12 +80,24 @@ def test_a_recipe_for_another_modality_is_refused(start: Any) -> None:
     assert "dpo" in error.message
 
 
-def test_video_is_refused_with_what_can_be_done_instead(start: Any, project: Any) -> None:
+def test_clips_train_models_that_make_clips_and_pictures_those_that_make_pictures(
+    start: Any, project: Any, make_version: Any
+) -> None:
     project.modality = "video"
     project.save()
-    error = refusal(start)
-    assert error.code == "no_recipe"
-    assert "downloaded" in error.message
+    assert refusal(start).code == "wrong_recipe"
+    version = make_version(modality="video", chosen="", rejected="")
+    painter, filmer = (
+        register_model(
+            project=project, name=family, modality="video", family=family, source="hub/name"
+        )
+        for family in ("stable_diffusion", "wan")
+    )
+    error = refusal(start, recipe="diffusion_dpo", version=version, base=painter, config={})
+    assert (error.code, error.field) == ("wrong_modality", "base")
+    assert "makes pictures" in error.message
+    job = start(recipe="diffusion_dpo", version=version, base=filmer, config={"clip_frames": 9})
+    assert (job.recipe, job.config["clip_frames"]) == ("diffusion_dpo", 9)
 
 
 def test_a_wrong_setting_is_named(start: Any) -> None:

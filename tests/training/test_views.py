@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from steelyard.lib.errors import UserError
 from steelyard.registry.models import ModelVersion
+from steelyard.registry.services import register_model
 from tests.factories import make_project, make_user
 from training.engine.config import RECIPES, TextDPOConfig, form_fields
 from training.forms import label_of
@@ -182,11 +183,14 @@ def test_without_version_or_base_the_page_says_what_to_do_first(
     assert "Add a base model" in page
 
 
-def test_a_video_project_says_that_nothing_trains_it_yet(as_user: Any) -> None:
+def test_a_video_project_is_offered_what_trains_on_clips(as_user: Any) -> None:
     project = make_project(modality="video")
+    register_model(project=project, name="film", modality="video", family="wan", source="hub/name")
     user = make_user(project=project, role="researcher")
     page = as_user(user).get(reverse("training:training-new", args=[project.slug]))
-    assert b"No recipe trains video models yet" in page.content
+    assert page.context["recipe"] == "diffusion_dpo"
+    assert b"film</option>" in page.content
+    assert b"clip_frames" in page.content
 
 
 def test_fragments_for_the_version_and_the_run(
