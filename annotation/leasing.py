@@ -10,11 +10,15 @@ against every pair.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Field
 
+from annotation.models import Judgment
 from annotation.querysets import QUEUE_ORDERS
+from steelyard.web.prepared import send_together
 
 _FITS = """
     not pair.closed and not pair.is_training and pair.judged < pair.wanted
@@ -30,7 +34,7 @@ _FITS = """
 """
 """Open, not judged nor skipped nor written by the annotator, with a place that nobody holds."""
 
-_TAKE = f"""
+TAKE = f"""
 insert into annotation_assignment
     (project_id, pair_id, annotator_id, swapped, draft, leased_at, expires_at)
 select pair.project_id, pair.id, %(annotator)s, %(swapped)s, '{{}}', %(now)s, %(until)s
@@ -48,6 +52,8 @@ select trained_at is null and exists (
              order by group_id)
 from annotation_annotator person where person.id = %(annotator)s
 """
+
+_LOCK = "for no key update"
 
 _HELD = """
 select lease.pair_id,
@@ -86,10 +92,19 @@ class Place(NamedTuple):
 def standing_of(annotator: int, *, lock: bool = False) -> Standing:
     """With ``lock``, two requests of one person follow each other; others' writing of rows that
     point to the annotator goes on."""
-    tail = "for no key update" if lock else ""
     with connection.cursor() as cursor:
-        cursor.execute(_STANDING + tail, {"annotator": annotator})
+        cursor.execute(_STANDING + (_LOCK if lock else ""), {"annotator": annotator})
         return Standing(*cursor.fetchone())
+
+
+def locked_standing(annotator: int, now: datetime) -> tuple[Standing, dict[int, bool]]:
+    """:func:`standing_of` with the lock, and :func:`held_by` as it is once the lock is there."""
+    said = {"annotator": annotator, "now": now}
+    with connection.cursor() as cursor:
+        send_together(cursor, (_STANDING + _LOCK, said), (_HELD, said))
+        standing = Standing(*cursor.fetchone())
+        cursor.nextset()
+        return standing, dict(cursor.fetchall())
 
 
 def held_by(annotator: int, now: datetime) -> dict[int, bool]:
@@ -158,29 +173,20 @@ def search(
     return Place(*row) if row else None
 
 
-def take(
-    *, annotator: int, project: int, pair: int, swapped: bool, now: datetime, until: datetime
-) -> int | None:
+def take(said: dict[str, Any]) -> int | None:
     """Write a lease on a pair whose row the caller has locked, or take up one of the annotator's
     own that ran out, with its draft.
 
     Looks again whether the pair fits, now that nobody else can lease it.
 
+    Args:
+        said: annotator, project, pair, swapped, now and until, as TAKE names them.
+
     Returns:
         the lease's primary key, or None where the pair does not fit any more.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            _TAKE,
-            {
-                "annotator": annotator,
-                "project": project,
-                "pair": pair,
-                "swapped": swapped,
-                "now": now,
-                "until": until,
-            },
-        )
+        cursor.execute(TAKE, said)
         row = cursor.fetchone()
     return row[0] if row else None
 
@@ -188,8 +194,49 @@ def take(
 def give_back(lease: int) -> bool:
     """Delete a lease; whether it was still there."""
     with connection.cursor() as cursor:
-        cursor.execute("delete from annotation_assignment where id = %s", [lease])
+        cursor.execute(_GIVE_BACK, [lease])
         return bool(cursor.rowcount)
+
+
+def exchange(lease: int, judgment: Judgment, *, counts: bool) -> bool:
+    """Give a lease back for a judgment, in one statement: the lease is deleted, the judgment
+    stored, and where it ``counts`` its pair has one more. The caller holds the pair's lock.
+
+    Returns:
+        whether the lease was still there; if not, nothing is written.
+    """
+    fields = _judgment_fields()
+    values = [f.get_db_prep_save(f.pre_save(judgment, True), connection) for f in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(_exchange(counts), [lease, *values])
+        row = cursor.fetchone()
+    if row is None:
+        return False
+    judgment.pk = row[0]
+    judgment._state.adding, judgment._state.db = False, connection.alias
+    return True
+
+
+_GIVE_BACK = "delete from annotation_assignment where id = %s"
+
+_COUNTED = """, counted as (
+    update annotation_pair pair set judged = judged + 1 from gone where pair.id = gone.pair_id)
+"""
+
+
+@cache
+def _judgment_fields() -> list[Field]:
+    return [field for field in Judgment._meta.concrete_fields if not field.primary_key]
+
+
+@cache
+def _exchange(counts: bool) -> str:
+    names = [str(field.column) for field in _judgment_fields()]
+    return f"""
+        with gone as ({_GIVE_BACK} returning pair_id) {_COUNTED if counts else ""}
+        insert into annotation_judgment ({", ".join(names)})
+        select {", ".join(["%s"] * len(names))} from gone returning id
+    """
 
 
 def count(*, pair: int, change: int) -> None:

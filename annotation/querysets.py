@@ -236,9 +236,15 @@ class OutputSetQuerySet(models.QuerySet):
         """Sets that have all the rankings by people that they want."""
         return self.filter(judged__gte=F("wanted"))
 
+    def in_groups(self, groups: Collection[int]) -> Self:
+        """Sets that anybody may be given, and those of the groups."""
+        return (
+            self.filter(Q(group=None) | Q(group__in=groups)) if groups else self.filter(group=None)
+        )
+
     def waiting_for(self, annotator: Annotator) -> Self:
         """Open sets that the annotator has neither ranked nor skipped, and to which they wrote no
-        output; whether or not others hold them now."""
+        output; whether or not others hold them now. Groups are not looked at."""
         rankings = apps.get_model("annotation", "Ranking").objects
         mine = rankings.current().filter(output_set=OuterRef("pk"), annotator=annotator)
         outputs = apps.get_model("annotation", "Output").objects
@@ -253,6 +259,11 @@ class OutputSetQuerySet(models.QuerySet):
         return self.alias(held=_counted(others, "output_set")).filter(
             judged__lt=F("wanted") - F("held")
         )
+
+    def of_model(self, model: ModelVersion) -> Self:
+        """Sets with an output of that model."""
+        outputs = apps.get_model("annotation", "Output").objects
+        return self.filter(Exists(outputs.filter(output_sets=OuterRef("pk"), model=model)))
 
     def in_order_of(self, policy: str) -> Self:
         """By priority, then as the project hands things out."""

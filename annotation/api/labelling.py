@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.models import Judgment, Pair
+from annotation.models import Judgment
 from annotation.querysets import JudgmentQuerySet
 from annotation.serializers.labelling import (
     JudgmentQuery,
@@ -37,14 +37,12 @@ from annotation.services.queue import (
     renew,
     why_nothing,
 )
-from annotation.services.verdicts import Verdict, amend_judgment, record_judgment
+from annotation.services.verdicts import Verdict, amend_judgment, record_numbered
 from steelyard.accounts.models import User
 from steelyard.accounts.people import user_of
-from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ANY_ROLE, get_project
 from steelyard.web.api import read_by, shown_by
-from steelyard.web.prepared import Given, Prepared
 
 
 class Next(APIView):
@@ -122,10 +120,8 @@ class JudgmentList(ListAPIView):
         """
         annotator = annotator_in(user=user_of(request), slug=project)
         said = read_by(JudgmentRequest, request.data)
-        judgment, created = record_judgment(
-            annotator=annotator,
-            pair=pair_of(annotator.project, said.pop("pair")),
-            verdict=Verdict(**said),
+        judgment, created = record_numbered(
+            annotator=annotator, pair=said.pop("pair"), verdict=Verdict(**said)
         )
         body = shown_by(RecordedSerializer, judgment)
         return Response(body, status=201 if created else 200)
@@ -177,21 +173,6 @@ class JudgmentAmend(APIView):
 def _own(user: User, project: Project) -> JudgmentQuerySet:
     """Those that the person gave themselves; a judge is nobody's."""
     return Judgment.objects.filter(project=project, annotator__user=user)
-
-
-_PAIR = Prepared(lambda: Pair.objects.filter(project=Given("project"), pk=Given("pair")))
-
-
-def pair_of(project: Project, pk: int) -> Pair:
-    """The project's pair of that number.
-
-    Raises:
-        UserError: it has none.
-    """
-    pair = _PAIR.first(project=project.pk, pair=pk)
-    if pair is None:
-        raise UserError(f"This project has no pair {pk}.", code="no_such_pair", field="pair")
-    return pair
 
 
 def _by_name(project: Project, said: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.api.labelling import pair_of
 from annotation.models import Assignment
 from annotation.serializers.shown import ShownPairSerializer
 from annotation.serializers.training import (
@@ -20,6 +19,7 @@ from annotation.serializers.training import (
 )
 from annotation.services.queue import annotator_for
 from annotation.services.training_round import answer, next_training, status, swapped
+from annotation.services.verdicts import pair_of
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import ANY_ROLE, get_project
 

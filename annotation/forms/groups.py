@@ -70,6 +70,10 @@ class ChoiceForm(forms.Form):
         }
         for name, options in choices.items():
             self.fields[name].choices = options  # type: ignore[attr-defined]
+        if project.scheme["task"] == "ranking":
+            self.fields["whose"].label = _("Sets of")
+            self.fields["unlabelled"].label = _("Only without a ranking")
+            self.fields["origin"].widget = forms.HiddenInput()  # not kept of sets
         models = ModelVersion.objects.filter(project=project).order_by("name")
         self.fields["model"].queryset = models  # type: ignore[attr-defined]
 

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from annotation.models.material import Output, Prompt
-from annotation.models.people import Annotator
+from annotation.models.people import Annotator, Group
 from annotation.querysets import (
     QUEUE_ORDERS,
     OutputSetQuerySet,
@@ -29,6 +29,14 @@ class OutputSet(models.Model):
         default=0, help_text="How many people have ranked it; a skip leaves it to others."
     )
     closed = models.BooleanField(default=False, help_text="Taken out of the queue by the owner.")
+    group = models.ForeignKey(
+        Group,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="output_sets",
+        help_text="Whose people alone are given it; empty for everybody.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = OutputSetQuerySet.as_manager()

@@ -9,7 +9,9 @@ from steelyard.web.api import StrictSerializer
 
 class GroupSerializer(serializers.ModelSerializer[Group]):
     members = serializers.SerializerMethodField()
-    open_pairs = serializers.IntegerField(source="n_open", help_text="Pairs it has yet to judge.")
+    open_pairs = serializers.IntegerField(
+        source="n_open", help_text="Pairs, or sets to rank, that it has yet to judge."
+    )
 
     class Meta:
         model = Group
@@ -46,7 +48,8 @@ class GroupChange(StrictSerializer):
 
 
 class PairsRequest(StrictSerializer):
-    """Which of the pairs that still want a verdict are given to the group."""
+    """Which of the pairs that still want a verdict are given to the group; of a project that
+    asks for rankings, which of its sets."""
 
     whose = serializers.ChoiceField(
         choices=[EVERYBODY, ANYBODY],
@@ -75,4 +78,6 @@ class PairsRequest(StrictSerializer):
 
 
 class PairsGivenSerializer(serializers.Serializer):
-    pairs = serializers.IntegerField(help_text="How many it were, or would be.")
+    pairs = serializers.IntegerField(
+        help_text="How many pairs, or sets to rank, it were or would be."
+    )

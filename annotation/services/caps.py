@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -20,18 +21,18 @@ def cap_of(annotator: Annotator) -> int | None:
 
 
 def cap_reached(
-    annotator: Annotator, decisive: JudgmentQuerySet | RankingQuerySet, *, held: int
+    annotator: Annotator, decisive: Callable[[], JudgmentQuerySet | RankingQuerySet], *, held: int
 ) -> str:
     """``cap`` or ``day_cap`` where the person may be given no more, else empty; what they hold
     counts as done.
 
     Args:
-        decisive: everybody's judgments or rankings that count.
+        decisive: makes the query of everybody's judgments or rankings that count.
     """
     cap, day_cap = cap_of(annotator), annotator.project.day_cap
     if cap is None and day_cap is None:
         return ""
-    mine = decisive.filter(annotator=annotator)
+    mine = decisive().filter(annotator=annotator)
     if cap is not None and mine.count() + held >= cap:
         return "cap"
     if day_cap is not None:

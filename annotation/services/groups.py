@@ -1,4 +1,5 @@
-"""Groups of annotators, and the pairs that are given to them alone."""
+"""Groups of annotators, and the pairs that are given to them alone; where the project asks for
+rankings, its sets stand for pairs in all of this."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotator, Group, Pair
-from annotation.querysets import PairQuerySet
+from annotation.models import Annotator, Group, OutputSet, Pair
+from annotation.querysets import OutputSetQuerySet, PairQuerySet
 from annotation.services import overview
 from annotation.services.queue import annotator_for
 from steelyard.accounts.models import User
@@ -43,8 +44,8 @@ class Choice:
     limit: int = 0
     """At most so many, the first of the queue; 0 for all."""
 
-    def pairs(self, project: Project) -> PairQuerySet:
-        rows = Pair.objects.filter(project=project).open()
+    def pairs(self, project: Project) -> PairQuerySet | OutputSetQuerySet:
+        rows: Any = work_of(project).open()
         if isinstance(self.whose, Group):
             rows = rows.filter(group=self.whose)
         elif self.whose == EVERYBODY:
@@ -53,11 +54,17 @@ class Choice:
             rows = rows.filter(prompt__category=self.category)
         if self.model:
             rows = rows.of_model(self.model)
-        if self.origin:
+        if self.origin and rows.model is Pair:  # of sets it is not kept where they come from
             rows = rows.filter(origin=self.origin)
         if self.unlabelled:
             rows = rows.filter(judged=0)
         return rows.order_by("-priority", "pk")[: self.limit] if self.limit else rows
+
+
+def work_of(project: Project) -> PairQuerySet | OutputSetQuerySet:
+    """What the project's annotators are given: pairs, or sets to rank."""
+    kind: Any = OutputSet if project.scheme["task"] == "ranking" else Pair
+    return kind.objects.filter(project=project)
 
 
 def groups_of(project: Project) -> list[Group]:
@@ -65,7 +72,8 @@ def groups_of(project: Project) -> list[Group]:
     yet to judge."""
     rows = Group.objects.filter(project=project).prefetch_related("members__user")
     counts = dict(
-        Pair.objects.filter(project=project, group__isnull=False)
+        work_of(project)
+        .filter(group__isnull=False)
         .open()
         .order_by()
         .values_list("group")
@@ -122,7 +130,8 @@ def delete_group(*, group: Group, by: User) -> None:
     """The group is gone; its pairs are everybody's again."""
     record(by=by, action="group-deleted", target=_named(group))
     project = group.project
-    Pair.objects.filter(group=group).update(group=None)  # one statement, without loading them
+    for kind in (Pair, OutputSet):  # one statement each, without loading them
+        kind.objects.filter(group=group).update(group=None)
     group.delete()
     overview.forget(project)
 
@@ -165,8 +174,7 @@ def give_pairs(
     chosen = choice.pairs(project)
     if not choice.limit or choice.limit > MOST_AT_ONCE:
         chosen = replace(choice, limit=MOST_AT_ONCE).pairs(project)
-    chosen = Pair.objects.filter(pk__in=chosen.values("pk"))
-    n = chosen.order_by().update(**change)
+    n = work_of(project).filter(pk__in=chosen.values("pk")).order_by().update(**change)
     record(
         by=by,
         action="pairs-given",

@@ -112,10 +112,9 @@ def next_pair(*, annotator: Annotator, holding: Collection[int] = ()) -> Assignm
     """
     if annotator.project.paused or annotator.paused:
         return None
-    standing = leasing.standing_of(annotator.pk, lock=True)
+    standing, leases = leasing.locked_standing(annotator.pk, timezone.now())
     if standing.needs_training:
         return None
-    leases = leasing.held_by(annotator.pk, timezone.now())
     live = [pair for pair, is_live in leases.items() if is_live]
     for pair in live:
         if pair not in holding and _renew(annotator, [pair]):
@@ -124,14 +123,15 @@ def next_pair(*, annotator: Annotator, holding: Collection[int] = ()) -> Assignm
         return None
     without = [pair for pair in leases if pair in holding]
     for group in [*_by_urgency(annotator, standing.groups, without), None]:
-        if (leased := _lease_in_group(annotator, group, without)) is not None:
-            return _lease(annotator, leased)
+        if lease := _lease_in_group(annotator, group, without):
+            return lease
     return None
 
 
-def _lease_in_group(annotator: Annotator, group: int | None, without: list[int]) -> int | None:
-    """Lease the next pair of a group, looked for behind the mark first, then everywhere; which
-    one it is.
+def _lease_in_group(
+    annotator: Annotator, group: int | None, without: list[int]
+) -> Assignment | None:
+    """Lease the next pair of a group, looked for behind the mark first, then everywhere.
 
     Somebody who has judged thousands of pairs that still wait for others has all of these before
     them each time. A mark lets them begin behind those. What has come in front of it since is
@@ -140,13 +140,15 @@ def _lease_in_group(annotator: Annotator, group: int | None, without: list[int])
     """
     queue = (annotator.pk, group, annotator.project.queue_policy)
     mark = _marks.get(queue)
-    if mark and (place := _lease_first(annotator, group, without, behind=mark)):
-        return place.pair
+    if mark and (found := _lease_first(annotator, group, without, behind=mark)):
+        return found[1]
     started = time.monotonic()
-    place = _lease_first(annotator, group, without)
-    if place and time.monotonic() - started > SLOW_SEARCH_SECONDS:
+    if not (found := _lease_first(annotator, group, without)):
+        return None
+    place, lease = found
+    if time.monotonic() - started > SLOW_SEARCH_SECONDS:
         _marks.put(queue, place)
-    return place.pair if place else None
+    return lease
 
 
 _marks: Recent[leasing.Place] = Recent(seconds=10)
@@ -159,14 +161,14 @@ def _lease_first(
     group: int | None,
     without: list[int],
     behind: leasing.Place | None = None,
-) -> leasing.Place | None:
-    """Lease the first pair that is to be had; where it stood."""
+) -> tuple[leasing.Place, Assignment] | None:
+    """Lease the first pair that is to be had; where it stood, and the lease."""
     while place := leasing.search(
         **_search_of(annotator), group=group, without=without, behind=behind
     ):
         # others may have leased it between the search's look and its lock: then search again
-        if _take(annotator, place.pair):
-            return place
+        if lease := _take_shown(annotator, place.pair):
+            return place, lease
     return None
 
 
@@ -180,14 +182,26 @@ def _search_of(annotator: Annotator) -> dict[str, Any]:
 
 
 def _take(annotator: Annotator, pair: int) -> int | None:
-    return leasing.take(
-        annotator=annotator.pk,
-        project=annotator.project_id,
-        pair=pair,
-        swapped=sides.drawn(annotator.pk, pair),
-        now=timezone.now(),
-        until=until(annotator),
+    return leasing.take(_taking(annotator, pair))
+
+
+def _take_shown(annotator: Annotator, pair: int) -> Assignment | None:
+    """:func:`_take` and :func:`_lease` in one."""
+    taken, lease = _leases_of(annotator).first_after(
+        leasing.TAKE, _taking(annotator, pair), annotator=annotator.pk, pair=pair
     )
+    return _of(annotator, lease) if taken else None
+
+
+def _taking(annotator: Annotator, pair: int) -> dict[str, Any]:
+    return {
+        "annotator": annotator.pk,
+        "project": annotator.project_id,
+        "pair": pair,
+        "swapped": sides.drawn(annotator.pk, pair),
+        "now": timezone.now(),
+        "until": until(annotator),
+    }
 
 
 def _by_urgency(annotator: Annotator, groups: list[int], without: list[int]) -> list[int]:
@@ -205,12 +219,18 @@ def _by_urgency(annotator: Annotator, groups: list[int], without: list[int]) -> 
 
 def _lease(annotator: Annotator, pair: int) -> Assignment:
     """The annotator's lease on a pair, which they hold, with all that is shown of the pair."""
-    # in a project of texts no answer is a file, so the many fields of two files are not asked for
-    leases = _LEASE_ON_TEXT if annotator.project.modality == Modality.TEXT else _LEASE
-    lease = leases.first(annotator=annotator.pk, pair=pair)
+    return _of(annotator, _leases_of(annotator).first(annotator=annotator.pk, pair=pair))
+
+
+def _of(annotator: Annotator, lease: Assignment | None) -> Assignment:
     assert lease is not None
     lease.project, lease.annotator = annotator.project, annotator
     return lease
+
+
+def _leases_of(annotator: Annotator) -> Prepared[Assignment]:
+    # in a project of texts no answer is a file, so the many fields of two files are not asked for
+    return _LEASE_ON_TEXT if annotator.project.modality == Modality.TEXT else _LEASE
 
 
 def _leases() -> AssignmentQuerySet:
@@ -224,7 +244,7 @@ _LEASE_ON_TEXT = Prepared(
 
 
 def _capped(annotator: Annotator, held: int) -> str:
-    return cap_reached(annotator, Judgment.objects.decisive(), held=held)
+    return cap_reached(annotator, Judgment.objects.decisive, held=held)
 
 
 @transaction.atomic

@@ -19,7 +19,8 @@ from annotation.tiers import shuffled
 @transaction.atomic
 def next_set(*, annotator: Annotator, holding: Collection[int] = ()) -> RankingLease | None:
     """Lease a set to the annotator: the oldest live lease of their own on a set that is not in
-    ``holding`` first, else a new one, by priority and then as the project's policy says.
+    ``holding`` first, else a new one: sets of the annotator's own groups before those of no group;
+    by priority, then as the project's policy says.
 
     Never one that they have ranked, skipped, or wrote an output of. A set's row is locked while a
     lease on it is written, and rows that others have locked are passed over. Of one person's
@@ -34,7 +35,7 @@ def next_set(*, annotator: Annotator, holding: Collection[int] = ()) -> RankingL
     """
     if annotator.project.paused or annotator.paused:
         return None
-    standing_of(annotator.pk, lock=True)
+    groups = standing_of(annotator.pk, lock=True).groups
     live = list(_live(annotator).order_by("leased_at", "pk").values_list("output_set", flat=True))
     for pk in live:
         if pk not in holding and _renew(annotator, [pk]):
@@ -42,10 +43,12 @@ def next_set(*, annotator: Annotator, holding: Collection[int] = ()) -> RankingL
     if len(live) >= MAX_HELD or _capped(annotator, len(live)):
         return None
     waiting = OutputSet.objects.waiting_for(annotator).exclude(pk__in=holding)
-    while pk := _lock_first(annotator, waiting):
-        # others may have leased it between the search's look and its lock: then search again
-        if _take(annotator, pk):
-            return _lease(annotator, pk)
+    theirs = [waiting.filter(group__in=groups)] if groups else []
+    for rows in [*theirs, waiting.filter(group=None)]:
+        while pk := _lock_first(annotator, rows):
+            # others may have leased it between the search's look and its lock: then search again
+            if _take(annotator, pk):
+                return _lease(annotator, pk)
     return None
 
 
@@ -128,7 +131,9 @@ def why_no_set(annotator: Annotator) -> str:
         return "person_paused"
     if reached := _capped(annotator, _live(annotator).count()):
         return reached
-    return "with_others" if OutputSet.objects.waiting_for(annotator).exists() else "done"
+    groups = standing_of(annotator.pk).groups
+    waiting = OutputSet.objects.waiting_for(annotator).in_groups(groups)
+    return "with_others" if waiting.exists() else "done"
 
 
 def progress_in_sets(annotator: Annotator) -> dict[str, int | None]:
@@ -143,7 +148,8 @@ def progress_in_sets(annotator: Annotator) -> dict[str, int | None]:
 
 def _left(annotator: Annotator) -> int:
     """How many sets wait for the annotator: as a difference, so that an index alone counts."""
-    opened = OutputSet.objects.open().filter(project=annotator.project_id)
+    groups = standing_of(annotator.pk).groups
+    opened = OutputSet.objects.open().filter(project=annotator.project_id).in_groups(groups)
     theirs = opened.filter(rankings__annotator=annotator, rankings__is_current=True).count()
     written = Output.objects.filter(author=annotator)
     ours = opened.filter(outputs__in=written).distinct().count() if written.exists() else 0
@@ -151,7 +157,7 @@ def _left(annotator: Annotator) -> int:
 
 
 def _capped(annotator: Annotator, held: int) -> str:
-    return cap_reached(annotator, Ranking.objects.decisive(), held=held)
+    return cap_reached(annotator, Ranking.objects.decisive, held=held)
 
 
 def _live(annotator: Annotator) -> RankingLeaseQuerySet:

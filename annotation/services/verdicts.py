@@ -24,10 +24,19 @@ from annotation.querysets import AssignmentQuerySet
 from annotation.services.checking import Verdict, checked
 from annotation.services.corrections import keep_correction, withdraw_correction
 from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
 from steelyard.web.prepared import Given, Prepared
 from steelyard.webhooks.services import emit
 
-__all__ = ["Verdict", "amend_judgment", "amend_shown", "record_judgment", "record_shown"]
+__all__ = [
+    "Verdict",
+    "amend_judgment",
+    "amend_shown",
+    "pair_of",
+    "record_judgment",
+    "record_numbered",
+    "record_shown",
+]
 
 
 def record_shown(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tuple[Judgment, bool]:
@@ -60,6 +69,43 @@ def record_judgment(*, annotator: Annotator, pair: Pair, verdict: Verdict) -> tu
         return found
     judged = Judgment.objects.current().filter(pair=pair, annotator=annotator).exists()
     raise _already_judged() if judged else _no_lease()
+
+
+def record_numbered(*, annotator: Annotator, pair: int, verdict: Verdict) -> tuple[Judgment, bool]:
+    """:func:`record_judgment` for somebody who has no more of the pair than its number. It is
+    read only with the lease on it, unless the verdict points into it.
+
+    Raises:
+        UserError: as there, and where the annotator's project has no such pair.
+    """
+    if verdict.evidence or verdict.segments or verdict.correction:
+        known = pair_of(annotator.project, pair)
+        return record_judgment(annotator=annotator, pair=known, verdict=verdict)
+    unread = Pair.from_db(None, ["id"], [pair])
+    try:
+        return record_judgment(annotator=annotator, pair=unread, verdict=verdict)
+    except UserError:
+        pair_of(annotator.project, pair)
+        raise
+
+
+_PAIR = Prepared(lambda: Pair.objects.filter(project=Given("project"), pk=Given("pair")))
+
+
+def pair_of(project: Project, pk: int) -> Pair:
+    """The project's pair of that number.
+
+    Raises:
+        UserError: it has none.
+    """
+    pair = _PAIR.first(project=project.pk, pair=pk)
+    if pair is None:
+        raise UserError(
+            _("This project has no pair %(number)s.") % {"number": pk},
+            code="no_such_pair",
+            field="pair",
+        )
+    return pair
 
 
 def amend_shown(
@@ -163,24 +209,27 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     """Write the judgment, count it and give the lease back, all or nothing; None where there is
     no lease to give back."""
     lease = _LEASE_LOCKING_PAIR.first(pair=pair.pk, annotator=annotator.pk)
-    # whoever waited for the lock sees the pair anew, but the lease as it was before the wait
-    if lease is None or not leasing.give_back(lease.pk):
+    if lease is None:
         return None
-    locked = lease.pair
+    locked, counts = lease.pair, said.outcome != Outcome.SKIP
     idle: list[int] | None = []
-    if said.outcome != Outcome.SKIP:
+    refused: UserError | None = None
+    if counts:
         free = locked.wanted - locked.judged
         if free <= 0:
-            raise _pair_taken()
-        if lease.expires_at <= timezone.now():
+            refused = _pair_taken()
+        elif lease.expires_at <= timezone.now():
             idle = places.claim(_others_leases(locked, annotator), free=free)
-            if idle is None:
-                raise _pair_held()
-        _count(locked, 1)
-    judgment = Judgment.objects.create(
-        **_values(annotator, locked, said), uuid=said.uuid, swapped=lease.swapped
-    )
-    _settle(locked, annotator, counted=said.outcome != Outcome.SKIP)
+            refused = _pair_held() if idle is None else None
+    # whoever waited for the lock sees the pair anew, but the lease as it was before the wait
+    if refused and leasing.give_back(lease.pk):
+        raise refused
+    judgment = Judgment(**_values(annotator, locked, said), uuid=said.uuid, swapped=lease.swapped)
+    if refused or not leasing.exchange(lease.pk, judgment, counts=counts):
+        transaction.set_rollback(True)  # a better answer may have been kept already
+        return None
+    locked.judged += counts
+    _settle(locked, annotator, counted=counts)
     if idle:
         others = _others_leases(locked, annotator)
         places.make_room(others, idle, free=locked.wanted - locked.judged)
@@ -293,7 +342,7 @@ def _widen(pair: Pair, annotator: Annotator) -> bool:
 
 def _uuid_taken() -> UserError:
     return UserError(
-        "This UUID belongs to another judgment; make a new one for each verdict.",
+        _("This UUID belongs to another judgment; make a new one for each verdict."),
         code="uuid_taken",
         status=409,
         field="uuid",

@@ -66,7 +66,7 @@ def group_delete(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     by = user_of(request)
     group = _group(by, project, pk)
     groups.delete_group(group=group, by=by)
-    said = _("The group %(name)s is gone; its pairs are everybody’s.")
+    said = _("The group %(name)s is gone; what it had is everybody’s.")
     messages.success(request, said % {"name": group.name})
     return redirect("annotation:group-list", project)
 
@@ -87,19 +87,25 @@ def group_give(request: HttpRequest, project: str) -> HttpResponse:
         group=form.group,
         priority=form.cleaned_data["priority"],
     )
-    messages.success(request, _given(n, form.group))
+    messages.success(request, _given(n, form.group, ranking=_ranks(found)))
     if n == groups.MOST_AT_ONCE:
         messages.info(request, _("That is the most at once; give again for the rest."))
     return redirect("annotation:group-list", found.slug)
 
 
-def _given(n: int, group: Group | None) -> str:
-    if group is None:
+def _given(n: int, group: Group | None, *, ranking: bool) -> str:
+    if group is None and ranking:
+        said = ngettext("%(n)s set is everybody’s now.", "%(n)s sets are everybody’s now.", n)
+    elif group is None:
         said = ngettext("%(n)s pair is everybody’s now.", "%(n)s pairs are everybody’s now.", n)
-        return said % {"n": n}
-    said = ngettext(
-        "%(n)s pair is for %(group)s alone now.", "%(n)s pairs are for %(group)s alone now.", n
-    )
+    elif ranking:
+        said = ngettext(
+            "%(n)s set is for %(group)s alone now.", "%(n)s sets are for %(group)s alone now.", n
+        )
+    else:
+        said = ngettext(
+            "%(n)s pair is for %(group)s alone now.", "%(n)s pairs are for %(group)s alone now.", n
+        )
     return said % {"n": n, "group": group}
 
 
@@ -109,7 +115,18 @@ def _chosen(request: HttpRequest, project: Project) -> dict[str, Any]:
     said = request.GET if request.method == "GET" and request.GET else None
     choice = ChoiceForm(said, project=project, groups=known)
     n = choice.choice.pairs(project).count() if choice.is_bound and choice.is_valid() else None
-    return {"project": project, "groups": known, "choice": choice, "n": n}
+    return {
+        "project": project,
+        "groups": known,
+        "choice": choice,
+        "n": n,
+        "ranking": _ranks(project),
+    }
+
+
+def _ranks(project: Project) -> bool:
+    """Whether its annotators are given sets to rank and not pairs."""
+    return bool(project.scheme["task"] == "ranking")
 
 
 def _may_act(user: User, project: Project) -> bool:

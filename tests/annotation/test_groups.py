@@ -11,6 +11,7 @@ from annotation.models import Annotator, Group, Pair
 from annotation.services import groups
 from annotation.services.groups import ANYBODY, Choice
 from annotation.services.queue import annotator_for, next_pair
+from annotation.services.ranking_queue import next_set, progress_in_sets, why_no_set
 from steelyard.accounts.models import AuditEvent
 from steelyard.lib.errors import UserError
 from tests import factories
@@ -246,3 +247,54 @@ class TestApi:
         project.refresh_from_db()
         assert project.paused
         assert as_user(owner).post(path, {}, content_type=JSON).status_code == 400
+
+
+# ---- sets to rank ----
+
+
+@pytest.fixture
+def ranking(project: Any, experts: Group) -> Any:
+    project.label_scheme = {"task": "ranking"}
+    project.save()
+    return project
+
+
+def test_sets_of_a_group_are_given_to_its_people_alone_and_before_others(
+    ranking: Any, owner: Any, member: Any, experts: Group
+) -> None:
+    everybodys, theirs = factories.make_set(ranking), factories.make_set(ranking)
+    choice = Choice(limit=1)
+    assert [one.pk for one in choice.pairs(ranking)] == [everybodys.pk]
+    type(theirs).objects.filter(pk=theirs.pk).update(group=experts)
+    expert = annotator_for(user=member, project=ranking)
+    other = factories.make_annotator(ranking)
+    assert progress_in_sets(expert)["left"] == 2
+    assert progress_in_sets(other)["left"] == 1
+    assert next_set(annotator=expert).output_set == theirs
+    assert next_set(annotator=other).output_set == everybodys
+    assert next_set(annotator=other, holding=[everybodys.pk]) is None
+    everybodys.delete()
+    assert why_no_set(other) == "done"
+
+
+def test_sets_are_given_to_a_group_on_the_page_and_by_api_and_taken_back(
+    ranking: Any, owner: Any, member: Any, experts: Group, as_user: Any
+) -> None:
+    model = factories.make_model(ranking, "elsewhere")
+    two = [factories.make_set(ranking), factories.make_set(ranking)]
+    client = as_user(owner)
+    said = {"to": experts.pk, "limit": 1}
+    assert "Give 1 set to experts" in client.get(url("group-list", ranking), said).content.decode()
+    page = client.post(url("group-give", ranking), said, follow=True)
+    assert "1 set is for experts alone now." in page.content.decode()
+    assert list(experts.output_sets.all()) == two[:1]
+    assert groups.groups_of(ranking)[0].n_open == 1  # type: ignore[attr-defined]
+    api = f"/api/v1/projects/{ranking.slug}/groups/{experts.pk}/pairs"
+    of_none = {"model": model.name, "only_count": True}
+    assert client.post(api, of_none, JSON).json() == {"pairs": 0}
+    assert client.post(api, {}, JSON).json() == {"pairs": 1}
+    assert as_user(member).post(api, {}, JSON).status_code == 404
+    assert client.delete(api).json() == {"pairs": 2}
+    client.post(api, {}, JSON)
+    groups.delete_group(group=experts, by=owner)
+    assert not type(two[0]).objects.exclude(group=None).exists()

@@ -83,8 +83,10 @@ class SignInAgainMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         htmx = getattr(request, "htmx", None)
+        if not htmx:
+            return response
         sign_in = resolve_url(settings.LOGIN_URL)
-        if not htmx or urlsplit(response.get("Location", "")).path != sign_in:
+        if urlsplit(response.get("Location", "")).path != sign_in:
             return response
         here = htmx.current_url_abs_path or "/"
         return HttpResponse(headers={"HX-Redirect": f"{sign_in}?{urlencode({'next': here})}"})

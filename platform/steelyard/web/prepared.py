@@ -49,9 +49,36 @@ class Prepared(Generic[M]):
             row = cursor.fetchone()
         return plan.object_of(row, connection) if row else None
 
+    def first_after(
+        self, sql: str, said: dict[str, Any], **given: Any
+    ) -> tuple[tuple[Any, ...] | None, M | None]:
+        """:meth:`first` after another statement, both sent at once. Each sees the database as it
+        is when its turn comes.
+
+        Returns:
+            the first row of the other statement, and the object.
+        """
+        plan = self._plan
+        connection = connections[plan.db]
+        with connection.cursor() as cursor:
+            filled = [_filled(value, given) for value in plan.params]
+            send_together(cursor, (sql, said), (plan.sql, filled))
+            before = cursor.fetchone()
+            cursor.nextset()
+            row = cursor.fetchone()
+        return before, plan.object_of(row, connection) if row else None
+
     @cached_property
     def _plan(self) -> _Plan[M]:
         return _Plan(self._make()[:1])
+
+
+def send_together(cursor: Any, *statements: tuple[str, Any]) -> None:
+    """Several statements with their parameters in one message to PostgreSQL, which does one after
+    the other, each with what the one before has changed and what others have committed meanwhile.
+    The answer of the first is at the cursor, ``nextset`` goes to the next."""
+    # in one message there is one set of parameters, so each statement is filled before
+    cursor.execute(";\n".join(cursor.mogrify(sql, said) for sql, said in statements))
 
 
 def _filled(value: Any, given: dict[str, Any]) -> Any:
