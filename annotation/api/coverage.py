@@ -48,6 +48,7 @@ class Labelling(APIView):
             "at_work": overview.at_work(found),
             "people": overview.people(found).value,
             "flagged": overview.flagged(found).count(),
+            "flagged_sets": overview.flagged_sets(found).count(),
         }
         return Response(LabellingSerializer(body).data)
 

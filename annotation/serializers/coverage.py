@@ -82,6 +82,7 @@ class LabellingSerializer(serializers.Serializer):
     at_work = AtWorkSerializer(many=True)
     people = PersonSerializer(many=True)
     flagged = serializers.IntegerField(help_text="Pairs that wait for the owner's word.")
+    flagged_sets = serializers.IntegerField(help_text="Sets to rank that wait for it.")
 
 
 class PauseRequest(StrictSerializer):

@@ -255,7 +255,7 @@ def _count(output_set: OutputSet, change: int) -> None:
 
 def _uuid_taken() -> UserError:
     return UserError(
-        "This UUID belongs to another ranking; make a new one for each.",
+        _("This UUID belongs to another ranking; make a new one for each."),
         code="uuid_taken",
         status=409,
         field="uuid",

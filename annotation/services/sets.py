@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.keys import set_key
 from annotation.models import Output, OutputSet, Prompt
@@ -40,7 +41,7 @@ def create_set(
             are the same, or as annotation.services.material says of prompts and outputs.
     """
     check_task(project)
-    prompt, _ = create_prompt(project=project, messages=messages, category=category, media=media)
+    prompt, _new = create_prompt(project=project, messages=messages, category=category, media=media)
     prompt.project = project
     outputs = [create_output(prompt=prompt, answer=answer, by=by)[0] for answer in answers]
     return add_set(prompt=prompt, outputs=outputs, priority=priority, wanted=wanted)
@@ -57,9 +58,9 @@ def add_set(
     """
     check_size(len(outputs))
     if len({output.pk for output in outputs}) < len(outputs):
-        raise UserError("Two of the outputs of a set are the same one.", field="answers")
+        raise UserError(_("Two of the outputs of a set are the same one."), field="answers")
     if any(output.prompt_id != prompt.pk for output in outputs):
-        raise UserError("All outputs of a set must answer the same prompt.", field="answers")
+        raise UserError(_("All outputs of a set must answer the same prompt."), field="answers")
     found, created = OutputSet.objects.get_or_create(
         project_id=prompt.project_id,
         key=set_key(prompt.key, [output.key for output in outputs]),
@@ -81,8 +82,11 @@ def check_task(project: Project) -> None:
     """
     if project.scheme["task"] != "ranking":
         raise UserError(
-            f"{project.name} compares two answers at a time; sets to rank go into a project whose "
-            "label scheme has task “ranking”.",
+            _(
+                "%(project)s compares two answers at a time; sets to rank go into a project whose "
+                "label scheme has task “ranking”."
+            )
+            % {"project": project.name},
             code="not_ranking",
             status=409,
         )
@@ -95,5 +99,7 @@ def check_size(n: int) -> None:
     """
     if not LEAST <= n <= MOST:
         raise UserError(
-            f"There are {n} outputs; a set to rank has {LEAST} to {MOST}.", field="answers"
+            _("There are %(n)s outputs; a set to rank has %(least)s to %(most)s.")
+            % {"n": n, "least": LEAST, "most": MOST},
+            field="answers",
         )

@@ -36,19 +36,22 @@ def coverage(request: HttpRequest, project: str) -> HttpResponse:
     if getattr(request, "htmx", False):
         context["figures"] = _figures(request, found)
         return render(request, "annotation/coverage.html#figures", context)
-    flagged = overview.flagged(found)
+    flagged, flagged_sets = overview.flagged(found), overview.flagged_sets(found)
     at_once = "whole" in request.GET or overview.is_quick(found)
     context |= {
         "now": overview.at_work(found),
         "has_pairs": found.pairs.exists(),
         "sets": overview.sets_of(found) if found.scheme["task"] == "ranking" else None,
-        "n_flagged": flagged.count(),
-        "flagged": flagged.select_related("prompt").prefetch_related("flags__annotator")[
-            :FLAGS_SHOWN
-        ],
+        "n_flagged": flagged.count() + flagged_sets.count(),
+        "flagged": _shown(flagged),
+        "flagged_sets": _shown(flagged_sets),
         "figures": _figures(request, found) if at_once else None,
     }
     return render(request, "annotation/coverage.html", context)
+
+
+def _shown(flagged: Any) -> Any:
+    return flagged.select_related("prompt").prefetch_related("flags__annotator")[:FLAGS_SHOWN]
 
 
 def _figures(request: HttpRequest, project: Project) -> dict[str, Any]:

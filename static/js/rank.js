@@ -165,7 +165,18 @@ function extra({ uuid }) {
 // ---- what comes of it ----
 
 function failed(words) {
+  if (waitingFor) tellWaiting(words);
   status.waiting(words, outbox.all().length);
+}
+
+// Why nothing more can be done here: the ranking is on its way, and there is no other set.
+function tellWaiting(why) {
+  const waiting = outbox.all().length;
+  const words = navigator.onLine
+    ? ngettext("%(count)s ranking waits (%(why)s); the next set comes when it is saved.", "%(count)s rankings wait (%(why)s); the next set comes when they are saved.", waiting)
+    : ngettext("Offline: %(count)s ranking waits; the next set comes when you are connected again.", "Offline: %(count)s rankings wait; the next set comes when you are connected again.", waiting);
+  const said = fill(words, { count: waiting, why });
+  if (deck.current.querySelector(":scope > .message")?.textContent !== said) tell(deck.current, said);
 }
 
 async function answered({ entry, became, response, text }) {

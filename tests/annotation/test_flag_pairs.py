@@ -167,6 +167,11 @@ def test_a_set_is_flagged_taken_out_and_put_back(
     other = factories.make_set(ranking)
     assert api.post(f"sets/{other.pk}/flags", {**said, "uuid": str(uuid4())}).status_code == 409
 
+    counted = as_user(owner).get(f"/api/v1/projects/{ranking.slug}/labelling").json()
+    assert (counted["flagged"], counted["flagged_sets"]) == (0, 1)
+    queue = as_user(owner).get(reverse("annotation:coverage", args=[ranking.slug]))
+    assert "Decide on 1 flagged item" in queue.content.decode()
+
     flag = Flag.objects.get()
     page = reverse("annotation:flag-list", args=[ranking.slug])
     assert as_user(stranger).get(page).status_code == 404

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,18 @@ def test_a_site_admin_makes_a_project_and_is_its_first_admin(
     assert project.scheme["tags"] == ["clear", "too long", "wrong"]
     assert (project.scheme["tie"], project.scheme["both_bad"]) == (True, False)
     assert list(project.memberships.values_list("user__username", "role")) == [("root", "admin")]
+
+
+def test_the_page_offers_reasons_that_suit_the_modality(as_user: AsUser, site_admin: Any) -> None:
+    """The page shows those of the chosen modality; sent as they stand, the project has them."""
+    client = as_user(site_admin)
+    page = client.get(reverse("projects:project-new"))
+    offered = json.loads(page.context["form"]["tags"].field.widget.attrs["data-words-of"])
+    fields = {**FIELDS, "modality": "image", "tags": offered["image"]}
+    client.post(reverse("projects:project-new"), fields)
+    assert Project.objects.get().scheme["tags"] == offered["image"].split(", ")
+    assert "artefacts" in offered["image"]
+    assert "flicker" in offered["video"]
 
 
 def test_the_page_of_a_new_project_can_be_sent_with_what_stands_in_it(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from django.forms.boundfield import BoundField
 from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.errors import UserError
-from steelyard.projects.models import Modality, Project, Role
+from steelyard.projects.models import TAGS, Modality, Project, Role
 from steelyard.projects.scheme import KEYS, NUMBERS, ONLY
 from steelyard.projects.services import LIMITS
 
@@ -281,6 +282,10 @@ class ProjectForm(SettingsForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # the page shows those of the modality that is chosen, while nobody has written others
+        words = {modality.value: ", ".join(tags) for modality, tags in TAGS.items()}
+        words[Modality.TEXT.value] = ", ".join(self.instance.scheme["tags"])
+        self.fields["tags"].widget.attrs["data-words-of"] = json.dumps(words)
         self.fields["tags"].help_text = _(
             "Separated by commas; shown as buttons under the verdict. Left as they are, a project "
             "of pictures or clips has reasons that suit these."
@@ -290,9 +295,14 @@ class ProjectForm(SettingsForm):
         """The keyword arguments of ``create_project``."""
         data = self.cleaned_data
         request = super().as_request()
-        if "tags" not in self.changed_data:  # then the project has those of its modality
+        if self._tags_are_usual():  # then the project has those of its modality
             del request["label_scheme"]["tags"]
         return {**request, "slug": data["slug"], "modality": data["modality"]}
+
+    def _tags_are_usual(self) -> bool:
+        """Nobody wrote reasons: they are as they came, or as the page changed them."""
+        usual = TAGS.get(Modality(self.cleaned_data["modality"]))
+        return "tags" not in self.changed_data or self.cleaned_data["tags"] == usual
 
 
 class MemberForm(forms.Form):
