@@ -11,6 +11,7 @@ from torch import Tensor
 from training.engine.families.base import Condition
 from training.engine.families.video import STEPS, VideoFamily
 
+TEMPLATE: dict[str, Any] = DEFAULT_PROMPT_TEMPLATE
 GUIDANCE = 1.0
 """What the denoiser is told in training: that nothing is exaggerated. Sampling tells it more."""
 
@@ -24,10 +25,8 @@ class HunyuanVideoFamily(VideoFamily):
         self.vae.enable_tiling()
 
     def _length(self, prompt: str) -> int:
-        framed = DEFAULT_PROMPT_TEMPLATE["template"].format(prompt)
-        return (
-            len(self.encoders.tokenizer(framed).input_ids) - DEFAULT_PROMPT_TEMPLATE["crop_start"]
-        )
+        framed = TEMPLATE["template"].format(prompt)
+        return len(self.encoders.tokenizer(framed).input_ids) - TEMPLATE["crop_start"]
 
     def _encode(self, prompt: str) -> Condition:
         embeds, pooled, mask = self.encoders.encode_prompt(prompt, max_sequence_length=self.tokens)
