@@ -19,10 +19,12 @@ from steelyard.inference.image_adapters import (
     merge_adapters,
     save_adapter,
 )
+from steelyard.inference.image_pipelines import load_denoiser
 from steelyard.inference.images import load_painter
 from steelyard.inference.pixels import fit_square, open_picture, to_picture, to_tensor
 from steelyard.inference.prompts import picture_prompt
 from steelyard.lib.errors import UserError
+from tests.tiny_diffusers import MAKERS, make
 from tests.tiny_pictures import (
     make_tiny_class_unet,
     make_tiny_stable_diffusion,
@@ -72,6 +74,32 @@ def test_a_picture_is_the_same_in_any_batch(spec: dict[str, Any]) -> None:
     alone = painter.paint([prompts[9]], seeds=[9], sampling=sampling)
     assert [pixels(image) for image in apart] == [pixels(together[i]) for i in order]
     assert pixels(alone[0]) == pixels(together[9])
+
+
+@pytest.mark.parametrize("family", sorted(MAKERS.keys() - {"stable_diffusion"}))
+def test_every_pipeline_paints_by_prompt_and_seed_alone(family: str, tmp_path: Path) -> None:
+    source = make(family, tmp_path / "m")
+    spec = {"name": family, "family": family, "source": str(source)}
+    painter = load_painter(spec)
+    assert painter.multiple in {2, 4, 32}
+    asked = {"steps": 2, "size": 32}
+    prompts, seeds = ["a cat", "one dog", "a cat"], [1, 1, 2]
+    together = painter.paint(prompts, seeds=seeds, sampling=asked)
+    assert [picture.size for picture in together] == [(32, 32)] * 3
+    assert len({str(pixels(picture)) for picture in together}) == 3
+    assert pixels(painter.paint(["a cat"], seeds=[2], sampling=asked)[0]) == pixels(together[2])
+    with pytest.raises(UserError, match="multiple of") as error:
+        painter.paint(["a cat"], seeds=[1], sampling={"size": 33})
+    assert error.value.field == "size"
+    denoiser = load_denoiser(family, str(source), dtype=torch.float32)
+    add_adapter(denoiser, rank=2, alpha=8, targets=["to_q", "to_v"])
+    for name, parameter in denoiser.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    save_adapter(denoiser, tmp_path / "adapter")
+    other = load_painter({**spec, "adapters": [str(tmp_path / "adapter")]})
+    changed = other.paint(["a cat"], seeds=[2], sampling=asked)[0]
+    assert pixels(changed) != pixels(together[2])
 
 
 def test_another_seed_is_another_picture(spec: dict[str, Any]) -> None:

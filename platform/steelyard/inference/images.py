@@ -21,6 +21,7 @@ from steelyard.inference.image_adapters import merge_adapters
 from steelyard.inference.image_pipelines import KINDS, load_pipeline
 from steelyard.inference.kinds import PAINTERS
 from steelyard.inference.pixels import to_picture
+from steelyard.inference.placing import place
 from steelyard.lib.errors import UserError
 
 
@@ -197,7 +198,8 @@ class PipelinePainter:
         self.pipeline = load_pipeline(family, spec["source"], dtype=dtype)
         denoiser = getattr(self.pipeline, KINDS[family].part)
         merge_adapters(denoiser, spec.get("adapters", ()))
-        self.pipeline.to(device).set_progress_bar_config(disable=True)
+        place(self.pipeline, torch.device(device))
+        self.pipeline.set_progress_bar_config(disable=True)
         factor = self.pipeline.vae_scale_factor
         sides = denoiser.config.get("sample_size") or self.style.latents
         self.size = factor * (sides if isinstance(sides, int) else sides[0])
