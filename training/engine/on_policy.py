@@ -9,17 +9,14 @@ The numbers stand under ``samples`` in result.json, what was judged in ``judged.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from steelyard.inference.judging.judge import EndpointJudge
-from steelyard.inference.judging.local import LocalJudge
-from steelyard.inference.loading import CONCURRENCY, LocalWriter, open_endpoint, sampling_of
+from steelyard.inference.judging.asking import judged, worths
 from steelyard.inference.sampling import Interrupted
 from steelyard.inference.text import (
     Generated,
@@ -30,7 +27,6 @@ from steelyard.inference.text import (
     log_probabilities,
 )
 from steelyard.lib.engine import Stop
-from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.journal import Journal
 from steelyard.lib.records import read_parquet
@@ -39,8 +35,6 @@ from training.engine.config import config_of_run
 from training.engine.loop import choose_machine
 
 Train = Callable[[RunDir, Stop], None]
-WORTH = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
-"""What a verdict is to the model whose answer is a."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +130,9 @@ def samples_of(rundir: RunDir, full: bool, stop: Stop) -> dict[str, float]:
         {"pair": place, "messages": prompt, "a": one.text, "b": other.text}
         for place, (prompt, one, other) in enumerate(zip(prompts, answers, theirs, strict=True))
     ]
-    return found | win_rate(_judged(rundir, wanted["judge"], pairs, stop))
+    rundir.event(f"{wanted['judge']['model']['name']} judges {len(pairs)} pairs of answers.")
+    with Journal(rundir.path / "judged.jsonl") as journal:
+        return found | win_rate(judged(journal, wanted["judge"], pairs, stop))
 
 
 def win_rate(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -145,55 +141,8 @@ def win_rate(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     Raises:
         UserError: no verdict could be read.
     """
-    worth = [WORTH[line["outcome"]] for line in verdicts if line.get("outcome")]
-    if not worth:
-        why = next((line["invalid"] for line in verdicts if line.get("invalid")), "")
-        raise UserError(
-            f"The judge gave no verdict that could be read, so there is no win rate. {why}",
-            code="no_verdicts",
-        )
+    worth = worths(verdicts)
     return {"win_rate": sum(worth) / len(worth), "judged": len(worth)}
-
-
-def _judged(
-    rundir: RunDir, judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
-) -> list[dict[str, Any]]:
-    """A verdict on each pair, in a journal that a later start goes on with. Equal answers are a tie
-    that nobody is asked about."""
-    rundir.event(f"{judge['model']['name']} judges {len(pairs)} pairs of answers.")
-    with Journal(rundir.path / "judged.jsonl") as journal:
-        known = {line["pair"] for line in journal.lines()}
-        left = [pair for pair in pairs if pair["pair"] not in known]
-        for pair in (pair for pair in left if pair["a"] == pair["b"]):
-            journal.add({**pair, "outcome": "tie", "rationale": "Both answers are the same."})
-        by_number = {pair["pair"]: pair for pair in left if pair["a"] != pair["b"]}
-        if by_number:
-            ask = _by_endpoint if judge["model"]["family"] == "endpoint" else _here
-            for line in ask(judge, list(by_number.values()), stop):
-                journal.add({**by_number[line["pair"]], **line})
-        return list(journal.lines())
-
-
-def _here(
-    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
-) -> Iterator[dict[str, Any]]:
-    asked = LocalJudge(LocalWriter(judge["model"], lambda: bool(stop)), judge, _sampling(judge))
-    for start in range(0, len(pairs), asked.batch):
-        yield from asked.verdicts(pairs[start : start + asked.batch])
-
-
-def _by_endpoint(
-    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
-) -> Iterator[dict[str, Any]]:
-    endpoint = open_endpoint(judge["model"])
-    asked = EndpointJudge(endpoint, judge, _sampling(judge), stop=lambda: bool(stop))
-    with ThreadPoolExecutor(CONCURRENCY) as pool:
-        yield from pool.map(asked.verdict, pairs)
-    endpoint.close()
-
-
-def _sampling(judge: Mapping[str, Any]) -> dict[str, Any]:
-    return sampling_of({}, {"temperature": 0.0, **judge.get("sampling", {})})
 
 
 def divergence(ours: torch.Tensor, base: torch.Tensor) -> float:

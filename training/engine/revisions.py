@@ -1,8 +1,8 @@
 """What a model that has learnt to improve writes: answers to test prompts, each revised some times.
 
-They stand in the run's ``revisions.jsonl``, a line an answer: the prompt's key, ``revision`` from 0
-(not revised) on, the text, whether the model came to its end, the seed and the temperature. Whether
-a later revision is better than an earlier one is for people or judges to say.
+They stand in the run's ``revisions.jsonl``, a line an answer: the prompt's key and messages,
+``revision`` from 0 (not revised) on, the text, whether the model came to its end, the seed and the
+temperature. Whether a later one is better is for a judge to say: ``evaluation.engine.revisions``.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def write_revisions(
     lines = [
         {
             "prompt": key,
+            "messages": held_out[key],
             "revision": number,
             "text": answer.text,
             "finished": answer.finished,

@@ -421,6 +421,16 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         body |= {"method": "judge", "judge": judge} if judge else {"method": "people"}
         return self._evaluation(self._connection.post(f"{self._path}/evaluations", body))
 
+    def new_pairs(self, model: str, *, opponent: str | None = None, **options: Any) -> Run:
+        """Let a model answer the prompts that are not held out; the pairs come into the queue.
+
+        Args:
+            opponent: the model whose answers stand beside; a second answer of its own where none.
+            options: category, limit, sampling, seed.
+        """
+        body = {"model": model, **options} | ({"opponent": opponent} if opponent else {})
+        return self._run(self._connection.post(f"{self._path}/rounds", body))
+
     def evaluations(self) -> Iterator[Evaluation]:
         return map(self._evaluation, self._pages("evaluations"))
 

@@ -1,0 +1,87 @@
+"""``python -m evaluation.engine.revisions RUN_DIR``: whether revising an answer makes it better.
+
+``run.json``: ``judge`` (``model``, a model's spec, and ``criteria``; ``template_version`` and
+``sampling`` where wanted) and ``revisions``, the path of the ``revisions.jsonl`` that a run of SRPO
+has written. Each revision is compared with the answer to the same prompt before any, in both
+orders; verdicts stand in ``judged.jsonl`` as they come. The result has for each revision the win
+rate against the first answer, with its 95 % interval over prompts.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evaluation.engine.winrate import win_rate
+from steelyard.inference.judging.asking import judged, worths
+from steelyard.inference.judging.prompting import TEMPLATE_VERSIONS
+from steelyard.inference.sampling import Interrupted
+from steelyard.lib import engine
+from steelyard.lib.errors import UserError
+from steelyard.lib.journal import Journal
+from steelyard.lib.rundir import RunDir
+
+
+def compare(rundir: RunDir, stop: engine.Stop) -> None:
+    """
+    Raises:
+        UserError: ``no_revisions``: the file holds none; or the judge cannot be asked, or gives no
+            verdict that can be read.
+    """
+    spec = rundir.spec()
+    judge = {"template_version": TEMPLATE_VERSIONS[-1], **spec["judge"]}
+    pairs = pairs_of(Path(spec["revisions"]))
+    try:
+        with Journal(rundir.path / "judged.jsonl") as journal:
+            lines = judged(journal, judge, pairs, stop)
+    except Interrupted:
+        return
+    if not stop:
+        rundir.finish(status="succeeded", revisions=rates(lines))
+
+
+def pairs_of(path: Path) -> list[dict[str, Any]]:
+    """Each revision (a) and the first answer to its prompt (b).
+
+    Raises:
+        UserError: the file is not there, or holds no revision.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.", code="no_revisions")
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    first = {line["prompt"]: line["text"] for line in lines if line["revision"] == 0}
+    found = [
+        {
+            "pair": number,
+            "prompt": line["prompt"],
+            "revision": line["revision"],
+            "messages": line["messages"],
+            "a": line["text"],
+            "b": first[line["prompt"]],
+        }
+        for number, line in enumerate(lines)
+        if line["revision"] > 0
+    ]
+    if not found:
+        raise UserError(f"{path.name} holds no revision of an answer.", code="no_revisions")
+    return found
+
+
+def rates(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By number of the revision; those of which no verdict could be read count as ``invalid``."""
+    worths(verdicts)
+    made = []
+    for revision in sorted({line["revision"] for line in verdicts}):
+        of_it = [line for line in verdicts if line["revision"] == revision]
+        read = [line for line in of_it if line.get("outcome")]
+        told: dict[str, Any] = {"revision": revision, "invalid": len(of_it) - len(read)}
+        if read:
+            told |= asdict(win_rate(worths(read), [line["prompt"] for line in read]))
+        made.append(told)
+    return made
+
+
+if __name__ == "__main__":
+    engine.run(compare)

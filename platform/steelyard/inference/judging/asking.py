@@ -1,0 +1,92 @@
+"""A judge of whatever kind is asked about pairs, without a queue or a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from steelyard.inference.judging.judge import EndpointJudge
+from steelyard.inference.judging.local import LocalJudge
+from steelyard.inference.loading import CONCURRENCY, LocalWriter, open_endpoint, sampling_of
+from steelyard.inference.sampling import Interrupted
+from steelyard.lib.engine import Stop
+from steelyard.lib.errors import UserError
+from steelyard.lib.journal import Journal
+
+WORTH = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
+"""What a verdict is to whoever wrote a."""
+
+
+def judged(
+    journal: Journal,
+    judge: Mapping[str, Any],
+    pairs: Sequence[Mapping[str, Any]],
+    stop: Stop,
+) -> list[dict[str, Any]]:
+    """Each pair with a verdict in the journal, which a later start goes on with. Equal answers are
+    a tie that nobody is asked about.
+
+    Args:
+        judge: ``model`` (a spec), ``criteria``, ``template_version``, ``sampling``.
+        pairs: ``pair`` (a number), ``messages``, ``a`` and ``b``, and what else is to be kept.
+
+    Raises:
+        UserError: the judge cannot be asked.
+        Interrupted: it is to stop.
+    """
+    known = {line["pair"] for line in journal.lines()}
+    left = [pair for pair in pairs if pair["pair"] not in known]
+    for pair in (pair for pair in left if pair["a"] == pair["b"]):
+        journal.add({**pair, "outcome": "tie", "rationale": "Both answers are the same."})
+    by_number = {pair["pair"]: pair for pair in left if pair["a"] != pair["b"]}
+    if by_number:
+        ask = _by_endpoint if judge["model"]["family"] == "endpoint" else _here
+        for line in ask(judge, list(by_number.values()), stop):
+            journal.add({**by_number[line["pair"]], **line})
+    return list(journal.lines())
+
+
+def worths(verdicts: Sequence[Mapping[str, Any]]) -> list[float]:
+    """1 where a was found better, 0 where b was, one half between; what could not be read is left
+    out.
+
+    Raises:
+        UserError: nothing could be read.
+    """
+    worth = [WORTH[line["outcome"]] for line in verdicts if line.get("outcome")]
+    if not worth:
+        why = next((line["invalid"] for line in verdicts if line.get("invalid")), "")
+        raise UserError(
+            f"The judge gave no verdict that could be read, so there is no win rate. {why}",
+            code="no_verdicts",
+        )
+    return worth
+
+
+def _here(
+    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
+) -> Iterator[dict[str, Any]]:
+    asked = LocalJudge(LocalWriter(judge["model"], lambda: bool(stop)), judge, _sampling(judge))
+    for start in range(0, len(pairs), asked.batch):
+        yield from asked.verdicts(pairs[start : start + asked.batch])
+
+
+def _by_endpoint(
+    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
+) -> Iterator[dict[str, Any]]:
+    endpoint = open_endpoint(judge["model"])
+    asked = EndpointJudge(endpoint, judge, _sampling(judge), stop=lambda: bool(stop))
+    try:
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            yield from pool.map(asked.verdict, pairs)
+    except UserError as error:
+        if stop:
+            raise Interrupted from error
+        raise
+    finally:
+        endpoint.close()
+
+
+def _sampling(judge: Mapping[str, Any]) -> dict[str, Any]:
+    return sampling_of({}, {"temperature": 0.0, **judge.get("sampling", {})})
