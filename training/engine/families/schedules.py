@@ -71,7 +71,9 @@ class Discrete:
         return self._share(times)
 
     def _share(self, times: Tensor) -> Tensor:
-        return self.kept.to(times.device)[times.long()]
+        if self.kept.device != times.device:
+            self.kept = self.kept.to(times.device)
+        return self.kept[times.long()]
 
     def _kept(self, times: Tensor, like: Tensor) -> Tensor:
         return _wide(self._share(times), like)
