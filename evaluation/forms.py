@@ -9,9 +9,46 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Judgment, Pair, Prompt
 from evaluation.models import Evaluation
+from evaluation.services import SAMPLING
 from evaluation.standings import SOURCES
-from steelyard.projects.models import Project
+from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import ModelFamily, ModelVersion
+
+_ASKED = {
+    "steps": _("Steps"),
+    "guidance": _("Guidance"),
+    "size": _("Side in pixels"),
+    "frames": _("Frames"),
+    "fps": _("Frames a second"),
+    "width": _("Width in pixels"),
+    "height": _("Height in pixels"),
+}
+"""Settings of sampling pictures and clips → what they are called on a page."""
+
+
+def _ask_for_sampling(form: forms.Form, project: Project) -> None:
+    """Instead of what is asked for texts, what pictures or clips know; before the seed."""
+    modality = Modality(project.modality)
+    if modality == Modality.TEXT:
+        return
+    for name in ("max_new_tokens", "temperature"):
+        del form.fields[name]
+    seed = form.fields.pop("seed")
+    for name, (low, high, whole) in SAMPLING[modality].items():
+        kind: Any = forms.IntegerField if whole else forms.FloatField
+        form.fields[name] = kind(
+            min_value=low,
+            max_value=high,
+            required=False,
+            label=_ASKED[name],
+            help_text=_("Left empty, it is the model's own."),
+        )
+    form.fields["seed"] = seed
+
+
+def _sampling_in(data: dict[str, Any]) -> dict[str, Any]:
+    names = {name for known in SAMPLING.values() for name in known}
+    return {k: v for k, v in data.items() if k in names and v is not None}
 
 
 class EvaluationForm(forms.Form):
@@ -90,14 +127,12 @@ class EvaluationForm(forms.Form):
             ("", gettext("all %(count)s") % {"count": prompts.count()}),
             *[(name, name) for name in _categories(prompts)],
         ]
-        if project.modality != "text":
-            for name in ("max_new_tokens", "temperature"):
-                del self.fields[name]
+        _ask_for_sampling(self, project)
 
     def as_request(self) -> dict[str, Any]:
         """The keyword arguments of ``start_evaluation``."""
         data = self.cleaned_data
-        sampling = {k: data[k] for k in ("max_new_tokens", "temperature") if k in data}
+        sampling = _sampling_in(data)
         return {
             "name": data["name"],
             "candidates": list(data["candidates"]),
@@ -163,14 +198,12 @@ class RoundForm(forms.Form):
             ("", gettext("all %(count)s") % {"count": prompts.count()}),
             *[(name, name) for name in _categories(prompts)],
         ]
-        if project.modality != "text":
-            for name in ("max_new_tokens", "temperature"):
-                del self.fields[name]
+        _ask_for_sampling(self, project)
 
     def as_request(self) -> dict[str, Any]:
         """The keyword arguments of ``start_round``."""
         data = self.cleaned_data
-        sampling = {k: data[k] for k in ("max_new_tokens", "temperature") if k in data}
+        sampling = _sampling_in(data)
         said = {name: data[name] for name in ("model", "opponent", "category", "seed")}
         return {**said, "limit": data["limit"] or 0, "sampling": sampling}
 

@@ -81,6 +81,20 @@ def test_the_form_starts_an_evaluation(
     assert (evaluation.seed, evaluation.prompt_set["category"]) == (3, "odd")
 
 
+def test_a_video_project_is_asked_for_the_shape_of_its_clips(
+    project: Any, owner: Any, as_user: Any, models: list[Any], prompts: list[Any]
+) -> None:
+    project.modality = "video"
+    project.save()
+    url = reverse("evaluation:evaluation-new", args=[project.slug])
+    client, form = as_user(owner), form_for(models, frames=50, fps=8, steps="", guidance=4.5)
+    del form["max_new_tokens"], form["temperature"]
+    refused = client.post(url, {**form, "frames": 5000})
+    assert b"less than or equal to 1025" in refused.content
+    client.post(url, form)
+    assert Evaluation.objects.get().sampling == {"frames": 50, "fps": 8, "guidance": 4.5}
+
+
 def test_the_form_comes_filled_in_from_a_models_page(
     project: Any, owner: Any, as_user: Any, models: Any, prompts: Any
 ) -> None:
