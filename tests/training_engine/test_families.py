@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from functools import cache
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from diffusers import DDPMScheduler, DiffusionPipeline, FlowMatchEulerDiscreteSc
 from torch import Tensor
 
 from steelyard.inference.image_adapters import add_adapter, merge_adapters, save_adapter
-from steelyard.inference.image_pipelines import KINDS
+from steelyard.inference.image_pipelines import KINDS, load_pipeline
+from steelyard.inference.images import load_painter
 from steelyard.lib.errors import UserError
 from tests.tiny_diffusers import MAKERS, SIZE, make
-from tests.tiny_pictures import make_tiny_class_unet
+from tests.tiny_pictures import make_picture_run, make_tiny_class_unet, metrics_of
+from training.engine import diffusion
 from training.engine.families import (
     FAMILIES,
     Discrete,
@@ -273,6 +276,59 @@ def test_weights_in_half_precision_answer_in_single(opened: Callable[[str], Open
             said = one.predict(denoiser)
         assert said.dtype == torch.float32
         assert (said - one.predict()).abs().mean() < 0.1
+
+
+def test_encoders_in_half_precision_leave_the_autoencoder_in_single(
+    opened: Callable[[str], Opened],
+) -> None:
+    """As they are on a GPU."""
+    one = opened("flux")
+    half = load_pipeline(
+        "flux",
+        str(one.source),
+        dtype=torch.bfloat16,
+        vae_dtype=torch.float32,
+        without=("transformer",),
+    )
+    assert half.text_encoder_2.dtype == half.text_encoder.dtype == torch.bfloat16
+    assert half.vae.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["flux", "qwen_image", "stable_diffusion_xl"])
+def test_a_run_starts_at_the_logarithm_of_two_and_keeps_an_adapter_that_paints(
+    opened: Callable[[str], Opened], name: str, tmp_path: Path
+) -> None:
+    base = {"family": name, "source": str(opened(name).source), "modality": "image"}
+    small = {"batch_size": 2, "lora_rank": 2, "learning_rate": 1e-2, "resolution": SIZE}
+    rundir = make_picture_run(tmp_path, base, train=2, mode="RGB", max_steps=2, **small)
+    diffusion.train(rundir, False)  # type: ignore[arg-type]
+    found = metrics_of(rundir)
+    assert found[1]["loss"] == pytest.approx(log(2), abs=1e-6)
+    assert found[2]["loss"] != found[1]["loss"]
+    spec = {**base, "adapters": [str(rundir.model)]}
+    asked: dict[str, Any] = {"seeds": [1], "sampling": {"steps": 1, "size": SIZE}}
+    assert load_painter(spec).paint(["a cat"], **asked)[0].size == (SIZE, SIZE)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
+@pytest.mark.parametrize("name", PIPELINES)
+def test_on_a_gpu_it_answers_and_paints_in_half_precision(
+    opened: Callable[[str], Opened], name: str
+) -> None:
+    one, gpu = opened(name), torch.device("cuda")
+    family = open_family({"family": name, "source": str(one.source)}, gpu)
+    conditions = [family.encode_prompt(prompt) for prompt in PROMPTS]
+    moments = family.encode_media(one.pixels)
+    torch.testing.assert_close(moments.mean, one.moments.mean, atol=0.02, rtol=0.05)
+    denoiser = family.load_denoiser(torch.bfloat16).to(gpu)
+    noisy = one.family.schedule.corrupt(one.clean, one.noise, one.times).to(gpu)
+    prompts = {key: value.to(gpu) for key, value in family.collate(conditions).items()}
+    with torch.no_grad():
+        said = family.predict(denoiser, noisy, one.times.to(gpu), prompts, one.size).cpu()
+        assert (said - one.predict()).abs().mean() < 0.1
+    spec = {"family": name, "source": str(one.source)}
+    asked: dict[str, Any] = {"seeds": [1], "sampling": {"steps": 2, "size": SIZE}}
+    assert load_painter(spec, "cuda").paint(["a cat"], **asked)[0].size == (SIZE, SIZE)
 
 
 def test_a_prompt_that_is_cut_is_counted(opened: Callable[[str], Opened]) -> None:
