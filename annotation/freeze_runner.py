@@ -21,7 +21,7 @@ from steelyard.runs.models import Run
 engine = "annotation.freezing"
 KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
-    "MALLOC_MMAP_THRESHOLD_": str(8 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 """What the rows before have let go of is kept for the next: to give it back and to ask anew took

@@ -35,7 +35,10 @@ from steelyard.lib.records import SCHEMA, array_of
 MANY = 20_000
 """So many pairs of a version are gathered, unless they are a small part of the project's."""
 _PART = 5
-_MOST_BINS = 128
+_MOST_BINS = 64
+_SIZE_HINT = "adbc.postgresql.batch_size_hint_bytes"
+_FETCHED = 8 * 2**20
+"""Bytes that are fetched at once."""
 _MOST_JSON = 2**30
 """Bytes of JSON that Arrow reads at once; beyond them the interpreter does."""
 _NOTHING: list[str] = []
@@ -183,7 +186,8 @@ class Gathered:
 
     def __init__(self, pairs: Pairs, used: np.ndarray, project: int, folder: Path) -> None:
         self._used = used
-        self._width = max(records.GROUP_ROWS, -(-len(used) // _MOST_BINS))
+        groups = -(-len(used) // records.GROUP_ROWS)
+        self._width = records.GROUP_ROWS * -(-groups // _MOST_BINS)
         self._prompts, self._outputs, self._saying = (_Bins(folder) for _ in range(3))
         self._bin = lru_cache(2)(self._read_bin)
         import adbc_driver_postgresql.dbapi as adbc
@@ -191,6 +195,8 @@ class Gathered:
         pks = pairs.pk[used]
         rank = np.arange(len(used))
         with adbc.connect(database_url()) as there, there.cursor() as cursor:
+
+            cursor.adbc_statement.set_options(**{_SIZE_HINT: str(_FETCHED)})
 
             def rows(sql: str) -> Iterator[pa.RecordBatch]:
                 cursor.execute(sql.format(project=project))

@@ -6,7 +6,8 @@ STEELYARD_BENCH_JUDGMENTS sets the size (a million; there are 2.5 judgments a pa
 measured in the same run: ADBC copies the same rows' columns and pyarrow writes them to zstd Parquet
 as they come, with no verdict, no order and no digest; votes with their pairs or in a file of their
 own, and the quicker of the two is the limit. Prompts have 200 characters, answers 800, and every
-fifth vote a rationale of 150. Parts are measured in turn, and the best of some is told.
+fifth vote a rationale of 150. Freezing is the run that a site starts for so many votes. The two are
+measured in turn, and the best of some compared.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import django
+import psutil
 import pyarrow.parquet as pq
 
 JUDGMENTS = int(os.environ.get("STEELYARD_BENCH_JUDGMENTS", "1000000"))
@@ -50,7 +53,7 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     from annotation.recipe import Recipe
-    from annotation.services.versions import preview, publish_version
+    from annotation.services.versions import preview
     from steelyard.registry.comparing import compare
     from steelyard.registry.models import DatasetVersion
     from steelyard.registry.rows import Rows, jsonl
@@ -58,27 +61,23 @@ def main() -> None:
     from steelyard.registry.statistics import statistics
 
     project = fill()
-    version: Any = None
-    limits: dict[str, list[float]] = {way: [] for way in WAYS}
+    limits: dict[str, list[Took]] = {way: [] for way in WAYS}
     ours = []
+    version: Any = None
     for repeat in range(REPEATS):
         for way, took in limits.items():
-            took.append(timed(lambda way=way: copy_out(project.pk, way)))
-        recipe = Recipe(ties="keep", seed=repeat)
-        name = f"bench {repeat}"
-        started = time.perf_counter()
-        version = publish_version(project=project, dataset_name=name, recipe=recipe, by=None)
-        ours.append(time.perf_counter() - started)
-    background = in_the_background(project)
+            took.append(measured(lambda way=way: copy_out(project.pk, way)))
+            tell(f"limit, ADBC COPY to zstd Parquet, {way}", PAIRS, took[-1])
+        run, peak, version = in_the_background(project, repeat)
+        ours.append(run)
+        tell("freezing to Parquet, in the background", version.counts["rows"], run)
+        say(f"peak memory above idle while freezing: {peak:.0f} MiB")
+    limit, best = min(map(min, limits.values())), min(ours)
     n = version.counts["rows"]
-    for way, took in limits.items():
-        tell(f"limit, ADBC COPY to zstd Parquet, {way}", PAIRS, min(took))
-    limit = min(map(min, limits.values()))
-    tell("freezing to Parquet", n, min(ours))
-    say(f"freezing takes {min(ours) / limit:.2f} times the limit")
-    say(f"in the background, with the start of its process, {background / limit:.2f} times")
-    tell("preview of a recipe", PAIRS, timed(lambda: preview(project=project, recipe=Recipe())))
-    tell("export as JSON lines", n, timed(lambda: sum(map(len, jsonl(version)))))
+    say(f"freezing takes {best.wall / limit.wall:.2f} times the limit")
+    say(f"in processor time {best.processor / limit.processor:.2f} times")
+    tell("preview of a recipe", PAIRS, measured(lambda: preview(project=project, recipe=Recipe())))
+    tell("export as JSON lines", n, measured(lambda: sum(map(len, jsonl(version)))))
     size = sum(path.stat().st_size for path in version.files)
     seconds = timed(lambda: [path.read_bytes() for path in version.files])
     say(f"export as Parquet: {size / 2**20 / seconds:.0f} MiB/s, {len(version.files)} files")
@@ -100,8 +99,49 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def tell(what: str, rows: int, seconds: float) -> None:
-    say(f"{what}: {rows / seconds:,.0f} rows/s ({rows:,} in {seconds:.2f} s)")
+@dataclass(order=True)
+class Took:
+    wall: float
+    client: float
+    """Seconds of a processor."""
+    database: float
+    """The same, of its server; 0 where that is on another machine."""
+
+    @property
+    def processor(self) -> float:
+        return self.client + self.database
+
+
+def tell(what: str, rows: int, took: Took) -> None:
+    say(
+        f"{what}: {rows / took.wall:,.0f} rows/s ({rows:,} in {took.wall:.2f} s; processor "
+        f"{took.client:.2f} s, and the database's {took.database:.2f} s)"
+    )
+
+
+def measured(step: Callable[[], Any]) -> Took:
+    before = of_database(), time.process_time(), time.perf_counter()
+    step()
+    after = of_database(), time.process_time(), time.perf_counter()
+    database, client, wall = (b - a for a, b in zip(before, after, strict=True))
+    return Took(wall, client, database)
+
+
+def of_database() -> float:
+    """Seconds of a processor that the database's server has used, where it is on this machine."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    try:
+        server = psutil.Process(pid).parent()
+    except psutil.NoSuchProcess:
+        return 0.0
+    if server is None:
+        return 0.0
+    there = [sum(child.cpu_times()[:2]) for child in server.children()]
+    return sum(server.cpu_times()[:4]) + sum(there)
 
 
 def timed(step: Callable[[], Any]) -> float:
@@ -110,27 +150,32 @@ def timed(step: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def in_the_background(project: Any) -> float:
-    """Seconds of the same as a run, in a process of its own, whose memory is looked at."""
-    from annotation.freeze_runner import environment
+def in_the_background(project: Any, number: int) -> tuple[Took, float, Any]:
+    """The run that a site starts for so many votes, with the start of its process: what it took,
+    MiB at its peak above an idle one, and the version."""
+    from annotation.freeze_runner import environment, finish
     from annotation.recipe import Recipe
     from annotation.services.versions import start_freeze
+    from steelyard.registry.models import DatasetVersion
 
-    run = start_freeze(project=project, dataset_name="run", recipe=Recipe(ties="keep"), by=None)
+    recipe = Recipe(ties="keep", seed=number)
+    run = start_freeze(project=project, dataset_name=f"bench {number}", recipe=recipe, by=None)
     run.dir.create({"kind": "freeze", "project": project.pk, **run.spec})
     idle_code = "import django; django.setup(); import annotation.freezing.content, psutil; "
     idle_code += "print(psutil.Process().memory_info().rss)"
     env = {**os.environ, **environment(run)}
     idle = int(subprocess.check_output([sys.executable, "-c", idle_code], env=env))
-    started = time.perf_counter()
+    database, started = of_database(), time.perf_counter()
     child = subprocess.Popen([sys.executable, "-m", "annotation.freezing", run.dir.path], env=env)
     _pid, status, used = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - started
+    wall = time.perf_counter() - started
+    took = Took(wall, used.ru_utime + used.ru_stime, of_database() - database)
     result = run.dir.result()
-    rows = result["counts"]["rows"] if result and not status else 0
-    tell("freezing in the background", rows, seconds)
-    say(f"peak memory above idle while freezing: {(used.ru_maxrss * 1024 - idle) / 2**20:.0f} MiB")
-    return seconds
+    if status or result is None:
+        sys.exit(f"freezing ended with {status}: {run.dir.log_tail()}")
+    finish(run, result)
+    version = DatasetVersion.objects.get(pk=run.spec["version"])
+    return took, (used.ru_maxrss * 1024 - idle) / 2**20, version
 
 
 def copy_out(project: int, way: str) -> None:
