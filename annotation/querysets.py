@@ -77,7 +77,17 @@ class _Contents(Func):
     output_field = TextField()
 
 
-class PairQuerySet(models.QuerySet):
+class _HandedOut(models.QuerySet):
+    """What annotators are given: pairs, or sets to rank."""
+
+    def in_groups(self, groups: Collection[int]) -> Self:
+        """Those that anybody may be given, and those of the groups."""
+        return (
+            self.filter(Q(group=None) | Q(group__in=groups)) if groups else self.filter(group=None)
+        )
+
+
+class PairQuerySet(_HandedOut):
     def open(self) -> Self:
         """Pairs that still want a person's judgment."""
         return self.filter(judged__lt=F("wanted"), closed=False, is_training=False)
@@ -99,12 +109,6 @@ class PairQuerySet(models.QuerySet):
         # two lists that PostgreSQL reads once, not a join for every pair it passes
         own = outputs.filter(author=annotator).values("pk")
         return self.exclude(output_a__in=own).exclude(output_b__in=own)
-
-    def in_groups(self, groups: Collection[int]) -> Self:
-        """Pairs that anybody may be given, and those of the groups."""
-        return (
-            self.filter(Q(group=None) | Q(group__in=groups)) if groups else self.filter(group=None)
-        )
 
     def waiting_for(self, annotator: Annotator) -> Self:
         """Open pairs that would suit the annotator, whether or not others hold them now. Groups
@@ -227,7 +231,7 @@ class JudgmentQuerySet(models.QuerySet):
         )
 
 
-class OutputSetQuerySet(models.QuerySet):
+class OutputSetQuerySet(_HandedOut):
     def open(self) -> Self:
         """Sets that still want a person's ranking."""
         return self.filter(judged__lt=F("wanted"), closed=False)
@@ -235,12 +239,6 @@ class OutputSetQuerySet(models.QuerySet):
     def complete(self) -> Self:
         """Sets that have all the rankings by people that they want."""
         return self.filter(judged__gte=F("wanted"))
-
-    def in_groups(self, groups: Collection[int]) -> Self:
-        """Sets that anybody may be given, and those of the groups."""
-        return (
-            self.filter(Q(group=None) | Q(group__in=groups)) if groups else self.filter(group=None)
-        )
 
     def waiting_for(self, annotator: Annotator) -> Self:
         """Open sets that the annotator has neither ranked nor skipped, and to which they wrote no

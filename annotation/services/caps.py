@@ -20,6 +20,13 @@ def cap_of(annotator: Annotator) -> int | None:
     return annotator.project.person_cap if annotator.cap is None else annotator.cap
 
 
+def progress(annotator: Annotator, *, done: int, left: int) -> dict[str, int | None]:
+    """``done``, ``left`` of what waits for them and their cap allows, ``total`` and ``quota``."""
+    if (cap := cap_of(annotator)) is not None:
+        left = max(0, min(left, cap - done))
+    return {"done": done, "left": left, "total": done + left, "quota": annotator.quota}
+
+
 def cap_reached(
     annotator: Annotator, decisive: Callable[[], JudgmentQuerySet | RankingQuerySet], *, held: int
 ) -> str:

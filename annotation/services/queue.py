@@ -15,7 +15,7 @@ from annotation import leasing, sides
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, Pair
 from annotation.querysets import AssignmentQuerySet
 from annotation.recent import Recent
-from annotation.services.caps import cap_of, cap_reached, until
+from annotation.services.caps import cap_reached, progress, until
 from steelyard.accounts.models import User
 from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ANY_ROLE, get_project
@@ -340,11 +340,7 @@ def progress_of(annotator: Annotator) -> dict[str, int | None]:
     """
     mine = Judgment.objects.current().filter(annotator=annotator)
     counts = mine.aggregate(done=Count("pk", filter=~Q(outcome=Outcome.SKIP)), seen=Count("pk"))
-    left, cap = _left(annotator, counts["seen"]), cap_of(annotator)
-    if cap is not None:
-        left = max(0, min(left, cap - counts["done"]))
-    done = counts["done"]
-    return {"done": done, "left": left, "total": done + left, "quota": annotator.quota}
+    return progress(annotator, done=counts["done"], left=_left(annotator, counts["seen"]))
 
 
 def _left(annotator: Annotator, seen: int) -> int:

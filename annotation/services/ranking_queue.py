@@ -11,7 +11,7 @@ from django.db import transaction
 from annotation.leasing import standing_of
 from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLease
 from annotation.querysets import RankingLeaseQuerySet
-from annotation.services.caps import cap_of, cap_reached, until
+from annotation.services.caps import cap_reached, progress, until
 from annotation.services.queue import MAX_HELD
 from annotation.tiers import shuffled
 
@@ -140,10 +140,7 @@ def progress_in_sets(annotator: Annotator) -> dict[str, int | None]:
     """How far the annotator is: ``done``, ``left``, ``total`` and ``quota``, as
     annotation.services.queue.progress_of counts pairs; a ranking is one verdict."""
     done = Ranking.objects.decisive().filter(annotator=annotator).count()
-    left, cap = _left(annotator), cap_of(annotator)
-    if cap is not None:
-        left = max(0, min(left, cap - done))
-    return {"done": done, "left": left, "total": done + left, "quota": annotator.quota}
+    return progress(annotator, done=done, left=_left(annotator))
 
 
 def _left(annotator: Annotator) -> int:

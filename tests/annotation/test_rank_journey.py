@@ -196,6 +196,7 @@ def test_an_order_survives_a_closed_page_and_a_dead_connection(
     page.context.set_offline(True)
     page.keyboard.press("Enter")
     expect(page.locator("#save-state")).to_contain_text("not saved yet")
+    expect(page.locator(".message")).to_contain_text("Offline: 1 ranking waits")
     assert not Ranking.objects.exists()
     page.context.set_offline(False)
     expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
