@@ -12,6 +12,7 @@ from sklearn.datasets import load_sample_image
 
 from steelyard.lib.rundir import RunDir
 from tests.tiny_pictures import (
+    make_picture_run,
     make_record,
     make_tiny_class_unet,
     make_tiny_stable_diffusion,
@@ -19,7 +20,8 @@ from tests.tiny_pictures import (
     save_picture,
     write_picture_run,
 )
-from training.engine import preflight
+from tests.tiny_videos import tiny_ltx, tiny_wan
+from training.engine import diffusion, preflight
 from training.engine.config import config_of_run
 from training.engine.diffusion_data import read_pairs
 from training.engine.diffusion_geometry import geometry_of
@@ -114,6 +116,26 @@ def test_what_would_stop_the_run_is_found(
         assert report["by"][code]["remedies"][0]["set"] == {"resolution": 0}
 
 
+def test_what_the_frozen_model_said_in_a_run_is_found_before_the_next(
+    tiny_unet: Any, tmp_path: Path
+) -> None:
+    settings = {"max_steps": 3, "batch_size": 2, "reference_draws": 2, "lora_rank": 2}
+    first = make_picture_run(tmp_path / "a", tiny_unet, train=4, **settings)
+    first.create({**first.spec(), "cache": str(tmp_path / "cache")})
+    assert looked(first)["by"]["passes"]["values"]["asked"] == "8"
+    (first.path / "result.json").unlink()
+    diffusion.train(first, False)  # type: ignore[arg-type]
+    again = make_picture_run(
+        tmp_path / "b", tiny_unet, train=4, **{**settings, "beta": 9.0, "learning_rate": 1e-3}
+    )
+    again.create({**again.spec(), "cache": str(tmp_path / "cache")})
+    by = looked(again)["by"]
+    assert by["errors_known"]["values"] == {"known": "8", "wanted": "8"}
+    told = {"encode": "0", "asked": "0", "steps": "3", "pairs": "6"}
+    assert by["passes"]["values"] == told
+    assert by["encoded"]["values"]["known"] == "8"
+
+
 def test_files_that_are_gone_stop_it(tiny_unet: Any, tmp_path: Path) -> None:
     rundir = write_picture_run(tmp_path, tiny_unet, [make_record(0, "x", "y")])
     rundir.create({**rundir.spec(), "media_lost": 2})
@@ -131,9 +153,11 @@ def test_a_loss_without_what_it_learns_from_is_told(tiny_unet: Any, tmp_path: Pa
 
 
 def test_settings_say_of_a_model_what_it_says_once_it_is_loaded(
-    tiny_unet: Any, tiny_sd: Any
+    tiny_unet: Any, tiny_sd: Any, tmp_path: Path
 ) -> None:
-    for base in (tiny_unet, tiny_sd):
+    clips = {"wan": tiny_wan, "ltx_video": tiny_ltx}
+    made = [{"family": name, "source": str(make(tmp_path / name))} for name, make in clips.items()]
+    for base in (tiny_unet, tiny_sd, *made):
         family = open_family(base, torch.device("cpu"))
         told = geometry_of(base["family"], Path(base["source"]))
         for name in (

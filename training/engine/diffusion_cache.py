@@ -5,6 +5,8 @@
     CACHE/encoded-<key>/<digest>.safetensors   tensors called <entry>.<name>
     CACHE/facts/<digest>.json                  of each file that was looked at: sides, frames, rate
     CACHE/files/<digest>                       SHA-256 of a large file of a model
+    CACHE/errors-<key>/…                       errors of a frozen model, as reference.py keeps them
+    CACHE/errors-of/<digest>                   the key of a base model's errors, for preflights
 
 The key is a digest of all that the tensors depend on but the prompt, the medium and its shape,
 which the entry is a digest of: so runs share what they have in common, over versions too, and a
@@ -227,6 +229,36 @@ def _file_digest(path: Path, folder: Path) -> str:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, found.encode())
     return found
+
+
+class ErrorsOf:
+    """Which cache has a base model's errors, without loading its weights to know.
+
+    Args:
+        key: of what its encoders made.
+    """
+
+    def __init__(self, folder: Path, spec: Mapping[str, Any], key: str) -> None:
+        base, config = spec["base"], spec.get("config") or {}
+        source = folder_of(base["source"]) or Path(base["source"])
+        files = [
+            [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+            for root in (source, *map(Path, base.get("adapters") or ()))
+            for path in sorted(root.rglob("*.safetensors"))
+        ]
+        settings = {name: config.get(name) for name in ("dtype", "device", "train")}
+        self.path = folder / "errors-of" / digest_of([key, files, settings])[:32]
+
+    def read(self) -> str:
+        """Empty where no run has asked it yet."""
+        with suppress(OSError):
+            return self.path.read_text()
+        return ""
+
+    def keep(self, cache: str) -> None:
+        with suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, cache.encode())
 
 
 def mark(path: Path) -> None:

@@ -118,11 +118,28 @@ class Chances(NamedTuple):
             flip=self.flip and stable_uniform(self.seed, "flip", key, number) < 0.5,
         )
 
+    def prepared(self, key: str, number: int, *, spread: bool) -> Draw:
+        """The chances of a pair at its prepared draw ``number``; with ``spread`` its noise levels
+        lie apart from each other, however many there are."""
+        draw = self.draw(key, number)
+        if not spread:
+            return draw
+        first = stable_uniform(self.seed, "time", key, 0)
+        return draw._replace(uniform=(first + _reversed_bits(number)) % 1)
+
     def test(self, key: str, number: int) -> Draw:
         """The same at every test: times spread evenly over TEST_DRAWS, nothing replaced."""
         place = (number + stable_uniform("test time", key, number)) / TEST_DRAWS
         noise = stable_int(self.seed, "test noise", key, number)
         return Draw(place, noise, latent=None, empty=False, flip=False)
+
+
+def _reversed_bits(number: int) -> float:
+    """Van der Corput's sequence: 0, 1/2, 1/4, 3/4, 1/8, …"""
+    found, part = 0.0, 0.5
+    while number:
+        found, part, number = found + part * (number & 1), part / 2, number >> 1
+    return found
 
 
 def read_pairs(rundir: RunDir, spec: dict[str, Any], config: Any, modality: str) -> MediaDataset:

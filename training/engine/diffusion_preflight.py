@@ -16,8 +16,15 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
 from training.engine.config import names_in
-from training.engine.diffusion_cache import KnownFacts, Shards, cache_folder, entry_of, key_of
-from training.engine.diffusion_data import MediaDataset, MediaPair, choose_pairs, look_at
+from training.engine.diffusion_cache import (
+    ErrorsOf,
+    KnownFacts,
+    Shards,
+    cache_folder,
+    entry_of,
+    key_of,
+)
+from training.engine.diffusion_data import Chances, MediaDataset, MediaPair, choose_pairs, look_at
 from training.engine.diffusion_geometry import (
     DENOISERS,
     Geometry,
@@ -26,7 +33,8 @@ from training.engine.diffusion_geometry import (
     reader_of,
 )
 from training.engine.diffusion_media import Place
-from training.engine.diffusion_prepared import media_entry, places_of
+from training.engine.diffusion_parts import what_of
+from training.engine.diffusion_prepared import Prepared, media_entry, places_of
 from training.engine.families import Family
 from training.engine.preflight_machine import (
     BUSY,
@@ -44,6 +52,7 @@ from training.engine.preflight_machine import (
     unknown_layers,
 )
 from training.engine.preflight_words import Finding, Remedy
+from training.engine.reference import Cache
 
 SHAPES_SHOWN = 5
 MUCH = 2.0
@@ -257,7 +266,34 @@ def _cached(
         "encoded_bytes": sum(each) * 8 * len(flips) * (len(files) - known) / max(1, len(files)),
     }
     values = {"known": known, "files": len(files), "there": there, "prompts": len(prompts)}
-    return [Finding("encoded", "fine", values)]
+    found = [Finding("encoded", "fine", values)]
+    prepared = Prepared(_as_family(geometry), dataset, places, shards)
+    prepared.folder, prepared.key = folder, key
+    return found + _errors(prepared, spec, config, figures)
+
+
+def _errors(
+    prepared: Prepared, spec: dict[str, Any], config: Any, figures: dict[str, Any]
+) -> list[Finding]:
+    """Which of the frozen model's errors at prepared draws are there."""
+    draws = min(config.reference_draws, math.ceil(figures["epochs"]))
+    figures["asked"] = _pairs_of(config, figures) if config.referenced else 0
+    if not (draws and config.referenced):
+        return []
+    chances = Chances(config.seed, config.proportion_empty_prompts, config.random_flip)
+    wanted = {
+        prepared.error_entry(
+            pair,
+            chances.prepared(pair.key, number, spread=config.stratified),
+            what_of(config),
+        )
+        for pair in prepared.dataset.train
+        for number in range(draws)
+    }
+    cache = ErrorsOf(prepared.folder, spec, prepared.key).read()
+    known = len(Cache(prepared.folder, cache).read(wanted)) if cache else 0
+    figures["asked"] = len(wanted) - known
+    return [Finding("errors_known", "fine", {"known": known, "wanted": len(wanted)})]
 
 
 def _machine(
@@ -289,8 +325,7 @@ def _machine(
     per = 4 + OPTIMISER[settings["optimiser"]]
     disk = 2 * trained * per + trained * 4 + figures["encoded_bytes"]
     found.append(disk_finding(disk, rundir.path))
-    asked = _asked(config, figures)
-    told = {"encode": figures["encode"], "asked": asked, "steps": config.max_steps}
+    told = {name: figures[name] for name in ("encode", "asked", "steps")}
     found.append(Finding("passes", "fine", {**told, "pairs": _pairs_of(config, figures)}))
     return [*found, _time(spec.get("speed"), config, figures)]
 
@@ -339,15 +374,6 @@ def _is_denoiser(name: str, geometry: Geometry) -> bool:
 
 def _pairs_of(config: Any, figures: dict[str, Any]) -> int:
     return min(config.batch_size * config.accumulation, figures["train"]) * int(config.max_steps)
-
-
-def _asked(config: Any, figures: dict[str, Any]) -> int:
-    """How many pairs the frozen model is asked for, at most: some may be in the cache."""
-    if not getattr(config, "referenced", True):
-        return 0
-    pairs = _pairs_of(config, figures)
-    draws = config.reference_draws
-    return min(pairs, draws * figures["train"]) if draws else pairs
 
 
 def _time(speed: dict[str, Any] | None, config: Any, figures: dict[str, Any]) -> Finding:

@@ -22,7 +22,7 @@ from torch import Tensor
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
 from steelyard.lib.rundir import RunDir
-from training.engine.diffusion_cache import Shards, cache_folder, entry_of, key_of
+from training.engine.diffusion_cache import ErrorsOf, Shards, cache_folder, entry_of, key_of
 from training.engine.diffusion_data import NAMED, READERS, Draw, MediaDataset, MediaPair
 from training.engine.diffusion_marks import What, regions_on, segments_on
 from training.engine.diffusion_media import BadMedia, Facts, Place, read
@@ -286,8 +286,9 @@ class Prepared:
         """
         told = [self.key, weights, device.type, torch.__version__, self.family.schedule.prediction]
         cache = Cache(self.folder, f"errors-{digest_of(told)[:32]}")
+        ErrorsOf(self.folder, rundir.spec(), self.key).keep(cache.folder.name)
         wanted = {
-            (pair.key, number): self._error_entry(pair, draw(pair.key, number), what)
+            (pair.key, number): self.error_entry(pair, draw(pair.key, number), what)
             for number in numbers
             for pair in pairs
         }
@@ -329,6 +330,22 @@ class Prepared:
         if world().size > 1:
             known |= cache.read(set(wanted.values()) - known.keys())
         return Bank({place: known[entry] for place, entry in wanted.items()}, len(left))
+
+    def error_entry(self, pair: MediaPair, draw: Draw, what: What) -> bytes:
+        """What a frozen model's errors at a draw are kept under."""
+        place = self.places[pair.key]
+        told: list[object] = [
+            media_entry(pair.chosen, place, draw.flip),
+            media_entry(pair.rejected, place, draw.flip),
+            "" if draw.empty else pair.prompt,
+            [draw.uniform.hex(), draw.noise, draw.latent],
+            what,
+        ]
+        if what == "segments":
+            told.append([list(segment[:2]) for segment in pair.segments])
+        if what == "regions":
+            told.append([list(region) for region in pair.regions])
+        return bytes.fromhex(digest_of(told))
 
     # inner
 
@@ -419,21 +436,6 @@ class Prepared:
             f"{self.counts['encoded']} of {self.counts['files']} files were encoded for this run, "
             f"{known} were there."
         )
-
-    def _error_entry(self, pair: MediaPair, draw: Draw, what: What) -> bytes:
-        place = self.places[pair.key]
-        told: list[object] = [
-            media_entry(pair.chosen, place, draw.flip),
-            media_entry(pair.rejected, place, draw.flip),
-            "" if draw.empty else pair.prompt,
-            [draw.uniform.hex(), draw.noise, draw.latent],
-            what,
-        ]
-        if what == "segments":
-            told.append([list(segment[:2]) for segment in pair.segments])
-        if what == "regions":
-            told.append([list(region) for region in pair.regions])
-        return bytes.fromhex(digest_of(told))
 
 
 class Bank:

@@ -127,11 +127,7 @@ class Work:
     def prepared_draw(self, key: str, number: int) -> Draw:
         """The chances of a pair at its prepared draw ``number``; its noise levels lie apart from
         each other, however many there are."""
-        draw = self.chances.draw(key, number)
-        if not self.config.stratified:
-            return draw
-        first = self.chances.draw(key, 0).uniform
-        return draw._replace(uniform=(first + _reversed_bits(number)) % 1)
+        return self.chances.prepared(key, number, spread=self.config.stratified)
 
     def draws_of(self, step: int, rows: Sequence[int]) -> list[Draw]:
         """The chances of a step's pairs, whichever passes and processes they go to."""
@@ -174,14 +170,6 @@ class Work:
             total, weight = self.typical_rise or (0.0, 0.0)
             keep = BETA_MEMORY
             self.typical_rise = [keep * total + (1 - keep) * rise, keep * weight + 1 - keep]
-
-
-def _reversed_bits(number: int) -> float:
-    """Van der Corput's sequence: 0, 1/2, 1/4, 3/4, 1/8, …"""
-    found, part = 0.0, 0.5
-    while number:
-        found, part, number = found + part * (number & 1), part / 2, number >> 1
-    return found
 
 
 def weights_of(config: DiffusionDPOConfig, dataset: MediaDataset) -> dict[str, float]:

@@ -285,10 +285,15 @@ WORDS: dict[str, tuple[str, str]] = {
         "%(known)s of %(files)s files and %(there)s of %(prompts)s prompts are encoded from "
         "earlier runs.",
     ),
+    "errors_known": (
+        "What the frozen model has said already",
+        "Of %(wanted)s errors of the frozen model at prepared draws %(known)s are there from "
+        "earlier runs.",
+    ),
     "passes": (
         "Work",
-        "%(encode)s files to encode, then %(steps)s steps with %(pairs)s pairs in all. The frozen "
-        "model is asked for %(asked)s pairs at most.",
+        "%(encode)s files to encode, %(asked)s pairs to ask the frozen model for, %(steps)s steps "
+        "with %(pairs)s pairs in all to train on.",
     ),
     "media_time": (
         "Time",
