@@ -326,3 +326,13 @@ def test_a_coded_clip_tells_nothing_of_its_maker() -> None:
     assert b"x264" not in data
     assert b"Lavf" not in data
     assert data.find(b"moov") < data.find(b"mdat")
+
+
+def test_clips_beyond_the_positions_of_a_model_are_refused_before_they_are_encoded(
+    tmp_path: Path,
+) -> None:
+    folder = tiny_cogvideox(tmp_path, patch_frames=2)
+    family = open_family({"family": "cogvideox", "source": str(folder)}, CPU)
+    with pytest.raises(UserError, match="beyond 64 x 64") as refused:
+        family.encode_media(torch.zeros(3, 5, 48, 80))
+    assert (refused.value.code, refused.value.field) == ("bad_resolution", "resolution")

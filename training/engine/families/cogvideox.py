@@ -41,9 +41,20 @@ class CogVideoXFamily(VideoFamily):
     def encode_media(self, pixels: Tensor) -> Moments:
         """Of 1.5, whose denoiser takes frames two by two, the first frame stands twice where they
         are odd in number; the pipeline makes one more in front and drops it."""
+        self._check_size(*pixels.shape[-2:])
         found = super().encode_media(pixels)
         missing = -found.mean.shape[1] % (self.patch_frames or 1)
         return Moments(*(torch.cat([part[:, :1]] * missing + [part], dim=1) for part in found))
+
+    def _check_size(self, height: int, width: int) -> None:
+        if self.patch_frames and (height > self.native.height or width > self.native.width):
+            raise UserError(
+                f"This model knows no positions beyond {self.native.width} x {self.native.height} "
+                f"pixels; clips are brought to {width} x {height}. Set a lower resolution, or use "
+                "clips that lie the same way.",
+                code="bad_resolution",
+                field="resolution",
+            )
 
     def _schedule(self) -> Schedule:
         scheduler = CogVideoXDDIMScheduler.from_config(
@@ -74,15 +85,6 @@ class CogVideoXFamily(VideoFamily):
     ) -> tuple[Tensor, Tensor] | None:
         if not denoiser.config.use_rotary_positional_embeddings:
             return None
-        if self.patch_frames and any(a > b for a, b in zip(size, self.native[:2], strict=True)):
-            height, width = self.native[:2]
-            raise UserError(
-                f"This model knows no positions beyond {width} x {height} pixels; the clips are "
-                f"brought to {size[1]} x {size[0]}. Set a lower resolution, or use clips that lie "
-                "the same way.",
-                code="bad_resolution",
-                field="resolution",
-            )
         key = (size, frames, device)
         if key not in self.rotary:
             # The pipeline's own, which differs between 1.0 and 1.5; it asks for these two only.
