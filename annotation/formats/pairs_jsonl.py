@@ -3,7 +3,8 @@
 ::
 
     {"prompt": "…" or [{"role", "content"}], "a": "…", "b": "…", "model_a": "…", "model_b": "…",
-     "category": "…", "outcome": "a", "annotator": "…", "kind": "person", "strength": -2,
+     "category": "…", "reference_answer": "…",
+     "outcome": "a", "annotator": "…", "kind": "person", "strength": -2,
      "rationale": "…", "tags": ["…"], "aspects": {"style": 1},
      "media": ["…"], "media_a": "…", "media_b": "…",
      "known": {"outcome": "a", "reason": "…"}, "training": true}
@@ -26,7 +27,7 @@ from annotation.formats.records import ImportedRecord, ImportedVote, Known
 from annotation.formats.sides import aspects_of_one, reason_of, sides, whole
 from steelyard.lib.records import PreferenceRecord
 
-KEYS = ("prompt", "a", "b", "model_a", "model_b", "category")
+KEYS = ("prompt", "a", "b", "model_a", "model_b", "category", "reference_answer")
 MEDIA_KEYS = ("media", "media_a", "media_b")
 TRAINING_KEYS = ("known", "training")
 VOTE_KEYS = ("outcome", "annotator", "kind", "strength", "rationale", "tags", "aspects")
@@ -93,6 +94,8 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
         "model_b": b.model,
         "category": record.category,
     }
+    if record.reference_answer:
+        pair["reference_answer"] = record.reference_answer
     if record.prompt_media:
         pair["media"] = [writing.media(sha256) for sha256 in record.prompt_media]
     if a.media:
@@ -136,6 +139,7 @@ def _record(line: Line) -> ImportedRecord:
         media_b=media_b,
         known=_known(line),
         training=line.flag("training"),
+        reference_answer=line.text("reference_answer", default=""),
     )
     sides = [
         (record.text_a, record.media_a, record.model_a),

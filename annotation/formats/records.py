@@ -64,6 +64,8 @@ class ImportedRecord:
     """The outside's own id of it, empty where there is none: the same twice is a duplicate."""
     source: str = ""
     """Where it is from, where the row says: a data set's name, an address."""
+    reference_answer: str = ""
+    """What the prompt's author holds to be right."""
 
     @property
     def files(self) -> Iterator[tuple[str, str]]:
@@ -118,6 +120,7 @@ class ImportedRanking:
     kind: str = "person"
     rationale: str = ""
     tags: list[str] = field(default_factory=list)
+    reference_answer: str = ""
 
     @property
     def files(self) -> Iterator[tuple[str, str]]:

@@ -156,9 +156,11 @@ def prompts_of(project: Project, rows: Sequence[Answered]) -> dict[str, Prompt]:
             messages=record.messages,
             media=row.media,
             category=record.category,
+            reference_answer=record.reference_answer,
             key=row.prompt,
         )
-    left = insert_new(list(new.values()), ("messages", "media", "category", "key"))
+    differing = ("messages", "media", "category", "reference_answer", "key")
+    left = insert_new(list(new.values()), differing)
     found |= new | _prompts_by_key(project, [prompt.key for prompt in left])
     for row in rows:
         if found[row.prompt].held_out:
@@ -168,7 +170,19 @@ def prompts_of(project: Project, rows: Sequence[Answered]) -> dict[str, Prompt]:
                 code="prompt_held_out",
                 field="file",
             )
+    _say_what_is_right(rows, found)
     return found
+
+
+def _say_what_is_right(rows: Sequence[Answered], prompts: dict[str, Prompt]) -> None:
+    """Reference answers for prompts that had none; one that is there stays."""
+    told = {}
+    for row in rows:
+        prompt = prompts[row.prompt]
+        if row.record.reference_answer and not prompt.reference_answer:
+            prompt.reference_answer = row.record.reference_answer
+            told[prompt.pk] = prompt
+    Prompt.objects.bulk_update(told.values(), ["reference_answer"], batch_size=_BATCH)
 
 
 def _models(project: Project, rows: Sequence[Answered], by: User | None) -> dict[str, ModelVersion]:

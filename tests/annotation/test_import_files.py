@@ -18,10 +18,16 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
+from annotation.formats import pairs_jsonl
+from annotation.formats.base import Writing
 from annotation.models import Judgment, Pair
+from annotation.recipe import Recipe
 from annotation.services import transfer
+from annotation.services.importing import import_records
+from annotation.services.versions import publish_version
 from annotation.transfer import incoming
 from steelyard.lib.errors import UserError
+from steelyard.lib.records import read_parquet
 from steelyard.runs import launchers, supervisor
 from steelyard.runs.services import cancel_run
 from tests import factories
@@ -387,3 +393,22 @@ def test_the_api_says_what_came_in_and_what_did_not(
     assert (later.status_code, later.json()["run"]["state"]) == (202, "queued")
     assert send(mapping="[1]").status_code == 400
     assert send(mapping='{"prompt": "prompt", "a": "gone", "b": "rejected"}').status_code == 400
+
+
+def test_reference_answers_come_with_pairs_and_stay(project: Any) -> None:
+    line = {"prompt": "Why?", "a": "So.", "b": "Not so.", "annotator": "rater", "outcome": "a"}
+
+    def bring(**more: Any) -> str:
+        records = list(pairs_jsonl.read(json.dumps({**line, **more}).encode()))
+        import_records(project=project, records=records, by=None)
+        return project.prompts.get().reference_answer
+
+    # a prompt that was there without one is given one, and keeps it
+    assert bring() == ""
+    assert bring(b="No.", reference_answer="It is so.") == "It is so."
+    assert bring(b="Never.", reference_answer="Otherwise.") == "It is so."
+    version = publish_version(project=project, dataset_name="Right", recipe=Recipe(), by=None)
+    rows = read_parquet(version.files)
+    assert {row.reference_answer for row in rows} == {"It is so."}
+    written = [line for row in rows for line in pairs_jsonl.write(row, Writing())]
+    assert {line["reference_answer"] for line in written} == {"It is so."}

@@ -51,6 +51,11 @@ def test_a_pair_may_come_with_a_vote() -> None:
     ]
 
 
+def test_a_pair_may_say_what_is_right() -> None:
+    assert read_one().reference_answer == ""
+    assert read_one(reference_answer="It scatters.").reference_answer == "It scatters."
+
+
 def test_a_vote_without_strength_is_one_step() -> None:
     assert read_one(outcome="a", annotator="rater").votes[0].strength == -1
 

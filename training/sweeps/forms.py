@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from steelyard.registry.models import ModelVersion
 from training.engine.config import FormField
 from training.engine.sweep_space import searchable, suggested
 from training.forms import TrainingForm
@@ -55,7 +56,7 @@ class SweepForm(TrainingForm):
     objective_2 = forms.ChoiceField(label=_("And at"), required=False)
     objective_3 = forms.ChoiceField(label=_("And at"), required=False)
     judge = forms.ModelChoiceField(
-        queryset=None,
+        ModelVersion.objects.none(),
         label=_("Judge"),
         required=False,
         empty_label="–",
