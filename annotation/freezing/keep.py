@@ -33,6 +33,7 @@ def kept_selection(folder: Path, project: Project, recipe: Recipe) -> tuple[Sele
         if problem := problem_of(selection, recipe):
             raise problem
         _keep(folder, selection, material.names)
+        return selection, material.names
     return _read(folder)
 
 

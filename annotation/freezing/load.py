@@ -13,6 +13,7 @@ import numpy as np
 from django.db import connection, transaction
 from django.db.models import Count, F, Q
 from django.db.models.expressions import RawSQL
+from psycopg import Copy
 
 from annotation.freezing.select import OUTCOMES, Names, Pairs, Votes
 from annotation.models import Annotator, Judgment, Output, Pair, Prompt, Withdrawal
@@ -220,9 +221,7 @@ def _arrays(
             (*params, *inner_params),
         ) as copy,
     ):
-        data = bytearray()
-        for part in copy:
-            data += part
+        data = _drained(copy)
     count = (len(data) - _HEAD - _TAIL) // dtype.itemsize
     table = np.frombuffer(data, dtype, count, _HEAD)
     return {
@@ -233,5 +232,21 @@ def _arrays(
     }
 
 
-_HEAD, _TAIL = 19, 2
+def _drained(copy: Copy) -> bytearray:
+    """All of a binary copy. Rows that are here already are taken from libpq at once, as each one's
+    way through the cursor costs several times as much."""
+    data, server = bytearray(), copy.connection.pgconn
+    while part := copy.read():
+        data += part
+        while part[-_TAIL:] != _END:
+            size, part = server.get_copy_data(1)
+            if size <= 0:
+                break
+            data += part
+    return data
+
+
+_END = b"\xff\xff"
+"""What PostgreSQL's copy ends with; where it may have ended only the cursor may look on."""
+_HEAD, _TAIL = 19, len(_END)
 """Bytes of PostgreSQL's binary copy before the first row and behind the last."""

@@ -393,9 +393,9 @@ def _uniforms(parts: Sequence[object], keys: np.ndarray) -> np.ndarray:
     return np.ldexp(np.array(stable_ints(parts, _hexes(keys)), np.int64).astype(float), -63)
 
 
-def _hexes(keys: np.ndarray) -> list[str]:
+def _hexes(keys: np.ndarray) -> list[bytes]:
     """Keys as they are written."""
-    digits, width = keys.tobytes().hex(), 2 * keys.dtype.itemsize
+    digits, width = keys.tobytes().hex().encode(), 2 * keys.dtype.itemsize
     return [digits[start : start + width] for start in range(0, len(digits), width)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ def stable_uniform(*parts: object) -> float:
     return math.ldexp(stable_int(*parts), -63)
 
 
-def stable_ints(parts: Sequence[object], last: Iterable[str]) -> list[int]:
-    """:func:`stable_int` of the parts and each of many last ones."""
+def stable_ints(parts: Sequence[object], last: Iterable[bytes]) -> list[int]:
+    """:func:`stable_int` of the parts and each of many last ones, which are ASCII."""
     start = "".join(f"{part}\x1f" for part in parts).encode()
-    digests = (hashlib.sha256(start + one.encode()).digest() for one in last)
-    return [int.from_bytes(digest[:8], "big") >> 1 for digest in digests]
+    first = b"".join([hashlib.sha256(start + one).digest()[:8] for one in last])
+    return [number >> 1 for (number,) in struct.iter_unpack(">Q", first)]
