@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from steelyard.assets.blobs import blob_path, put_in_place
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import tables_of
-from steelyard.registry.services import commit_version
+from steelyard.registry.services import commit_version, register_model
 from steelyard.runs.models import MetricPoint, Run
 from steelyard.runs.services import start_run
+from tests.tiny_pictures import make_tiny_class_unet, noise_picture, save_picture
 from tests.training.conftest import make_record
 from tests.training.test_views import filled
 from training.models import TrainingJob
@@ -185,6 +188,43 @@ def test_what_cannot_go_together_is_refused_before_the_look(
     train = start_run(project=project, kind="train", title="T", spec={}, by=owner)
     with pytest.raises(UserError, match="no preflight of these settings"):
         start_training(**asked, recipe="dpo", config={}, model_name="x", preflight=train)
+
+
+def test_files_of_pictures_are_looked_at_and_what_is_left_out_is_named(
+    as_user: Any, owner: Any, project: Any, settle: Any, tmp_path: Path
+) -> None:
+    project.modality = "image"
+    project.save()
+    names = [save_picture(tmp_path / "media", noise_picture(i, size=24)) for i in range(6)]
+    for name in names:
+        put_in_place(tmp_path / "media" / name, blob_path(name))
+    spoilt = blob_path(names[2])
+    spoilt.write_bytes(spoilt.read_bytes()[:200])
+    both = zip(names[::2], names[1::2], strict=True)
+    told = {"modality": "image", "chosen": "", "rejected": "", "split": "train"}
+    told["prompt"] = [{"role": "user", "content": "A cat."}]
+    records = [
+        make_record(n, chosen_media=one, rejected_media=other, **told)
+        for n, (one, other) in enumerate(both, 1)
+    ]
+    counts = {"rows": 3, "train": 3, "test": 0, "ties": 0, "votes": 3}
+    version = commit_version(
+        project=project, dataset_name="P", rows=tables_of(records), recipe={}, counts=counts
+    )
+    source = str(make_tiny_class_unet(tmp_path / "model"))
+    base = register_model(
+        project=project, name="cats", modality="image", family="class_unet", source=source
+    )
+    asked = {"project": project, "version": version, "base": base, "by": owner}
+    look = settle(start_preflight(**asked, recipe="diffusion_dpo", config={"max_steps": 2}))
+    assert look.state == "succeeded", look.error
+    assert [row["number"] for row in found(look, "unreadable")["rows"]] == [2]
+    assert found(look, "encoded")["values"]["files"] == "4"
+    page = reverse("training:preflight-report", args=[project.slug, look.pk])
+    shown = as_user(owner).get(page).content.decode()
+    assert "Files that cannot be read" in shown
+    assert "4 files from 24 x 24 to 24 x 24 pixels" in shown
+    assert "Rows as the model reads them" not in shown
 
 
 def test_only_the_projects_staff_looks(
