@@ -19,6 +19,9 @@ GUIDANCE = 1.0
 class HunyuanVideoFamily(VideoFamily):
     name = "hunyuan_video"
     tokens = 256
+    lora_targets = (
+        "to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out",
+    )  # fmt: skip
 
     def _look(self) -> None:
         # whole clips of its own size are beyond most GPUs
