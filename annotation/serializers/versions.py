@@ -122,7 +122,7 @@ class CategoryCountSerializer(serializers.Serializer):
     test = serializers.IntegerField()
 
 
-class ProblemSerializer(serializers.Serializer):
+class PreviewProblemSerializer(serializers.Serializer):
     code = serializers.CharField()
     message = serializers.CharField()
     field = serializers.CharField(allow_null=True)
@@ -156,6 +156,6 @@ class PreviewSerializer(serializers.Serializer):
     about = serializers.BooleanField(
         help_text="Whether the counts are reckoned from a sample, as in a large project."
     )
-    problem = ProblemSerializer(
+    problem = PreviewProblemSerializer(
         allow_null=True, help_text="Why this cannot be published; null where it can."
     )

@@ -26,7 +26,7 @@ from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
 
 PER_PAGE = 50
-COUNTED = 100_000
+COUNTED = 20_000
 """Of so many judgments the list says how many count in ratings."""
 AFTER_IMPORT = {
     "pairs": "annotation:pair-list",

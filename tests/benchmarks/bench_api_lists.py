@@ -17,6 +17,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,12 @@ def main() -> None:
         for query in queries:
             tell_page(people, name, query, large, small.slug)
     for name, recipe in RECIPES.items():
-        took = timed(lambda recipe=recipe: preview(project=large, recipe=recipe), 5)
-        say(f"preview of a recipe{name}: {np.median(took):.0f} ms, at most {max(took):.0f} ms")
+        step = partial(preview, project=large, recipe=recipe)
+        took, used = timed(step, 5), cpu_of(step)
+        say(
+            f"preview of a recipe{name}: {np.median(took):.0f} ms, at most {max(took):.0f} ms, "
+            f"processor {1000 * used:.0f} ms"
+        )
 
 
 def make_some_rare(project: Any) -> None:
@@ -139,8 +144,12 @@ def tell_page(client: Client, name: str, query: str, large: Any, small: str) -> 
     at, beside = (reverse(f"annotation:{name}-list", args=[slug]) for slug in (large.slug, small))
     took = timed(lambda: got(client, at + query.format(draw.randint(1, most))))
     other = timed(lambda: got(client, beside), 5)
+    used = cpu_of(lambda: got(client, at + query.format(draw.randint(1, most))))
     p50, p95 = np.percentile(took, [50, 95])
-    say(f"{name + 's' + query:32} {p50:7.0f} {p95:7.0f} {np.median(other):7.0f}")
+    say(
+        f"{name + 's' + query:32} {p50:7.0f} {p95:7.0f} {np.median(other):7.0f}   processor "
+        f"{1000 * used:.0f} ms"
+    )
 
 
 def got(client: Client, url: str) -> None:
@@ -160,7 +169,8 @@ def timed(step: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
 
 
 def cpu_of(step: Callable[[], Any]) -> float:
-    """Seconds of the processor, of this process and of its connection in the database."""
+    """Seconds of the processor, of this process and of its connection in the database; not of what
+    the database does in parallel to that."""
     with connection.cursor() as cursor:
         cursor.execute("select pg_backend_pid()")
         (pid,) = cursor.fetchone()

@@ -75,10 +75,12 @@ def driven(run: Any, runner: Any, what: str, count: str, peer: int) -> dict[str,
     assert result.get("status") == "succeeded", result
     rate = result[count] / seconds
     above = (used.ru_maxrss * 1024 - idle) / 2**20
+    processor = used.ru_utime + used.ru_stime
     sys.stdout.write(
         f"{what}: {rate:,.0f} rows/s ({result[count]:,} in {seconds:.1f} s, with the start of its "
-        f"process), {rate / peer:.1f} times Label Studio's {peer:,}; peak memory above idle "
-        f"{above:.0f} MiB\n"
+        f"process), {rate / peer:.1f} times Label Studio's {peer:,}; {processor:.1f} s of the "
+        f"processor, so {result[count] / processor:,.0f} rows a second of it; peak memory above "
+        f"idle {above:.0f} MiB\n"
     )
     sys.stdout.flush()
     return result

@@ -3,16 +3,21 @@ with what it does not. No answer may be a server error, or of another form than 
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
+from django.conf import settings as settings_of_django
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
+from django.test import override_settings
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -24,9 +29,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from annotation.services import groups
+from annotation.recipe import Recipe
+from annotation.services import groups, transfer
 from annotation.services.flags import raise_flag
 from annotation.services.queue import annotator_for, next_pair
+from annotation.services.versions import publish_version
+from annotation.services.withdrawals import withdraw
+from annotation.transfer.outgoing import Order
 from steelyard.accounts.services import create_token
 from steelyard.runs.models import Run
 from steelyard.webhooks import services as webhooks
@@ -62,9 +71,16 @@ SCHEMA = _schema()
 OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the things there are."""
+    return tmp_path_factory.mktemp("files")
+
+
 @pytest.fixture(autouse=True)
-def _within_the_test() -> Iterator[None]:
+def _within_the_test(place: Path, settings: Any) -> Iterator[None]:
     """The application answers in the test's own transaction, as Django's client has it."""
+    _keep_files_in(place, settings)
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)
@@ -75,11 +91,35 @@ def _within_the_test() -> Iterator[None]:
         signal.connect(close_old_connections)
 
 
-@pytest.fixture
-def known(project: Any, owner: Any) -> dict[str, Any]:
-    """One of most things, by the word before its number in a path."""
+def _keep_files_in(place: Path, settings: Any) -> None:
+    settings.DATA_DIR = place
+    for name in ("RUNS", "VERSIONS", "MODELS", "BLOBS"):
+        setattr(settings, f"{name}_DIR", place / name.lower())
+
+
+@dataclass(frozen=True)
+class There:
+    """One of most things, by the word before its number in a path, and who may ask for it."""
+
+    project: str
+    key: str
+    known: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def there(place: Path, django_db_setup: None, django_db_blocker: Any) -> Iterator[There]:
+    """Made once; what a call changes of it is undone after its test."""
+    with django_db_blocker.unblock(), override_settings(), transaction.atomic():
+        _keep_files_in(place, settings_of_django)
+        yield _made()
+        transaction.set_rollback(True)
+
+
+def _made() -> There:
+    project = factories.make_project()
+    owner = factories.make_user("owner", project=project, role="admin")
     pair = factories.make_pair(project)
-    judgment = factories.make_judgment(factories.make_pair(project))
+    judgment = factories.make_judgment(factories.make_pair(project), "a")
     annotator = annotator_for(user=owner, project=project)
     next_pair(annotator=annotator)
     said = {"reason": "harmful", "note": "", "uuid": judgment.uuid}
@@ -89,7 +129,19 @@ def known(project: Any, owner: Any) -> dict[str, Any]:
     endpoint = webhooks.add_endpoint(
         project=project, by=owner, url="https://example.org", events=["run.finished"]
     )
-    return {
+    withdrawal = withdraw(project=project, reason="?", annotator=judgment.annotator, by=owner)
+    recipe = Recipe(test_fraction=0.0, count_withdrawn=True)
+    version = publish_version(project=project, dataset_name="d", recipe=recipe, by=owner)
+    order = Order("trl_preference")
+    export = transfer.start_export(version=version, order=order, by=owner, background=False)
+    upload = transfer.receive(
+        project=project, name="x.jsonl", data=io.BytesIO(b'{"prompt": "?", "a": "1"}'), by=owner
+    )
+    said = {"format": "steelyard_pairs", "mode": "good"}
+    brought = transfer.start_import(
+        project=project, upload=upload, said=said, by=owner, background=False
+    )
+    known = {
         "pairs": pair.pk,
         "prompts": pair.prompt_id,
         "annotators": annotator.pk,
@@ -101,7 +153,13 @@ def known(project: Any, owner: Any) -> dict[str, Any]:
         "webhooks": endpoint.pk,
         "deliveries": webhooks.send_test(endpoint=endpoint).pk,
         "members": project.memberships.get(user=owner).pk,
+        "versions": version.pk,
+        "exports": export.pk,
+        "imports": brought.pk,
+        "withdrawals": withdrawal.pk,
     }
+    _, key = create_token(user=owner, name="schemathesis")
+    return There(project.slug, key, known)
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -110,23 +168,20 @@ def _as_a_line(_: Any, value: Any) -> bytes:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.label)
-def test_it_answers_as_the_schema_says(
-    operation: Any, project: Any, owner: Any, known: dict[str, Any]
-) -> None:
-    _, key = create_token(user=owner, name="schemathesis")
-    headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
-    there = {
-        part[1:-1]: known[before]
+def test_it_answers_as_the_schema_says(operation: Any, there: There) -> None:
+    headers = {"Authorization": f"Bearer {there.key}", "Accept-Encoding": "identity"}
+    real_ones = {
+        part[1:-1]: there.known[before]
         for before, part in pairwise(operation.path.split("/"))
-        if part.startswith("{") and before in known
+        if part.startswith("{") and before in there.known
     }
 
     def ask(case: Any, real: bool) -> None:
         if case.path_parameters:
             if "project" in case.path_parameters:
-                case.path_parameters["project"] = project.slug
+                case.path_parameters["project"] = there.project
             if real:
-                case.path_parameters.update(there)
+                case.path_parameters.update(real_ones)
         response = case.call(headers=headers)
         case.validate_response(response, checks=CHECKS)
 
