@@ -102,6 +102,13 @@ def test_every_pipeline_paints_by_prompt_and_seed_alone(family: str, tmp_path: P
     assert pixels(changed) != pixels(together[2])
 
 
+def test_a_flux_without_guidance_paints_in_few_steps(tmp_path: Path) -> None:
+    for guidance, steps in ((True, 28), (False, 4)):
+        source = make("flux", tmp_path / str(guidance), guidance=guidance)
+        painter: Any = load_painter({"family": "flux", "source": str(source)})
+        assert painter.DEFAULT.steps == steps
+
+
 def test_another_seed_is_another_picture(spec: dict[str, Any]) -> None:
     first, second = load_painter(spec).paint(
         ["a cat", "a cat"], seeds=[1, 2], sampling={"steps": 2}

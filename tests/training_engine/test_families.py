@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    DDPMScheduler,
+    DiffusionPipeline,
+    EDMEulerScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
 from torch import Tensor
 
 from steelyard.inference.image_adapters import add_adapter, merge_adapters, save_adapter
@@ -361,6 +366,19 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="class_unet, stable_diffusion") as error:
         open_family({"family": "imported", "source": ""}, CPU)
     assert error.value.code == "cannot_train"
+
+
+def test_a_relative_that_was_trained_with_other_noise_is_refused(
+    opened: Callable[[str], Opened], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(opened("stable_diffusion_xl").source, tmp_path / "m")
+    EDMEulerScheduler().save_pretrained(folder / "scheduler")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["scheduler"] = ["diffusers", "EDMEulerScheduler"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match="EDMEulerScheduler") as error:
+        open_family({"family": "stable_diffusion_xl", "source": str(folder)}, CPU)
+    assert error.value.code == "bad_scheduler"
 
 
 def test_every_family_trains_what_it_says() -> None:

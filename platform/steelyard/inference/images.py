@@ -187,17 +187,22 @@ STYLES = {
 }
 
 
+HASTY = Sampling(steps=4, guidance=1.0)
+"""For a Flux that takes no guidance: it was distilled to paint in few steps."""
+
+
 class PipelinePainter:
     """A diffusers pipeline with its own scheduler, one picture at a time."""
 
     def __init__(self, spec: dict[str, Any], device: str = "cpu") -> None:
         family = spec["family"]
         self.style, self.sampling = STYLES[family], spec.get("sampling") or {}
-        self.DEFAULT = self.style.usual
         dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
         self.pipeline = load_pipeline(family, spec["source"], dtype=dtype)
         denoiser = getattr(self.pipeline, KINDS[family].part)
         merge_adapters(denoiser, spec.get("adapters", ()))
+        hasty = family == "flux" and not denoiser.config.guidance_embeds
+        self.DEFAULT = HASTY if hasty else self.style.usual
         place(self.pipeline, torch.device(device))
         self.pipeline.set_progress_bar_config(disable=True)
         factor = self.pipeline.vae_scale_factor

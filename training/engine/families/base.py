@@ -55,7 +55,7 @@ class Family(Protocol):
     cut: int
     """How many prompts were longer than the encoder takes and have been cut so far."""
     schedule: Schedule
-    """Of noise; known once the denoiser is loaded."""
+    """Of noise; known at the latest once the denoiser is loaded."""
 
     def encode_prompt(self, prompt: str) -> Condition:
         """What :meth:`predict` is told of a prompt; "" is the one that guidance starts from.
@@ -73,7 +73,7 @@ class Family(Protocol):
         """
 
     def load_denoiser(self, dtype: torch.dtype) -> Any:
-        """Let go of the encoders; the denoiser in eval mode, on the CPU. Sets ``schedule``."""
+        """Let go of the encoders; the denoiser in eval mode, on the CPU."""
 
     def collate(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         """A batch of prompts, padded and masked; moved to the denoiser's device by the caller."""

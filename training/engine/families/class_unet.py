@@ -27,6 +27,7 @@ class ClassUnetFamily:
     def __init__(self, source: str, device: torch.device) -> None:
         self.model: ClassUnet = load_class_unet(source)
         self.size, self.channels = self.model.size, self.model.channels
+        self.schedule = Discrete.of(self.model.scheduler)
         self.cut = 0
 
     def encode_prompt(self, prompt: str) -> Condition:
@@ -36,7 +37,6 @@ class ClassUnetFamily:
         return Moments(pixels, torch.zeros(()))
 
     def load_denoiser(self, dtype: torch.dtype) -> Any:
-        self.schedule = Discrete.of(self.model.scheduler)
         unet = self.model.unet
         return unet if unet.dtype == dtype else unet.to(dtype)
 

@@ -57,11 +57,12 @@ class ImageFamily:
             vae_dtype=torch.float32,
             without=(KINDS[self.name].part,),
         ).to(device)
-        self.scheduler = self.encoders.scheduler
         self.multiple = self.encoders.vae_scale_factor * self.patch
         sides = self.config.get("sample_size") or self.sides
         self.latents = sides if isinstance(sides, int) else sides[0]
         self.size = self.latents * self.encoders.vae_scale_factor
+        # at once, so that a model that cannot be trained is refused before anything is encoded
+        self.schedule = self._schedule(self.encoders.scheduler)
 
     @torch.inference_mode()
     def encode_prompt(self, prompt: str) -> Condition:
@@ -87,7 +88,6 @@ class ImageFamily:
         del self.encoders
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self.schedule = self._schedule(self.scheduler)
         return load_denoiser(self.name, self.source, dtype=dtype)
 
     def _schedule(self, scheduler: Any) -> Schedule:

@@ -8,6 +8,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from steelyard.lib.errors import UserError
 from training.engine.families.base import Condition
 from training.engine.families.image import ImageFamily
 from training.engine.families.schedules import Discrete, Schedule
@@ -26,7 +27,16 @@ class StableDiffusionFamily(ImageFamily):
         return {"embeds": embeds[0]}
 
     def _schedule(self, scheduler: Any) -> Schedule:
-        # Whatever it paints with, it was trained with the noise of all steps.
+        # Whatever it paints with, it was trained with the noise of all steps; some relatives were
+        # trained otherwise.
+        if scheduler.config.get("beta_start") is None and not scheduler.config.get("trained_betas"):
+            raise UserError(
+                f"The model's scheduler, {type(scheduler).__name__}, says nothing of the steps of "
+                "noise that it was trained with, so it cannot be trained here. It can be painted "
+                "with.",
+                code="bad_scheduler",
+                field="base",
+            )
         return Discrete.of(DDPMScheduler.from_config(scheduler.config))
 
     def predict(
