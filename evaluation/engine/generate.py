@@ -190,14 +190,17 @@ def _film(
 ) -> Iterator[dict[str, Any]]:
     import torch
 
+    from steelyard.inference.sampling import Interrupted
     from steelyard.inference.videos import load_filmer
 
-    filmer = load_filmer(model, "cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    filmer = load_filmer(model, device, stop=lambda: bool(stop))
     own = filmer.settings(sampling, model.get("sampling", {}))._asdict()
     for task in tasks:
-        if stop:
+        try:
+            clip = filmer.film([_last_words(task)], seeds=[task.seed], sampling=own)[0]
+        except Interrupted:
             return
-        clip = filmer.film([_last_words(task)], seeds=[task.seed], sampling=own)[0]
         yield _line(model, task, own) | {"media": _keep(rundir, clip, "mp4")}
 
 

@@ -19,6 +19,7 @@ from diffusers import DiffusionPipeline, LTXPipeline
 from diffusers.pipelines.ltx.pipeline_ltx import calculate_shift
 
 from steelyard.inference.image_adapters import WEIGHTS, add_adapter, save_adapter
+from steelyard.inference.sampling import Interrupted
 from steelyard.inference.videos import encode, load_filmer
 from steelyard.lib.errors import UserError
 from tests.tiny_videos import tiny_cogvideox, tiny_hunyuan_video, tiny_ltx, tiny_wan
@@ -306,6 +307,20 @@ def test_clips_of_another_length_than_the_model_makes_are_refused(tmp_path: Path
         with pytest.raises(UserError, match=advice) as refused:
             filmer.settings(sampling)
         assert refused.value.code == "bad_sampling"
+
+
+def test_filming_stops_between_two_steps(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) == 2
+
+    filmer = load_filmer({"family": "ltx_video", "source": str(tiny_ltx(tmp_path))}, stop=stop)
+    sampling = {"steps": 6, "frames": 9, "width": WIDTH, "height": HEIGHT}
+    with pytest.raises(Interrupted):
+        filmer.film([PROMPT], seeds=[1], sampling=sampling)
+    assert len(asked) == 2
 
 
 def test_a_model_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:

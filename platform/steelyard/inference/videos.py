@@ -8,7 +8,7 @@ itself, its noise comes from a generator of its own, and it is coded the same wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from steelyard.inference.image_adapters import merge_adapters
+from steelyard.inference.sampling import Interrupted
 from steelyard.inference.video_pipelines import KINDS, Experts, Kind, kind_of, load_pipeline
 from steelyard.lib.errors import UserError
 
@@ -78,8 +79,14 @@ class Filmer(Protocol):
         """
 
 
-def load_filmer(spec: dict[str, Any], device: str = "cpu") -> Filmer:
+def load_filmer(
+    spec: dict[str, Any], device: str = "cpu", stop: Callable[[], bool] = lambda: False
+) -> Filmer:
     """The model of a spec (``family``, ``source``, ``adapters``, ``sampling``), ready to film.
+
+    Args:
+        stop: asked after each denoising step; where it says so, filming ends with
+            :class:`.sampling.Interrupted`: a clip may take minutes.
 
     Raises:
         UserError: ``cannot_film``: its family makes no clips; and what loading raises.
@@ -90,7 +97,7 @@ def load_filmer(spec: dict[str, Any], device: str = "cpu") -> Filmer:
             f"clips. Clips are made by: {', '.join(KINDS)}.",
             code="cannot_film",
         )
-    return PipelineFilmer(spec, device)
+    return PipelineFilmer(spec, device, stop)
 
 
 class PipelineFilmer:
@@ -99,7 +106,8 @@ class PipelineFilmer:
     GUIDANCE = {"wan": 5.0, "cogvideox": 6.0, "ltx_video": 3.0, "hunyuan_video": 6.0}
     STEPS = 50
 
-    def __init__(self, spec: dict[str, Any], device: str = "cpu") -> None:
+    def __init__(self, spec: dict[str, Any], device: str, stop: Callable[[], bool]) -> None:
+        self.stop = stop
         family, source = spec["family"], spec["source"]
         self.family, self.sampling = family, spec.get("sampling") or {}
         self.kind: Kind = kind_of(family, source)
@@ -150,12 +158,24 @@ class PipelineFilmer:
             guidance_scale=chosen.guidance,
             # On the CPU, so that a seed means the same noise on every device.
             generator=torch.Generator().manual_seed(seed),
+            callback_on_step_end=self._look_up,
             output_type="np",
             **own,
         )
         return (np.nan_to_num(made.frames[0]) * 255).round().astype(np.uint8)
 
+    def _look_up(self, *_: Any) -> dict[str, Any]:
+        if self.stop():
+            raise Interrupted
+        return {}
+
     def _check_shape(self, chosen: Filming) -> None:
+        if self.family == "ltx_video" and chosen.steps == 1:
+            raise UserError(
+                "steps must be at least 2 for this model: its schedule has an end of its own.",
+                code="bad_sampling",
+                field="steps",
+            )
         every, multiple = self.kind.every, self.kind.multiple
         if (chosen.frames - 1) % every:
             near = round((chosen.frames - 1) / every) * every + 1
