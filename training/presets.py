@@ -240,6 +240,22 @@ _ALL = [
             "gradient_checkpointing": True,
         },
     ),
+    Preset(
+        "pictures-safe",
+        "diffusion_dpo",
+        _("Hold the chosen side"),
+        _("No step may raise the error on the chosen side; beta is found while it runs."),
+        gettext_noop("Diffusion-SDPO (Fu et al. 2025), with beta by its target"),
+        {"safeguard": True, "auto_beta": 0.2, "batch_size": 8, "accumulation": 8},
+    ),
+    Preset(
+        "pictures-linear",
+        "diffusion_dpo",
+        _("A reference that moves"),
+        _("Linear-DPO against a running mean, for long runs."),
+        gettext_noop("Linear-DPO (2605.21123): beta 100, which is 200 here, EMA 0.95 to 0.995"),
+        {"loss_type": "linear", "beta": 200.0, "ema_decay": 0.99, "learning_rate": 5e-6},
+    ),
 ]
 
 

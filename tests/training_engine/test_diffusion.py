@@ -32,6 +32,9 @@ from tests.tiny_pictures import (
     write_picture_run,
 )
 from training.engine import diffusion
+from training.engine.config import DiffusionDPOConfig
+from training.engine.diffusion_data import MediaDataset, MediaPair
+from training.engine.diffusion_work import weights_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SMALL = {"batch_size": 3, "lora_rank": 2, "lora_alpha": 2, "learning_rate": 1e-2, "max_steps": 4}
@@ -354,3 +357,176 @@ def test_text_rows_are_refused(tiny_unet: dict[str, Any], tmp_path: Path) -> Non
     assert (
         refused(write_picture_run(tmp_path / "run", tiny_unet, [record])).code == "wrong_modality"
     )
+
+
+def values_of(rundir: RunDir, name: str) -> list[float]:
+    return [values[name] for _, values in sorted(metrics_of(rundir).items()) if name in values]
+
+
+def events_of(rundir: RunDir) -> str:
+    return (rundir.path / "events.jsonl").read_text()
+
+
+def trained_whole(folder: Path, base: dict[str, Any], **settings: Any) -> RunDir:
+    """All weights; ``train`` is a number of rows to the helper that makes a run."""
+    rundir = make_picture_run(folder, base, **{**SMALL, "learning_rate": 1e-3, **settings})
+    spec = rundir.spec()
+    spec["config"]["train"] = "all"
+    rundir.create(spec)
+    diffusion.train(rundir, False)  # type: ignore[arg-type]
+    return rundir
+
+
+@pytest.mark.parametrize("loss_type", ["ipo", "kto", "mapo", "linear", "rank", "masked"])
+def test_every_loss_learns_what_was_preferred(
+    tiny_unet: dict[str, Any], tmp_path: Path, loss_type: str
+) -> None:
+    own: dict[str, dict[str, Any]] = {"linear": {"ema_decay": 0.9, "beta": 200}, "ipo": {"beta": 2}}
+    more = own.get(loss_type, {})
+    rundir = trained(
+        tmp_path / "run", tiny_unet, loss_type=loss_type, max_steps=8, batch_size=6, **more
+    )
+    gap = [
+        rejected - chosen
+        for chosen, rejected in zip(
+            values_of(rundir, "error_chosen"), values_of(rundir, "error_rejected"), strict=True
+        )
+    ]
+    assert gap[-1] > gap[0]
+
+
+def test_all_weights_start_even_and_become_a_model_of_their_own(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    """Against a frozen copy, and against errors that were prepared before: the same."""
+    live = trained_whole(tmp_path / "live", tiny_unet, stratified=False)
+    prepared = trained_whole(tmp_path / "there", tiny_unet, stratified=False, reference_draws=2)
+    # with and without gradients a convolution is summed in another order
+    assert losses(live)[0] == pytest.approx(math.log(2), abs=1e-4)
+    assert losses(prepared) == pytest.approx(losses(live), rel=1e-3)
+    result = live.result()
+    assert result is not None
+    assert result["form"] == "full"
+    asked: dict[str, Any] = {"prompts": ["a cat"], "seeds": [1], "sampling": {"steps": 3}}
+    whole = load_painter({**tiny_unet, "source": str(live.model)}).paint(**asked)[0]
+    before = load_painter(tiny_unet).paint(**asked)[0]
+    assert np.asarray(whole).tobytes() != np.asarray(before).tobytes()
+
+
+def test_references_are_shared_by_runs_of_any_beta_loss_and_rate(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    for number, more in enumerate(({}, {"beta": 50, "loss_type": "ipo", "learning_rate": 1e-4})):
+        rundir = make_picture_run(
+            tmp_path / f"{number}", tiny_unet, reference_draws=2, **{**SMALL, **more}
+        )
+        rundir.create({**rundir.spec(), "cache": str(tmp_path / "cache")})
+        diffusion.train(rundir, False)  # type: ignore[arg-type]
+        asked = ("12 of them", "0 of them")[number]
+        assert f"12 prepared draws; the frozen model was asked for {asked}" in events_of(rundir)
+
+
+def test_beta_follows_the_errors_and_goes_on_after_a_stop(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    more = {"auto_beta": 0.2, "max_steps": 6, "ema_decay": 0.8}
+    whole = trained(tmp_path / "whole", tiny_unet, **more)
+    betas = values_of(whole, "beta")
+    # by 10 an element it starts, then errors grow and it falls
+    assert betas[:2] == [2000, 640]
+    assert betas[-1] < 640
+    result = whole.result()
+    assert result is not None
+    # the next one: pictures have 64 numbers
+    assert result["beta"]["sum"] == pytest.approx(result["beta"]["mean"] / 64)
+    rundir = make_picture_run(tmp_path / "run", tiny_unet, **{**SMALL, **more})
+    diffusion.train(rundir, After(18))  # type: ignore[arg-type]
+    assert rundir.result() is None
+    diffusion.train(rundir, False)  # type: ignore[arg-type]
+    assert rundir.result() == result
+
+
+def test_samples_of_fixed_and_fresh_seeds_stand_beside_the_base_s(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    base = {**tiny_unet, "sampling": {"steps": 2}}
+    rundir = trained(tmp_path / "run", base, sample_every=2, sample_prompts=1)
+    lines, _ = rundir.read_lines("media_samples.jsonl", 0)
+    assert [(line["step"], line["seeds"]) for line in lines] == [
+        *((2, "fixed"), (2, "fresh"), (4, "fixed"), (4, "fresh"))
+    ]
+    fixed, fresh = lines[::2], lines[1::2]
+    assert len({line["seed"] for line in fixed}) == 1
+    assert len({line["reference_file"] for line in fixed}) == 1
+    assert len({line["seed"] for line in fresh}) == 2
+    for line in lines:
+        files = [(rundir.path / line[name]).read_bytes() for name in ("file", "reference_file")]
+        assert all(data.startswith(b"\x89PNG") for data in files)
+        assert files[0] != files[1]
+    # a sample is what a painter of the result makes
+    spec = {**base, "adapters": [str(rundir.model)]}
+    painted = load_painter(spec).paint([lines[-1]["prompt"]], seeds=[fresh[1]["seed"]], sampling={})
+    painted[0].save(tmp_path / "painted.png", "PNG")
+    assert (tmp_path / "painted.png").read_bytes() == (rundir.path / fresh[1]["file"]).read_bytes()
+
+
+def test_it_is_told_when_the_chosen_side_gets_worse_for_long(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    rundir = trained(
+        tmp_path / "run", tiny_unet, max_steps=24, learning_rate=1e-1, batch_size=6, beta=2
+    )
+    result = rundir.result()
+    assert result is not None
+    if sum(values_of(rundir, "rise_chosen")[-20:]) > 0:
+        assert "fits the chosen side less well" in result["warning"]
+        assert "of the last 20 steps the model fitted the chosen side less well" in events_of(
+            rundir
+        )
+
+
+def test_noise_levels_of_a_step_are_spread_evenly(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    found = metrics_of(
+        trained(tmp_path / "run", tiny_unet, train=8, batch_size=4, accumulation=2, max_steps=2)
+    )
+    assert [levels_in(values) for _, values in sorted(found.items())] == [[1, 2, 3, 4]] * 2
+
+
+def test_pairs_weigh_by_agreement_strength_and_rank() -> None:
+    pairs = [
+        MediaPair(str(n), "", *sides, 1.0, group="p", agreement=a, strength=s)
+        for n, (sides, a, s) in enumerate(
+            [(("a", "b"), 1.0, 3.0), (("b", "c"), 0.5, 1.0), (("a", "c"), 0.75, 2.0)]
+        )
+    ]
+    dataset = MediaDataset(pairs, [], {})
+
+    def weights(**config: Any) -> list[float]:
+        return list(weights_of(DiffusionDPOConfig(**config), dataset).values())
+
+    assert weights() == [1, 1, 1]
+    assert weights(weight_by="agreement") == pytest.approx([4 / 3, 2 / 3, 1])
+    assert weights(weight_by="strength") == pytest.approx([1.5, 0.5, 1])
+    ranked = weights(loss_type="rank")
+    assert ranked[2] == max(ranked)
+    assert sum(ranked) == pytest.approx(3)
+
+
+def test_pairs_of_which_both_are_bad_teach_kto(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    rundir = make_picture_run(tmp_path / "run", tiny_unet, **{**SMALL, "loss_type": "kto"})
+    rows = read_parquet(rundir.data / "v.parquet")
+    bad = {"judgment": "j", "annotator": "rater", "kind": "person", "strength": 0}
+    rows[0] = type(rows[0])(
+        **{**rows[0].as_dict(), "outcome": "tie", "votes": [{**bad, "outcome": "both_bad"}]}
+    )
+    rows[1] = type(rows[1])(
+        **{**rows[1].as_dict(), "outcome": "tie", "votes": [{**bad, "outcome": "tie"}]}
+    )
+    write_parquet(rows, rundir.data / "v.parquet")
+    diffusion.train(rundir, False)  # type: ignore[arg-type]
+    result = rundir.result()
+    assert result is not None
+    assert (result["counts"]["train"], result["counts"]["dropped_ties"]) == (5, 1)
+    assert losses(rundir)[0] == pytest.approx(0.5, abs=1e-6)

@@ -216,10 +216,10 @@ def open_model(
     return model, digest
 
 
-def compile_blocks(denoiser: nn.Module) -> str:
+def compile_blocks(denoiser: Any) -> str:
     """Have torch.compile make kernels for the blocks that repeat; why not, where it cannot."""
-    if not getattr(denoiser, "_repeated_blocks", None):
-        return f"{type(denoiser).__name__} names no repeated blocks"
-    regional: Any = denoiser
-    regional.compile_repeated_blocks()
+    try:
+        denoiser.compile_repeated_blocks()
+    except ValueError as error:
+        return f"the model has no blocks that repeat ({error})"
     return ""

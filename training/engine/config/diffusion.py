@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from training.engine.config.base import Recipe
 
@@ -17,6 +17,19 @@ class DiffusionDPOConfig(Recipe):
     it, errors averaged over elements."""
 
     at_least = {"max_steps": 1}
+    # for forms: a setting → another and its values with which it means something
+    needs: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {
+        "beta": ("loss_type", ("dpo", "ipo", "kto", "linear", "rank", "dense", "masked")),
+        "auto_beta": ("loss_type", ("dpo", "rank", "dense", "masked")),
+        "safeguard": ("loss_type", ("dpo", "ipo", "linear", "rank")),
+        "safeguard_slack": ("safeguard", ("on",)),
+        "linear_floor": ("loss_type", ("linear",)),
+        "mapo_weight": ("loss_type", ("mapo",)),
+        "mapo_scale": ("loss_type", ("mapo",)),
+        "undesirable_weight": ("loss_type", ("kto",)),
+        "region_weight": ("loss_type", ("masked",)),
+        "ema_decay": ("reference_draws", ("0",)),
+    }
 
     loss_type: Literal["dpo", "ipo", "kto", "mapo", "linear", "rank", "dense", "masked"] = "dpo"
     """The form of the loss. dpo is Diffusion-DPO, and Flow-DPO for flow models; ipo pulls the
