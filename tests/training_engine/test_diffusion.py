@@ -159,7 +159,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_weights(
         tmp_path / "run", tiny_unet, test=2, accumulation=2, **{**SMALL, **more}
     )
     # each start comes further than the one before, through encoding, references, steps and tests
-    for looks in range(1, 60, 5):
+    for looks in (1, 8, 17, 24, 33):
         diffusion.train(rundir, After(looks))  # type: ignore[arg-type]
     diffusion.train(rundir, False)  # type: ignore[arg-type]
     assert rundir.result() == whole.result()
