@@ -12,6 +12,7 @@ measured in turn, and the best of some compared.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -140,8 +141,11 @@ def of_database() -> float:
         return 0.0
     if server is None:
         return 0.0
-    there = [sum(child.cpu_times()[:2]) for child in server.children()]
-    return sum(server.cpu_times()[:4]) + sum(there)
+    there = 0.0
+    for child in server.children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            there += sum(child.cpu_times()[:2])
+    return sum(server.cpu_times()[:4]) + there
 
 
 def timed(step: Callable[[], Any]) -> float:
