@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from steelyard.lib.rundir import RunDir
+from tests import tiny_diffusers
 from tests.tiny_pictures import (
     make_picture_run,
     make_record,
@@ -25,6 +26,7 @@ from training.engine import diffusion, preflight
 from training.engine.config import config_of_run
 from training.engine.diffusion_data import read_pairs
 from training.engine.diffusion_geometry import geometry_of
+from training.engine.diffusion_media import Place
 from training.engine.diffusion_prepared import Prepared
 from training.engine.families import open_family
 
@@ -41,6 +43,9 @@ def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = make_tiny_stable_diffusion(tmp_path_factory.mktemp("sd") / "m")
     return {"family": "stable_diffusion", "source": str(folder), "modality": "image"}
+
+
+SAID = ("name", "modality", "size", "channels", "multiple", "frame_rule", "fixed_size")
 
 
 def looked(rundir: RunDir) -> dict[str, Any]:
@@ -157,16 +162,17 @@ def test_settings_say_of_a_model_what_it_says_once_it_is_loaded(
 ) -> None:
     clips = {"wan": tiny_wan, "ltx_video": tiny_ltx}
     made = [{"family": name, "source": str(make(tmp_path / name))} for name, make in clips.items()]
+    packed = tiny_diffusers.make("flux", tmp_path / "flux")
+    made.append({"family": "flux", "source": str(packed)})
     for base in (tiny_unet, tiny_sd, *made):
         family = open_family(base, torch.device("cpu"))
         told = geometry_of(base["family"], Path(base["source"]))
-        for name in (
-            "name",
-            "modality",
-            "size",
-            "channels",
-            "multiple",
-            "frame_rule",
-            "fixed_size",
-        ):
-            assert getattr(told, name) == getattr(family, name)
+        assert {name: getattr(told, name) for name in SAID} == {
+            name: getattr(family, name) for name in SAID
+        }
+        side = family.size if family.fixed_size else 2 * family.multiple
+        place = Place(side, side, 1 + 2 * family.frame_rule[0])
+        clip = family.modality == "video"
+        pixels = (family.channels, *((place.frames,) if clip else ()), side, side)
+        shape = family.encode_media(torch.zeros(pixels)).mean.shape
+        assert told.latent(place) == (shape[0], *(() if clip else (1,)), *shape[1:])

@@ -16,6 +16,8 @@ from training.engine.diffusion_media import Place
 from training.engine.families import FAMILIES
 
 DENOISERS = ("unet", "transformer")
+_PACKED = ("flux", "qwen_image")
+"""Families whose denoiser is given two by two latents as one token."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Geometry:
         every = self.frame_rule[0]
         frames = (place.frames - 1) // every + 1 if every else 1
         channels = self.denoiser.get("in_channels") or self.channels
-        if self.name == "flux":
-            channels //= 4  # two by two latents are one token
+        if self.name in _PACKED:
+            channels //= 4
         return channels, frames, place.height // self.across, place.width // self.across
 
 
@@ -97,7 +99,10 @@ def _clips(kind: Any, folder: Path) -> Geometry:
     made = kind_of(kind.name, str(folder))
     height, width, frames, rate = made.clip
     vae = _json(folder / "vae" / "config.json")
-    across = vae.get("scale_factor_spatial") or vae.get("spatial_compression_ratio") or _across(vae)
+    across = made.multiple
+    if kind.name != "ltx_video":  # whose denoiser takes latents one by one
+        across = vae.get("scale_factor_spatial") or vae.get("spatial_compression_ratio") or 0
+        across = across or _across(vae)
     said = {**_said(kind), "frame_rule": (made.every, 1)}
     return Geometry(
         **said, size=ceil(sqrt(height * width) / made.multiple) * made.multiple,
@@ -188,7 +193,7 @@ def activations(
     layers = (config.get("num_layers") or 1) + (config.get("num_single_layers") or 0)
     patch = config.get("patch_size") or 1
     across = prod(patch[1:]) if isinstance(patch, list | tuple) else patch**2
-    if geometry.name == "flux":
+    if geometry.name in _PACKED:
         across = 4
     tokens = frames * height * width / across + _WORDS
     if checkpointing:

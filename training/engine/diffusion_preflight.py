@@ -55,6 +55,8 @@ from training.engine.preflight_words import Finding, Remedy
 from training.engine.reference import Cache
 
 SHAPES_SHOWN = 5
+CROPPED = 0.05
+"""By which part of a side one of a pair may be cropped more than the other without a word."""
 MUCH = 2.0
 """How many times a side may be enlarged before it is told."""
 _ODD = {
@@ -169,7 +171,7 @@ def _steps(config: Any, figures: dict[str, Any]) -> list[Finding]:
     in_epoch = math.ceil(figures["train"] / per_step)
     figures |= {"steps": config.max_steps, "epochs": config.max_steps / in_epoch}
     values = {"steps": config.max_steps, "per_step": min(per_step, figures["train"])}
-    return [Finding("steps", "fine", {**values, "epochs": f"{figures['epochs']:.2g}"})]
+    return [Finding("steps", "fine", {**values, "epochs": f"{figures['epochs']:.3g}"})]
 
 
 def _prompts(dataset: MediaDataset, reader: Any) -> list[Finding]:
@@ -207,7 +209,9 @@ def _shapes(dataset: MediaDataset, places: dict[str, Place], geometry: Geometry)
     ]
     if differ:
         values = {"count": len(differ), "rows": len(dataset.pairs)}
-        found.append(Finding("sides_differ", "look", values, _rows(differ)))
+        cropped = any(_apart(facts[pair.chosen], facts[pair.rejected]) for pair in differ)
+        level = "look" if cropped else "fine"
+        found.append(Finding("sides_differ", level, values, _rows(differ)))  # type: ignore[arg-type]
     small = [
         pair
         for pair in dataset.pairs
@@ -396,6 +400,11 @@ def _used(dataset: MediaDataset) -> list[Any]:
 
 def _size(facts: Any) -> tuple[int, int]:
     return facts.width, facts.height
+
+
+def _apart(one: Any, other: Any) -> bool:
+    """Whether their aspects differ so much that one is cropped more than the other."""
+    return abs(math.log(one.width * other.height / (one.height * other.width))) > CROPPED
 
 
 def _enlarged(facts: Any, place: Place) -> float:

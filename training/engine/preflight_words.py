@@ -262,8 +262,9 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "sides_differ": (
         "Sides of different size",
-        "Pairs whose two sides differ in size: %(count)s of %(rows)s. One of them is scaled or "
-        "cropped more than people saw it; what they judged may be cut away.",
+        "Pairs whose two sides differ in size: %(count)s of %(rows)s. Both are brought to one "
+        "shape; where one is wider than the other, more of it is cut away, which may be what "
+        "people judged.",
     ),
     "enlarged": (
         "Small files",
