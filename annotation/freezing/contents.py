@@ -195,7 +195,6 @@ class Gathered:
         pks = pairs.pk[used]
         rank = np.arange(len(used))
         with adbc.connect(database_url()) as there, there.cursor() as cursor:
-
             cursor.adbc_statement.set_options(**{_SIZE_HINT: str(_FETCHED)})
 
             def rows(sql: str) -> Iterator[pa.RecordBatch]:
