@@ -26,8 +26,8 @@ from training.engine.diffusion_cache import ErrorsOf, Shards, cache_folder, entr
 from training.engine.diffusion_data import NAMED, READERS, Draw, MediaDataset, MediaPair
 from training.engine.diffusion_marks import What, regions_on, segments_on
 from training.engine.diffusion_media import BadMedia, Facts, Place, read
-from training.engine.distributed import barrier, share, world
-from training.engine.families import Condition, Family, Moments, check_size
+from training.engine.distributed import agreed, share, world
+from training.engine.families import Condition, Family, Moments, Schedule, check_size
 from training.engine.reference import Cache
 
 MOST_FRAMES = 49
@@ -158,10 +158,10 @@ class Prepared:
         flips = (False, True) if config.random_flip else (False,)
         done = prepared._encode_prompts(stop) and prepared._encode_media(rundir, flips, stop)
         prepared.shards.flush()
-        barrier()
-        prepared.shards.refresh()
-        if not done:
+        # processes have parts of unlike length, so each looked at its own stop
+        if agreed(not done):
             return None
+        prepared.shards.refresh()
         prepared._tell()
         return prepared
 
@@ -284,7 +284,7 @@ class Prepared:
                 on besides the batch.
             size: pairs of a pass.
         """
-        told = [self.key, weights, device.type, torch.__version__, self.family.schedule.prediction]
+        told = [self.key, weights, device.type, torch.__version__, _told_of(self.family.schedule)]
         cache = Cache(self.folder, f"errors-{digest_of(told)[:32]}")
         ErrorsOf(self.folder, rundir.spec(), self.key).keep(cache.folder.name)
         wanted = {
@@ -319,14 +319,13 @@ class Prepared:
             done += len(some)
             rundir.progress(done, len(left), "pairs", "Asking the frozen model")
             if sum(map(len, fresh.values())) > _ERRORS_WAITING:
-                cache.write(fresh)
+                _keep(rundir, cache, fresh)
                 known |= fresh
                 fresh = {}
-        cache.write(fresh)
-        if stopped:
+        _keep(rundir, cache, fresh)
+        if agreed(stopped):
             return None
         known |= fresh
-        barrier()
         if world().size > 1:
             known |= cache.read(set(wanted.values()) - known.keys())
         return Bank({place: known[entry] for place, entry in wanted.items()}, len(left))
@@ -496,6 +495,24 @@ def _told(shapes: Counter[Place]) -> str:
     ]
     more = f" and {len(shapes) - NAMED} more shapes" if len(shapes) > NAMED else ""
     return ", ".join(lines) + more
+
+
+def _told_of(schedule: Schedule) -> list[object]:
+    """What errors depend on of a schedule: its times and how much of a sample they leave."""
+    times = schedule.times(torch.arange(32, dtype=torch.float64) / 32)
+    left = schedule.corrupt(torch.ones(32, 1), torch.zeros(32, 1), times)
+    return [schedule.prediction, times.tolist(), left.flatten().tolist()]
+
+
+def _keep(rundir: RunDir, cache: Cache, errors: dict[bytes, Tensor]) -> None:
+    try:
+        cache.write(errors)
+    except OSError as error:
+        rundir.event(
+            f"The frozen model's errors could not be kept in {cache.folder.parent} ({error}); this "
+            "run goes on without, the next one computes them again.",
+            "warning",
+        )
 
 
 def _sample(moments: Moments, draw: Draw) -> Tensor:
