@@ -74,8 +74,8 @@ def train(rundir: RunDir, stop: Stop) -> None:
     config = config_of_run(rundir.spec(), rundir.event)
     assert isinstance(config, DiffusionDPOConfig)
     try:
-        with joined(config.device) as here:
-            _train(rundir, stop if here.size == 1 else AgreedStop(stop), config)
+        with joined(config.device):
+            _train(rundir, stop, config)
     except torch.OutOfMemoryError as error:
         raise UserError(
             "The GPU's memory is too small for this run. Lower batch_size and raise accumulation "
@@ -86,7 +86,7 @@ def train(rundir: RunDir, stop: Stop) -> None:
         ) from error
 
 
-def _train(rundir: RunDir, stop: Stop | AgreedStop, config: DiffusionDPOConfig) -> None:
+def _train(rundir: RunDir, stop: Stop, config: DiffusionDPOConfig) -> None:
     spec = rundir.spec()
     base = spec["base"]
     device, dtype = choose_machine(config)
@@ -101,7 +101,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: DiffusionDPOConfig) 
         _compile(rundir, model)
     work = Work(
         rundir=rundir,
-        stop=stop,
+        stop=stop if world().size == 1 else AgreedStop(stop),
         config=config,
         model=model,
         dataset=dataset,
@@ -111,7 +111,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: DiffusionDPOConfig) 
         weights=weights_of(config, dataset),
     )
     # before the weights of a checkpoint are laid in: they are no reference
-    if not _prepare_references(work, digest):
+    if not _prepare_references(work, digest, stop):
         return
     if world().leads:
         work.sample = sampler(rundir, config, base, model, dataset)
@@ -131,7 +131,7 @@ def _compile(rundir: RunDir, model: DiffusionModel) -> None:
         rundir.event(f"compile does nothing here: {reason}. The run goes on without.")
 
 
-def _prepare_references(work: Work, digest: str) -> bool:
+def _prepare_references(work: Work, digest: str, stop: Stop) -> bool:
     """The frozen model's errors at all draws that the run prepares; False where it was stopped."""
     config, data = work.config, work.dataset
 
@@ -150,7 +150,7 @@ def _prepare_references(work: Work, digest: str) -> bool:
             size=config.batch_size,
             device=work.model.device,
             what=work.what,
-            stop=work.stop,
+            stop=stop,
         )
 
     visits = ceil(config.max_steps / steps_in_epoch(len(data.train), work.per_step))

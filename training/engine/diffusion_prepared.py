@@ -26,7 +26,7 @@ from training.engine.diffusion_cache import ErrorsOf, Shards, cache_folder, entr
 from training.engine.diffusion_data import NAMED, READERS, Draw, MediaDataset, MediaPair
 from training.engine.diffusion_marks import What, regions_on, segments_on
 from training.engine.diffusion_media import BadMedia, Facts, Place, read
-from training.engine.distributed import agreed, share, world
+from training.engine.distributed import agreed, barrier, share, world
 from training.engine.families import Condition, Family, Moments, Schedule, check_size
 from training.engine.reference import Cache
 
@@ -293,6 +293,8 @@ class Prepared:
             for pair in pairs
         }
         known = cache.read(set(wanted.values()))
+        # all see the same before any writes, so that they part the same among them
+        barrier()
         left = [
             (pair, number)
             for number in numbers
@@ -366,13 +368,14 @@ class Prepared:
         for pair in self.dataset.pairs:
             for name in (pair.chosen, pair.rejected):
                 wanted.setdefault((name, self.places[pair.key]), pair.told)
-        left = [
-            item
-            for item in sorted(wanted, key=lambda item: (item[0], str(item[1])))
-            if any(media_entry(*item, flip) not in self.shards for flip in flips)
-        ]
-        self.counts = {"files": len(wanted), "encoded": len(left)}
-        mine = [item for _, item in share(left)]
+        ordered = sorted(wanted, key=lambda item: (item[0], str(item[1])))
+
+        def missing(item: tuple[str, Place]) -> bool:
+            return any(media_entry(*item, flip) not in self.shards for flip in flips)
+
+        self.counts = {"files": len(wanted), "encoded": sum(map(missing, ordered))}
+        # parted before it is asked what is there, which others may be writing
+        mine = [item for _, item in share(ordered) if missing(item)]
         done = 0
         for (name, place), pixels in self._read_ahead(rundir.media, mine, wanted, stop):
             for flip in flips:
