@@ -37,6 +37,9 @@ class Endpoint:
         first_wait: seconds before the second attempt; they double each time.
     """
 
+    path = "/chat/completions"
+    """What follows the base URL."""
+
     def __init__(
         self,
         base_url: str,
@@ -112,7 +115,7 @@ class Endpoint:
         for attempt in range(attempts):
             advised = None
             try:
-                answer = self._client.post(f"{self.base_url}/chat/completions", json=body)
+                answer = self._client.post(f"{self.base_url}{self.path}", json=body)
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise UserError(
                     f"{self.base_url} is not a URL that can be asked: {error}.",

@@ -1,0 +1,267 @@
+"""Scorers that run elsewhere: over HTTP, or as a child process in an environment of their own.
+
+Both speak the same messages, as JSON: over HTTP each is the body of a POST to one address and its
+answer; to a child each is a line on its standard input, answered by a line on its output.
+
+``{"op": "describe"}`` is answered by ``{"dimensions": {name: higher is better}, "version", ...}``
+and, as far as they are known, ``modality`` (a list), ``needs_prompt`` and ``licence``.
+``{"op": "score", "items": [{"prompt", "sha256", "frames", ...}]}`` is answered by
+``{"scores": [{dimension: number} or {"error": words}, ...]}``, one an item. An item's file comes as
+``path`` to a child and as ``data`` (base64) over HTTP.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import select
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import httpx
+
+from steelyard.inference.clean import storable
+from steelyard.inference.endpoint import Endpoint
+from steelyard.inference.scorers.base import Facts, Item, checked_scores
+from steelyard.lib.errors import UserError
+
+BATCH = 8
+START_SECONDS = 900
+"""A scorer of several billion weights takes minutes to load."""
+ANSWER_SECONDS = 600
+LONGEST_LINE = 4 << 20
+MOST_DIMENSIONS = 32
+_SECRET = ("STEELYARD_", "DATABASE_URL", "DJANGO_", "HF_TOKEN")
+"""Beginnings of environment variables that a child is not given."""
+
+
+class Outside:
+    """A scorer that is asked by messages.
+
+    Args:
+        ask: gives the answer to a message, or raises a ``UserError``.
+        pack: what an item's file is sent as.
+    """
+
+    batch_size = BATCH
+
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        ask: Callable[[dict[str, Any]], Any],
+        pack: Callable[[Item], dict[str, str]],
+    ) -> None:
+        self.name, self._ask, self._pack = spec["name"], ask, pack
+        self.facts = _facts(spec, ask({"op": "describe"}))
+
+    def score(self, items: Sequence[Item]) -> list[dict[str, float]]:
+        body = [
+            {
+                "prompt": item.prompt,
+                "sha256": item.path.name,
+                "frames": item.frames,
+                **self._pack(item),
+            }
+            for item in items
+        ]
+        answer = self._ask({"op": "score", "items": body})
+        scores = answer.get("scores") if isinstance(answer, dict) else None
+        if not isinstance(scores, list) or len(scores) != len(items):
+            raise UserError(
+                f"{self.name} was asked about {len(items)} items and did not answer with a score "
+                "for each.",
+                code="scorer_garbled",
+            )
+        for one in scores:
+            if isinstance(one, dict) and one.get("error"):
+                words = storable(" ".join(str(one["error"]).split())[:300])
+                raise UserError(f"{self.name} does not score it: {words}", code="scorer_refused")
+        names = list(self.facts.higher_is_better)
+        return [checked_scores(one, names, self.name) for one in scores]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Server(Endpoint):
+    """An address that takes the messages; asked again, and refused, as an endpoint is."""
+
+    path = ""
+
+    def tell(self, message: dict[str, Any]) -> Any:
+        answer = self._post(message, self.attempts, None)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise UserError(
+                f"What {self.base_url} answered is no JSON: {self._said(answer)!r}. Check that it "
+                "is the address of a scorer.",
+                code="scorer_garbled",
+            ) from error
+
+    def _refuse(self, answer: httpx.Response) -> NoReturn:
+        code = "endpoint_refused" if answer.status_code in {401, 403} else "endpoint_rejected"
+        raise UserError(
+            f"The scorer at {self.base_url} does not take the question ({answer.status_code} "
+            f"{self._said(answer)}). Check its address and key.",
+            code=code,
+        )
+
+
+def open_http(spec: Mapping[str, Any], **how: Any) -> Outside:
+    """
+    Args:
+        how: ``attempts``, ``first_wait`` and ``timeout`` of :class:`.endpoint.Endpoint`.
+
+    Raises:
+        UserError: ``no_key``, or it does not answer as a scorer does.
+    """
+    variable = spec.get("api_key_env")
+    key = os.environ.get(variable, "") if variable else ""
+    if variable and not key:
+        raise UserError(
+            f"The key of {spec['name']} is not there: the environment variable {variable} is not "
+            "set for this process.",
+            code="no_key",
+        )
+    server = _Server(spec["base_url"], "", key, **how)
+    return Outside(spec, server.tell, _as_data)
+
+
+class Child(Outside):
+    """A process of its own, started from words that the server's operator has set down.
+
+    It is given no secrets of this installation, and it is gone when this one closes or dies: its
+    standard input ends.
+    """
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_SECRET)}
+        try:
+            self._process = subprocess.Popen(
+                list(spec["command"]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=kept
+            )
+        except OSError as error:
+            raise UserError(
+                f"{spec['name']} cannot be started: {error}. Its command stands in the setting "
+                "STEELYARD_SCORERS.",
+                code="scorer_gone",
+            ) from error
+        self._left = b""
+        self._seconds: float = START_SECONDS
+        self._who = spec["name"]
+        try:
+            super().__init__(spec, self._tell, _as_path)
+        except BaseException:
+            self.close()
+            raise
+        self._seconds = spec.get("seconds", ANSWER_SECONDS)
+
+    def close(self) -> None:
+        process = self._process
+        # it may be gone already, and then there is nobody to tell
+        with contextlib.suppress(OSError):
+            if process.stdin:
+                process.stdin.close()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+    def _tell(self, message: dict[str, Any]) -> Any:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._gone() from error
+        line = self._line()
+        try:
+            return json.loads(line)
+        except ValueError as error:
+            raise UserError(
+                f"{self._who} wrote {line[:200]!r} where a line of JSON was expected. What it says "
+                "besides belongs on its standard error.",
+                code="scorer_garbled",
+            ) from error
+
+    def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        source, end = self._process.stdout.fileno(), time.monotonic() + self._seconds
+        while b"\n" not in self._left:
+            if len(self._left) > LONGEST_LINE:
+                raise UserError(f"{self._who} wrote a line without end.", code="scorer_garbled")
+            wait = end - time.monotonic()
+            if wait <= 0 or not select.select([source], [], [], wait)[0]:
+                raise UserError(
+                    f"{self._who} gave no answer within {self._seconds:g} seconds.",
+                    code="scorer_gone",
+                )
+            some = os.read(source, 1 << 16)
+            if not some:
+                raise self._gone()
+            self._left += some
+        line, _, self._left = self._left.partition(b"\n")
+        return line
+
+    def _gone(self) -> UserError:
+        code = self._process.poll()
+        return UserError(
+            f"{self._who} has ended by itself{'' if code is None else f' with status {code}'}. "
+            "What it said stands in the run's log.",
+            code="scorer_gone",
+        )
+
+
+def _as_path(item: Item) -> dict[str, str]:
+    return {"path": str(item.path)}
+
+
+def _as_data(item: Item) -> dict[str, str]:
+    try:
+        return {"data": base64.b64encode(item.path.read_bytes()).decode()}
+    except OSError as error:
+        raise UserError(
+            f"The file {item.path.name} is not among the run's media.", code="no_picture"
+        ) from error
+
+
+def _facts(spec: Mapping[str, Any], said: Any) -> Facts:
+    """
+    Raises:
+        UserError: ``scorer_garbled``: it does not say which numbers it gives.
+    """
+    found = said.get("dimensions") if isinstance(said, dict) else None
+    good = isinstance(found, dict) and 0 < len(found) <= MOST_DIMENSIONS
+    if not good or not all(n and type(higher) is bool for n, higher in found.items()):
+        raise UserError(
+            f"{spec['name']} was asked to describe itself and gave {str(said)[:200]}; expected "
+            'was {"dimensions": {"name": true where more is better}, "version": "…"}.',
+            code="scorer_garbled",
+        )
+    version = str(said.get("version") or "")
+    modality = said.get("modality")
+    named = modality if isinstance(modality, list) else ["image", "video"]
+    return Facts(
+        name=spec["name"],
+        modality=tuple(str(one) for one in named),
+        needs_prompt=bool(said.get("needs_prompt", True)),
+        higher_is_better={storable(str(name))[:60]: higher for name, higher in found.items()},
+        version=_hashed(spec, version) if version else "",
+        licence=storable(str(said.get("licence") or ""))[:100],
+    )
+
+
+def _hashed(spec: Mapping[str, Any], version: str) -> str:
+    """A file's name: two scorers may call their versions the same."""
+    from steelyard.lib.hashing import digest_of
+
+    where = spec.get("base_url") or spec.get("command")
+    return digest_of([spec["kind"], where, version, spec.get("frames")])
