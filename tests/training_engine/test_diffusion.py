@@ -530,3 +530,16 @@ def test_pairs_of_which_both_are_bad_teach_kto(tiny_unet: dict[str, Any], tmp_pa
     assert result is not None
     assert (result["counts"]["train"], result["counts"]["dropped_ties"]) == (5, 1)
     assert losses(rundir)[0] == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_numbers_of_one(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
+    more = {"batch_size": 2, "accumulation": 3, "reference_draws": 2, "auto_beta": 0.2, "test": 2}
+    one = trained(tmp_path / "one", tiny_unet, **more)
+    two = make_picture_run(tmp_path / "two", tiny_unet, **{**SMALL, **more})
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(
+        [sys.executable, *several, "-m", "training.engine", str(two.path)], check=True, timeout=300
+    )
+    for name in ("loss", "beta", "test_loss", "reward_accuracy"):
+        assert values_of(two, name) == pytest.approx(values_of(one, name), rel=1e-3)
