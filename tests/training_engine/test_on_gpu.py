@@ -20,7 +20,10 @@ from safetensors.torch import load_file
 from steelyard.lib.engine import Stop
 from steelyard.lib.records import write_parquet
 from steelyard.lib.rundir import RunDir
+from tests.tiny_diffusers import make
 from tests.tiny_models import make_tiny_lm
+from tests.tiny_pictures import make_picture_run
+from tests.tiny_pictures import metrics_of as told_of
 from tests.training_engine.rows import events_of, make_record, metrics_of, train_spec
 from training.engine.__main__ import train
 
@@ -107,3 +110,41 @@ def test_every_recipe_learns(run: Run, recipe: str) -> None:
     rundir = run("run", recipe, max_steps=16, max_length=256)
     losses = list(metrics_of(rundir)["loss"].values())
     assert sum(losses[-4:]) < sum(losses[:4])
+
+
+@pytest.mark.parametrize("faster", [{"attention": "flex"}, {"compile": True}])
+def test_what_makes_it_faster_changes_no_loss(run: Run, faster: dict[str, Any]) -> None:
+    config = {"dtype": "float32", "max_steps": 4}
+    plain = metrics_of(run("plain", **config))["loss"]
+    assert metrics_of(run("faster", **config, **faster))["loss"] == pytest.approx(plain, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    source = make("stable_diffusion", tmp_path_factory.mktemp("sd") / "m")
+    return {"family": "stable_diffusion", "source": str(source), "modality": "image"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({}, id="adapter"),
+        pytest.param({"reference_draws": 4}, id="prepared draws"),
+        pytest.param({"train": "all", "learning_rate": 1e-4}, id="all weights"),
+        pytest.param({"optimiser": "adamw_8bit"}, id="8 bit"),
+        pytest.param({"channels_last": True, "safeguard": True}, id="channels last"),
+        pytest.param({"compile": True}, id="compiled"),
+    ],
+)
+def test_a_model_of_pictures_starts_at_ln_2_and_trains(
+    painter: dict[str, Any], config: dict[str, Any], tmp_path: Path
+) -> None:
+    small = {"batch_size": 6, "learning_rate": 2e-3, "resolution": 32, "device": "cuda"}
+    rundir = make_picture_run(
+        tmp_path, painter, train=6, mode="RGB", max_steps=30, **small | config
+    )
+    train(rundir, Stop(rundir))
+    losses = [values["loss"] for values in told_of(rundir).values() if "loss" in values]
+    assert losses[0] == pytest.approx(LN2, abs=0.01)
+    assert all(map(math.isfinite, losses))
+    assert min(losses) < 0.6
