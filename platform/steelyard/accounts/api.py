@@ -9,7 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from steelyard.accounts import services
+from steelyard.accounts import (
+    openapi,  # noqa: F401  (registers itself)
+    services,
+)
 from steelyard.accounts.models import ApiToken
 from steelyard.accounts.people import user_of
 from steelyard.accounts.serializers import (

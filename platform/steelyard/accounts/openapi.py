@@ -1,4 +1,5 @@
-"""Tells the schema of the API how a token is sent."""
+"""Tells the schema of the API how a token is sent. Loaded with the API, as what makes the schema is
+large, and no engine needs it."""
 
 from __future__ import annotations
 
