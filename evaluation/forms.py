@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -121,13 +121,23 @@ class EvaluationForm(forms.Form):
         self.fields["candidates"].queryset = models  # type: ignore[attr-defined]
         self.fields["baseline"].queryset = models  # type: ignore[attr-defined]
         self.fields["judge"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
-            project=project, kind="judge", model__isnull=False
+            ~Q(scorer={}) | Q(model__isnull=False), project=project, kind="judge"
         )
         self.fields["category"].choices = [  # type: ignore[attr-defined]
             ("", gettext("all %(count)s") % {"count": prompts.count()}),
             *[(name, name) for name in _categories(prompts)],
         ]
         _ask_for_sampling(self, project)
+        if project.modality != Modality.TEXT:
+            self.fields["same_seeds"] = forms.BooleanField(
+                required=False,
+                label=_("The same seeds for all models"),
+                help_text=_(
+                    "Misleads: nearly any training moves all pictures of a seed one way, so that "
+                    "models which learnt nothing win or lose nearly always. For a look at what "
+                    "changes, not for a measure."
+                ),
+            )
 
     def as_request(self) -> dict[str, Any]:
         """The keyword arguments of ``start_evaluation``."""
@@ -143,6 +153,7 @@ class EvaluationForm(forms.Form):
             "limit": data["limit"] or 0,
             "sampling": sampling,
             "seed": data["seed"],
+            "same_seeds": data.get("same_seeds"),
         }
 
 

@@ -32,6 +32,11 @@ class Evaluation(models.Model):
     prompt_set = models.JSONField(help_text="Which prompts: {held_out, category, limit}")
     sampling = models.JSONField(default=dict, blank=True)
     seed = models.BigIntegerField(default=0)
+    same_seeds = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Whether all models draw from the same seeds; misleads with pictures and clips.",
+    )
     error = models.TextField(blank=True)
     generation = models.ForeignKey(
         "runs.Run", models.PROTECT, null=True, blank=True, related_name="+"

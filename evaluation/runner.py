@@ -31,6 +31,7 @@ def prepare(run: Run) -> dict[str, Any]:
         "sampling": evaluation.sampling,
         "samples": 1,
         "seed": evaluation.seed,
+        "same_seeds": evaluation.same_seeds,
     }
 
 

@@ -29,6 +29,13 @@ class EvaluationRequest(StrictSerializer):
         "videos: steps, guidance, frames, fps, width, height.",
     )
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
+    same_seeds = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Whether all models draw from the same seeds: true for text, false for images "
+        "and videos where nothing is said, since equal seeds mislead there.",
+    )
 
 
 class RoundRequest(StrictSerializer):
@@ -48,6 +55,16 @@ class RoundRequest(StrictSerializer):
     seed = serializers.IntegerField(
         required=False, min_value=0, max_value=2**31 - 1, help_text="Another one each round."
     )
+
+
+class EffectSerializer(serializers.Serializer):
+    """A difference in standard deviations, positive where the candidate is better."""
+
+    size = serializers.FloatField()
+    lo = serializers.FloatField(allow_null=True, help_text="95 % interval clustered by prompt")
+    hi = serializers.FloatField(allow_null=True)
+    pairs = serializers.IntegerField()
+    prompts = serializers.IntegerField()
 
 
 class WinRateSerializer(serializers.Serializer):
@@ -75,6 +92,12 @@ class WinRateSerializer(serializers.Serializer):
     identical = serializers.IntegerField()
     comparisons = serializers.IntegerField()
     judged = serializers.IntegerField()
+    scored = EffectSerializer(
+        allow_null=True, help_text="Cohen's d of the scores, where a scorer judged."
+    )
+    strength = EffectSerializer(
+        allow_null=True, help_text="Mean strength of other verdicts, where they have any."
+    )
 
 
 class EvaluationSerializer(serializers.ModelSerializer):
@@ -97,6 +120,7 @@ class EvaluationSerializer(serializers.ModelSerializer):
             "prompt_set",
             "sampling",
             "seed",
+            "same_seeds",
             "error",
             "generation",
             "judging",

@@ -57,6 +57,7 @@ def start_evaluation(
     limit: int = 0,
     sampling: dict[str, Any] | None = None,
     seed: int = 0,
+    same_seeds: bool | None = None,
     by: User,
 ) -> Evaluation:
     """Ask for outputs of every model on the held-out prompts and for their comparison.
@@ -69,6 +70,9 @@ def start_evaluation(
         sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps``,
             ``guidance`` and ``size`` for images, ``steps``, ``guidance``, ``frames``, ``fps``,
             ``width`` and ``height`` for clips; what is absent has a default.
+        same_seeds: whether all models draw from the same seeds. None is true for texts and false
+            for pictures and clips, where a pair of one seed shows any change, good or not, the same
+            way nearly everywhere: win rates near 0 or 100 % that mean nothing.
 
     Raises:
         UserError: a model cannot generate, the prompt set is empty, the judge is missing or cannot
@@ -101,6 +105,7 @@ def start_evaluation(
         prompt_set=prompt_set,
         sampling=chosen_sampling,
         seed=seed,
+        same_seeds=usual_seeds(project) if same_seeds is None else same_seeds,
         created_by=by,
     )
     evaluation.candidates.set(candidates)
@@ -164,7 +169,7 @@ def _check_method(project: Project, method: str, judge: Annotator | None) -> Non
             _("Choose the judge that is to compare, or make one under AI judges first."),
             field="judge",
         )
-    if judge.kind != Annotator.Kind.JUDGE or judge.model_id is None:
+    if not judge.can_be_asked:
         raise UserError(
             _(
                 "%(judge)s has no model to ask; its votes came from a file. Choose a judge that "
@@ -174,6 +179,11 @@ def _check_method(project: Project, method: str, judge: Annotator | None) -> Non
             code="not_a_judge",
             field="judge",
         )
+
+
+def usual_seeds(project: Project) -> bool:
+    """Whether models that are compared draw from the same seeds where nobody says otherwise."""
+    return project.modality == Modality.TEXT
 
 
 def checked_sampling(project: Project, sampling: dict[str, Any]) -> dict[str, Any]:

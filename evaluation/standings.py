@@ -13,7 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Judgment
-from evaluation.engine import ratings, winrate
+from evaluation.engine import effect, ratings, winrate
 from evaluation.models import Comparison, Evaluation
 from evaluation.numbers import read_numbers
 from steelyard.projects.models import Project
@@ -40,6 +40,10 @@ class WinRateRow:
     comparisons: int
     judged: int
     """Comparisons with at least one vote of this source."""
+    scored: effect.Effect | None = None
+    """Cohen's d of the scores, where a scorer judged."""
+    strength: effect.Effect | None = None
+    """Of verdicts with a strength: their mean in standard deviations; None where there is d."""
 
     @property
     def source(self) -> str:
@@ -148,7 +152,7 @@ def win_rates(evaluation: Evaluation) -> list[WinRateRow]:
     rows = []
     for candidate in evaluation.candidates.order_by("name"):
         own = comparisons[candidate.pk]
-        voters = {judge for c in own for judge, _ in votes[c.pair_id]}
+        voters = {vote.judge for c in own for vote in votes[c.pair_id]}
         if own and all(c.is_identical for c in own):
             voters = {evaluation.judge}
         for judge in sorted(voters, key=lambda judge: judge.name if judge else ""):
@@ -163,18 +167,28 @@ def withdrawn_votes(evaluation: Evaluation) -> int:
     return rows.withdrawn(evaluation.project).count()
 
 
-def _votes_on(
-    project: Project, comparisons: Iterable[Comparison]
-) -> dict[int, list[tuple[Annotator | None, str]]]:
-    """(judge or None for a person, outcome) by pair, of those that were worth asking about."""
+@dataclass(frozen=True)
+class _Vote:
+    judge: Annotator | None
+    """None for a person."""
+    outcome: str
+    strength: int
+    """Negative means that a is better."""
+    scores: dict[str, float] | None
+    """A scorer's, of a and of b."""
+
+
+def _votes_on(project: Project, comparisons: Iterable[Comparison]) -> dict[int, list[_Vote]]:
+    """By pair, of those that were worth asking about."""
     pairs = [c.pair_id for c in comparisons if not c.is_identical]
     cast = Judgment.objects.decisive().standing(project).filter(pair__in=pairs).order_by("uuid")
     judges = Annotator.objects.filter(kind="judge").in_bulk(
         set(cast.by_judges().order_by().values_list("annotator_id", flat=True))
     )
-    votes: dict[int, list[tuple[Annotator | None, str]]] = defaultdict(list)
-    for pair, annotator, outcome in cast.values_list("pair_id", "annotator_id", "outcome"):
-        votes[pair].append((judges.get(annotator), outcome))
+    votes: dict[int, list[_Vote]] = defaultdict(list)
+    rows = cast.values_list("pair_id", "annotator_id", "outcome", "strength", "details__scores")
+    for pair, annotator, outcome, strength, scores in rows:
+        votes[pair].append(_Vote(judges.get(annotator), outcome, strength, scores))
     return votes
 
 
@@ -182,11 +196,11 @@ def _win_rate(
     candidate: ModelVersion,
     judge: Annotator | None,
     comparisons: list[Comparison],
-    votes: dict[int, list[tuple[Annotator | None, str]]],
+    votes: dict[int, list[_Vote]],
 ) -> WinRateRow:
     scores, prompts, both_bad, judged, identical = [], [], 0, 0, 0
     for comparison in comparisons:
-        said = [outcome for voter, outcome in votes[comparison.pair_id] if voter == judge]
+        said = [vote.outcome for vote in votes[comparison.pair_id] if vote.judge == judge]
         judged += bool(said)
         both_bad += said.count("both_bad")
         if comparison.is_identical:
@@ -196,6 +210,7 @@ def _win_rate(
             score = _SCORE_OF_A[outcome]
             scores.append(score if comparison.candidate_is_a else 1.0 - score)
             prompts.append(comparison.pair.prompt_id)
+    scored, strength = _effects(judge, comparisons, votes)
     return WinRateRow(
         candidate=candidate,
         judge=judge,
@@ -204,7 +219,30 @@ def _win_rate(
         identical=identical,
         comparisons=len(comparisons),
         judged=judged,
+        scored=scored,
+        strength=strength,
     )
+
+
+def _effects(
+    judge: Annotator | None, comparisons: list[Comparison], votes: dict[int, list[_Vote]]
+) -> tuple[effect.Effect | None, effect.Effect | None]:
+    """How large the difference is: by a scorer's scores, else by strengths."""
+    own = [(c, vote) for c in comparisons for vote in votes[c.pair_id] if vote.judge == judge]
+    told = [(c, v.scores["a"], v.scores["b"]) for c, v in own if v.scores]
+    if told:
+        return (
+            effect.cohens_d(
+                [a if c.candidate_is_a else b for c, a, b in told],
+                [b if c.candidate_is_a else a for c, a, b in told],
+                [c.pair.prompt_id for c, _, _ in told],
+            ),
+            None,
+        )
+    if not any(vote.strength for _, vote in own):
+        return None, None
+    signed = [-v.strength if c.candidate_is_a else v.strength for c, v in own]
+    return None, effect.mean_strength(signed, [c.pair.prompt_id for c, _ in own])
 
 
 def standings(

@@ -1,8 +1,8 @@
 """Outputs of several models on the same prompts.
 
-Reads ``run.json`` (models, prompts, sampling), writes ``outputs.jsonl``, a line a model, prompt and
-sample, as they come; pictures and clips lie under ``media/``. Started again it makes what has no
-line yet. One model is in memory at a time.
+Reads ``run.json`` (models, prompts, sampling, samples, seed, same_seeds), writes ``outputs.jsonl``,
+a line a model, prompt and sample, as they come; pictures and clips lie under ``media/``. Started
+again it makes what has no line yet. One model is in memory at a time.
 """
 
 from __future__ import annotations
@@ -65,14 +65,17 @@ def _tasks(
 ) -> list[Task]:
     """What this model has still to make, prompts of like length together.
 
-    All models get the same seeds: they differ by what they are, not by luck.
+    With ``same_seeds`` (where nothing is said, too) all models get the same ones: for texts, whose
+    draws go different ways after a few words. Pictures and clips of one seed move together with
+    nearly any training, so each model has its own where it is false.
     """
+    drawn_for = () if spec.get("same_seeds", True) else (model["name"],)
     tasks = [
         Task(
             prompt["key"],
             prompt["messages"],
             sample,
-            _seed(spec["seed"], prompt["key"], sample),
+            _seed(spec["seed"], prompt["key"], sample, *drawn_for),
             tuple(prompt.get("media", ())),
         )
         for prompt in spec["prompts"]
@@ -82,9 +85,9 @@ def _tasks(
     return sorted(tasks, key=lambda task: sum(len(str(m["content"])) for m in task.messages))
 
 
-def _seed(seed: int, key: str, sample: int) -> int:
+def _seed(seed: int, *about: str | int) -> int:
     """31 bits, which every library and endpoint takes."""
-    return stable_int(seed, key, sample) & 0x7FFF_FFFF
+    return stable_int(seed, *about) & 0x7FFF_FFFF
 
 
 def _check(

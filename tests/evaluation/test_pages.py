@@ -12,8 +12,17 @@ from django.urls import reverse
 
 from annotation.services.withdrawals import lift, withdraw
 from evaluation.models import Evaluation
+from evaluation.runner import prepare
+from steelyard.projects.models import Membership
 from steelyard.runs.models import Run
-from tests.factories import make_annotator, make_judgment, make_model, make_pair, make_prompt
+from tests.factories import (
+    make_annotator,
+    make_judgment,
+    make_model,
+    make_pair,
+    make_project,
+    make_prompt,
+)
 
 pytestmark = pytest.mark.django_db
 Start = Callable[..., Any]
@@ -381,3 +390,46 @@ def test_a_withdrawn_vote_is_struck_out_of_an_evaluation(
     assert "100.0 %" in page
     assert "(withdrawn)" in page
     assert "votes have been" in page
+
+
+def test_pictures_are_compared_on_seeds_of_their_own_unless_asked_and_then_it_warns(
+    owner: Any, as_user: Any
+) -> None:
+    project = make_project(modality="image")
+    Membership.objects.create(project=project, user=owner, role="admin")
+    make_prompt(project, "A cat.", held_out=True)
+    models = [make_model(project, n, family="stable_diffusion", source="/x") for n in ("a", "b")]
+    client = as_user(owner)
+    url = reverse("evaluation:evaluation-new", args=[project.slug])
+    said = {"name": "Cats", "candidates": [models[1].pk], "baseline": models[0].pk}
+    said |= {"method": "people", "seed": 3}
+    client.post(url, said)
+    client.post(url, {**said, "same_seeds": "on"})
+    own, same = Evaluation.objects.order_by("pk")
+    assert (own.same_seeds, same.same_seeds) == (False, True)
+    assert prepare(own.generation)["same_seeds"] is False
+    Evaluation.objects.update(state="comparing")
+    warning = "drew from the same seeds, and that misleads"
+    assert warning not in page_of(client, "evaluation-detail", project, own.pk)
+    assert warning in page_of(client, "evaluation-detail", project, same.pk)
+
+
+def test_the_size_of_a_difference_stands_beside_the_rate(
+    project: Any, owner: Any, as_user: Any, start: Start, answered: Any
+) -> None:
+    evaluation = answered(start())
+    scorer = make_annotator(project, "scorer", kind="judge")
+    person = make_annotator(project, "rater")
+    for n, comparison in enumerate(evaluation.comparisons.order_by("pk")):
+        side, other = ("a", "b") if comparison.candidate_is_a else ("b", "a")
+        details = {"scores": {side: 2.0 + n, other: 1.0 + n}}
+        make_judgment(comparison.pair, side, annotator=scorer, details=details)
+        make_judgment(comparison.pair, side, annotator=person)
+    page = page_of(as_user(owner), "evaluation-detail", project, evaluation.pk)
+    # scores 2 to 5 against 1 to 4: a difference of 1 over sqrt(5 / 3)
+    assert "Cohen’s d <strong>+0.77</strong>" in page
+    assert "Mean strength <strong>+1.00</strong>" in page
+    url = f"/api/v1/projects/{project.slug}/evaluations/{evaluation.pk}"
+    rates = {row["source"]: row for row in as_user(owner).get(url).json()["win_rates"]}
+    assert rates["judges"]["scored"]["size"] == pytest.approx(0.7746, abs=1e-4)
+    assert (rates["people"]["scored"], rates["people"]["strength"]["prompts"]) == (None, 4)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from evaluation.engine.generate import _tasks
 from steelyard.inference.text import generate, load_causal_lm
 from steelyard.lib.hashing import sha256_file, stable_int
 from steelyard.lib.rundir import RunDir
@@ -90,6 +91,20 @@ def test_it_works(tiny_lm: Path, tmp_path: Path) -> None:
     progress = rundir.read_progress()
     assert progress is not None
     assert (progress["done"], progress["total"]) == (12, 12)
+
+
+def test_models_draw_from_seeds_of_their_own_where_they_are_to() -> None:
+    spec = _spec([{"name": "one"}, {"name": "two"}], samples=2, prompts=2)
+
+    def seeds(**said: bool) -> list[set[int]]:
+        asked = {**spec, **said}
+        return [{task.seed for task in _tasks(asked, one, set())} for one in spec["models"]]
+
+    one, other = seeds(same_seeds=False)
+    assert len(one | other) == 8
+    # of the model's name, and so the same in another run
+    assert stable_int(3, "key-1", 1, "one") & 0x7FFF_FFFF in one
+    assert seeds(same_seeds=True) == seeds() == [seeds()[0]] * 2
 
 
 def test_samples_of_one_prompt_differ(tiny_lm: Path, tmp_path: Path) -> None:

@@ -19,7 +19,13 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
 from tests.tiny_pictures import make_record, noise_picture, save_picture, write_picture_run
 from training.engine import diffusion_data
-from training.engine.diffusion_data import TEST_DRAWS, Chances, choose_pairs, read_pairs
+from training.engine.diffusion_data import (
+    TEST_DRAWS,
+    Chances,
+    choose_pairs,
+    controlled,
+    read_pairs,
+)
 from training.engine.diffusion_media import BadMedia, Facts, Place, look, read
 
 CONFIG = SimpleNamespace(threads=1)
@@ -43,6 +49,24 @@ def test_ties_and_equal_files_are_left_out_and_counted() -> None:
     assert (tested.agreement, tested.strength) == (0.75, 2.0)
     told = {"train": 1, "test": 1, "dropped_ties": 1, "dropped_identical": 1}
     assert dataset.counts == {**told, "dropped_unreadable": 0}
+
+
+def test_a_control_turns_labels_to_train_on_and_leaves_those_to_test_with() -> None:
+    part = [{"start": 0, "end": 1, "better": "chosen"}]
+    records = [
+        make_record(i, f"good-{i}", f"bad-{i}", split="test" if i > 99 else "train", segments=part)
+        for i in range(110)
+    ]
+    dataset = choose_pairs(records)
+    assert controlled(dataset, "none", 0) is dataset
+    turned = controlled(dataset, "reversed", 0)
+    assert {(pair.chosen[:3], pair.segments[0][2]) for pair in turned.train} == {("bad", -1)}
+    assert turned.test == dataset.test
+    one, other = (controlled(dataset, "random", seed) for seed in (0, 1))
+    assert one == controlled(dataset, "random", 0)
+    assert one.train != other.train
+    assert 35 <= sum(pair.chosen.startswith("good") for pair in one.train) <= 65
+    assert "random labels" in one.notes[0]
 
 
 def test_weights_have_a_mean_of_one_and_keep_their_ratio() -> None:

@@ -154,6 +154,8 @@ def read_pairs(rundir: RunDir, spec: dict[str, Any], config: Any, modality: str)
     """
     records = read_records(rundir, spec["dataset"], modality=modality)
     dataset = choose_pairs(records, both_bad=getattr(config, "loss_type", "") == "kto")
+    control = getattr(config, "label_control", "none")
+    dataset = controlled(dataset, control, getattr(config, "seed", 0))
     names = sorted({name for pair in dataset.pairs for name in (pair.chosen, pair.rejected)})
     known = KnownFacts(cache_folder(rundir, spec), rundir.media, modality)
     facts, bad = look_at(names, known, rundir, readers=getattr(config, "threads", 0) or READERS)
@@ -231,6 +233,41 @@ def _dataset(train: list[MediaPair], test: list[MediaPair], counts: Counter[str]
     )
 
 
+def controlled(dataset: MediaDataset, control: str, seed: int) -> MediaDataset:
+    """The dataset with other labels on the rows to train on, as a control; "none" leaves it be.
+
+    Args:
+        control: ``random`` draws by the seed and the pair which side is called chosen, ``reversed``
+            takes the wrong one throughout.
+    """
+    if control == "none":
+        return dataset
+    turned = [
+        _turned(pair)
+        if control == "reversed" or stable_uniform(seed, "label control", pair.key) < 0.5
+        else pair
+        for pair in dataset.train
+    ]
+    count = sum(one is not pair for one, pair in zip(turned, dataset.train, strict=True))
+    note = (
+        f"A control: {count} of {len(turned)} pairs to train on have their sides exchanged "
+        f"({control} labels). What this makes is no better than chance, or worse."
+    )
+    return replace(dataset, train=turned, notes=(*dataset.notes, note))
+
+
+def _turned(pair: MediaPair) -> MediaPair:
+    """As if the other side had won, in all that people said."""
+    other = {"chosen": "rejected", "rejected": "chosen"}
+    return replace(
+        pair,
+        chosen=pair.rejected,
+        rejected=pair.chosen,
+        segments=tuple((start, end, -better) for start, end, better in pair.segments),
+        regions=tuple(region._replace(side=other[region.side]) for region in pair.regions),
+    )
+
+
 def look_at(
     names: Sequence[str], known: KnownFacts, rundir: RunDir, readers: int = READERS
 ) -> tuple[dict[str, Facts], dict[str, str]]:
@@ -305,6 +342,7 @@ def with_facts(dataset: MediaDataset, facts: dict[str, Facts], bad: dict[str, st
         notes.append(
             f"In {differ} pairs the two sides differ in size; both are brought to one shape."
         )
+    notes = [*dataset.notes, *notes]
     return MediaDataset(
         made.train, made.test, {**made.counts, "sides_differ": differ}, tuple(notes), facts
     )

@@ -64,6 +64,10 @@ class DiffusionDPOConfig(Recipe):
     weight_by: Literal["none", "agreement", "strength"] = "none"
     """Let pairs count for more the more certain their verdict is: by the share of votes for it, or
     by the mean strength that people gave (0 to 3)."""
+    label_control: Literal["none", "random", "reversed"] = "none"
+    """Train on labels that teach nothing, to see what an evaluation says of a model that learnt
+    nothing: random draws by the seed which side of a pair to train on is called chosen, reversed
+    takes the wrong one throughout. The test rows keep their labels. none for a real model."""
     sft_weight: float = 0.0
     """Weight of a second term that holds the error on the chosen side down by itself, as a share of
     the first one's pull at the start: 0.1 to 1 where rise_chosen stays above zero."""

@@ -49,6 +49,14 @@ def number(value: float | None) -> str:
     return _decimals(f"{value:.4g}")
 
 
+@register.filter
+def signed(value: float | None) -> str:
+    """0.4237 → +0.42, with a true minus"""
+    if value is None or not math.isfinite(value):
+        return _DASH
+    return _decimals(f"{value:+.2f}".replace("-", "\u2212"))
+
+
 def _decimals(digits: str) -> str:
     """The point of a written number as the language of the page has it."""
     return digits.replace(".", get_format("DECIMAL_SEPARATOR"))
