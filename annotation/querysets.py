@@ -234,7 +234,15 @@ class JudgmentQuerySet(models.QuerySet):
 class OutputSetQuerySet(_HandedOut):
     def open(self) -> Self:
         """Sets that still want a person's ranking."""
-        return self.filter(judged__lt=F("wanted"), closed=False)
+        return self.filter(judged__lt=F("wanted"), closed=False, is_training=False)
+
+    def training(self) -> Self:
+        """Sets with a known order that are shown before the real work, in their order."""
+        return self.filter(is_training=True, closed=False).order_by("pk")
+
+    def with_answers(self) -> Self:
+        """With what an annotator is shown of it besides its outputs."""
+        return self.select_related("prompt")
 
     def complete(self) -> Self:
         """Sets that have all the rankings by people that they want."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 from steelyard.lib.hashing import stable_int
 
@@ -51,6 +52,32 @@ def compared(tiers: Tiers, *, top: int = TOP_STRENGTH) -> Iterator[tuple[int, in
     in_order = [output for tier in tiers for output in tier]
     for better, other in combinations(in_order, 2):
         yield better, other, min(ranks[other] - ranks[better], top)
+
+
+class Difference(NamedTuple):
+    """Two outputs that one order puts otherwise than another: -1 the first before the second, 1
+    behind it, 0 tied."""
+
+    one: int
+    other: int
+    said: int
+    known: int
+
+
+def differences(tiers: Tiers, known: Tiers) -> list[Difference]:
+    """The comparisons of two outputs in which two orders of the same outputs differ, the best of
+    the known order first."""
+    said, right = ranks_of(tiers), ranks_of(known)
+    in_order = [output for tier in known for output in tier]
+    found = (
+        Difference(one, other, _sign(said[one] - said[other]), _sign(right[one] - right[other]))
+        for one, other in combinations(in_order, 2)
+    )
+    return [difference for difference in found if difference.said != difference.known]
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)
 
 
 def problem_of(tiers: Tiers, outputs: Collection[int]) -> str:

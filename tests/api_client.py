@@ -26,3 +26,9 @@ class Api:
 
     def post(self, path: str, body: Any) -> Any:
         return self.client.post(self.root + path, body, content_type="application/json")
+
+    def put(self, path: str, body: Any) -> Any:
+        return self.client.put(self.root + path, body, content_type="application/json")
+
+    def delete(self, path: str) -> Any:
+        return self.client.delete(self.root + path)

@@ -31,9 +31,8 @@ from annotation.serializers.shown import NextQuery
 from annotation.services.queue import annotator_in
 from annotation.services.ranking import Order, amend_ranking, record_ranking
 from annotation.services.ranking_queue import next_set, why_no_set
-from annotation.services.sets import create_set
+from annotation.services.sets import create_set, set_of
 from steelyard.accounts.people import user_of
-from steelyard.lib.errors import UserError
 from steelyard.projects.policy import get_project
 
 
@@ -85,8 +84,8 @@ class SetNext(APIView):
         """Lease a set, or get the one that you hold already, its lease renewed.
 
         204 where there is none for you now; the header `Steelyard-Nothing` says why: `paused`,
-        `person_paused`, `cap`, `day_cap`, `with_others` or `done`. To fetch ahead, name in
-        `holding` what you have.
+        `person_paused`, `training`, `cap`, `day_cap`, `with_others` or `done`. To fetch ahead, name
+        in `holding` what you have.
         """
         annotator = annotator_in(user=user_of(request), slug=project)
         query = NextQuery(data=request.query_params)
@@ -133,11 +132,7 @@ class RankingList(ListAPIView):
         body = RankingRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = dict(body.validated_data)
-        pk = said.pop("set")
-        rows = OutputSet.objects.filter(project=annotator.project_id).select_related("prompt")
-        output_set = rows.filter(pk=pk).first()
-        if output_set is None:
-            raise UserError(f"This project has no set {pk}.", code="no_such_set", field="set")
+        output_set = set_of(annotator.project, said.pop("set"))
         ranking, created = record_ranking(
             annotator=annotator, output_set=output_set, order=Order(**said)
         )

@@ -7,8 +7,10 @@
      "ranking": [1, 2, 2, 3], "annotator": "…", "kind": "person", "rationale": "…", "tags": ["…"]}
 
 Only ``prompt`` and ``outputs`` must be there, 2 to 9 of these. ``ranking`` has a number for each,
-the best 1; equal numbers are a tie. Several rankings of one set are several lines. A file is named
-by its SHA-256, or by its name in the archive that the lines come in.
+the best 1; equal numbers are a tie. Several rankings of one set are several lines. A set for the
+training round has ``"training": true, "known": {"ranking": [2, 1], "reason": "…"}`` in place of a
+ranking: the right order, and why it is right, where A, B, C are the outputs in their order. A file
+is named by its SHA-256, or by its name in the archive that the lines come in.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from annotation.formats.pairs_jsonl import KINDS, MAX_MEDIA
 from annotation.formats.records import ImportedAnswer, ImportedRanking
 from annotation.tiers import LEAST, MOST
 
-KEYS = ("prompt", "category", "media", "outputs")
+KEYS = ("prompt", "category", "media", "outputs", "known", "training")
 RANKING_KEYS = ("ranking", "annotator", "kind", "rationale", "tags")
 EXAMPLE = """\
 {"prompt": "Why is the sky blue?", "outputs": [{"text": "Air scatters blue light most.", \
@@ -44,6 +46,9 @@ def _record(line: Line) -> ImportedRanking:
     line.only(*KEYS, *RANKING_KEYS)
     answers = _answers(line)
     ranks = _ranks(line, len(answers))
+    known, reason = _known(line, len(answers))
+    if known and ranks:
+        raise line.wrong("a set for the training round takes no “ranking”; leave it out.")
     if not ranks:
         stray = [key for key in RANKING_KEYS if line.values.get(key) is not None]
         if stray:
@@ -62,6 +67,8 @@ def _record(line: Line) -> ImportedRanking:
         kind=kind,
         rationale=line.text("rationale", default=""),
         tags=line.texts("tags"),
+        known=known,
+        known_reason=reason,
     )
 
 
@@ -85,6 +92,26 @@ def _answer(part: Line) -> ImportedAnswer:
         media=media,
         model=part.name("model", default="unknown", limit=200),
     )
+
+
+def _known(line: Line, n: int) -> tuple[list[int], str]:
+    """The right order and why; none of a set that is to be ranked."""
+    given, training = line.values.get("known"), line.values.get("training")
+    if training not in (None, True, False):
+        raise line.wrong("“training” must be true or false.")
+    if given is None and not training:
+        return [], ""
+    if not isinstance(given, dict) or not training:
+        raise line.wrong(
+            "a set for the training round has both “training”: true and “known”: "
+            '{"ranking": [1, 2, …], "reason": "…"}.'
+        )
+    part = Line(line.number, given, line.place)
+    part.only("ranking", "reason")
+    ranks = _ranks(part, n)
+    if not ranks:
+        raise line.wrong("“known” has no “ranking”.")
+    return ranks, part.text("reason", default="").strip()
 
 
 def _ranks(line: Line, n: int) -> list[int]:

@@ -121,6 +121,10 @@ class ImportedRanking:
     rationale: str = ""
     tags: list[str] = field(default_factory=list)
     reference_answer: str = ""
+    known: list[int] = field(default_factory=list)
+    """The right order, as ``ranks``; a set with one is shown in the training round alone."""
+    known_reason: str = ""
+    """Why it is right; its A, B, C are the answers as they stand here."""
 
     @property
     def files(self) -> Iterator[tuple[str, str]]:

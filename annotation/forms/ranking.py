@@ -8,9 +8,48 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.exposure import DAY_MS, measured_of_set
 from annotation.services.checking import RATIONALE_LIMIT
+from annotation.services.known_orders import REASON_LIMIT
 from annotation.services.ranking import Order
 from annotation.tiers import tiers_of
 from steelyard.projects.models import Project
+
+
+def rank_fields(outputs: Sequence[int]) -> dict[str, forms.Field]:
+    """A rank for each output, None where none is given."""
+    return {
+        f"rank_{pk}": forms.TypedChoiceField(
+            required=False,
+            coerce=int,
+            empty_value=None,
+            choices=[(rank, rank) for rank in range(1, len(outputs) + 1)],
+        )
+        for pk in outputs
+    }
+
+
+class KnownOrderForm(forms.Form):
+    """The right order of a set's outputs, and why it is right."""
+
+    reason = forms.CharField(required=False, max_length=REASON_LIMIT, widget=forms.Textarea)
+
+    def __init__(self, *args: Any, outputs: Sequence[int], **kwargs: Any) -> None:
+        """
+        Args:
+            outputs: numbers of the set's outputs.
+        """
+        super().__init__(*args, **kwargs)
+        self.outputs = outputs
+        self.fields.update(rank_fields(outputs))
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if any(data.get(f"rank_{pk}") is None for pk in self.outputs):
+            self.add_error(None, _("Give every answer a rank first."))
+        return data
+
+    @property
+    def tiers(self) -> list[list[int]]:
+        return tiers_of({pk: self.cleaned_data[f"rank_{pk}"] for pk in self.outputs})
 
 
 class RankForm(forms.Form):
@@ -23,6 +62,9 @@ class RankForm(forms.Form):
     pair = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
     uuid = forms.UUIDField(widget=forms.HiddenInput)
     supersedes = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    training = forms.IntegerField(
+        required=False, min_value=1, max_value=32_767, widget=forms.HiddenInput
+    )
     skip = forms.BooleanField(required=False)
     skip_reason = forms.ChoiceField(required=False)
     rationale = forms.CharField(
@@ -52,13 +94,7 @@ class RankForm(forms.Form):
         scheme = project.scheme
         for name, words in (("tags", scheme["tags"]), ("skip_reason", scheme["skip_reasons"])):
             self.fields[name].choices = [(word, word) for word in words]  # type: ignore[attr-defined]
-        for pk in outputs:
-            self.fields[f"rank_{pk}"] = forms.TypedChoiceField(
-                required=False,
-                coerce=int,
-                empty_value=None,
-                choices=[(rank, rank) for rank in range(1, len(outputs) + 1)],
-            )
+        self.fields.update(rank_fields(outputs))
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -71,13 +107,16 @@ class RankForm(forms.Form):
         value = self.cleaned_data["duration_ms"]
         return value if value is not None and 0 <= value <= DAY_MS else None
 
+    @property
+    def tiers(self) -> list[list[int]]:
+        return tiers_of({pk: self.cleaned_data[f"rank_{pk}"] for pk in self.outputs})
+
     def as_order(self) -> Order:
         data = self.cleaned_data
-        ranks = {pk: data[f"rank_{pk}"] for pk in self.outputs}
         skipped = data["skip"]
         return Order(
             uuid=data["uuid"],
-            tiers=[] if skipped else tiers_of(ranks),
+            tiers=[] if skipped else self.tiers,
             skipped=skipped,
             skip_reason=data["skip_reason"] if skipped else "",
             rationale=data["rationale"],

@@ -183,16 +183,32 @@ class Flag(models.Model):
 
 
 class TrainingAnswer(models.Model):
-    """What an annotator said of a training pair; never a judgment, so never in a version or a
-    ranking."""
+    """What an annotator said of a training pair, or in which order they put a training set; never
+    a judgment nor a ranking, so never in a version or a leaderboard."""
 
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="+")
-    pair = models.ForeignKey(Pair, models.CASCADE, related_name="training_answers")
+    pair = models.ForeignKey(
+        Pair, models.CASCADE, null=True, blank=True, related_name="training_answers"
+    )
+    output_set = models.ForeignKey(
+        "annotation.OutputSet",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="training_answers",
+    )
     annotator = models.ForeignKey(Annotator, models.CASCADE, related_name="training_answers")
     attempt = models.PositiveSmallIntegerField()
-    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    outcome = models.CharField(max_length=10, blank=True, choices=Outcome.choices)
     strength = models.SmallIntegerField(default=0)
-    correct = models.BooleanField()
+    tiers = models.JSONField(default=list, blank=True, help_text="Of a set, as a ranking's.")
+    correct = models.BooleanField(help_text="Of a set: whether it is the known order throughout.")
+    agreed = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Of a set: comparisons of two that are as known."
+    )
+    compared = models.PositiveSmallIntegerField(
+        default=1, help_text="Comparisons of two that there are in it."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -200,8 +216,16 @@ class TrainingAnswer(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["pair", "annotator", "attempt"], name="training_answer_once"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["output_set", "annotator", "attempt"], name="training_answer_of_set_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(pair=None) ^ Q(output_set=None),
+                name="training_answer_of_pair_or_set",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.outcome} by {self.annotator} in training"
+        said = self.outcome or self.tiers
+        return f"{said} by {self.annotator} in training"

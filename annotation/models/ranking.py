@@ -37,6 +37,20 @@ class OutputSet(models.Model):
         related_name="output_sets",
         help_text="Whose people alone are given it; empty for everybody.",
     )
+    is_training = models.BooleanField(
+        default=False,
+        help_text="Only for the training round: has a known order, takes no rankings.",
+    )
+    known_tiers = models.JSONField(
+        default=list, blank=True, help_text="The right order, as a ranking's tiers."
+    )
+    known_reason = models.TextField(blank=True, help_text="Why it is right; told in training.")
+    known_shown = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Numbers of the outputs in the order that the reason calls A, B, C; empty "
+        "without a reason.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = OutputSetQuerySet.as_manager()
@@ -48,6 +62,11 @@ class OutputSet(models.Model):
             models.CheckConstraint(
                 condition=Q(judged__lte=F("wanted")), name="output_set_within_overlap"
             ),
+            models.CheckConstraint(
+                condition=Q(is_training=False, known_tiers=[])
+                | (Q(is_training=True, judged=0) & ~Q(known_tiers=[])),
+                name="output_set_known_in_training",
+            ),
         ]
         # read by the queue: the open sets of a project, in each order that it may choose
         indexes = [
@@ -57,6 +76,13 @@ class OutputSet(models.Model):
                 condition=Q(judged__lt=F("wanted"), closed=False),
             )
             for name, order in QUEUE_ORDERS.items()
+        ] + [
+            # read whenever somebody who has not passed the round asks for a set
+            models.Index(
+                fields=["project", "id"],
+                name="output_set_training",
+                condition=Q(is_training=True),
+            )
         ]
 
     def __str__(self) -> str:

@@ -18,6 +18,13 @@ from annotation.tiers import LEAST, MOST
 from steelyard.web.api import StrictSerializer
 
 
+def tiers(**options: Any) -> serializers.ListField:
+    """A field for an order: lists of numbers of outputs."""
+    number = serializers.IntegerField(min_value=1, max_value=TOP_ID)
+    tier = serializers.ListField(child=number, max_length=MOST)
+    return serializers.ListField(child=tier, max_length=MOST, **options)
+
+
 class SetRequest(StrictSerializer):
     """What ``POST sets`` takes: a prompt and its answers."""
 
@@ -52,6 +59,7 @@ class SetSerializer(serializers.ModelSerializer):
             "wanted",
             "judged",
             "closed",
+            "is_training",
             "created_at",
         ]
         read_only_fields = fields
@@ -133,12 +141,8 @@ class OrderRequest(StrictSerializer):
     uuid = serializers.UUIDField(
         help_text="Made by you, new for each ranking: sent again, it is the same one."
     )
-    tiers = serializers.ListField(
-        child=serializers.ListField(
-            child=serializers.IntegerField(min_value=1, max_value=TOP_ID), max_length=MOST
-        ),
+    tiers = tiers(
         default=list,
-        max_length=MOST,
         help_text="Numbers of outputs, the best first; those in one list are tied. Each output of "
         "the set stands in one of them. Left out with skipped.",
     )

@@ -137,10 +137,10 @@ def _known(annotator: Annotator, of: Pair | OutputSet, reason: str, uuid: UUID) 
 def _was_shown(annotator: Annotator, of: Pair | OutputSet) -> bool:
     if of.project_id != annotator.project_id:
         return False
+    if of.is_training:
+        return True
     if isinstance(of, OutputSet):
         sets = (RankingLease.objects.all(), Ranking.objects.current())
         return any(found.filter(output_set=of, annotator=annotator).exists() for found in sets)
-    if of.is_training:
-        return True
     rows = (Assignment.objects.all(), Judgment.objects.current())
     return any(found.filter(pair=of, annotator=annotator).exists() for found in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID, uuid5
 
 from django.db import transaction
@@ -17,6 +17,7 @@ from annotation.services.imported_media import Files, check_answers, find_files
 from annotation.services.imported_rows import SetRow
 from annotation.services.imported_votes import annotators_of
 from annotation.services.importing import Imported, outputs_of, prompts_of
+from annotation.services.known_orders import FIELDS, check_order
 from annotation.services.ranked_pairs import Ranked, expand
 from annotation.services.ranking import Order, ranking_of
 from annotation.services.sets import check_task
@@ -49,7 +50,8 @@ def import_rankings(
         archive: where the files are that records name by other than their SHA-256.
 
     Raises:
-        UserError: the project compares pairs, a record is on a held-out prompt or names a file
+        UserError: the project compares pairs, a set has two known orders or is for training and
+            for ranking at once, a record is on a held-out prompt or names a file
             that is not there, its answers are of another modality than the project, one annotator
             ranks a set in two ways, or a ranking is in the name of somebody who signs in here;
             nothing is stored then.
@@ -66,7 +68,10 @@ def import_rankings(
     before = _counts(project)
     prompts = prompts_of(project, rows)
     outputs = outputs_of(project, rows, prompts, by)
+    here = OutputSet.objects.filter(project=project, key__in={row.key for row in rows})
+    known_sets = set(here.values_list("key", flat=True))
     sets = _sets(project, rows, prompts, outputs)
+    _settle_known(project, rows, sets, outputs, new=set(sets) - known_sets)
     annotators = annotators_of(project, rows)
     known = set(
         Ranking.objects.current()
@@ -162,6 +167,45 @@ def _sets(
     for key, one in found.items():
         one.prompt = prompts[first[key].prompt]
     return found
+
+
+def _settle_known(
+    project: Project,
+    rows: list[SetRow],
+    sets: dict[str, OutputSet],
+    outputs: dict[tuple[int, str], Output],
+    *,
+    new: Collection[str],
+) -> None:
+    """Give the sets for training their known orders, or find that they have them. The caller has
+    locked the sets, of which those with the keys ``new`` were made just now."""
+    seen: dict[str, list[list[int]]] = {}
+    told = []
+    for row in rows:
+        one = sets[row.key]
+        of_set = [outputs[one.prompt_id, side.key].pk for side in row.sides]
+        tiers = tiers_of(dict(zip(of_set, row.record.known, strict=False)))
+        if seen.setdefault(row.key, tiers) != tiers:
+            raise _wrong(row, "another line has the same set with another right order, or none.")
+        if tiers == one.known_tiers:
+            continue
+        if one.known_tiers:
+            what = "with another right order" if tiers else "for the training round"
+            raise _wrong(row, f"this set is in the project already {what}.", "in_use")
+        if row.key not in new:
+            raise _wrong(
+                row, "this set is in the project already as one to rank; no set is both.", "in_use"
+            )
+        check_order(tiers, of_set, ties=project.scheme["tie"], field="file")
+        one.is_training, one.known_tiers = True, tiers
+        one.known_reason = row.record.known_reason
+        one.known_shown = of_set if one.known_reason else []
+        told.append(one)
+    OutputSet.objects.bulk_update(told, FIELDS, batch_size=_BATCH)
+
+
+def _wrong(row: SetRow, message: str, code: str = "bad_line") -> UserError:
+    return UserError(f"{row.record.place}: {message}", code=code, field="file")
 
 
 def _ranked(

@@ -23,8 +23,8 @@ from annotation.models import Annotator, Outcome, Output, OutputSet, Ranking, Ra
 from annotation.querysets import RankingLeaseQuerySet
 from annotation.services.checking import Verdict, check_reasons
 from annotation.services.completion import tell_completed
+from annotation.services.known_orders import check_order
 from annotation.services.ranked_pairs import Ranked, expand
-from annotation.tiers import problem_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 
@@ -117,14 +117,7 @@ def checked(order: Order, *, project: Project, outputs: list[Output]) -> Order:
     if order.skipped and order.tiers:
         raise UserError(_("A skip puts nothing in order; leave tiers out."), field="tiers")
     if not order.skipped:
-        if problem := problem_of(order.tiers, [output.pk for output in outputs]):
-            raise UserError(f"tiers: {problem}", code="bad_tiers", field="tiers")
-        if not scheme["tie"] and len(order.tiers) < len(outputs):
-            raise UserError(
-                _("This project takes no ties; give each output a rank of its own."),
-                code="no_ties",
-                field="tiers",
-            )
+        check_order(order.tiers, [output.pk for output in outputs], ties=scheme["tie"])
     check_reasons(words, scheme)
     return replace(order, tiers=[sorted(tier) for tier in order.tiers])
 

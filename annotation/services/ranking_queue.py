@@ -13,6 +13,7 @@ from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLeas
 from annotation.querysets import RankingLeaseQuerySet
 from annotation.services.caps import cap_reached, progress, until
 from annotation.services.queue import MAX_HELD
+from annotation.services.rounds import is_needed
 from annotation.tiers import shuffled
 
 
@@ -36,6 +37,8 @@ def next_set(*, annotator: Annotator, holding: Collection[int] = ()) -> RankingL
     if annotator.project.paused or annotator.paused:
         return None
     groups = standing_of(annotator.pk, lock=True).groups
+    if is_needed(annotator):
+        return None
     live = list(_live(annotator).order_by("leased_at", "pk").values_list("output_set", flat=True))
     for pk in live:
         if pk not in holding and _renew(annotator, [pk]):
@@ -123,12 +126,15 @@ def _renew(annotator: Annotator, sets: Collection[int]) -> list[int]:
 
 
 def why_no_set(annotator: Annotator) -> str:
-    """Why :func:`next_set` has nothing: ``paused`` (the project), ``person_paused``, ``cap``,
-    ``day_cap``, ``with_others`` (what is left is held at the moment) or ``done``."""
+    """Why :func:`next_set` has nothing: ``paused`` (the project), ``person_paused``,
+    ``training`` (to be passed first), ``cap``, ``day_cap``, ``with_others`` (what is left is held
+    at the moment) or ``done``."""
     if annotator.project.paused:
         return "paused"
     if annotator.paused:
         return "person_paused"
+    if is_needed(annotator):
+        return "training"
     if reached := _capped(annotator, _live(annotator).count()):
         return reached
     groups = standing_of(annotator.pk).groups

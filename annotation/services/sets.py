@@ -75,6 +75,23 @@ def add_set(
     return found, created
 
 
+def set_of(project: Project, pk: int) -> OutputSet:
+    """The project's set of that number.
+
+    Raises:
+        UserError: it has none.
+    """
+    rows = OutputSet.objects.filter(project=project).select_related("prompt")
+    found = rows.filter(pk=pk).first()
+    if found is None:
+        raise UserError(
+            _("This project has no set %(number)s.") % {"number": pk},
+            code="no_such_set",
+            field="set",
+        )
+    return found
+
+
 def check_task(project: Project) -> None:
     """
     Raises:

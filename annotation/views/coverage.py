@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation import tables
 from annotation.forms.people import PersonForm
-from annotation.models import Annotator, Pair
+from annotation.models import Annotator
 from annotation.services import overview, people
+from annotation.services.groups import work_of
 from annotation.services.overview import Person, Tally
 from annotation.sorting import Column, sort
 from steelyard.accounts.models import User
@@ -32,7 +33,12 @@ def coverage(request: HttpRequest, project: str) -> HttpResponse:
     """The page; where there is much to count, it comes at once and asks for the figures behind."""
     user = user_of(request)
     found = get_project(user, project)
-    context = {"project": found, "may_act": role_in(user, found) == Role.ADMIN}
+    ranking = found.scheme["task"] == "ranking"
+    context = {
+        "project": found,
+        "ranking": ranking,
+        "may_act": role_in(user, found) == Role.ADMIN,
+    }
     if getattr(request, "htmx", False):
         context["figures"] = _figures(request, found)
         return render(request, "annotation/coverage.html#figures", context)
@@ -41,7 +47,7 @@ def coverage(request: HttpRequest, project: str) -> HttpResponse:
     context |= {
         "now": overview.at_work(found),
         "has_pairs": found.pairs.exists(),
-        "sets": overview.sets_of(found) if found.scheme["task"] == "ranking" else None,
+        "sets": overview.sets_of(found) if ranking else None,
         "n_flagged": flagged.count() + flagged_sets.count(),
         "flagged": _shown(flagged),
         "flagged_sets": _shown(flagged_sets),
@@ -69,7 +75,7 @@ def _figures(request: HttpRequest, project: Project) -> dict[str, Any]:
         "people": done,
         "persons": persons,
         "person_columns": person_columns,
-        "has_training": Pair.objects.filter(project=project).training().exists(),
+        "has_training": work_of(project).training().exists(),
     }
 
 
@@ -80,6 +86,7 @@ def coverage_now(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user, project)
     context = {
         "project": found,
+        "ranking": found.scheme["task"] == "ranking",
         "now": overview.at_work(found),
         "may_act": role_in(user, found) == Role.ADMIN,
     }
@@ -118,7 +125,11 @@ def person_pause(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     annotator = _person(by, project, pk)
     paused = request.POST.get("paused") == "yes"
     people.set_person(annotator=annotator, by=by, paused=paused)
-    said = _("%(name)s is given no more pairs.") if paused else _("%(name)s is given pairs again.")
+    if annotator.project.scheme["task"] == "ranking":
+        no_more, again = _("%(name)s is given no more sets."), _("%(name)s is given sets again.")
+    else:
+        no_more, again = _("%(name)s is given no more pairs."), _("%(name)s is given pairs again.")
+    said = no_more if paused else again
     messages.success(request, said % {"name": annotator})
     return redirect("annotation:coverage", project)
 
@@ -128,9 +139,14 @@ def person_release(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     by = user_of(request)
     annotator = _person(by, project, pk)
     n = people.take_back(annotator=annotator, by=by)
-    said = ngettext(
-        "%(n)s pair of %(name)s goes to others.", "%(n)s pairs of %(name)s go to others.", n
-    )
+    if annotator.project.scheme["task"] == "ranking":
+        said = ngettext(
+            "%(n)s set of %(name)s goes to others.", "%(n)s sets of %(name)s go to others.", n
+        )
+    else:
+        said = ngettext(
+            "%(n)s pair of %(name)s goes to others.", "%(n)s pairs of %(name)s go to others.", n
+        )
     messages.success(request, said % {"n": n, "name": annotator})
     return redirect("annotation:coverage", project)
 

@@ -20,6 +20,7 @@ from annotation.forms.ranking import RankForm
 from annotation.models import Annotator, OutputSet, Ranking, RankingLease
 from annotation.services.ranking import amend_ranking, record_ranking
 from annotation.services.ranking_queue import next_set, progress_in_sets, renew_sets
+from annotation.services.training_of_sets import answer_set
 from annotation.views import rank_cards
 from annotation.views.label_page import (
     DRAFT_LIMIT,
@@ -50,9 +51,7 @@ def rank(request: HttpRequest, project: str) -> HttpResponse:
             raise Http404("No such ranking of yours.")
         return _answer(request, annotator, rank_cards.amend_card(ranking))
     lease = next_set(annotator=annotator)
-    card = (
-        rank_cards.set_card(lease) if lease else rank_cards.none_card(annotator, user_of(request))
-    )
+    card = rank_cards.set_card(lease) if lease else _without_set(request, annotator)
     return _answer(request, annotator, card)
 
 
@@ -74,6 +73,8 @@ def rank_submit(request: HttpRequest, project: str) -> HttpResponse:
     output_set = _set(annotator, request.POST.get("pair", ""))
     outputs = list(output_set.outputs.values_list("pk", flat=True)) if output_set else []
     form = RankForm(request.POST, project=annotator.project, outputs=outputs)
+    if request.POST.get("training"):
+        return _submit_training(request, annotator, output_set, form)
     became, problem = _record(annotator, output_set, form)
     if not by_script(request) and became != "refused":
         level = messages.SUCCESS if became == "saved" else messages.WARNING
@@ -88,6 +89,30 @@ def rank_submit(request: HttpRequest, project: str) -> HttpResponse:
     response["Steelyard-Label"] = became
     response["Steelyard-Problem"] = quote(problem)
     response["Steelyard-Progress"] = f"{progress['done']}/{progress['total']}"
+    return response
+
+
+def _submit_training(
+    request: HttpRequest, annotator: Annotator, output_set: OutputSet | None, form: RankForm
+) -> HttpResponse:
+    """The answer to an order is the known one, on the same set."""
+    card = None
+    if form.is_valid() and output_set is not None:
+        try:
+            feedback = answer_set(
+                annotator=annotator,
+                output_set=output_set,
+                tiers=form.tiers,
+                attempt=form.cleaned_data["training"],
+            )
+            card = rank_cards.feedback_card(annotator, output_set, feedback)
+        except UserError as error:
+            form.add_error(None, error.message)
+    refused = card is None
+    card = card or rank_cards.training_card(annotator, form) or _without_set(request, annotator)
+    response = _answer(request, annotator, card)
+    response.status_code = 422 if refused else 200
+    response["Steelyard-Label"] = "refused" if refused else "saved"
     return response
 
 
@@ -157,7 +182,12 @@ def _next_card(
     """The next card; None where the page has others and there is none beyond them."""
     if lease := next_set(annotator=annotator, holding=holding):
         return rank_cards.set_card(lease)
-    return None if holding else rank_cards.none_card(annotator, user_of(request))
+    return None if holding else _without_set(request, annotator)
+
+
+def _without_set(request: HttpRequest, annotator: Annotator) -> dict[str, Any]:
+    card = rank_cards.none_card(annotator, user_of(request))
+    return (rank_cards.training_card(annotator) or card) if card["why"] == "training" else card
 
 
 def _refused(annotator: Annotator, form: RankForm) -> dict[str, Any] | None:

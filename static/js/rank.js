@@ -27,9 +27,11 @@ const { annotator, urls } = settings;
 const project = `${settings.project}/rank`; // its own drafts and outbox
 const deck = new Deck(document.getElementById("card"));
 const outbox = new Outbox(project, annotator, flag.newUuid());
+const rounds = new Outbox(project, annotator, outbox.tab, "training"); // answers of the training round
 const past = new Past(project, annotator);
 const drafts = new Drafts({ project, annotator, address: urls["rank-keep"], leaseSeconds: settings.lease_seconds, holding: held, lost });
 const sender = new Sender({ outbox, address: urls["rank-submit"], extra, started: status.sending, answered, failed });
+const roundSender = new Sender({ outbox: rounds, address: urls["rank-submit"], answered: told, failed: (words) => status.waiting(words, 1) });
 const exposures = new WeakMap(); // card → what was seen of it
 const begun = new WeakSet(); // cards that have been shown before
 
@@ -46,7 +48,7 @@ const form = () => deck.current.querySelector("form#verdict");
 const field = (name) => form().elements.namedItem(name);
 const kind = () => deck.current.dataset.kind;
 const open = () => Boolean(form() && !form().inert);
-const skips = () => Boolean(form() && field("skip").checked);
+const skips = () => Boolean(form() && field("skip")?.checked); // in training there is none
 const within = (place) => document.activeElement?.closest(place) ?? null;
 const ordering = () => open() && !skips() && !within(".tags");
 const current = () => board.focused();
@@ -86,7 +88,7 @@ function enter(focus) {
   const wait = Number(card.dataset.lookAgain);
   if (wait) looking = setTimeout(lookAgain, 1000 * wait);
   if (focus) focusTitle(card);
-  document.getElementById("raise-flag").hidden = !form();
+  document.getElementById("raise-flag").hidden = !form() || kind() === "training";
   document.getElementById("undo").hidden = !past.uuids.length;
   keyList.showLegend();
   nameAddress(card);
@@ -95,10 +97,12 @@ function enter(focus) {
 // ---- handing in ----
 
 function submit() {
+  if (kind() === "feedback") return lookAgain();
   if (!open() || deck.unseen) return;
   const problems = missing();
   showErrors(problems);
   if (problems.length) return;
+  if (kind() === "training") return answerTraining();
   const seen = exposure.read();
   field("duration_ms").value = seen.visible_ms;
   field("exposure").value = JSON.stringify(seen);
@@ -126,19 +130,23 @@ function submit() {
 // [[field, words]]: all of it at once
 function missing() {
   const found = [];
+  if (kind() === "training") return unranked();
   const rationale = [...field("rationale").value.trim()].length;
   const most = Number(field("rationale").dataset.most);
   if (rationale > most) found.push(["rationale", fill(gettext("The rationale has %(n)s characters; at most %(most)s are kept. Shorten it; nothing is cut off."), { n: rationale, most })]);
   if (skips()) return found;
-  const left = board.unranked().map((option) => option.dataset.place);
-  if (left.length) {
-    const words = ngettext("Give every answer a rank first: %(left)s has none.", "Give every answer a rank first: %(left)s have none.", left.length);
-    found.unshift(["order", fill(words, { left: left.join(", ") })]);
-  }
+  found.unshift(...unranked());
   const least = settings.rationale_min;
   if (settings.rationale_required && !rationale) found.push(["rationale", gettext("Say why: this project asks for a rationale with every verdict.")]);
   else if (rationale && rationale < least) found.push(["rationale", fill(gettext("Say a little more: a rationale here has at least %(least)s characters."), { least })]);
   return found;
+}
+
+function unranked() {
+  const left = board.unranked().map((option) => option.dataset.place);
+  if (!left.length) return [];
+  const words = ngettext("Give every answer a rank first: %(left)s has none.", "Give every answer a rank first: %(left)s have none.", left.length);
+  return [["order", fill(words, { left: left.join(", ") })]];
 }
 
 function showErrors(problems) {
@@ -149,6 +157,23 @@ function showErrors(problems) {
   }
   if (problems[0]?.[0] === "rationale") field("rationale").focus();
   else if (problems.length) board.focus(board.unranked()[0]);
+}
+
+// ---- training ----
+
+// Kept until the server has said what of it is as known: without that there is no next set.
+function answerTraining() {
+  form().inert = true;
+  rounds.keep(field("uuid").value, fieldsOf(form()));
+  status.sending(1);
+  roundSender.pump();
+}
+
+function told({ text }) {
+  const card = deck.read(text);
+  if (form()) drafts.drop(form());
+  status.told("");
+  if (card) show(card);
 }
 
 function held() {
@@ -227,7 +252,7 @@ async function fetchCard(address) {
 
 // One set ahead: they are larger than pairs, and take longer.
 async function prefetch() {
-  if (kind() === "none" || deck.ahead.length || deck.exhausted) return;
+  if (["none", "training", "feedback"].includes(kind()) || deck.ahead.length || deck.exhausted) return;
   const here = [...held(), ...outbox.all().map((entry) => entry.pair)];
   try {
     const { what, card } = await fetchCard(`${urls["rank-next"]}?holding=${here.join(",")}`);
@@ -356,12 +381,12 @@ function addKeys() {
     { id: "rank.on", key: ".", label: gettext("all clips one frame on"), has: moves, when: moving, run: () => clips.step(1) },
     { id: "rank.full", key: "o", label: gettext("the picture at full size: zoom, and the others in its place"), legend: gettext("full size"), once: true, has: pictured, when: () => ordering() && picture(), run: enlarge },
     ...digits.map((n) => ({ id: `rank.focus.${n}`, key: `Shift+${n}`, label: fill(gettext("go to the answer at place %(n)s"), { n }), hidden: true, when: () => here(n), run: () => board.focus(board.inOrder()[n - 1]) })),
-    { id: "rank.skip", key: "s", label: gettext("skip: leave the set to others; a number gives a reason"), legend: gettext("skip"), once: true, when: open, run: toggleSkip },
+    { id: "rank.skip", key: "s", label: gettext("skip: leave the set to others; a number gives a reason"), legend: gettext("skip"), once: true, has: () => Boolean(form() && field("skip")), when: () => open() && field("skip"), run: toggleSkip },
     { id: "rank.submit", key: "Enter", label: gettext("submit"), legend: gettext("submit"), once: true, when: open, run: submit },
     { id: "rank.submit-writing", key: "Ctrl+Enter", label: gettext("submit while writing"), once: true, writing: true, when: open, run: submit },
   ]);
   addActions(gettext("Why"), [
-    { id: "rank.rationale", key: "r", also: ["/"], label: gettext("write why"), legend: gettext("why"), when: open, run: () => field("rationale").focus() },
+    { id: "rank.rationale", key: "r", also: ["/"], label: gettext("write why"), legend: gettext("why"), has: () => Boolean(form() && field("rationale")), when: () => open() && field("rationale"), run: () => field("rationale").focus() },
     { id: "rank.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), has: () => tag(1), when: () => open() && tag(1), run: () => tag(1).focus() },
     { id: "rank.leave", key: "Escape", label: gettext("leave a field, a skip"), fixed: true, writing: true, when: () => open() && ((skips() && kind() !== "amend") || within("#verdict, .rank-of")), run: leave },
     { id: "rank.forward", key: "Escape", label: gettext("forward again, the ranking left as it is"), fixed: true, once: true, when: () => kind() === "amend", run: forward },
@@ -371,8 +396,9 @@ function addKeys() {
     ]),
   ]);
   addActions(gettext("Page"), [
+    { id: "page.go-on", key: "Enter", label: gettext("go on"), legend: gettext("go on"), hidden: true, once: true, when: () => kind() === "feedback", run: lookAgain },
     { id: "page.undo", key: "u", label: gettext("undo: back to your last ranking, and further back"), legend: gettext("undo"), once: true, when: () => past.uuids.length > 0, run: undo },
-    { id: "page.flag", key: "f", label: gettext("flag the set"), legend: gettext("flag"), once: true, when: open, run: flag.openFlag },
+    { id: "page.flag", key: "f", label: gettext("flag the set"), legend: gettext("flag"), once: true, when: () => open() && kind() !== "training", run: flag.openFlag },
     { id: "page.guidelines", key: "g", label: gettext("guidelines"), once: true, when: () => document.querySelector(".guidelines"), run: guidelines },
     { id: "page.prompt", key: "p", label: gettext("fold or unfold the prompt"), once: true, when: () => deck.current.querySelector(".prompt"), run: foldPrompt },
     { id: "page.keys", key: "?", label: gettext("all keys"), once: true, run: keyList.openList },
@@ -381,6 +407,15 @@ function addKeys() {
 
 // An order that an earlier page could not get rid of, if it is of this very set, is shown.
 function resume() {
+  const [answer] = rounds.all();
+  if (answer) {
+    if (kind() === "training" && answer.pair === deck.current.dataset.pair) {
+      putInto(form(), answer.fields);
+      board.lay();
+      form().inert = true;
+    }
+    roundSender.pump();
+  }
   const kept = outbox.all().find((entry) => entry.pair === deck.current.dataset.pair && !entry.said.get("supersedes"));
   if (kept && kind() === "pair") {
     putInto(form(), kept.fields);
@@ -409,12 +444,15 @@ async function begin() {
   });
   document.addEventListener("input", (event) => event.target.form?.id === "verdict" && form()?.querySelector("[data-error-of]:not([hidden])") && showErrors([]));
   document.addEventListener("click", (event) => {
-    const act = event.target.closest("[data-forward]") ? forward : { all: () => clips.all(), full: enlarge }[event.target.closest("[data-rank-tool]")?.dataset.rankTool];
+    const act = event.target.closest("[data-go-on]") ? lookAgain : event.target.closest("[data-forward]") ? forward : { all: () => clips.all(), full: enlarge }[event.target.closest("[data-rank-tool]")?.dataset.rankTool];
     if (!act) return;
     event.preventDefault();
     act();
   });
-  addEventListener("online", () => sender.pump().then(prefetch));
+  addEventListener("online", () => {
+    sender.pump().then(prefetch);
+    if (rounds.all().length) roundSender.pump();
+  });
   outbox.onGone((uuid) => waitingFor === uuid && lookAgain());
   enter(false);
   await resume();

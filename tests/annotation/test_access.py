@@ -48,12 +48,24 @@ CALLS_FOR_ANNOTATORS = {
     ("leases-renew", "post"),
     ("training-next", "get"),
     ("training", "post"),
+    ("training-set-next", "get"),
+    ("training-sets", "post"),
     ("pair-flags", "post"),
     ("set-flags", "post"),
 }
 OF_NO_PROJECT = {"formats"}
 """Calls that everybody with an account may make."""
-ABOUT_SETS = {"sets", "set-next", "rankings", "ranking-amend", "set-flags"}
+ABOUT_SETS = {
+    "sets",
+    "set-next",
+    "set-list",
+    "set-known",
+    "rankings",
+    "ranking-amend",
+    "set-flags",
+    "training-set-next",
+    "training-sets",
+}
 SCOPE_OF = {
     **{call: {"label"} for call in CALLS_FOR_ANNOTATORS},
     ("judgments-mine", "get"): {"read", "label"},
@@ -137,7 +149,12 @@ def things_in(project: Any, owner: Any) -> Things:
         ],
         judge: ["judge-run", "judge-runs"],
         lambda: factories.make_pair(project).pk: ["pair-detail", "pair-flags"],
-        lambda: factories.make_set(project).pk: ["set-flags"],
+        lambda: factories.make_set(project).pk: [
+            "set-flags",
+            "set-detail",
+            "set-known",
+            "set-unknown",
+        ],
         lambda: group().pk: ["group", "group-pairs", "group-detail", "group-delete"],
         flag: ["flag-resolve"],
         lambda: judgment().uuid: ["judgment-amend"],

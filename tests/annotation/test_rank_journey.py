@@ -281,3 +281,53 @@ def test_clips_play_one_at_a_time_or_all_together_on_one_clock(
     assert max(times) - min(times) < 1 / 24
     expect(page.get_by_role("button", name="Play all together")).to_be_visible()
     assert_accessible(page)
+
+
+def test_a_training_round_tells_what_differs_and_waits_for_the_connection(
+    browse: Any, project: Any, owner: Any, member: Any
+) -> None:
+    project.training_pass = 60
+    project.save()
+    lesson = factories.make_set(project, 3)
+    factories.make_set(project, 3)
+    pks = sorted(lesson.outputs.values_list("pk", flat=True))
+    # an owner says the order on the set's page
+    page = browse(owner).new_page()
+    page.goto(f"/p/{project.slug}/sets/{lesson.pk}/")
+    for place, rank in zip("ABC", "123", strict=True):
+        page.get_by_label(f"Right rank of answer {place}").select_option(rank)
+    page.get_by_label("Why it is right").fill("B is *too long*.")
+    page.get_by_role("button", name="Use it for training").click()
+    expect(page.get_by_text("for the training round, with this order")).to_be_visible()
+    lesson.refresh_from_db()
+    assert lesson.known_tiers == [[pk] for pk in pks]
+    # whoever is to rank goes through it first, by keys
+    page = open_page(browse, member, project)
+    expect(page.get_by_role("heading", name="Training 1 of 1")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="B, C have none")).to_be_visible()
+    for rank in "21":
+        page.keyboard.press(rank)
+    assert order_on(page) == "C | B | A"
+    assert_accessible(page)
+    page.context.set_offline(True)
+    page.keyboard.press("Enter")
+    expect(page.locator("#save-state")).to_contain_text("not saved yet")
+    page.context.set_offline(False)
+    expect(page.get_by_text("0 of 3 comparisons are as known.")).to_be_visible()
+    expect(page.get_by_text("A before B; you said: B before A")).to_be_visible()
+    expect(page.get_by_text("B is too long.")).to_be_visible()
+    expect(page.get_by_text("fewer than 60 %")).to_be_visible()
+    assert_accessible(page)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("That was not enough yet")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    for rank in "132":
+        page.keyboard.press(rank)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Training passed: 2 of 3 comparisons")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Set 1 of 1")).to_be_focused()
+    assert not Ranking.objects.exists()

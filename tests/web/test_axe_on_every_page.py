@@ -54,6 +54,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "annotation:prompt-list": ("project",),
     "annotation:rank": ("ranking",),
     "annotation:rank-mine": ("ranking",),
+    "annotation:set-detail": ("ranking", "set"),
+    "annotation:set-list": ("ranking",),
     "annotation:version-new": ("project",),
     "annotation:withdrawal-detail": ("project", "withdrawal"),
     "annotation:withdrawal-list": ("project",),
@@ -110,6 +112,8 @@ NO_PAGES = {
     "annotation:rank-flag",
     "annotation:rank-keep",
     "annotation:rank-submit",
+    "annotation:set-known",
+    "annotation:set-unknown",
     "annotation:withdrawal-lift",
     "projects:guidelines-preview",
     "projects:member-remove",
@@ -234,7 +238,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
     flags.raise_flag(annotator=annotator, of=pair, reason="other", note="Look.", uuid=uuid4())
     group = groups.create_group(project=project, name="French", members=["root"], by=root)
     ranking = factories.make_project(slug="ranking", name="Order", label_scheme={"task": "ranking"})
-    factories.make_set(ranking)
+    of_ranking = factories.make_set(ranking)
     endpoint = Endpoint.objects.create(
         project=project, url="https://example.org/told", events=["run.finished"], secret="x"
     )
@@ -249,6 +253,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         "project": project.slug,
         "upload": answer["Location"].split("/")[-2],
         "ranking": ranking.slug,
+        "set": of_ranking.pk,
         "pair": pair.pk,
         "version": version.pk,
         "model": model.pk,
