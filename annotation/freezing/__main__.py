@@ -32,7 +32,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     project = Project.objects.get(pk=spec["project"])
     recipe = Recipe.from_dict(spec["recipe"])
     rundir.progress(0, 0, "rows", "looking at the votes")
-    selection, names = kept_selection(rundir.path, project, recipe)
+    selection, names, source = kept_selection(rundir.path, project, recipe)
     total = len(selection.rows)
     folder = rundir.path / "shards"
     folder.mkdir(exist_ok=True)
@@ -49,6 +49,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
         names=names,
         start=done,
         folder=rundir.path,
+        source=source,
     )
     for number in writer.add_all(tables):
         told = _tell(rundir, writer, told)

@@ -71,13 +71,15 @@ def tables_of(
     names: Names,
     start: int = 0,
     folder: Path | None = None,
+    source: Source | None = None,
 ) -> Iterator[pa.Table]:
     """The rows in the order of the selection from one on, a row group at a time.
 
     Args:
         folder: see :func:`annotation.freezing.contents.source_of`.
+        source: what pairs and votes say, where something gathers it already.
     """
-    source = source_of(selection, project.pk, folder)
+    source = source or source_of(selection, project.pk, folder)
     writer = _Writer(project, recipe, selection, names, source)
     for first in range(start, len(selection.rows), records.GROUP_ROWS):
         stop = min(first + records.GROUP_ROWS, len(selection.rows))

@@ -8,12 +8,13 @@ times what reading all of them does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Event
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +27,8 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
 from annotation.freezing.address import database_url
-from annotation.freezing.select import Pairs, Selection
+from annotation.freezing.load import Outputs
+from annotation.freezing.select import Pairs, Selection, Votes
 from annotation.models import Judgment, Pair
 from steelyard.lib import records
 from steelyard.lib.lines import strings
@@ -84,9 +86,22 @@ def source_of(selection: Selection, project: int, folder: Path | None) -> Source
             transaction whose rows no other connection sees, pairs are asked for.
     """
     used = np.unique(selection.rows.pair)
-    if folder is None or len(used) < MANY or len(used) * _PART < len(selection.pairs):
+    if folder is None or not _worth_gathering(len(used), len(selection.pairs)):
         return Asked(selection.pairs)
     return Gathered(selection.pairs, used, project, folder)
+
+
+def gathered(pairs: Pairs, votes: Votes, project: int, folder: Path) -> Gathered | None:
+    """Begin to gather while it is not yet decided which pairs are kept: all that have votes may be.
+    None where it is better to wait."""
+    may_be = np.flatnonzero(np.isin(pairs.pk, votes.pair) & ~pairs.held_out & ~pairs.closed)
+    if not _worth_gathering(len(may_be), len(pairs)):
+        return None
+    return Gathered(pairs, may_be, project, folder)
+
+
+def _worth_gathering(used: int, there: int) -> bool:
+    return used >= MANY and used * _PART >= there
 
 
 @dataclass(frozen=True)
@@ -169,11 +184,14 @@ def _said(pairs: RawSQL) -> pa.RecordBatch:
     return pa.record_batch([pa.array(a, f.type) for a, f in zip(arrays, SAID, strict=True)], SAID)
 
 
-_PAIRS = "select id, output_a_id, output_b_id from annotation_pair where project_id = {project}"
 _PROMPTS = """select id, messages::text as messages, media::text as media, reference_answer
     from annotation_prompt where project_id = {project}"""
-_OUTPUTS = """select o.id, o.text, coalesce(f.sha256, '')::text as file from annotation_output o
-    left join assets_asset f on f.id = o.asset_id where o.project_id = {project}"""
+_OUTPUTS = """select o.id, o.text, coalesce(f.sha256, '')::text as file, o.model_id,
+    coalesce(o.asset_id, 0) as asset_id, hashtextextended(o.text, 0) as hash
+    from annotation_output o left join assets_asset f on f.id = o.asset_id
+    where o.project_id = {project}"""
+_KEPT = 3
+"""Columns of them that are put aside."""
 _SAYING = """select pair_id, uuid_send(uuid) as uuid, rationale, tags::text as tags,
     aspects::text as aspects, evidence::text as evidence, segments::text as segments
     from annotation_judgment where project_id = {project} and not (rationale = '' and tags = '[]'
@@ -182,36 +200,68 @@ _SAYING = """select pair_id, uuid_send(uuid) as uuid, rationale, tags::text as t
 
 class Gathered:
     """All texts of the project's pairs, read a table after another and put aside in bins, each of
-    which holds what one group of rows needs."""
+    which holds what one group of rows needs. A thread does it, the outputs first.
+
+    Args:
+        used: places of the pairs that may be asked for, in order.
+    """
 
     def __init__(self, pairs: Pairs, used: np.ndarray, project: int, folder: Path) -> None:
-        self._used = used
+        self._pairs, self._used, self._project = pairs, used, project
         groups = -(-len(used) // records.GROUP_ROWS)
         self._width = records.GROUP_ROWS * -(-groups // _MOST_BINS)
         self._prompts, self._outputs, self._saying = (_Bins(folder) for _ in range(3))
         self._bin = lru_cache(2)(self._read_bin)
+        self._left, self._address = Event(), database_url()
+        thread = ThreadPoolExecutor(1, thread_name_prefix="gather")
+        self._facts = thread.submit(self._gather_outputs)
+        self._rest = thread.submit(self._gather_rest)
+        thread.shutdown(wait=False)
+
+    def outputs(self) -> Outputs:
+        """What all outputs of the project are, when they are read."""
+        return self._facts.result()
+
+    def leave(self) -> None:
+        """Read no further; nothing will be asked for."""
+        self._left.set()
+
+    def _gather_outputs(self) -> Outputs:
+        pks = np.concatenate(
+            [one[self._used] for one in (self._pairs.output_a, self._pairs.output_b)]
+        )
+        put = self._outputs.putter(pks, _twice(np.arange(len(self._used))), 2 * self._width)
+        facts = []
+        for batch in self._read(_OUTPUTS):
+            facts.append([_numbers(batch.column(place)) for place in (0, *range(_KEPT, 6))])
+            put(batch.select(range(_KEPT)))
+        columns = zip(*facts, strict=True) if facts else [[np.zeros(0, np.int64)]] * 4
+        return Outputs(*(np.concatenate(column) for column in columns))
+
+    def _gather_rest(self) -> None:
+        rank = np.arange(len(self._used))
+        for bins, sql, keys in (
+            (self._prompts, _PROMPTS, self._pairs.prompt),
+            (self._saying, _SAYING, self._pairs.pk),
+        ):
+            put = bins.putter(keys[self._used], rank, self._width)
+            for batch in self._read(sql):
+                put(batch)
+
+    def _read(self, sql: str) -> Iterator[pa.RecordBatch]:
         import adbc_driver_postgresql.dbapi as adbc
 
-        pks = pairs.pk[used]
-        rank = np.arange(len(used))
-        with adbc.connect(database_url()) as there, there.cursor() as cursor:
+        with adbc.connect(self._address) as there, there.cursor() as cursor:
             cursor.adbc_statement.set_options(**{_SIZE_HINT: str(_FETCHED)})
-
-            def rows(sql: str) -> Iterator[pa.RecordBatch]:
-                cursor.execute(sql.format(project=project))
-                yield from _ahead(cursor.fetch_record_batch())
-
-            a, b = _outputs_of(pks, rows(_PAIRS))
-            for bins, sql, keys, standing, each in (
-                (self._prompts, _PROMPTS, pairs.prompt[used], rank, 1),
-                (self._outputs, _OUTPUTS, np.concatenate([a, b]), _twice(rank), 2),
-                (self._saying, _SAYING, pks, rank, 1),
-            ):
-                by_key = np.argsort(keys, kind="stable")
-                for batch in rows(sql):
-                    bins.put(batch, keys[by_key], standing[by_key], self._width * each)
+            cursor.execute(sql.format(project=self._project))
+            for batch in _ahead(cursor.fetch_record_batch()):
+                if self._left.is_set():
+                    return
+                yield batch
 
     def of(self, pairs: np.ndarray) -> tuple[Contents, np.ndarray]:
+        self._facts.result()
+        self._rest.result()
         rank = np.searchsorted(self._used, pairs)
         first, last = (int(at) // self._width for at in (rank[0], rank[-1]))
         found = [self._bin(number) for number in range(first, last + 1)]
@@ -249,13 +299,9 @@ def _twice(rank: np.ndarray) -> np.ndarray:
     return np.concatenate([2 * rank, 2 * rank + 1])
 
 
-def _outputs_of(pks: np.ndarray, rows: Iterable[pa.RecordBatch]) -> tuple[np.ndarray, np.ndarray]:
-    """The outputs a and b of pairs, by primary keys."""
-    table = pa.Table.from_batches(rows)
-    there, a, b = (table.column(place).to_numpy() for place in range(3))
-    order = np.argsort(there)
-    at = order[np.searchsorted(there, pks, sorter=order)]
-    return a[at], b[at]
+def _numbers(column: pa.Array) -> np.ndarray:
+    """A copy, which keeps no batch in memory."""
+    return column.to_numpy().copy()
 
 
 def _together(found: list[Contents]) -> Contents:
@@ -294,17 +340,22 @@ class _Bins:
         self._end = 0
         self._schema: pa.Schema | None = None
 
-    def put(
-        self, batch: pa.RecordBatch, keys: np.ndarray, standing: np.ndarray, width: int
-    ) -> None:
-        """Put rows aside.
+    def putter(
+        self, keys: np.ndarray, standing: np.ndarray, width: int
+    ) -> Callable[[pa.RecordBatch], None]:
+        """Puts rows aside whose first column is one of these keys.
 
         Args:
-            batch: its first column is a key.
-            keys: all that are wanted, in order; one may be wanted several times.
+            keys: all that are wanted; one may be wanted several times.
             standing: where each of them stands.
             width: how many stand in a bin.
         """
+        by_key = np.argsort(keys, kind="stable")
+        return partial(self._put, keys[by_key], standing[by_key], width)
+
+    def _put(
+        self, keys: np.ndarray, standing: np.ndarray, width: int, batch: pa.RecordBatch
+    ) -> None:
         mine = batch.column(0).to_numpy()
         low, high = (np.searchsorted(keys, mine, side) for side in ("left", "right"))
         times = high - low

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from annotation.freezing.load import load, one_look, texts_of
+from annotation.freezing.contents import Gathered, gathered
+from annotation.freezing.load import Outputs, load, one_look, texts_of
 from annotation.freezing.problems import problem_of
 from annotation.freezing.select import Names, Pairs, Rows, Selection, Votes, select
 from annotation.recipe import Recipe
@@ -20,21 +21,36 @@ from steelyard.projects.models import Project
 _PARTS: dict[str, Any] = {"pairs": Pairs, "votes": Votes, "rows": Rows}
 
 
-def kept_selection(folder: Path, project: Project, recipe: Recipe) -> tuple[Selection, Names]:
-    """What is kept in the folder; decided now where nothing is.
+def kept_selection(
+    folder: Path, project: Project, recipe: Recipe
+) -> tuple[Selection, Names, Gathered | None]:
+    """What is kept in the folder; decided now where nothing is, and then what the pairs say may be
+    on its way already.
 
     Raises:
         UserError: it could not be published.
     """
-    if not (folder / "selection.json").exists():
+    if (folder / "selection.json").exists():
+        return *_read(folder), None
+    source: Gathered | None = None
+
+    def outputs_of(pairs: Pairs, votes: Votes) -> Outputs | None:
+        nonlocal source
+        source = gathered(pairs, votes, project.pk, folder)
+        return source and source.outputs()
+
+    try:
         with one_look():
-            material = load(project, recipe)
+            material = load(project, recipe, outputs_of=outputs_of)
             selection = select(**vars(material), recipe=recipe, texts=texts_of)
         if problem := problem_of(selection, recipe):
             raise problem
         _keep(folder, selection, material.names)
-        return selection, material.names
-    return _read(folder)
+    except BaseException:
+        if source is not None:
+            source.leave()
+        raise
+    return selection, material.names, source
 
 
 def _keep(folder: Path, selection: Selection, names: Names) -> None:

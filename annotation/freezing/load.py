@@ -3,7 +3,7 @@ binary form, which NumPy takes as they are; a million votes are 60 MB and a seco
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -30,6 +30,18 @@ class Material:
     names: Names
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """One entry an output in each."""
+
+    pk: np.ndarray
+    model: np.ndarray
+    file: np.ndarray
+    """The asset's primary key, or 0."""
+    text: np.ndarray
+    """A hash, which tells most of those that differ apart."""
+
+
 @contextmanager
 def one_look() -> Iterator[None]:
     """All reads within see the project of one moment, while votes may go on coming."""
@@ -43,11 +55,18 @@ def one_look() -> Iterator[None]:
         yield
 
 
-def load(project: Project, recipe: Recipe, share: float = 1.0) -> Material:
+def load(
+    project: Project,
+    recipe: Recipe,
+    share: float = 1.0,
+    outputs_of: Callable[[Pairs, Votes], Outputs | None] = lambda pairs, votes: None,
+) -> Material:
     """What the recipe looks at; call it within :func:`one_look`.
 
     Args:
         share: of the prompts, drawn by their keys, which are hashes: the same ones always.
+        outputs_of: reads all outputs where it has to read them anyway. The pairs that it is told
+            lack what is known by their outputs.
     """
     drawn = f"{int(share * 2**32):08x}" if share < 1 else ""
     annotators = list(Annotator.objects.filter(project=project).order_by("name", "pk"))
@@ -64,11 +83,9 @@ def load(project: Project, recipe: Recipe, share: float = 1.0) -> Material:
         models=dict(models.values_list("pk", "name")),
         categories=categories,
     )
-    return Material(
-        pairs=_pairs(project, categories, drawn),
-        votes=_votes(project, recipe, drawn),
-        names=names,
-    )
+    pairs, votes = _pairs(project, categories, drawn), _votes(project, recipe, drawn)
+    _compare(pairs, outputs_of(pairs, votes) or _outputs(project, drawn))
+    return Material(pairs=pairs, votes=votes, names=names)
 
 
 def texts_of(prompts: np.ndarray) -> Iterator[str]:
@@ -86,7 +103,7 @@ def _drawn(before: str, path: str, project: Project) -> Q:
 
 
 def _pairs(project: Project, categories: list[str], drawn: str) -> Pairs:
-    """Every pair's identity, but those that only train people."""
+    """Every pair's identity, but those that only train people, in the order of their keys."""
     rows = Pair.objects.filter(
         _drawn(drawn, "prompt__", project), project=project, is_training=False
     )
@@ -108,17 +125,24 @@ def _pairs(project: Project, categories: list[str], drawn: str) -> Pairs:
     )
     table = _arrays(said, columns, [categories])
     table["category"] -= 1
-    outputs = _outputs(project, drawn)
-    a, b = (_places(outputs["pk"], table.pop(name)) for name in ("output_a", "output_b"))
-    alike = (outputs["text"][a] == outputs["text"][b]) & (outputs["file"][a] == outputs["file"][b])
-    table["identical"] = np.zeros(len(a), dtype=bool)
-    table["identical"][alike] = _identical(table["pk"][alike])
-    table |= {"model_a": outputs["model"][a], "model_b": outputs["model"][b]}
-    return Pairs(**table).sorted()
+    unknown = np.zeros(len(table["pk"]), dtype=np.int64)
+    compared = {"identical": unknown.astype(bool), "model_a": unknown, "model_b": unknown}
+    return Pairs(**table, **compared).sorted()
 
 
-def _outputs(project: Project, drawn: str) -> dict[str, np.ndarray]:
-    """Each output's model, and what tells most of those that differ apart."""
+def _compare(pairs: Pairs, outputs: Outputs) -> None:
+    """Tell whose a pair's outputs are, and whether they are the same."""
+    order = np.argsort(outputs.pk)
+    a, b = (
+        order[np.searchsorted(outputs.pk, pks, sorter=order)]
+        for pks in (pairs.output_a, pairs.output_b)
+    )
+    alike = (outputs.text[a] == outputs.text[b]) & (outputs.file[a] == outputs.file[b])
+    pairs.identical[alike] = _identical(pairs.pk[alike])
+    pairs.model_a, pairs.model_b = outputs.model[a], outputs.model[b]
+
+
+def _outputs(project: Project, drawn: str) -> Outputs:
     columns = {
         "pk": ("id", ">i8"),
         "model": ("model_id", ">i8"),
@@ -126,12 +150,7 @@ def _outputs(project: Project, drawn: str) -> dict[str, np.ndarray]:
         "text": ("hashtextextended(text, 0)", ">i8"),
     }
     rows = Output.objects.filter(_drawn(drawn, "prompt__", project), project=project).order_by()
-    return _arrays(rows.values("id", "model_id", "asset_id", "text"), columns, [])
-
-
-def _places(pks: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    order = np.argsort(pks)
-    return order[np.searchsorted(pks, wanted, sorter=order)]
+    return Outputs(**_arrays(rows.values("id", "model_id", "asset_id", "text"), columns, []))
 
 
 def _identical(pks: np.ndarray) -> np.ndarray:

@@ -50,6 +50,8 @@ class Pairs:
     """Place in ``Names.categories``."""
     held_out: np.ndarray
     closed: np.ndarray
+    output_a: np.ndarray
+    output_b: np.ndarray
     identical: np.ndarray
     model_a: np.ndarray
     model_b: np.ndarray
