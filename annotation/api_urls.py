@@ -93,6 +93,7 @@ urlpatterns = [
     path(f"{_PROJECT}/groups/<int:pk>/pairs", groups.GroupPairs.as_view(), name="group-pairs"),
     path(f"{_PROJECT}/judges", judges.JudgeList.as_view(), name="judges"),
     path(f"{_PROJECT}/judges/<int:pk>/runs", judges.JudgeRuns.as_view(), name="judge-runs"),
+    path(f"{_PROJECT}/scorers", judges.ScorerList.as_view(), name="scorers"),
     path(f"{_PROJECT}/versions/preview", versions.Preview.as_view(), name="version-preview"),
     path(f"{_PROJECT}/versions/publish", versions.Publish.as_view(), name="version-publish"),
     path(f"{_PROJECT}/withdrawals", withdrawals.WithdrawalList.as_view(), name="withdrawals"),

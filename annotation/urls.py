@@ -66,6 +66,7 @@ urlpatterns = [
     path("judgments.csv", data.judgment_download, name="judgment-download"),
     path("judges/", judges.judge_list, name="judge-list"),
     path("judges/new/", judges.judge_new, name="judge-new"),
+    path("judges/scorers/new/", judges.judge_new_scorer, name="judge-new-scorer"),
     path("judges/<int:pk>/run/", judges.judge_run, name="judge-run"),
     path("versions/new/", versions.version_new, name="version-new"),
     path("runs/<int:pk>/freeze/", versions.freeze_of_run, name="freeze-of-run"),

@@ -14,9 +14,11 @@ from annotation.serializers.judges import (
     JudgeReportSerializer,
     JudgeRequest,
     JudgeRunRequest,
+    ScorerRequest,
 )
 from annotation.serializers.names import model_named
 from annotation.services.judging import create_judge, pairs_for, start_judging
+from annotation.services.scoring import create_scorer
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.runs.serializers import RunSerializer
@@ -71,3 +73,21 @@ class JudgeRuns(APIView):
         pairs = pairs_for(judge=judge, **body.validated_data)
         run = start_judging(judge=judge, pairs=pairs, by=user_of(request))
         return Response(RunSerializer(run).data, status=201)
+
+
+class ScorerList(APIView):
+    """Scorers of pictures and clips, and the way to add one; ``judges/{id}/runs`` starts one."""
+
+    @extend_schema(responses=AnnotatorSerializer(many=True))
+    def get(self, request: Request, project: str) -> Response:
+        found = get_project(user_of(request), project)
+        rows = Annotator.objects.filter(project=found, kind="judge").exclude(scorer={})
+        return Response(AnnotatorSerializer(rows.select_related("model"), many=True).data)
+
+    @extend_schema(request=ScorerRequest, responses={201: AnnotatorSerializer})
+    def post(self, request: Request, project: str) -> Response:
+        found = get_project(user_of(request), project)
+        body = ScorerRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        judge = create_scorer(project=found, by=user_of(request), **body.validated_data)
+        return Response(AnnotatorSerializer(judge).data, status=201)

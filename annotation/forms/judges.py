@@ -6,7 +6,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
-from annotation.services.judging import DEFAULT_CRITERIA, MAX_NEW_TOKENS, WHICH
+from annotation.scores import TIE_BAND
+from annotation.services.judging import DEFAULT_CRITERIA, MAX_NEW_TOKENS, PROMPTS, WHICH
+from annotation.services.scoring import MOST_FRAMES, MOST_TIE_BAND
+from steelyard.inference.scorers.base import FRAMES, KINDS
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import ModelFamily, ModelVersion
 
@@ -59,6 +62,73 @@ class JudgeForm(forms.Form):
         return {**{key: data[key] for key in ("name", "model", "criteria")}, "sampling": sampling}
 
 
+class ScorerForm(forms.Form):
+    """A scorer and how its numbers become verdicts; both stay what they are."""
+
+    name = forms.CharField(
+        max_length=150, help_text=_("Shown beside its verdicts."), label=_("Name")
+    )
+    kind = forms.ChoiceField(
+        choices=[(kind, told.words) for kind, told in KINDS.items()], label=_("Scorer")
+    )
+    source = forms.CharField(
+        max_length=500,
+        label=_("Source"),
+        help_text=_(
+            "The CLIP model's folder on the server or hub name (HPSv2: a CLIP ViT-H-14; the "
+            "aesthetic predictor: CLIP ViT-L/14); of a scorer over HTTP its address; of one in an "
+            "environment of its own the name that the operator has given it."
+        ),
+    )
+    weights = forms.CharField(
+        max_length=500,
+        required=False,
+        label=_("File of weights"),
+        help_text=_(
+            "On the server; HPSv2's checkpoint or the linear head of the aesthetic predictor."
+        ),
+    )
+    api_key = forms.CharField(
+        max_length=500,
+        required=False,
+        label=_("Key"),
+        help_text=_("Of a scorer over HTTP; never shown again."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+    dimension = forms.CharField(
+        max_length=60,
+        required=False,
+        label=_("Dimension"),
+        help_text=_("Which number decides, where a scorer gives several; empty for its first."),
+    )
+    tie_band = forms.FloatField(
+        min_value=0,
+        max_value=MOST_TIE_BAND,
+        initial=TIE_BAND,
+        label=_("Tie band"),
+        help_text=_(
+            "A difference of at most so much of the usual difference (the root mean square) is a "
+            "tie."
+        ),
+    )
+    frames = forms.IntegerField(
+        min_value=1,
+        max_value=MOST_FRAMES,
+        initial=FRAMES,
+        label=_("Frames"),
+        help_text=_("How many frames of a clip are scored, drawn evenly."),
+    )
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if project.modality != Modality.VIDEO:
+            del self.fields["frames"]
+
+    def as_request(self) -> dict[str, Any]:
+        """The keyword arguments of ``create_scorer``."""
+        return dict(self.cleaned_data)
+
+
 class JudgeRunForm(forms.Form):
     """Which pairs a judge is to be shown."""
 
@@ -66,12 +136,11 @@ class JudgeRunForm(forms.Form):
         choices=list(WHICH.items()), initial="unjudged", widget=forms.RadioSelect, label=_("Pairs")
     )
     category = forms.ChoiceField(required=False, label=_("Category"))
+    prompts = forms.ChoiceField(
+        required=False, choices=list(PROMPTS.items()), label=_("Prompts"), initial=""
+    )
     limit = forms.IntegerField(
-        required=False,
-        min_value=0,
-        initial=0,
-        label=_("At most"),
-        help_text=_("Pairs; 0 for all. Each is asked twice, once in either order."),
+        required=False, min_value=0, initial=0, label=_("At most"), help_text=_("Pairs; 0 for all.")
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

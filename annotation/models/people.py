@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -7,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Annotator(models.Model):
-    """Who judges in a project: a person, or a judge (a model with its instructions)."""
+    """Who judges in a project: a person, or a judge (a model with what it is told, or a scorer)."""
 
     class Kind(models.TextChoices):
         PERSON = "person", _("Person")
@@ -21,6 +23,12 @@ class Annotator(models.Model):
     )
     model = models.ForeignKey(
         "registry.ModelVersion", models.PROTECT, null=True, blank=True, related_name="judges"
+    )
+    scorer = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        help_text="Of a scorer: kind, source, weights, dimension, tie_band, frames, api_key.",
     )
     criteria = models.TextField(blank=True, help_text="What the judge is told to look for.")
     sampling = models.JSONField(default=dict, blank=True)
@@ -51,6 +59,21 @@ class Annotator(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether it is a judge that was made here; of others the votes came from a file."""
+        return self.kind == self.Kind.JUDGE and bool(self.model_id or self.scorer)
+
+    @property
+    def scorer_shown(self) -> dict[str, Any]:
+        """What people may know of a scorer: all but its key."""
+        return {name: value for name, value in self.scorer.items() if name != "api_key"}
+
+    @property
+    def scorer_key_variable(self) -> str:
+        """The environment variable in which an engine's process is given a scorer's key."""
+        return f"STEELYARD_SCORER_{self.pk}_KEY"
 
 
 class Group(models.Model):

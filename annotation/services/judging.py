@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
+from annotation.services.scoring import scorable, start_scoring
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
@@ -20,7 +21,13 @@ from steelyard.runs.services import start_run
 
 WHICH = {
     "unjudged": gettext_lazy("All pairs that it has not judged yet"),
+    "unlabelled": gettext_lazy("Of these, only pairs that no person has judged"),
     "labelled": gettext_lazy("Of these, only pairs that people have judged"),
+}
+PROMPTS = {
+    "": gettext_lazy("all"),
+    "training": gettext_lazy("those that versions may contain"),
+    "held_out": gettext_lazy("those that are held out"),
 }
 DEFAULT_CRITERIA = (
     "Which answer helps more the person who asked? Correct beats wrong; of two correct answers, "
@@ -80,13 +87,16 @@ def create_judge(
 def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -> Run:
     """Start a run in which the judge compares each pair in both orders.
 
-    Its verdicts come in as judgments while the run goes on; they take no place of a person's.
+    Its verdicts come in as judgments while the run goes on; they take no place of a person's. A
+    scorer is started as :func:`.scoring.start_scoring` does.
     Pairs that the judge has judged already are left out, and those that are taken out, are for
     training or have a prompt with media.
 
     Raises:
         UserError: the annotator is no judge that can be asked, or nothing is left for it.
     """
+    if judge.kind == Annotator.Kind.JUDGE and judge.scorer:
+        return start_scoring(judge=judge, pairs=pairs, by=by)
     if judge.kind != Annotator.Kind.JUDGE or judge.model is None:
         raise UserError(
             _("%(judge)s has no model to ask; its votes came from a file.") % {"judge": judge.name},
@@ -114,16 +124,21 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
     )
 
 
-def pairs_for(*, judge: Annotator, which: str, category: str = "", limit: int = 0) -> list[Pair]:
+def pairs_for(
+    *, judge: Annotator, which: str, category: str = "", prompts: str = "", limit: int = 0
+) -> list[Pair]:
     """The pairs that a choice on the page means, oldest first.
 
     Args:
         which: a key of :data:`WHICH`.
+        prompts: a key of :data:`PROMPTS`.
         limit: at most so many; 0 for all.
     """
     pairs = pairs_left(judge, which)
     if category:
         pairs = pairs.filter(prompt__category=category)
+    if prompts:
+        pairs = pairs.filter(prompt__held_out=prompts == "held_out")
     return list(pairs.only("pk")[:limit] if limit else pairs.only("pk"))
 
 
@@ -136,11 +151,15 @@ def pairs_left(judge: Annotator, which: str) -> PairQuerySet:
             field="which",
         )
     pairs = _judgeable(judge).order_by("pk")
+    if which == "unlabelled":
+        return pairs.filter(judged=0)
     return pairs.filter(judged__gt=0) if which == "labelled" else pairs
 
 
 def _judgeable(judge: Annotator) -> PairQuerySet:
     """Judges read text: what a prompt's picture shows, they would have to guess."""
+    if judge.scorer:
+        return scorable(judge)
     return Pair.objects.filter(
         project=judge.project_id, closed=False, is_training=False, prompt__media=[]
     ).not_seen_by(judge)

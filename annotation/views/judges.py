@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.agreement import among_people, judge_reports
-from annotation.forms.judges import JudgeForm, JudgeRunForm
+from annotation.forms.judges import JudgeForm, JudgeRunForm, ScorerForm
 from annotation.models import Annotator
 from annotation.services.judging import (
     WHICH,
@@ -15,7 +16,9 @@ from annotation.services.judging import (
     pairs_left,
     start_judging,
 )
+from annotation.services.scoring import create_scorer
 from steelyard.accounts.people import user_of
+from steelyard.inference.scorers.base import KINDS
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality
 from steelyard.projects.policy import get_project, get_visible
@@ -28,7 +31,9 @@ def judge_list(request: HttpRequest, project: str) -> HttpResponse:
         "project": found,
         "reports": judge_reports(found),
         "among_people": among_people(found),
-        "runs": Run.objects.filter(project=found, kind="judge").order_by("-created_at")[:10],
+        "runs": Run.objects.filter(project=found, kind__in=["judge", "score"]).order_by(
+            "-created_at"
+        )[:10],
         "reads_text": found.modality == Modality.TEXT,
     }
     return render(request, "annotation/judges.html", context)
@@ -45,6 +50,26 @@ def judge_new(request: HttpRequest, project: str) -> HttpResponse:
         else:
             return redirect("annotation:judge-run", found.slug, judge.pk)
     return render(request, "annotation/judge_new.html", {"project": found, "form": form})
+
+
+def judge_new_scorer(request: HttpRequest, project: str) -> HttpResponse:
+    found = get_project(user_of(request), project)
+    form = ScorerForm(request.POST or None, project=found)
+    if request.method == "POST" and form.is_valid():
+        try:
+            judge = create_scorer(project=found, by=user_of(request), **form.as_request())
+        except UserError as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+        else:
+            return redirect("annotation:judge-run", found.slug, judge.pk)
+    context = {
+        "project": found,
+        "form": form,
+        "kinds": KINDS.values(),
+        "commands": list(settings.SCORERS),
+        "looks": found.modality != Modality.TEXT,
+    }
+    return render(request, "annotation/judge_new_scorer.html", context)
 
 
 def judge_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:

@@ -3,6 +3,7 @@
 The table of settings for operators stands in ``platform/docs/operations.md``.
 """
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -60,6 +61,25 @@ def env_devices(name: str) -> list[int] | None:
             f"{name} is {env(name)!r}; it must be the numbers of GPUs, as 0,1,3, or none."
         )
     return [int(word) for word in words] or None
+
+
+def env_commands(name: str) -> dict[str, list[str]]:
+    """JSON, ``{name: [program, argument, …]}``; no shell ever sees the words."""
+    value = env(name, "{}")
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    good = isinstance(found, dict) and all(
+        isinstance(words, list) and words and all(isinstance(word, str) for word in words)
+        for words in found.values()
+    )
+    if not good:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; it must be JSON such as "
+            '{"name": ["/path/to/python", "scorer.py"]}.'
+        )
+    return found
 
 
 def database(url: str) -> dict[str, object]:
@@ -274,6 +294,7 @@ RUN_KINDS = {
     "preflight": "training.preflight_runner",
     "try": "training.try_runner",
     "judge": "annotation.runner",
+    "score": "annotation.score_runner",
     "freeze": "annotation.freeze_runner",
     "import": "annotation.import_runner",
     "export": "annotation.export_runner",
@@ -287,6 +308,7 @@ LIGHT_RUNS = {"preflight"}
 # Their engines go on from a checkpoint, so they can be paused, and tried again after a failure.
 PAUSABLE_RUNS = {"train"}
 GPUS = env_devices("STEELYARD_GPUS")
+SCORERS = env_commands("STEELYARD_SCORERS")
 CACHE_GIB = env_float("STEELYARD_CACHE_GIB", 50)
 RAY_ADDRESS = env("STEELYARD_RAY_ADDRESS")
 RAY_QUEUE_MINUTES = env_int("STEELYARD_RAY_QUEUE_MINUTES", 60)

@@ -45,6 +45,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "annotation:import-file": ("project", "upload"),
     "annotation:judge-list": ("project",),
     "annotation:judge-new": ("project",),
+    "annotation:judge-new-scorer": ("project",),
     "annotation:judge-run": ("project", "judge"),
     "annotation:judgment-list": ("project",),
     "annotation:label": ("project",),

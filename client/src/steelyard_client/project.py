@@ -387,8 +387,14 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         """AI judges."""
         return [Judge.of(row["judge"]) for row in self._connection.get(f"{self._path}/judges")]
 
+    def add_scorer(self, name: str, kind: str, source: str, **more: Any) -> Judge:
+        """Add a scorer of pictures or clips (``weights``, ``api_key``, ``dimension``, ``tie_band``,
+        ``frames``); it is asked as any judge is."""
+        body = {"name": name, "kind": kind, "source": source, **more}
+        return Judge.of(self._connection.post(f"{self._path}/scorers", body))
+
     def ask_judge(self, judge: Judge | str, **which: Any) -> Run:
-        """Let an AI judge compare pairs (``which``, ``category``, ``limit``)."""
+        """Let an AI judge compare pairs (``which``, ``category``, ``prompts``, ``limit``)."""
         if isinstance(judge, str):
             judge = self._judge(judge)
         return self._run(self._connection.post(f"{self._path}/judges/{judge.id}/runs", which))

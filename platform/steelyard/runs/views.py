@@ -24,6 +24,7 @@ KINDS = {
     "preflight": gettext_lazy("Preflight"),
     "try": gettext_lazy("Try-out"),
     "judge": gettext_lazy("Judging"),
+    "score": gettext_lazy("Scoring"),
     "freeze": gettext_lazy("Freezing"),
     "import": gettext_lazy("Import"),
     "export": gettext_lazy("Export"),

@@ -36,7 +36,7 @@ class Aesthetics:
         self.device, self.batch_size = device, _BATCH.get(device, 8)
         self.model = load_clip(spec["source"])
         self.eye = load_eye(spec["source"])
-        self.head = load_head(Path(spec["weights"]), self.model.config.projection_dim)
+        self.head = load_head(Path(spec["weights"]), self.model.visual_projection.out_features)
         told = ["aesthetics", CODE, spec.get("frames"), self.eye.to_dict()]
         self.facts = Facts(
             name=spec["name"],

@@ -67,13 +67,13 @@ class ClipScorer:
 
     def _pixels(self, pictures: Sequence[Image.Image]) -> Tensor:
         if self.kind == "hpsv2":
-            side = self.model.config.vision_config.image_size
+            side = int(self.model.vision_model.embeddings.image_size)
             pictures = [letterbox(picture, side) for picture in pictures]
         return prepare(self.eye, pictures).to(self.device)
 
     def _said(self, prompts: Sequence[str]) -> Tensor:
         """Unit vectors of the prompts, (n, width); what is beyond the encoder's length is cut."""
-        length = self.model.config.text_config.max_position_embeddings
+        length = self.model.text_model.embeddings.position_embedding.num_embeddings
         ids = self.tokenizer(
             list(prompts),
             padding=True,
@@ -106,9 +106,10 @@ def load_clip(source: str, checkpoint: str = "") -> CLIPModel:
                 f"{source} is a model of type {config.model_type}, not {_WHAT}.", code="not_a_model"
             )
         if not checkpoint:
-            model, told = CLIPModel.from_pretrained(
+            loaded: Any = CLIPModel.from_pretrained(
                 source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
+            model, told = loaded
             if lost := told["missing_keys"]:
                 raise UserError(
                     f"The weights of {source} lack {sorted(lost)[0]}; it is not {_WHAT}.",
@@ -177,7 +178,7 @@ def version_of(told: Any, *states: Mapping[str, Tensor]) -> str:
                 continue
             tensor = state[name].detach().cpu().contiguous()
             hasher.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            hasher.update(tensor.reshape(-1).view(torch.uint8).numpy())
+            hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return hasher.hexdigest()
 
 

@@ -239,8 +239,9 @@ def _facts(spec: Mapping[str, Any], said: Any) -> Facts:
         UserError: ``scorer_garbled``: it does not say which numbers it gives.
     """
     found = said.get("dimensions") if isinstance(said, dict) else None
-    good = isinstance(found, dict) and 0 < len(found) <= MOST_DIMENSIONS
-    if not good or not all(n and type(higher) is bool for n, higher in found.items()):
+    named = found if isinstance(found, dict) else {}
+    good = 0 < len(named) <= MOST_DIMENSIONS
+    if not good or not all(_is_name(n) and type(more) is bool for n, more in named.items()):
         raise UserError(
             f"{spec['name']} was asked to describe itself and gave {str(said)[:200]}; expected "
             'was {"dimensions": {"name": true where more is better}, "version": "…"}.',
@@ -248,15 +249,19 @@ def _facts(spec: Mapping[str, Any], said: Any) -> Facts:
         )
     version = str(said.get("version") or "")
     modality = said.get("modality")
-    named = modality if isinstance(modality, list) else ["image", "video"]
+    looks = modality if isinstance(modality, list) else ["image", "video"]
     return Facts(
         name=spec["name"],
-        modality=tuple(str(one) for one in named),
+        modality=tuple(str(one) for one in looks),
         needs_prompt=bool(said.get("needs_prompt", True)),
-        higher_is_better={storable(str(name))[:60]: higher for name, higher in found.items()},
+        higher_is_better=named,
         version=_hashed(spec, version) if version else "",
         licence=storable(str(said.get("licence") or ""))[:100],
     )
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and len(name) <= 60 and name.isprintable()
 
 
 def _hashed(spec: Mapping[str, Any], version: str) -> str:
