@@ -192,8 +192,8 @@ def _coverage(project: Project) -> Coverage:
 
 def sets_of(project: Project) -> Tally:
     """Sets to rank by how far they are; they are few beside their pairs."""
-    rows = project.output_sets.filter(is_training=False).order_by()
-    rows = rows.values_list("judged", "wanted", "closed")
+    sets = project.output_sets.filter(is_training=False).order_by()
+    rows = sets.values_list("judged", "wanted", "closed")
     found = Tally()
     for judged, wanted, closed, n in rows.annotate(n=Count("pk")):
         found.add(judged, wanted, closed, n, project.overlap)

@@ -17,7 +17,13 @@ register = template.Library()
 
 # Label, the page it leads to, and how the names of the pages begin that lie under it.
 Section = tuple[Any, str, tuple[str, ...]]
-QUEUE_PAGES = ("annotation:coverage", "annotation:group", "annotation:flag", "annotation:person")
+QUEUE_PAGES = (
+    "annotation:coverage",
+    "annotation:set-",
+    "annotation:group",
+    "annotation:flag",
+    "annotation:person",
+)
 DATA_PAGES = ("annotation:pair", "annotation:prompt", "annotation:judg", "annotation:import")
 LABELLING: list[Section] = [(_("Label"), "annotation:label", ("annotation:label",))]
 SECTIONS: list[Section] = [
@@ -49,6 +55,8 @@ QUEUE: list[Section] = [
     (_("Groups"), "annotation:group-list", ("annotation:group",)),
     (_("Flags"), "annotation:flag-list", ("annotation:flag",)),
 ]
+SETS: Section = (_("Sets"), "annotation:set-list", ("annotation:set-",))
+"""Among those of the queue, where the project asks for rankings."""
 UNDER: list[tuple[tuple[str, ...], list[Section]]] = [(DATA_PAGES, DATA), (QUEUE_PAGES, QUEUE)]
 """Of the sections with several pages: how their names begin, and which there are."""
 
@@ -84,6 +92,8 @@ def navigation(context: template.Context) -> Navigation | None:
         return Navigation(role, _links(project, LABELLING, page))
     sections = [*SECTIONS, SETTINGS] if role == Role.ADMIN else SECTIONS
     under = next((pages for names, pages in UNDER if page.startswith(names)), [])
+    if under is QUEUE and project.scheme["task"] == "ranking":
+        under = [*QUEUE[:1], SETS, *QUEUE[1:]]
     return Navigation(role, _links(project, sections, page), _links(project, under, page))
 
 
