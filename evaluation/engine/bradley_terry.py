@@ -14,6 +14,8 @@ import numpy as np
 
 _BLOCK = 4096
 """Prompts whose scores are held at once."""
+_RARE = 50
+"""Votes between two models below which they are not weighed up any further."""
 
 
 @dataclass(frozen=True)
@@ -129,19 +131,43 @@ def score_table(cells: Cells, models: int) -> np.ndarray:
     return table + _by_pair(cells, cells.votes - cells.score, models).T
 
 
-def fit(cells: Cells, models: int) -> Fit:
+def equal_pairs(i: np.ndarray, j: np.ndarray, votes: np.ndarray, models: int) -> np.ndarray:
+    """Weights with which every opponent counts equally, however often it was met; one a row.
+
+    ``1/max(n, 50)`` with n the votes between the two models, either way round, divided by the mean
+    over votes (LMArena's rule since July 2025; the floor keeps rare pairs from shouting). It widens
+    intervals and answers another question than the plain ratings do: name it where it is used.
+    """
+    key = np.minimum(i, j) * models + np.maximum(i, j)
+    met = np.bincount(key, weights=votes, minlength=models**2)[key]
+    weight = 1.0 / np.maximum(met, _RARE)
+    total = float((weight * votes).sum())
+    return weight * float(votes.sum()) / total if total else weight
+
+
+def fit(cells: Cells, models: int, weight: np.ndarray | None = None) -> Fit:
     """Maximum likelihood and sandwich covariance.
 
     Every model must be reachable from every other along scores above zero
     (:func:`~evaluation.engine.connectivity.groups`), or there is no maximum.
+
+    Args:
+        weight: of each cell, such as :func:`equal_pairs` gives; 1 where not given.
     """
-    theta, inverse = _newton(score_table(cells, models))
+    own = np.ones(cells.votes.size) if weight is None else weight
+    weighed = replace(cells, score=own * cells.score, votes=own * cells.votes)
+    theta, inverse = maximum(score_table(weighed, models))
     expected = _expected(theta[cells.i] - theta[cells.j])
-    residual = cells.score - cells.votes * expected
-    weight = cells.votes * expected * (1.0 - expected)
-    spread, effective = _spread(cells, residual, weight, models)
+    residual = own * (cells.score - cells.votes * expected)
+    each = own * cells.votes * expected * (1.0 - expected)
+    spread, effective = spread_of(cells, residual, each, models)
     prompts = int(cells.prompt.max()) + 1
-    return Fit(theta, inverse @ spread @ inverse, inverse, effective, prompts)
+    fisher = inverse
+    if weight is not None:
+        known = _by_pair(cells, own * each, models)
+        known = known + known.T
+        fisher = inverse @ (np.diag(known.sum(axis=1)) - known) @ inverse
+    return Fit(theta, inverse @ spread @ inverse, fisher, effective, prompts)
 
 
 def _expected(difference: np.ndarray) -> np.ndarray:
@@ -149,7 +175,7 @@ def _expected(difference: np.ndarray) -> np.ndarray:
     return 0.5 * (1.0 + np.tanh(0.5 * difference))
 
 
-def _newton(scored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def maximum(scored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log-odds with mean zero, and the pseudo-inverse of the information there.
 
     The likelihood does not change when a constant is added to all, so the information has the
@@ -176,7 +202,7 @@ def _newton(scored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return theta, np.linalg.inv(regular) - 1.0 / (scale * models)
 
 
-def _spread(
+def spread_of(
     cells: Cells, residual: np.ndarray, weight: np.ndarray, models: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The middle of the sandwich: sum over prompts of the outer product of the prompt's score with

@@ -5,11 +5,19 @@ clustered by prompt, and rank ranges. Pure NumPy; the same votes in any order gi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from evaluation.engine.bradley_terry import Fit, count, degrees, fit, score_table
+from evaluation.engine import contextual
+from evaluation.engine.bradley_terry import (
+    Fit,
+    count,
+    degrees,
+    equal_pairs,
+    fit,
+    score_table,
+)
 from evaluation.engine.connectivity import groups, reason_alone
 from evaluation.engine.quantiles import t_quantile
 from evaluation.engine.ranks import above
@@ -45,11 +53,22 @@ class Unrated:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """What one unit of a covariate is worth, on the Elo scale, with its 95 % interval."""
+
+    elo: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True)
 class Board:
     groups: list[list[LeaderboardRow]]
     """The largest group of models first, in each the best first. Ratings and ranks of two groups
     cannot be compared: no votes, or wins of one over the other only, lie between them."""
     unrated: list[Unrated]
+    effects: list[list[Effect]] = field(default_factory=list)
+    """Of each group, what each covariate does; empty where nothing was controlled for."""
 
 
 def leaderboard(
@@ -59,6 +78,9 @@ def leaderboard(
     y: Sequence[float] | np.ndarray,
     models: int,
     votes: Sequence[int] | np.ndarray | None = None,
+    *,
+    equal_opponents: bool = False,
+    controls: np.ndarray | None = None,
 ) -> Board:
     """Rate models from battles.
 
@@ -68,18 +90,68 @@ def leaderboard(
         y: 1 where i won, 0 where j won, 0.5 for a tie; where ``votes`` is given, their sum.
         models: how many there are; one without votes is unrated.
         votes: how many votes a row stands for; one each where not given.
+        equal_opponents: every opponent counts equally, however often it was met
+            (:func:`~evaluation.engine.bradley_terry.equal_pairs`).
+        controls: covariates to hold equal, shape (rows, covariates), positive where i has more;
+            see :mod:`.contextual`.
 
     Raises:
-        ValueError: a model meets itself, or an index or score is out of bounds.
+        ValueError: a model meets itself, an index or score is out of bounds, or the covariates
+            cannot be told from the models.
     """
     cells = count(prompt, i, j, y, models, votes)
     scored = score_table(cells, models)
     together = groups(scored)
     rated = set(np.concatenate(together).tolist()) if together else set()
-    return Board(
-        [_rows(group, fit(cells.among(group), group.size), scored) for group in together],
-        [_unrated(model, scored) for model in range(models) if model not in rated],
+    unrated = [_unrated(model, scored) for model in range(models) if model not in rated]
+    fitted: list[Fit] = []
+    effects: list[list[Effect]] = []
+    for group in together:
+        if controls is None:
+            own = cells.among(group)
+            weight = equal_pairs(own.i, own.j, own.votes, group.size) if equal_opponents else None
+            fitted.append(fit(own, group.size, weight))
+        else:
+            held = _held(group, prompt, i, j, y, controls, votes, equal_opponents)
+            fitted.append(held.ratings)
+            effects.append(_effects(held))
+    rows = [_rows(group, one, scored) for group, one in zip(together, fitted, strict=True)]
+    return Board(rows, unrated, effects)
+
+
+def _held(
+    group: np.ndarray,
+    prompt: Sequence[int] | np.ndarray,
+    i: Sequence[int] | np.ndarray,
+    j: Sequence[int] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    controls: np.ndarray,
+    votes: Sequence[int] | np.ndarray | None,
+    equal_opponents: bool,
+) -> contextual.Contextual:
+    """The fit of one group with covariates held equal."""
+    kept = np.isin(i, group) & np.isin(j, group)
+    first, second = (np.searchsorted(group, np.asarray(side)[kept]) for side in (i, j))
+    number = np.ones(kept.sum()) if votes is None else np.asarray(votes, dtype=float)[kept]
+    weight = equal_pairs(first, second, number, group.size) if equal_opponents else None
+    return contextual.fit(
+        np.asarray(prompt)[kept],
+        first,
+        second,
+        np.asarray(y, dtype=float)[kept],
+        np.asarray(controls, dtype=float)[kept],
+        group.size,
+        votes=number,
+        weight=weight,
     )
+
+
+def _effects(held: contextual.Contextual) -> list[Effect]:
+    half = held.errors() * t_quantile(max(1, held.ratings.prompts - 1))
+    return [
+        Effect(ELO * float(b), ELO * float(b - h), ELO * float(b + h))
+        for b, h in zip(held.beta, half, strict=True)
+    ]
 
 
 def _rows(kept: np.ndarray, fitted: Fit, scored: np.ndarray) -> list[LeaderboardRow]:
