@@ -8,22 +8,27 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.models import Annotator
+from evaluation.grids import lines_so_far
 from evaluation.models import Evaluation
 from evaluation.querysets import EvaluationQuerySet
 from evaluation.serializers import (
     EvaluationDetailSerializer,
     EvaluationRequest,
     EvaluationSerializer,
+    GenerationRequest,
+    GenerationSerializer,
     LeaderboardSerializer,
     RoundRequest,
     models_named,
 )
 from evaluation.services import start_evaluation
-from evaluation.services_round import start_round
+from evaluation.services_round import start_generation, start_round
 from evaluation.standings import SOURCES, standings, win_rates
 from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
+from steelyard.runs.files import shot_of
+from steelyard.runs.models import Run
 from steelyard.runs.serializers import RunSerializer
 
 
@@ -79,6 +84,39 @@ class RoundList(APIView):
                 data[field] = models_named(found, [data[field]], field=field)[0]
         run = start_round(project=found, by=user_of(request), **data)
         return Response(RunSerializer(run).data, status=201)
+
+
+class GenerationList(APIView):
+    """Outputs of models to prompts, made in the background and paired for the labelling queue."""
+
+    @extend_schema(request=GenerationRequest, responses={201: RunSerializer})
+    def post(self, request: Request, project: str) -> Response:
+        found = get_project(user_of(request), project)
+        body = GenerationRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = dict(body.validated_data)
+        data["models"] = models_named(found, data["models"], field="models")
+        run = start_generation(project=found, by=user_of(request), **data)
+        return Response(RunSerializer(run).data, status=201)
+
+
+class GenerationDetail(APIView):
+    """A generation's state, and every output that it has made so far."""
+
+    @extend_schema(responses=GenerationSerializer)
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        rows = Run.objects.filter(kind="round").select_related("project")
+        run = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+        outputs = [
+            {
+                **line,
+                "sample": line.get("sample", 0),
+                "text": line.get("text") or "",
+                "file": (shot_of(run, line.get("media")) or {}).get("url", ""),
+            }
+            for line in lines_so_far(run)
+        ]
+        return Response(GenerationSerializer({"run": run, "outputs": outputs}).data)
 
 
 class Leaderboard(APIView):

@@ -9,6 +9,12 @@ urlpatterns = [
         api.EvaluationDetail.as_view(),
         name="evaluation",
     ),
+    path("projects/<slug:project>/generations", api.GenerationList.as_view(), name="generations"),
+    path(
+        "projects/<slug:project>/generations/<int:pk>",
+        api.GenerationDetail.as_view(),
+        name="generation",
+    ),
     path("projects/<slug:project>/rounds", api.RoundList.as_view(), name="rounds"),
     path("projects/<slug:project>/leaderboard", api.Leaderboard.as_view(), name="leaderboard"),
 ]

@@ -1,9 +1,11 @@
-"""What a round of new pairs means: which prompts and models go in, and that their outputs come into
-the labelling queue."""
+"""What a run that makes outputs means: which prompts and models go in, and that the outputs are
+kept and, where it is wanted, come in pairs into the labelling queue."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 from typing import Any
 
 from django.db import transaction
@@ -26,12 +28,8 @@ PRIORITY = 5
 def prepare(run: Run) -> dict[str, Any]:
     models = _models(run)
     prompts = chosen_prompts(run.project, run.spec["prompt_set"], models)
-    return {
-        **asked_of(run, models, prompts),
-        "sampling": run.spec["sampling"],
-        "samples": 1 if len(models) > 1 else 2,
-        "seed": run.spec["seed"],
-    }
+    said = {name: run.spec[name] for name in ("sampling", "samples", "seed", "same_seeds")}
+    return {**asked_of(run, models, prompts), **said}
 
 
 def environment(run: Run) -> dict[str, str]:
@@ -44,36 +42,54 @@ def gpus(run: Run) -> int:
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:
-    """Two answers a prompt become a pair; again is the same. Equal ones are nobody's work."""
+    """Keep the outputs, and pair them; again is the same. Equal ones are nobody's work."""
     models = {model.name: model for model in _models(run)}
-    prompts = {prompt.key: prompt for prompt in Prompt.objects.filter(project=run.project)}
-    made: dict[str, list[Output]] = defaultdict(list)
+    lines = list(lines_of(run))
+    keys = {line["prompt"] for line in lines}
+    prompts = {p.key: p for p in Prompt.objects.filter(project=run.project, key__in=keys)}
+    made: dict[str, dict[tuple[str, int], Output]] = defaultdict(dict)
     with transaction.atomic():
-        for line in lines_of(run):
+        for line in lines:
             output = store_output(run, line, prompts[line["prompt"]], models[line["model"]])
-            made[line["prompt"]].append(output)
-        pairs = [
+            made[line["prompt"]][line["model"], line["sample"]] = output
+        pairs = {
             add_pair(first=first, second=second, origin=Pair.Origin.EVALUATION, priority=PRIORITY)[
                 0
-            ]
-            for first, second in filter(_differ, map(tuple, made.values()))
-        ]
+            ].pk
+            for outputs in made.values()
+            for first, second in _paired(run.spec["pairing"], outputs)
+            if _differ(first, second)
+        }
         # a pair that was there may have had enough votes, and come no sooner than others
-        Pair.objects.filter(pk__in=[pair.pk for pair in pairs], judged=0).update(
+        Pair.objects.filter(pk__in=pairs, judged=0).update(
             priority=Greatest(F("priority"), PRIORITY)
         )
     run.dir.event(
-        f"{len(pairs)} pairs of {len(made)} prompts are in the labelling queue; the others' "
+        f"{len(lines)} outputs to {len(made)} prompts are kept; they were not to be paired."
+        if run.spec["pairing"] == "none"
+        else f"{len(pairs)} pairs of {len(made)} prompts are in the labelling queue; the others' "
         "answers are the same."
     )
 
 
-def _differ(outputs: tuple[Output, ...]) -> bool:
-    contents = {(output.text, output.asset_id) for output in outputs}
-    return len(outputs) == 2 and len(contents) == 2
+def _paired(
+    pairing: str, outputs: dict[tuple[str, int], Output]
+) -> Iterator[tuple[Output, Output]]:
+    """Of one prompt's outputs, by model and sample."""
+    groups: dict[Any, list[Output]] = defaultdict(list)
+    for (model, sample), output in sorted(outputs.items(), key=lambda item: item[0]):
+        groups[sample if pairing == "models" else model].append(output)
+    for group in groups.values():
+        if pairing == "models":
+            yield from combinations(group, 2)
+        elif pairing == "seeds":
+            yield from pairwise(group)
+
+
+def _differ(first: Output, second: Output) -> bool:
+    return (first.text, first.asset_id) != (second.text, second.asset_id)
 
 
 def _models(run: Run) -> list[ModelVersion]:
-    keys = [key for key in (run.spec["model"], run.spec["opponent"]) if key]
-    found = ModelVersion.objects.filter(project=run.project).in_bulk(keys)
-    return [found[key] for key in keys]
+    found = ModelVersion.objects.filter(project=run.project).in_bulk(run.spec["models"])
+    return [found[key] for key in run.spec["models"]]

@@ -3,8 +3,10 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from evaluation.models import Evaluation
+from evaluation.services_round import LONGEST, MOST_SAMPLES, MOST_TYPED, PAIRINGS
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
+from steelyard.runs.serializers import RunSerializer
 from steelyard.web.api import StrictSerializer
 
 
@@ -55,6 +57,76 @@ class RoundRequest(StrictSerializer):
     seed = serializers.IntegerField(
         required=False, min_value=0, max_value=2**31 - 1, help_text="Another one each round."
     )
+
+
+class PromptSetSerializer(StrictSerializer):
+    """Which prompts are answered."""
+
+    held_out = serializers.BooleanField(
+        default=False, help_text="Those that are held out; those that are not where false."
+    )
+    category = serializers.CharField(required=False, allow_blank=True, default="")
+    limit = serializers.IntegerField(
+        required=False, min_value=0, default=0, help_text="At most so many; 0 for all."
+    )
+    version = serializers.IntegerField(
+        required=False,
+        help_text="Id of a dataset version: those that it tests with, held out or not.",
+    )
+
+
+class GenerationRequest(StrictSerializer):
+    """What ``POST generations`` takes."""
+
+    models = serializers.ListField(
+        child=serializers.CharField(), min_length=1, help_text="Names of model versions."
+    )
+    prompt_set = PromptSetSerializer(required=False)
+    prompts = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST),
+        required=False,
+        default=list,
+        max_length=MOST_TYPED,
+        help_text="Words of prompts instead; what is not in the project yet is added.",
+    )
+    samples = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MOST_SAMPLES,
+        default=1,
+        help_text="Outputs of each model to each prompt.",
+    )
+    pairing = serializers.ChoiceField(
+        choices=PAIRINGS,
+        default="models",
+        help_text="models: each two models' outputs come as a pair into the labelling queue; "
+        "seeds: each output beside the model's next one; none: they are only made.",
+    )
+    same_seeds = serializers.BooleanField(
+        required=False, allow_null=True, default=None, help_text="As of evaluations."
+    )
+    sampling = serializers.DictField(required=False, default=dict, help_text="As of evaluations.")
+    seed = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**31 - 1, help_text="Another one each time."
+    )
+
+
+class MadeSerializer(serializers.Serializer):
+    """One output that a generation has made."""
+
+    prompt = serializers.CharField(help_text="Key of the prompt.")
+    model = serializers.CharField()
+    sample = serializers.IntegerField()
+    seed = serializers.IntegerField()
+    text = serializers.CharField(trim_whitespace=False, help_text="Empty for pictures and clips.")
+    file = serializers.CharField(help_text="Address of the picture or clip; empty for texts.")
+
+
+class GenerationSerializer(serializers.Serializer):
+    """A generation, which is a run of its own, and what it has made so far."""
+
+    run = RunSerializer()
+    outputs = MadeSerializer(many=True)
 
 
 class EffectSerializer(serializers.Serializer):

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from evaluation import views
+from evaluation import views, views_outputs
 
 app_name = "evaluation"
 urlpatterns = [
@@ -8,6 +8,8 @@ urlpatterns = [
     path("evaluations/new/", views.evaluation_new, name="evaluation-new"),
     path("evaluations/<int:pk>/", views.evaluation_detail, name="evaluation-detail"),
     path("rounds/new/", views.round_new, name="round-new"),
+    path("generations/new/", views_outputs.generation_new, name="generation-new"),
+    path("generations/<int:pk>/", views_outputs.generation_detail, name="generation-detail"),
     path("models/<int:pk>/evaluations/", views.evaluations_for_model, name="evaluations-for-model"),
     path("versions/<int:pk>/rankings/", views.rankings_for_version, name="rankings-for-version"),
     path("leaderboard/", views.leaderboard, name="leaderboard"),

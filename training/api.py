@@ -15,7 +15,7 @@ from steelyard.runs.models import Run
 from training.models import TrainingJob
 from training.preflight import report_of
 from training.querysets import TrainingJobQuerySet
-from training.samples import lines_of
+from training.samples import lines_of, media_rows_of
 from training.serializers import (
     PreflightRequest,
     PreflightSerializer,
@@ -97,13 +97,14 @@ class PreflightDetail(APIView):
 
 
 class TrainingJobSamples(APIView):
-    """What the model wrote while it was trained, beside what it wrote before."""
+    """What the model wrote or painted while it was trained, beside what it made before."""
 
     @extend_schema(responses=SampleSerializer(many=True))
     def get(self, request: Request, project: str, pk: int) -> Response:
         rows = TrainingJob.objects.with_parts()
         job = get_visible(rows, user_of(request), pk=pk, project__slug=project)
-        return Response(SampleSerializer(lines_of(job.run), many=True).data)
+        made = [*lines_of(job.run), *media_rows_of(job.run)]
+        return Response(SampleSerializer(made, many=True).data)
 
 
 class TryList(APIView):

@@ -8,6 +8,7 @@ from typing import Any
 from steelyard.runs.curves import curves, panels
 from steelyard.web.templatetags.charts import COLOURS
 from training.models import TrainingJob
+from training.samples import newest_of
 
 MOST = 6
 
@@ -22,7 +23,22 @@ def compared(jobs: Sequence[TrainingJob]) -> dict[str, Any]:
         "charts": _charts(found),
         "settings": _settings(jobs),
         "metrics": _metrics(jobs),
+        "samples": _samples(jobs),
     }
+
+
+def _samples(jobs: Sequence[TrainingJob]) -> list[dict[str, Any]]:
+    """A row a prompt and kind of seed that any run has pictures or clips of, its newest in each
+    column; none where no run has."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for place, job in enumerate(jobs):
+        for line in newest_of(job.run):
+            row = rows.setdefault(
+                (line["prompt"], line["seeds"]),
+                {"prompt": line["prompt"], "seeds": line["seeds"], "cells": [None] * len(jobs)},
+            )
+            row["cells"][place] = line
+    return list(rows.values())
 
 
 def _name(job: TrainingJob, jobs: Sequence[TrainingJob]) -> str:

@@ -131,13 +131,21 @@ class SampleMessageSerializer(serializers.Serializer):
 
 
 class SampleSerializer(serializers.Serializer):
-    """What the model wrote after so many steps."""
+    """What the model wrote or painted after so many steps."""
 
     step = serializers.IntegerField()
     prompt = SampleMessageSerializer(many=True)
-    text = serializers.CharField(trim_whitespace=False)
+    text = serializers.CharField(trim_whitespace=False, help_text="Empty for pictures and clips.")
     reference_text = serializers.CharField(
         trim_whitespace=False, help_text="What it wrote before training."
+    )
+    seed = serializers.IntegerField(default=None, help_text="Null for texts, as what follows.")
+    seeds = serializers.CharField(
+        default=None, help_text="fixed: the same at every step; fresh: new at each."
+    )
+    file = serializers.CharField(default=None, help_text="Address of the picture or clip.")
+    reference_file = serializers.CharField(
+        default=None, help_text="Address of what it made of the seed before training."
     )
 
 

@@ -12,7 +12,9 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.registry.models import DatasetVersion
+from steelyard.registry.services import free_name
 from steelyard.runs.models import Run
+from training.controls import controls_of
 from training.engine.config import RECIPES, config_of, form_fields
 from training.forms import TrainingForm, recipes_for
 from training.models import TrainingJob
@@ -77,7 +79,7 @@ def job_of_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         for name, default in defaults.items()
         if name in job.config
     ]
-    context = {"project": job.project, "job": job, "settings": settings}
+    context = {"project": job.project, "job": job, "settings": settings, **controls_of(job)}
     return render(request, "training/job.html#of-run", context)
 
 
@@ -157,6 +159,9 @@ def _initial(project: Project, request: HttpRequest, recipe: str) -> dict[str, A
     job = TrainingJob.objects.filter(project=project, run=_number(request, "run")).first()
     if job:
         values = {**job.config, "version": job.version_id, "base": job.base_id}
+    control = request.GET.get("label_control", "")
+    if control in ("random", "reversed"):
+        values["label_control"] = control
     if chosen := preset(recipe, request.GET.get("preset", "")):
         values |= chosen.settings
     version = DatasetVersion.objects.filter(project=project, pk=_number(request, "version")).first()
@@ -174,6 +179,8 @@ def _initial(project: Project, request: HttpRequest, recipe: str) -> dict[str, A
         version=version or (job.version if job else None),
         recipe=recipe,
     )
+    if "label_control" in values and control:
+        values["model_name"] = free_name(project=project, name=f"{values['model_name']} {control}")
     return values
 
 

@@ -10,20 +10,26 @@ from django.views.decorators.http import require_http_methods
 
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
+from steelyard.projects.models import Modality
 from steelyard.projects.policy import get_visible
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run
 from training.models import TrainingJob
-from training.samples import samples_of
+from training.samples import media_samples_of, samples_of
 from training.services_try import can_try, start_try
 
 
 def samples_of_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    """What the model wrote while it was trained, beside the untrained one's; asks again while the
-    run goes on."""
+    """What the model wrote or painted while it was trained, beside the untrained one's; asks again
+    while the run goes on."""
     rows = TrainingJob.objects.select_related("run__project", "project")
     job = get_visible(rows, user_of(request), run=pk, project__slug=project)
-    context = {"project": job.project, "run": job.run, "steps": samples_of(job.run)}
+    job.run.project = job.project
+    context: dict[str, Any] = {"project": job.project, "run": job.run}
+    if job.project.modality == Modality.TEXT:
+        context["steps"] = samples_of(job.run)
+    else:
+        context["media"] = media_samples_of(job.run)
     return render(request, "training/samples.html", context)
 
 

@@ -117,7 +117,7 @@ def test_the_form_and_the_api_start_one_for_staff_alone(
     answer = client.post(page, sent)
     run = Run.objects.get()
     assert answer.url == run.get_absolute_url()
-    assert (run.kind, run.spec["model"], run.spec["opponent"]) == ("round", model.pk, None)
+    assert (run.kind, run.spec["models"], run.spec["pairing"]) == ("round", [model.pk], "seeds")
     refused = client.post(page, {**sent, "temperature": "0"})
     assert "same answer twice" in refused.content.decode()
     made = client.post(api, {"model": "one", "limit": 1}, content_type=call)

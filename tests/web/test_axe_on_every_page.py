@@ -20,6 +20,7 @@ from annotation.services import flags, groups, withdrawals
 from annotation.services.judging import create_judge
 from annotation.services.versions import publish_version
 from evaluation.services import start_evaluation
+from evaluation.services_round import start_generation
 from steelyard.accounts import services
 from steelyard.projects.models import Project
 from steelyard.runs.services import start_run
@@ -63,6 +64,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "evaluation:evaluation-detail": ("project", "evaluation"),
     "evaluation:evaluation-list": ("project",),
     "evaluation:evaluation-new": ("project",),
+    "evaluation:generation-detail": ("project", "generation"),
+    "evaluation:generation-new": ("project",),
     "evaluation:leaderboard": ("project",),
     "evaluation:round-new": ("project",),
     "projects:home": (),
@@ -165,6 +168,7 @@ NO_PAGES = {
     "registry:version-download",
     "registry:model-file",
     "registry:version-file",
+    "runs:run-file",
     "runs:run-metrics",
     "training:sweep-trials",
     "words",
@@ -235,6 +239,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         method="people",
         by=root,
     )
+    generation = start_generation(project=project, models=[model, other], by=root)
     run = start_run(project=project, kind="train", title="Train with DPO", spec={}, by=root)
     flags.raise_flag(annotator=annotator, of=pair, reason="other", note="Look.", uuid=uuid4())
     group = groups.create_group(project=project, name="French", members=["root"], by=root)
@@ -260,6 +265,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         "model": model.pk,
         "judge": judge.pk,
         "evaluation": evaluation.pk,
+        "generation": generation.pk,
         "run": run.pk,
         "group": group.pk,
         "endpoint": endpoint.pk,

@@ -4,7 +4,8 @@
 
     RUN_DIR/ media_samples.jsonl  a line a sample: step, prompt, seed, seeds (fixed or fresh), file
                                   and reference_file, which are paths in the run's folder
-             samples/             PNG or MP4: step-00000050-fixed-0.png, base-fixed-0.png, …
+             samples/             PNG or MP4: step-00000050-fixed-0.png, base-fixed-0.png, …; beside
+                                  an MP4 a JPEG of the same name, to be shown until it is played
 
 Fixed seeds are the same at every step, so that one picture can be watched as it changes; but nearly
 any training moves all pictures of a seed one way, so fresh seeds stand beside them, which show what
@@ -127,7 +128,11 @@ def _paint(
         return
     make = _maker(spec, device)
     for line in lines:
-        write_atomically(rundir.path / line[name], make(line["prompt"], line["seed"]))
+        path, made = rundir.path / line[name], make(line["prompt"], line["seed"])
+        if path.suffix == ".mp4":
+            # before the clip, whose being there says that both are
+            write_atomically(path.with_suffix(".jpg"), _poster(made))
+        write_atomically(path, made)
         rundir.beat()
     del make
     if device.startswith("cuda"):
@@ -151,3 +156,14 @@ def _maker(spec: dict[str, Any], device: str) -> Callable[[str, int], bytes]:
 
     filmer = load_filmer(spec, device)
     return lambda prompt, seed: filmer.film([prompt], seeds=[seed], sampling={})[0]
+
+
+def _poster(clip: bytes) -> bytes:
+    """The first frame as a JPEG."""
+    import av
+
+    with av.open(io.BytesIO(clip), "r") as container:
+        frame = next(container.decode(video=0)).to_image()
+    data = io.BytesIO()
+    frame.convert("RGB").save(data, "JPEG", quality=85)
+    return data.getvalue()

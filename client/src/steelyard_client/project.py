@@ -437,6 +437,34 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         body = {"model": model, **options} | ({"opponent": opponent} if opponent else {})
         return self._run(self._connection.post(f"{self._path}/rounds", body))
 
+    def generate(
+        self,
+        models: Iterable[str],
+        *,
+        prompts: Iterable[str] = (),
+        pairing: str = "models",
+        samples: int = 1,
+        **options: Any,
+    ) -> Run:
+        """Let models make outputs in the background, to prompts of the project or to these.
+
+        Args:
+            models: their names.
+            prompts: words of prompts; those that prompt_set names where there are none.
+            pairing: what comes into the labelling queue: models, seeds or none.
+            samples: outputs of each model to each prompt, each of another seed.
+            options: prompt_set (held_out, category, limit, version), same_seeds, sampling, seed.
+        """
+        body = {"models": list(models), "pairing": pairing, "samples": samples, **options}
+        told = list(prompts)
+        body |= {"prompts": told} if told else {}
+        return self._run(self._connection.post(f"{self._path}/generations", body))
+
+    def generated(self, run: int) -> list[dict[str, Any]]:
+        """What a generation has made so far: prompt, model, sample, seed, text and file of each."""
+        found = self._connection.get(f"{self._path}/generations/{run}")
+        return list(found["outputs"])
+
     def evaluations(self) -> Iterator[Evaluation]:
         return map(self._evaluation, self._pages("evaluations"))
 

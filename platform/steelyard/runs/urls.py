@@ -1,6 +1,6 @@
 from django.urls import path
 
-from steelyard.runs import views
+from steelyard.runs import files, views
 
 app_name = "runs"
 urlpatterns = [
@@ -13,4 +13,5 @@ urlpatterns = [
     path("runs/<int:pk>/retry/", views.run_retry, name="run-retry"),
     path("runs/<int:pk>/metrics/", views.run_metrics, name="run-metrics"),
     path("runs/<int:pk>/log/", views.run_log, name="run-log"),
+    path("runs/<int:pk>/files/<path:name>", files.run_file, name="run-file"),
 ]
