@@ -145,15 +145,34 @@ class PairQuerySet(_HandedOut):
         )
 
 
-class AssignmentQuerySet(models.QuerySet):
+class _Leases(models.QuerySet):
+    """What is kept for annotators."""
+
+    of: str
+    """The field of what is kept: a pair, or a set to rank."""
+
     def live(self) -> Self:
         """Leases that have not run out."""
         return self.filter(expires_at__gt=timezone.now())
 
     def useful(self) -> Self:
-        """Leases on pairs that still want a judgment; an import may have completed one, or the
-        owner have taken it out."""
-        return self.filter(pair__judged__lt=F("pair__wanted"), pair__closed=False)
+        """Leases on what still wants a verdict; an import may have completed it, or the owner have
+        taken it out."""
+        wants = {f"{self.of}__judged__lt": F(f"{self.of}__wanted"), f"{self.of}__closed": False}
+        return self.filter(**wants)
+
+    def of_others(self, on: models.Model, annotator: Annotator) -> Self:
+        """Live ones of other people on the same pair or set."""
+        return self.live().filter(**{self.of: on}).exclude(annotator=annotator)
+
+    def keep_draft(self, annotator: Annotator, on: int | None, draft: dict | None) -> None:
+        """Write in somebody's lease what they have said so far; None leaves what is there."""
+        if draft is not None and on is not None:
+            self.filter(**{self.of: on}, annotator=annotator).update(draft=draft)
+
+
+class AssignmentQuerySet(_Leases):
+    of = "pair"
 
     def with_content(self) -> Self:
         """With all that a page shows of the pair; which model made what is not among it."""
@@ -276,14 +295,8 @@ class OutputSetQuerySet(_HandedOut):
         return self.order_by("-priority", *QUEUE_ORDERS[policy])
 
 
-class RankingLeaseQuerySet(models.QuerySet):
-    def live(self) -> Self:
-        """Leases that have not run out."""
-        return self.filter(expires_at__gt=timezone.now())
-
-    def useful(self) -> Self:
-        """Leases on sets that still want a ranking."""
-        return self.filter(output_set__judged__lt=F("output_set__wanted"), output_set__closed=False)
+class RankingLeaseQuerySet(_Leases):
+    of = "output_set"
 
 
 class RankingQuerySet(models.QuerySet):

@@ -14,36 +14,29 @@ from annotation.tiers import tiers_of
 from steelyard.projects.models import Project
 
 
-def rank_fields(outputs: Sequence[int]) -> dict[str, forms.Field]:
-    """A rank for each output, None where none is given."""
-    return {
-        f"rank_{pk}": forms.TypedChoiceField(
-            required=False,
-            coerce=int,
-            empty_value=None,
-            choices=[(rank, rank) for rank in range(1, len(outputs) + 1)],
-        )
-        for pk in outputs
-    }
+class OrderForm(forms.Form):
+    """A rank for each output of a set, 1 the best, equal ones tied."""
 
-
-class KnownOrderForm(forms.Form):
-    """The right order of a set's outputs, and why it is right."""
-
-    reason = forms.CharField(required=False, max_length=REASON_LIMIT, widget=forms.Textarea)
-
-    def __init__(self, *args: Any, outputs: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, outputs: Sequence[int] = (), **kwargs: Any) -> None:
         """
         Args:
             outputs: numbers of the set's outputs.
         """
         super().__init__(*args, **kwargs)
         self.outputs = outputs
-        self.fields.update(rank_fields(outputs))
+        for pk in outputs:
+            self.fields[f"rank_{pk}"] = forms.TypedChoiceField(
+                required=False,
+                coerce=int,
+                empty_value=None,
+                choices=[(rank, rank) for rank in range(1, len(outputs) + 1)],
+            )
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        if any(data.get(f"rank_{pk}") is None for pk in self.outputs):
+        ranked = all(data.get(f"rank_{pk}") is not None for pk in self.outputs)
+        # in training nothing is skipped
+        if not ranked and (data.get("training") or not data.get("skip")):
             self.add_error(None, _("Give every answer a rank first."))
         return data
 
@@ -52,8 +45,14 @@ class KnownOrderForm(forms.Form):
         return tiers_of({pk: self.cleaned_data[f"rank_{pk}"] for pk in self.outputs})
 
 
-class RankForm(forms.Form):
-    """An order as the ranking page sends it: a rank for each output, 1 the best, equal ones tied.
+class KnownOrderForm(OrderForm):
+    """The right order of a set's outputs, and why it is right."""
+
+    reason = forms.CharField(required=False, max_length=REASON_LIMIT, widget=forms.Textarea)
+
+
+class RankForm(OrderForm):
+    """An order as the ranking page sends it.
 
     ``pair`` is the set's number: it is called as on the labelling page, so that what keeps drafts
     and sends verdicts there does so here.
@@ -82,34 +81,16 @@ class RankForm(forms.Form):
     duration_ms = forms.IntegerField(required=False, widget=forms.HiddenInput)
     exposure = forms.CharField(required=False, max_length=10_000, widget=forms.HiddenInput)
 
-    def __init__(
-        self, *args: Any, project: Project, outputs: Sequence[int] = (), **kwargs: Any
-    ) -> None:
-        """
-        Args:
-            outputs: numbers of the set's outputs.
-        """
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.outputs = outputs
         scheme = project.scheme
         for name, words in (("tags", scheme["tags"]), ("skip_reason", scheme["skip_reasons"])):
             self.fields[name].choices = [(word, word) for word in words]  # type: ignore[attr-defined]
-        self.fields.update(rank_fields(outputs))
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or {}
-        if not data.get("skip") and any(data.get(f"rank_{pk}") is None for pk in self.outputs):
-            self.add_error(None, _("Give every answer a rank first."))
-        return data
 
     def clean_duration_ms(self) -> int | None:
         """A measurement that cannot be true is none; it never stands in a ranking's way."""
         value = self.cleaned_data["duration_ms"]
         return value if value is not None and 0 <= value <= DAY_MS else None
-
-    @property
-    def tiers(self) -> list[list[int]]:
-        return tiers_of({pk: self.cleaned_data[f"rank_{pk}"] for pk in self.outputs})
 
     def as_order(self) -> Order:
         data = self.cleaned_data

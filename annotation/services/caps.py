@@ -47,3 +47,32 @@ def cap_reached(
         if mine.filter(created_at__gte=midnight).count() + held >= day_cap:
             return "day_cap"
     return ""
+
+
+def is_paused(annotator: Annotator) -> bool:
+    """Whether the owner has stopped the project, or this person in it."""
+    return annotator.project.paused or annotator.paused
+
+
+def why_none(
+    annotator: Annotator,
+    *,
+    needs_training: Callable[[], bool],
+    capped: Callable[[], str],
+    is_waiting: Callable[[], bool],
+) -> str:
+    """Why the queue has nothing for somebody, asked in this order.
+
+    Args:
+        capped: what cap is reached, or an empty text.
+        is_waiting: whether there is something that others hold at the moment.
+
+    Returns:
+        ``paused`` (the project), ``person_paused``, ``training`` (to be passed first), ``cap``,
+        ``day_cap``, ``with_others`` (what is left is held, by others or by the person) or ``done``.
+    """
+    if is_paused(annotator):
+        return "paused" if annotator.project.paused else "person_paused"
+    if needs_training():
+        return "training"
+    return capped() or ("with_others" if is_waiting() else "done")

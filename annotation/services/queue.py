@@ -15,7 +15,7 @@ from annotation import leasing, sides
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, Pair
 from annotation.querysets import AssignmentQuerySet
 from annotation.recent import Recent
-from annotation.services.caps import cap_reached, progress, until
+from annotation.services.caps import cap_reached, is_paused, progress, until, why_none
 from steelyard.accounts.models import User
 from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ANY_ROLE, get_project
@@ -110,7 +110,7 @@ def next_pair(*, annotator: Annotator, holding: Collection[int] = ()) -> Assignm
         the lease with all that is shown of its pair; None where there is none to be had now,
         for which :func:`why_nothing` tells the reason.
     """
-    if annotator.project.paused or annotator.paused:
+    if is_paused(annotator):
         return None
     standing, leases = leasing.locked_standing(annotator.pk, timezone.now())
     if standing.needs_training:
@@ -268,8 +268,7 @@ def renew(
     Returns:
         those of the pairs that the annotator holds now.
     """
-    if draft is not None and draft_of is not None:
-        Assignment.objects.filter(annotator=annotator, pair=draft_of).update(draft=draft)
+    Assignment.objects.keep_draft(annotator, draft_of, draft)
     return _renew(annotator, pairs)
 
 
@@ -284,7 +283,7 @@ def _renew(annotator: Annotator, pairs: Collection[int]) -> list[int]:
     Assignment.objects.filter(annotator=annotator, pair__in=held).update(
         expires_at=until(annotator)
     )
-    if annotator.paused or annotator.project.paused:
+    if is_paused(annotator):
         return held
     for pair in locked:
         if leases.get(pair) or live >= MAX_HELD or _capped(annotator, live):
@@ -308,25 +307,16 @@ def let_go(*, annotator: Annotator, pairs: Collection[int]) -> None:
 
 
 def why_nothing(annotator: Annotator) -> str:
-    """Why :func:`next_pair` has nothing.
-
-    Returns:
-        ``paused`` (the project), ``person_paused``, ``training`` (to be passed first), ``cap``,
-        ``day_cap``, ``with_others`` (what is left is held at the moment, by others or by the
-        person) or ``done``.
-    """
-    if annotator.project.paused:
-        return "paused"
-    if annotator.paused:
-        return "person_paused"
+    """Why :func:`next_pair` has nothing, as :func:`annotation.services.caps.why_none` says it."""
     standing = leasing.standing_of(annotator.pk)
-    if standing.needs_training:
-        return "training"
-    held = Assignment.objects.live().useful().filter(annotator=annotator).count()
-    if reached := _capped(annotator, held):
-        return reached
-    left = Pair.objects.waiting_for(annotator).in_groups(standing.groups)
-    return "with_others" if left.exists() else "done"
+    return why_none(
+        annotator,
+        needs_training=lambda: standing.needs_training,
+        capped=lambda: _capped(
+            annotator, Assignment.objects.live().useful().filter(annotator=annotator).count()
+        ),
+        is_waiting=Pair.objects.waiting_for(annotator).in_groups(standing.groups).exists,
+    )
 
 
 def progress_of(annotator: Annotator) -> dict[str, int | None]:

@@ -13,18 +13,17 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation import places
 from annotation.models import Annotator, Outcome, Output, OutputSet, Ranking, RankingLease
-from annotation.querysets import RankingLeaseQuerySet
 from annotation.services.checking import Verdict, check_reasons
 from annotation.services.completion import tell_completed
 from annotation.services.known_orders import check_order
 from annotation.services.ranked_pairs import Ranked, expand
+from annotation.services.recording import free_place, once
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 
@@ -128,22 +127,12 @@ def _once(
     order: Order,
     write: Callable[[Order, list[Output]], Ranking | None],
 ) -> tuple[Ranking, bool] | None:
-    """What ``write`` makes of the order, all or nothing; or what its UUID stands for already."""
     outputs = list(output_set.outputs.select_related("model").order_by("key"))
-    refused: Exception | None = None
-    try:
-        said = checked(order, project=annotator.project, outputs=outputs)
-        with transaction.atomic():
-            if ranking := write(said, outputs):
-                return ranking, True
-    except (UserError, IntegrityError) as error:
-        # an IntegrityError: a second copy of the request, or another with its UUID, was quicker
-        refused = error
-    if known := _replayed(annotator, output_set, order):
-        return known, False
-    if isinstance(refused, UserError):
-        raise refused
-    return None
+    return once(
+        check=lambda: checked(order, project=annotator.project, outputs=outputs),
+        write=lambda said: write(said, outputs),
+        replayed=lambda: _replayed(annotator, output_set, order),
+    )
 
 
 def _replayed(annotator: Annotator, output_set: OutputSet, order: Order) -> Ranking | None:
@@ -170,7 +159,7 @@ def _store(
         if free <= 0:
             raise _set_taken()
         if lease.expires_at <= timezone.now():
-            others = _others_leases(locked, annotator)
+            others = RankingLease.objects.of_others(locked, annotator)
             idle = places.claim(others, free=free)
             if idle is None:
                 raise _set_held()
@@ -192,11 +181,8 @@ def _supersede(
     takes_place = ranking.skipped and not said.skipped
     free = 0
     if takes_place:
-        free = locked.wanted - locked.judged
-        if locked.closed or free <= 0:
-            raise _set_taken()
-        if _others_leases(locked, annotator).count() >= free:
-            raise _set_held()
+        others = RankingLease.objects.of_others(locked, annotator)
+        free = free_place(locked, others, taken=_set_taken, held=_set_held)
     _count(locked, ranking.skipped - said.skipped)
     amended = ranking_of(annotator, locked, said, shown=ranking.shown, supersedes=ranking)
     return _write(amended, outputs, last=takes_place and free == 1)
@@ -235,10 +221,6 @@ def ranking_of(
         duration_ms=said.duration_ms,
         supersedes=supersedes,
     )
-
-
-def _others_leases(output_set: OutputSet, annotator: Annotator) -> RankingLeaseQuerySet:
-    return RankingLease.objects.live().filter(output_set=output_set).exclude(annotator=annotator)
 
 
 def _count(output_set: OutputSet, change: int) -> None:

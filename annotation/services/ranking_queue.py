@@ -11,7 +11,7 @@ from django.db import transaction
 from annotation.leasing import standing_of
 from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLease
 from annotation.querysets import RankingLeaseQuerySet
-from annotation.services.caps import cap_reached, progress, until
+from annotation.services.caps import cap_reached, is_paused, progress, until, why_none
 from annotation.services.queue import MAX_HELD
 from annotation.services.rounds import is_needed
 from annotation.tiers import shuffled
@@ -34,7 +34,7 @@ def next_set(*, annotator: Annotator, holding: Collection[int] = ()) -> RankingL
     Returns:
         the lease with its set and the set's prompt; None where there is none to be had now.
     """
-    if annotator.project.paused or annotator.paused:
+    if is_paused(annotator):
         return None
     groups = standing_of(annotator.pk, lock=True).groups
     if is_needed(annotator):
@@ -102,9 +102,7 @@ def renew_sets(
     Returns:
         those of the sets that the annotator holds now.
     """
-    if draft is not None and draft_of is not None:
-        leases = RankingLease.objects.filter(annotator=annotator, output_set=draft_of)
-        leases.update(draft=draft)
+    RankingLease.objects.keep_draft(annotator, draft_of, draft)
     standing_of(annotator.pk, lock=True)
     return _renew(annotator, sets)
 
@@ -126,20 +124,14 @@ def _renew(annotator: Annotator, sets: Collection[int]) -> list[int]:
 
 
 def why_no_set(annotator: Annotator) -> str:
-    """Why :func:`next_set` has nothing: ``paused`` (the project), ``person_paused``,
-    ``training`` (to be passed first), ``cap``, ``day_cap``, ``with_others`` (what is left is held
-    at the moment) or ``done``."""
-    if annotator.project.paused:
-        return "paused"
-    if annotator.paused:
-        return "person_paused"
-    if is_needed(annotator):
-        return "training"
-    if reached := _capped(annotator, _live(annotator).count()):
-        return reached
+    """Why :func:`next_set` has nothing, as :func:`annotation.services.caps.why_none` says it."""
     groups = standing_of(annotator.pk).groups
-    waiting = OutputSet.objects.waiting_for(annotator).in_groups(groups)
-    return "with_others" if waiting.exists() else "done"
+    return why_none(
+        annotator,
+        needs_training=lambda: is_needed(annotator),
+        capped=lambda: _capped(annotator, _live(annotator).count()),
+        is_waiting=OutputSet.objects.waiting_for(annotator).in_groups(groups).exists,
+    )
 
 
 def progress_in_sets(annotator: Annotator) -> dict[str, int | None]:

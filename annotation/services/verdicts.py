@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,9 +20,9 @@ from django.utils.translation import gettext as _
 from annotation import leasing, places, sides
 from annotation.evidence import turned_evidence, turned_segments
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
-from annotation.querysets import AssignmentQuerySet
 from annotation.services.checking import Verdict, checked
 from annotation.services.corrections import keep_correction, withdraw_correction
+from annotation.services.recording import free_place, once
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.web.prepared import Given, Prepared
@@ -159,25 +159,11 @@ def _once(
     verdict: Verdict,
     write: Callable[[Verdict], Judgment | None],
 ) -> tuple[Judgment, bool] | None:
-    """What ``write`` makes of the verdict, all or nothing; or what its UUID stands for already.
-
-    Whether it is there already is asked last: it seldom is, and then it does not matter whether
-    the label scheme would still allow it or who was quicker.
-    """
-    refused: Exception | None = None
-    try:
-        said = checked(verdict, project=annotator.project, pair=pair)
-        with transaction.atomic():
-            if judgment := write(said):
-                return judgment, True
-    except (UserError, IntegrityError) as error:
-        # an IntegrityError: a second copy of the request, or another with its UUID, was quicker
-        refused = error
-    if known := _replayed(annotator, pair, verdict):
-        return known, False
-    if isinstance(refused, UserError):
-        raise refused
-    return None
+    return once(
+        check=lambda: checked(verdict, project=annotator.project, pair=pair),
+        write=write,
+        replayed=lambda: _replayed(annotator, pair, verdict),
+    )
 
 
 def _turned(verdict: Verdict, swapped: bool) -> Verdict:
@@ -219,7 +205,7 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
         if free <= 0:
             refused = _pair_taken()
         elif lease.expires_at <= timezone.now():
-            idle = places.claim(_others_leases(locked, annotator), free=free)
+            idle = places.claim(Assignment.objects.of_others(locked, annotator), free=free)
             refused = _pair_held() if idle is None else None
     # whoever waited for the lock sees the pair anew, but the lease as it was before the wait
     if refused and leasing.give_back(lease.pk):
@@ -231,7 +217,7 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     locked.judged += counts
     _settle(locked, annotator, counted=counts)
     if idle:
-        others = _others_leases(locked, annotator)
+        others = Assignment.objects.of_others(locked, annotator)
         places.make_room(others, idle, free=locked.wanted - locked.judged)
     return judgment
 
@@ -253,11 +239,8 @@ def _supersede(annotator: Annotator, judgment: Judgment, said: Verdict) -> Judgm
         return None
     was, now = (outcome != Outcome.SKIP for outcome in (judgment.outcome, said.outcome))
     if now and not was:
-        free = pair.wanted - pair.judged
-        if pair.closed or free <= 0:
-            raise _pair_taken()
-        if _others_leases(pair, annotator).count() >= free:
-            raise _pair_held()
+        others = Assignment.objects.of_others(pair, annotator)
+        free_place(pair, others, taken=_pair_taken, held=_pair_held)
     if was != now:
         _count(pair, 1 if now else -1)
     amended = Judgment.objects.create(
@@ -305,10 +288,6 @@ def _replayed(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | Non
     if same != (annotator.pk, pair.pk, said.outcome):
         raise _uuid_taken()
     return known
-
-
-def _others_leases(pair: Pair, annotator: Annotator) -> AssignmentQuerySet:
-    return Assignment.objects.live().filter(pair=pair).exclude(annotator=annotator)
 
 
 def _count(pair: Pair, change: int) -> None:

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from annotation import sides
 from annotation.forms.verdict import choices_of
 from annotation.models import Annotator, Judgment, OutputSet, Pair
+from annotation.querysets import JudgmentQuerySet, RankingQuerySet
 from annotation.services.flags import raise_flag
 from annotation.services.label_keys import save_label_keys
 from annotation.services.queue import annotator_for, let_go, renew
@@ -31,6 +32,7 @@ MINE_PER_PAGE = 50
 DRAFT_LIMIT = 100_000
 """Bytes of a draft; what is longer stays in the browser alone."""
 
+Mine = TypeVar("Mine", JudgmentQuerySet, RankingQuerySet)
 Flagged = TypeVar("Flagged", Pair, OutputSet)
 
 ADDRESSES = ["label", "label-next", "label-submit", "label-keep", "label-flag", "label-keys"]
@@ -162,6 +164,22 @@ def _in_words(judgment: Judgment) -> Any:
     rest = [sides.BOTH_BAD, sides.SKIP]
     words = {choice.value: choice.label for choice in [*sides.scale(7, tie=True), *rest]}
     return words[sides.value_of(outcome, strength)]
+
+
+def own(rows: Mine, annotator: Annotator, asked: str, *, any_time: bool = False) -> Any:
+    """The annotator's own verdict or ranking of that UUID, None where there is none.
+
+    Args:
+        any_time: also one that has been superseded, so that a retry finds what it spoke of.
+    """
+    rows = rows.filter(annotator=annotator)
+    try:
+        found = (rows if any_time else rows.current()).filter(uuid=UUID(asked)).first()
+    except ValueError:
+        return None
+    if found:
+        found.annotator = annotator
+    return found
 
 
 def annotator_in(request: HttpRequest, slug: str) -> Annotator:

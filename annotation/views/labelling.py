@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -29,7 +28,7 @@ from annotation.services import training_round
 from annotation.services.queue import next_pair, progress_of
 from annotation.services.verdicts import amend_shown, record_shown
 from annotation.views import cards
-from annotation.views.label_page import annotator_in, by_script, nothing_more, page_context
+from annotation.views.label_page import annotator_in, by_script, nothing_more, own, page_context
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 
@@ -229,26 +228,14 @@ def _pair(annotator: Annotator, pk: Any, content: bool = False) -> Pair | None:
 
 
 def _own(annotator: Annotator, asked: str, any_time: bool = False) -> Judgment | None:
-    """The annotator's own judgment, None where there is none.
-
-    Args:
-        asked: its UUID, or ``last``.
-        any_time: also one that has been superseded, so that a retry finds what it spoke of.
-    """
-    rows = Judgment.objects.filter(annotator=annotator)
-    rows = rows.select_related(
+    """The annotator's own judgment of a UUID, or the ``last``; None where there is none."""
+    rows = Judgment.objects.select_related(
         "annotator", "pair__prompt", "pair__output_a__asset", "pair__output_b__asset", "correction"
     )
     if asked == "last":
-        found = rows.current().order_by("-created_at", "-pk").first()
-    else:
-        rows = rows if any_time else rows.current()
-        try:
-            found = rows.filter(uuid=UUID(asked)).first()
-        except ValueError:
-            return None
-    if found:
-        found.annotator = annotator
+        mine = rows.current().filter(annotator=annotator).order_by("-created_at", "-pk")
+        asked = str(mine.values_list("uuid", flat=True).first())
+    found: Judgment | None = own(rows, annotator, asked, any_time=any_time)
     return found
 
 

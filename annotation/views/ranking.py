@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -29,6 +28,7 @@ from annotation.views.label_page import (
     by_script,
     flag_from_page,
     nothing_more,
+    own,
     page_context,
 )
 from annotation.views.labelling import STATUS
@@ -235,19 +235,8 @@ def _set(annotator: Annotator, pk: str) -> OutputSet | None:
 
 
 def _own(annotator: Annotator, asked: str, any_time: bool = False) -> Ranking | None:
-    """The annotator's own ranking of that UUID, None where there is none.
-
-    Args:
-        any_time: also one that has been superseded, so that a retry finds what it spoke of.
-    """
-    rows = Ranking.objects.filter(annotator=annotator).select_related("output_set__prompt")
-    rows = rows if any_time else rows.current()
-    try:
-        found = rows.filter(uuid=UUID(asked)).first()
-    except ValueError:
-        return None
-    if found:
-        found.annotator = annotator
+    rows = Ranking.objects.select_related("output_set__prompt")
+    found: Ranking | None = own(rows, annotator, asked, any_time=any_time)
     return found
 
 

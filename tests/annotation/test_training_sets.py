@@ -298,6 +298,7 @@ def test_without_scripts_the_order_is_answered_by_the_known_one(
     refused = page.post(submit, {**form, **said, f"rank_{pks[1]}": ""})
     assert refused.status_code == 422
     assert "Give every answer a rank first." in refused.content.decode()
+    assert page.post(submit, {**form, "skip": "on"}).status_code == 422
     told = page.post(submit, {**form, **said}).content.decode()
     assert "Just as known." in told
     assert "6 of 6 comparisons" in told
@@ -305,3 +306,20 @@ def test_without_scripts_the_order_is_answered_by_the_known_one(
         "Training 2 of 2"
         in page.get(reverse("annotation:rank", args=[project.slug])).content.decode()
     )
+
+
+def test_the_queue_page_speaks_of_sets(project: Any, owner: Any, member: Any, as_user: Any) -> None:
+    there = reverse("annotation:coverage", args=[project.slug])
+    page = as_user(owner)
+    empty = page.get(there).content.decode()
+    assert "Import sets" in empty
+    assert "Import pairs" not in empty
+    factories.make_set(project)
+    as_user(member).get(reverse("annotation:rank", args=[project.slug]))
+    held = page.get(there).content.decode()
+    assert "Sets held" in held
+    assert "Take back 1 set of member" in held
+    assert "Pairs held" not in held
+    person = Annotator.objects.get(user=member)
+    release = reverse("annotation:person-release", args=[project.slug, person.pk])
+    assert "1 set of member goes to others." in page.post(release, follow=True).content.decode()
