@@ -38,12 +38,12 @@ def work(rundir: RunDir, stop: Stop) -> None:
         scorer = open_scorer(spec["scorer"])
         try:
             work_on = _Work(rundir, scorer, spec)
-            for line in work_on.lines(left, stop):
-                journal.add(line)
-                counts["unreadable" if "invalid" in line else "scored"] += 1
-                rundir.progress(
-                    counts["scored"] + counts["unreadable"], len(spec["pairs"]), "pairs"
-                )
+            for some in work_on.lines(left, stop):
+                for line in some:
+                    journal.add(line)
+                    counts["unreadable" if "invalid" in line else "scored"] += 1
+                done_by_now = counts["scored"] + counts["unreadable"]
+                rundir.progress(done_by_now, len(spec["pairs"]), "pairs")
         finally:
             scorer.close()
     if stop:
@@ -93,7 +93,7 @@ class _Work:
         self.bad: dict[str, str] = {}
         """Key of an item → why it cannot be scored."""
 
-    def lines(self, pairs: Pairs, stop: Stop) -> Iterator[dict[str, Any]]:
+    def lines(self, pairs: Pairs, stop: Stop) -> Iterator[list[dict[str, Any]]]:
         at_a_time = max(1, self.scorer.batch_size // 2)
         for start in range(0, len(pairs), at_a_time):
             if stop:
@@ -101,8 +101,7 @@ class _Work:
             some = pairs[start : start + at_a_time]
             items = {pair["pair"]: self._items(pair) for pair in some}
             self._score([item for two in items.values() for item in two])
-            for pair in some:
-                yield self._line(pair, *items[pair["pair"]])
+            yield [self._line(pair, *items[pair["pair"]]) for pair in some]
 
     def _items(self, pair: dict[str, Any]) -> tuple[Item, Item]:
         needed = self.scorer.facts.needs_prompt

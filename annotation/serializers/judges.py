@@ -76,7 +76,7 @@ class ScorerRequest(StrictSerializer):
 
     name = serializers.CharField(max_length=150)
     kind = serializers.ChoiceField(choices=list(KINDS))
-    source = serializers.CharField(
+    source = serializers.CharField(  # type: ignore[assignment]
         max_length=500,
         help_text="CLIP model (folder or hub name), address, or name of an operator's command.",
     )

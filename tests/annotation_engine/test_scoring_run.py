@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -26,8 +28,10 @@ from evaluation.services import start_evaluation
 from steelyard.assets.blobs import blob_path
 from steelyard.assets.services import store_upload
 from steelyard.lib.errors import UserError
+from steelyard.lib.rundir import RunDir
 from steelyard.runs.services import cancel_run
 from tests.chat_server import ChatServer
+from tests.engines import drive, start, wait_until
 from tests.factories import make_judgment, make_model, make_project, make_prompt, make_user
 from tests.tiny_clip import make_clip
 
@@ -128,7 +132,7 @@ def test_scores_become_judgments(
 DESCRIBED = {"dimensions": {"noise": False, "beauty": True}, "version": "1"}
 
 
-def test_a_run_that_is_stopped_goes_on_and_a_cancelled_one_keeps_what_it_has(
+def test_a_cancelled_run_keeps_what_it_has_and_another_judge_asks_for_nothing_twice(
     pictures: tuple[Any, Any], settle: Callable[..., Any]
 ) -> None:
     project, owner = pictures
@@ -179,6 +183,40 @@ def test_a_run_that_is_stopped_goes_on_and_a_cancelled_one_keeps_what_it_has(
         # less noise is better
         assert judgment.details["difference"] == b - a
         assert judgment.outcome in ("tie", "a" if a < b else "b")
+
+
+def test_killed_half_way_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    def slow(body: dict[str, Any], number: int) -> Any:
+        time.sleep(0.1)
+        scores = [{"noise": 1.0, "beauty": 2.0} for _ in body.get("items", [])]
+        # without a version nothing is kept but what the run has written
+        described = {"dimensions": DESCRIBED["dimensions"]}
+        return 200, {}, described if body["op"] == "describe" else {"scores": scores}
+
+    rundir = RunDir(tmp_path / "run")
+    said = [{"role": "user", "content": "a house"}]
+    pairs = [{"pair": n, "messages": said, "a": f"{n}.a", "b": f"{n}.b"} for n in range(40)]
+    with ChatServer(slow) as server:
+        address = server.url + "/chat/completions"
+        scorer = {"kind": "http", "name": "far", "base_url": address, "frames": 1}
+        rundir.create({"kind": "score", "modality": "image", "scorer": scorer, "pairs": pairs})
+        for name in (pair[side] for pair in pairs for side in "ab"):
+            (rundir.media / name).write_bytes(b"x")
+        process = start("annotation.engine.scoring", rundir)
+        wait_until(lambda: len(rundir.read_lines("scores.jsonl", 0)[0]) >= 8)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        written = len(rundir.read_lines("scores.jsonl", 0)[0])
+        with (rundir.path / "scores.jsonl").open("ab") as stream:
+            stream.write(b'{"pair": 39, "scores": [')
+        asked = len(server.asked)
+        result = drive("annotation.engine.scoring", rundir)
+        again = sum(len(body.get("items", [])) for body in server.asked[asked:])
+    assert again == 2 * (40 - written) > 0
+    assert result["counts"] == {"scored": 40, "unreadable": 0, "kept": 0}
+    lines = rundir.read_lines("scores.jsonl", 0)[0]
+    assert sorted(line["pair"] for line in lines) == list(range(40))
+    assert lines[0]["values"] == [-1.0, -1.0]
 
 
 def test_an_evaluation_may_choose_a_scorer(pictures: tuple[Any, Any], tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_pictures_are_sent_once_by_path_or_bytes(
     assert pair.output_a.asset
     saved = mine.download_asset(pair.output_a.asset, tmp_path / "back.png")
     assert Image.open(saved).size == (4, 4)
+    scorer = mine.add_scorer("far", "http", "http://127.0.0.1:9", tie_band=0.2)
+    assert mine.ask_judge(scorer, which="unlabelled", limit=1).info.kind == "score"
 
 
 def test_a_file_that_the_site_has_is_not_sent(

@@ -79,12 +79,19 @@ def test_what_is_there_is_found_where_no_setting_says(
     assert gpus.all_devices() == []
 
 
-@pytest.mark.parametrize("wrong", ["0,zero", "1,1"])
-def test_a_wrong_setting_is_loud(wrong: str) -> None:
-    code = f"import os; os.environ['STEELYARD_GPUS'] = {wrong!r}; import steelyard.settings"
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("STEELYARD_GPUS", "0,zero"),
+        ("STEELYARD_GPUS", "1,1"),
+        ("STEELYARD_SCORERS", '{"own": "sh -c ls"}'),
+    ],
+)
+def test_a_wrong_setting_is_loud(name: str, wrong: str) -> None:
+    code = f"import os; os.environ[{name!r}] = {wrong!r}; import steelyard.settings"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 1
-    assert "STEELYARD_GPUS" in ended.stderr
+    assert name in ended.stderr
 
 
 def test_runs_that_load_models_ask_for_one_and_those_that_ask_endpoints_for_none(

@@ -12,13 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from steelyard.inference.scorers.base import KINDS, Facts, Item
 from steelyard.inference.scorers.clip import (
+    features_of,
     load_clip,
     load_eye,
-    picture_features,
     prepare,
     version_of,
 )
@@ -51,12 +50,9 @@ class Aesthetics:
 
     @torch.inference_mode()
     def score(self, items: Sequence[Item]) -> list[dict[str, float]]:
-        scores = []
-        for pictures in [item.pictures() for item in items]:
-            pixels = prepare(self.eye, pictures).to(self.device)
-            seen = normalize(picture_features(self.model, pixels), dim=-1)
-            scores.append({"score": self.head(seen).mean().item()})
-        return scores
+        pixels = [prepare(self.eye, item.pictures()).to(self.device) for item in items]
+        seen = features_of(self.model, pixels)
+        return [{"score": self.head(frames).mean().item()} for frames in seen]
 
     def close(self) -> None:
         del self.model, self.head

@@ -54,13 +54,12 @@ class ClipScorer:
     def score(self, items: Sequence[Item]) -> list[dict[str, float]]:
         looked = [item.pictures() for item in items]
         said = self._said([item.prompt for item in items])
+        seen = features_of(self.model, [self._pixels(pictures) for pictures in looked])
         scale = self.model.logit_scale.exp().item() if self.kind == "pickscore" else 1.0
-        scores = []
-        for pictures, words in zip(looked, said, strict=True):
-            pixels = self._pixels(pictures)
-            cosines = normalize(picture_features(self.model, pixels), dim=-1) @ words
-            scores.append({"score": scale * cosines.mean().item()})
-        return scores
+        return [
+            {"score": scale * (frames @ words).mean().item()}
+            for frames, words in zip(seen, said, strict=True)
+        ]
 
     def close(self) -> None:
         del self.model
@@ -154,9 +153,10 @@ def prepare(eye: CLIPImageProcessor, pictures: Sequence[Image.Image]) -> Tensor:
     return eye(images=list(pictures), return_tensors="pt")["pixel_values"].float()
 
 
-def picture_features(model: CLIPModel, pixels: Tensor) -> Tensor:
-    """(n, width), not yet of length one."""
-    return _pooled(model.get_image_features(pixel_values=pixels))
+def features_of(model: CLIPModel, pixels: Sequence[Tensor]) -> list[Tensor]:
+    """Of each item's pictures their unit vectors (n, width), computed together."""
+    found = _pooled(model.get_image_features(pixel_values=torch.cat(list(pixels))))
+    return list(normalize(found, dim=-1).split([len(one) for one in pixels]))
 
 
 def letterbox(picture: Image.Image, side: int) -> Image.Image:

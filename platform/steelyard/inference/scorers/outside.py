@@ -19,7 +19,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import httpx
@@ -30,6 +30,8 @@ from steelyard.inference.scorers.base import Facts, Item, checked_scores
 from steelyard.lib.errors import UserError
 
 BATCH = 8
+MOST_BYTES = 32 << 20
+"""Of files sent together."""
 START_SECONDS = 900
 """A scorer of several billion weights takes minutes to load."""
 ANSWER_SECONDS = 600
@@ -59,6 +61,9 @@ class Outside:
         self.facts = _facts(spec, ask({"op": "describe"}))
 
     def score(self, items: Sequence[Item]) -> list[dict[str, float]]:
+        return [one for some in _parcels(items) for one in self._score(some)]
+
+    def _score(self, items: Sequence[Item]) -> list[dict[str, float]]:
         body = [
             {
                 "prompt": item.prompt,
@@ -218,6 +223,20 @@ class Child(Outside):
             "What it said stands in the run's log.",
             code="scorer_gone",
         )
+
+
+def _parcels(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Few enough that their files together are no burden to send; a large one goes alone."""
+    some: list[Item] = []
+    size = 0
+    for item in items:
+        its = item.path.stat().st_size if item.path.exists() else 0
+        if some and size + its > MOST_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(item)
+        size += its
+    yield some
 
 
 def _as_path(item: Item) -> dict[str, str]:
