@@ -15,7 +15,6 @@ import numpy as np
 from evaluation.engine.bradley_terry import Fit, count, spread_of
 from evaluation.engine.clusters import few, numbered, outer_sums
 
-
 _BOUNDLESS = 20.0
 """Log-odds beyond which an estimate is on its way to infinity."""
 
