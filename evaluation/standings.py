@@ -174,8 +174,8 @@ class _Vote:
     outcome: str
     strength: int
     """Negative means that a is better."""
-    scores: dict[str, float] | None
-    """A scorer's, of a and of b."""
+    scores: tuple[float, float] | None
+    """A scorer's, of a and of b, by the dimension that decides."""
 
 
 def _votes_on(project: Project, comparisons: Iterable[Comparison]) -> dict[int, list[_Vote]]:
@@ -186,10 +186,26 @@ def _votes_on(project: Project, comparisons: Iterable[Comparison]) -> dict[int, 
         set(cast.by_judges().order_by().values_list("annotator_id", flat=True))
     )
     votes: dict[int, list[_Vote]] = defaultdict(list)
-    rows = cast.values_list("pair_id", "annotator_id", "outcome", "strength", "details__scores")
-    for pair, annotator, outcome, strength, scores in rows:
-        votes[pair].append(_Vote(judges.get(annotator), outcome, strength, scores))
+    told = ("details__scores", "details__dimension", "details__difference")
+    rows = cast.values_list("pair_id", "annotator_id", "outcome", "strength", *told)
+    for pair, annotator, outcome, strength, *scored in rows:
+        both = _scores(*scored)
+        votes[pair].append(_Vote(judges.get(annotator), outcome, strength, both))
     return votes
+
+
+def _scores(
+    scores: dict[str, dict[str, float]] | None, dimension: str, difference: float | None
+) -> tuple[float, float] | None:
+    """Of a and b, the greater the better; None where no scorer judged.
+
+    Args:
+        difference: how much better a is: where a lower number is better, the negative of theirs.
+    """
+    if not scores or not all(dimension in (scores.get(side) or {}) for side in "ab"):
+        return None
+    a, b = scores["a"][dimension], scores["b"][dimension]
+    return (-a, -b) if (difference or 0.0) * (a - b) < 0 else (a, b)
 
 
 def _win_rate(
@@ -229,7 +245,7 @@ def _effects(
 ) -> tuple[effect.Effect | None, effect.Effect | None]:
     """How large the difference is: by a scorer's scores, else by strengths."""
     own = [(c, vote) for c in comparisons for vote in votes[c.pair_id] if vote.judge == judge]
-    told = [(c, v.scores["a"], v.scores["b"]) for c, v in own if v.scores]
+    told = [(c, *v.scores) for c, v in own if v.scores]
     if told:
         return (
             effect.cohens_d(

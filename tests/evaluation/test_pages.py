@@ -422,7 +422,10 @@ def test_the_size_of_a_difference_stands_beside_the_rate(
     person = make_annotator(project, "rater")
     for n, comparison in enumerate(evaluation.comparisons.order_by("pk")):
         side, other = ("a", "b") if comparison.candidate_is_a else ("b", "a")
-        details = {"scores": {side: 2.0 + n, other: 1.0 + n}}
+        # of blur, less is better
+        scores = {side: {"blur": 1.0 + n, "other": 0.0}, other: {"blur": 2.0 + n, "other": 9.0}}
+        difference = 1.0 if side == "a" else -1.0
+        details = {"scores": scores, "dimension": "blur", "difference": difference}
         make_judgment(comparison.pair, side, annotator=scorer, details=details)
         make_judgment(comparison.pair, side, annotator=person)
     page = page_of(as_user(owner), "evaluation-detail", project, evaluation.pk)
