@@ -71,6 +71,7 @@ def words_of_engines() -> Iterator[str]:
     from annotation.formats import FORMATS
     from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED
     from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, help_texts
+    from steelyard.inference.scorers.base import KINDS
     from training.engine.config import RECIPES, form_fields
     from training.engine.preflight_words import REMEDIES, WORDS
     from training.forms import label_of
@@ -78,6 +79,8 @@ def words_of_engines() -> Iterator[str]:
 
     for table in (AGGREGATIONS, ANNOTATORS, TIES, DROPPED, DROPPED_IF_ASKED, help_texts()):
         yield from table.values()
+    for kind in KINDS.values():
+        yield from (text for text in (kind.words, kind.licence, kind.weights) if text)
     for format in FORMATS.values():
         if format.writes:
             yield from (format.ties, format.cannot)

@@ -69,7 +69,7 @@ class ScorerForm(forms.Form):
         max_length=150, help_text=_("Shown beside its verdicts."), label=_("Name")
     )
     kind = forms.ChoiceField(
-        choices=[(kind, told.words) for kind, told in KINDS.items()], label=_("Scorer")
+        choices=[(kind, _(told.words)) for kind, told in KINDS.items()], label=_("Scorer")
     )
     source = forms.CharField(
         max_length=500,

@@ -5,7 +5,10 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from steelyard.inference.scorers.base import KINDS
 
 
 class Annotator(models.Model):
@@ -69,6 +72,11 @@ class Annotator(models.Model):
     def scorer_shown(self) -> dict[str, Any]:
         """What people may know of a scorer: all but its key."""
         return {name: value for name, value in self.scorer.items() if name != "api_key"}
+
+    @property
+    def scorer_words(self) -> str:
+        """Which kind of scorer it is, in words; empty where it is none."""
+        return gettext(KINDS[self.scorer["kind"]].words) if self.scorer else ""
 
     @property
     def scorer_key_variable(self) -> str:

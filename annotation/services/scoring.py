@@ -197,7 +197,7 @@ def _checked_files(
     if not weights:
         raise UserError(
             _("%(kind)s needs its file of weights beside the CLIP model: the %(what)s.")
-            % {"kind": KINDS[kind].words, "what": wanted},
+            % {"kind": _(KINDS[kind].words), "what": _(wanted)},
             field="weights",
         )
     return source, _checked_file(Path(weights).expanduser())
