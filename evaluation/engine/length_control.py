@@ -7,10 +7,10 @@ Two estimators stand side by side, for they answer alike only where lengths over
   by five-fold cross-validation, and rows of two versions of the baseline told to be brief or wordy,
   hold the effect of length near what it is for the baseline; the difficulty of each prompt enters.
 * :func:`length_controlled`: ours. Maximum likelihood on the model's own votes, nothing else, with
-  an interval clustered by prompt. A model that is always much shorter than the baseline says little of
-  equal lengths: ours then is far from theirs, and its interval is wide, where theirs leans on the
-  rows of other models. (Theirs has no interval: the standard error printed beside it is the spread
-  of predictions over prompts and not the error of the estimate.)
+  an interval clustered by prompt. A model that is always much shorter than the baseline says little
+  of equal lengths: ours then is far from theirs, and its interval is wide, where theirs leans on
+  the rows of other models. (Theirs has no interval: the standard error printed beside it is the
+  spread of predictions over prompts and not the error of the estimate.)
 
 :func:`prompt_difficulty` makes the difficulties of a prompt set of one's own. Pure NumPy.
 """

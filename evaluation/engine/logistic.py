@@ -1,5 +1,5 @@
-"""Logistic regression, for shares as well as for yes and no: by maximum likelihood with errors robust
-by cluster, and with the absolute-value penalty that others' estimators ask for. Pure NumPy.
+"""Logistic regression, for shares as well as for yes and no: by maximum likelihood with errors
+robust by cluster, and with the absolute-value penalty that others' estimators ask for. Pure NumPy.
 
 No penalty is ever added unasked: where the likelihood has no maximum, :class:`NoMaximum` says so.
 """
