@@ -180,7 +180,7 @@ def _checked_files(
             field="source" if is_folder(source) else "weights",
         )
     if is_folder(source):
-        source = _checked_folder(Path(source).expanduser())
+        source = _checked_folder(source)
     elif not _HUB_NAME.fullmatch(source) or ".." in source or len(source) > 96:
         raise UserError(
             _(
@@ -200,15 +200,17 @@ def _checked_files(
             % {"kind": _(KINDS[kind].words), "what": _(wanted)},
             field="weights",
         )
-    return source, _checked_file(Path(weights).expanduser())
+    return source, _checked_file(weights)
 
 
-def _checked_folder(path: Path) -> str:
+def _checked_folder(named: str) -> str:
     try:
+        path = Path(named).expanduser()
         kind = check_json(path / "config.json").get("model_type")
-    except (Broken, OSError) as error:
+    # what a name may be that is none: of no person's home, too long, not to be encoded
+    except (Broken, OSError, RuntimeError, ValueError) as error:
         raise UserError(
-            _("%(path)s has no config.json of a transformers model.") % {"path": path},
+            _("%(path)s has no config.json of a transformers model.") % {"path": named},
             code="not_a_model",
             field="source",
         ) from error
@@ -222,11 +224,16 @@ def _checked_folder(path: Path) -> str:
     return str(path.resolve())
 
 
-def _checked_file(path: Path) -> str:
-    if not path.is_absolute() or not path.is_file() or path.suffix not in WEIGHTS:
+def _checked_file(named: str) -> str:
+    try:
+        path = Path(named).expanduser()
+        there = path.is_absolute() and path.is_file() and path.suffix in WEIGHTS
+    except (OSError, RuntimeError, ValueError):
+        there = False
+    if not there:
         raise UserError(
             _("%(path)s is no file on this server that ends in %(names)s.")
-            % {"path": path, "names": ", ".join(WEIGHTS)},
+            % {"path": named, "names": ", ".join(WEIGHTS)},
             code="no_such_file",
             field="weights",
         )

@@ -252,6 +252,8 @@ def test_an_evaluation_may_choose_a_scorer(pictures: tuple[Any, Any], tmp_path: 
         ({"source": "../secret"}, "source"),
         ({"source": "/nowhere"}, "source"),
         ({"source": "a b"}, "source"),
+        ({"source": "~nobody-here/clip"}, "source"),
+        ({"kind": "aesthetics", "weights": "/" + 300 * "x" + ".pth"}, "weights"),
         ({"kind": "hpsv2"}, "weights"),
         ({"kind": "hpsv2", "weights": "/etc/hostname"}, "weights"),
         ({"kind": "http", "source": "file:///etc/passwd"}, "source"),
