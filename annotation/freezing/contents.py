@@ -214,19 +214,22 @@ class Gathered:
         self._bin = lru_cache(2)(self._read_bin)
         self._left, self._address = Event(), database_url()
         thread = ThreadPoolExecutor(1, thread_name_prefix="gather")
-        self._facts = thread.submit(self._gather_outputs)
-        self._rest = thread.submit(self._gather_rest)
+        self._facts: Outputs | None = None
+        self._steps = [thread.submit(one) for one in (self._gather_outputs, self._gather_rest)]
         thread.shutdown(wait=False)
 
     def outputs(self) -> Outputs:
-        """What all outputs of the project are, when they are read."""
-        return self._facts.result()
+        """What all outputs of the project are, when they are read; told once."""
+        self._steps[0].result()
+        found, self._facts = self._facts, None
+        assert found is not None
+        return found
 
     def leave(self) -> None:
         """Read no further; nothing will be asked for."""
         self._left.set()
 
-    def _gather_outputs(self) -> Outputs:
+    def _gather_outputs(self) -> None:
         pks = np.concatenate(
             [one[self._used] for one in (self._pairs.output_a, self._pairs.output_b)]
         )
@@ -236,7 +239,7 @@ class Gathered:
             facts.append([_numbers(batch.column(place)) for place in (0, *range(_KEPT, 6))])
             put(batch.select(range(_KEPT)))
         columns = zip(*facts, strict=True) if facts else [[np.zeros(0, np.int64)]] * 4
-        return Outputs(*(np.concatenate(column) for column in columns))
+        self._facts = Outputs(*(np.concatenate(column) for column in columns))
 
     def _gather_rest(self) -> None:
         rank = np.arange(len(self._used))
@@ -260,8 +263,8 @@ class Gathered:
                 yield batch
 
     def of(self, pairs: np.ndarray) -> tuple[Contents, np.ndarray]:
-        self._facts.result()
-        self._rest.result()
+        for step in self._steps:
+            step.result()
         rank = np.searchsorted(self._used, pairs)
         first, last = (int(at) // self._width for at in (rank[0], rank[-1]))
         found = [self._bin(number) for number in range(first, last + 1)]

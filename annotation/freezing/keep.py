@@ -37,7 +37,7 @@ def kept_selection(
     def outputs_of(pairs: Pairs, votes: Votes) -> Outputs | None:
         nonlocal source
         source = gathered(pairs, votes, project.pk, folder)
-        return source and source.outputs()
+        return source.outputs() if source else None
 
     try:
         with one_look():

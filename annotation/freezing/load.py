@@ -15,7 +15,7 @@ from django.db.models import Count, F, Q
 from django.db.models.expressions import RawSQL
 from psycopg import Copy
 
-from annotation.freezing.select import OUTCOMES, Names, Pairs, Votes
+from annotation.freezing.select import OUTCOMES, Names, Pairs, Votes, places_of
 from annotation.models import Annotator, Judgment, Output, Pair, Prompt, Withdrawal
 from annotation.querysets import JudgmentQuerySet
 from annotation.recipe import Recipe
@@ -132,11 +132,7 @@ def _pairs(project: Project, categories: list[str], drawn: str) -> Pairs:
 
 def _compare(pairs: Pairs, outputs: Outputs) -> None:
     """Tell whose a pair's outputs are, and whether they are the same."""
-    order = np.argsort(outputs.pk)
-    a, b = (
-        order[np.searchsorted(outputs.pk, pks, sorter=order)]
-        for pks in (pairs.output_a, pairs.output_b)
-    )
+    a, b = (places_of(outputs.pk, pks) for pks in (pairs.output_a, pairs.output_b))
     alike = (outputs.text[a] == outputs.text[b]) & (outputs.file[a] == outputs.file[b])
     pairs.identical[alike] = _identical(pairs.pk[alike])
     pairs.model_a, pairs.model_b = outputs.model[a], outputs.model[b]

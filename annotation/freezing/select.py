@@ -20,6 +20,10 @@ from steelyard.lib.hashing import stable_ints
 
 OUTCOMES = ("a", "b", "tie", "both_bad")
 _TIE, _BOTH_BAD = 2, 3
+_SPARSE = 8
+"""So many times as far apart as close by, primary keys are searched for."""
+_DRAWN = 10_000
+"""Keys that are objects of the interpreter at once."""
 
 DROPPED = {
     "few_votes": "fewer votes than asked for",
@@ -203,29 +207,58 @@ def select(
     )
 
 
-def _order(*columns: np.ndarray) -> np.ndarray:
-    """Of byte strings of a fixed width, the last column deciding first."""
-    words = []
-    for column in columns:
-        width = column.dtype.itemsize // 8
-        parts = np.frombuffer(column.tobytes(), dtype=">u8").reshape(-1, width)
-        words += [parts[:, place] for place in reversed(range(parts.shape[1]))]
-    return np.lexsort(words)
+def places_of(pks: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where these primary keys are among others, -1 where they are not."""
+    if not len(pks) or not len(wanted):
+        return np.full(len(wanted), -1)
+    low, high = int(pks.min()), int(pks.max())
+    if high - low < _SPARSE * len(pks):
+        # they are nearly all that there are between the two, so no search is needed
+        place = np.full(high - low + 2, -1)
+        place[pks - low] = np.arange(len(pks))
+        there = (wanted >= low) & (wanted <= high)
+        return place[np.where(there, wanted - low, -1)]
+    order = np.argsort(pks)
+    at = order[np.minimum(np.searchsorted(pks, wanted, sorter=order), len(pks) - 1)]
+    return np.where(pks[at] == wanted, at, -1)
+
+
+def _order(column: np.ndarray) -> np.ndarray:
+    """Of byte strings of a fixed width."""
+    words = _words(column)
+    return _sorted_by(words[:, 0].astype(np.uint64), words)
+
+
+def _words(column: np.ndarray) -> np.ndarray:
+    """Byte strings as numbers, the first of each deciding first."""
+    return np.frombuffer(column.tobytes(), dtype=">u8").reshape(-1, column.dtype.itemsize // 8)
+
+
+def _sorted_by(near: np.ndarray, words: np.ndarray, *first: np.ndarray) -> np.ndarray:
+    """The order by what is first and then by the words.
+
+    Args:
+        near: numbers in that order, but that some may be alike where the words are not. Of hashes
+            hardly any are, and to sort by one number is many times quicker.
+    """
+    order = np.argsort(near)
+    ordered = near[order]
+    if not (ordered[1:] == ordered[:-1]).any():
+        return order
+    return np.lexsort([*reversed(words.T), *first])
 
 
 def _placed(pairs: Pairs, votes: Votes) -> Votes:
     """Votes with the place of their pair for its primary key, in the order of pair and UUID; those
     on other pairs are left out."""
-    by_pk = np.argsort(pairs.pk)
-    if not len(by_pk) or not len(votes):
-        return votes.at(np.zeros(0, dtype=np.int64))
-    at = np.minimum(np.searchsorted(pairs.pk, votes.pair, sorter=by_pk), len(by_pk) - 1)
-    place = by_pk[at]
-    known = pairs.pk[place] == votes.pair
-    votes = votes.at(known)
-    votes.pair = place[known].astype(np.int32)
-    votes = votes.at(_order(votes.uuid))
-    return votes.at(np.argsort(votes.pair, kind="stable"))
+    place = places_of(pairs.pk, votes.pair)
+    known = np.flatnonzero(place >= 0)
+    place, words = place[known], _words(votes.uuid[known])
+    near = (place.astype(np.uint64) << 32) | (words[:, 0].astype(np.uint64) >> 32)
+    order = _sorted_by(near, words, place)
+    votes = votes.at(known[order])
+    votes.pair = place[order].astype(np.int32)
+    return votes
 
 
 def _passed(
@@ -372,8 +405,7 @@ def _under_cap(pairs: Pairs, kept: np.ndarray, recipe: Recipe) -> np.ndarray:
         of = pairs.category if recipe.cap_by == "category" else pairs.prompt
         _, source = np.unique(of[kept], return_inverse=True)
     source = source.reshape(-1)
-    drawn = stable_ints(("cap", recipe.seed), _hexes(pairs.key[kept]))
-    order = np.lexsort((np.array(drawn, dtype=np.int64), source))
+    order = np.lexsort((_drawn(("cap", recipe.seed), pairs.key[kept]), source))
     ranked = source[order]
     first = np.flatnonzero(np.diff(ranked, prepend=-1))
     rank = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
@@ -392,7 +424,16 @@ def _in_test(pairs: Pairs, rows: Rows, recipe: Recipe, grouped: _Groups | None) 
 
 def _uniforms(parts: Sequence[object], keys: np.ndarray) -> np.ndarray:
     """Numbers in [0, 1) that depend on the parts and a key."""
-    return np.ldexp(np.array(stable_ints(parts, _hexes(keys)), np.int64).astype(float), -63)
+    return np.ldexp(_drawn(parts, keys).astype(float), -63)
+
+
+def _drawn(parts: Sequence[object], keys: np.ndarray) -> np.ndarray:
+    """63-bit integers that depend on the parts and a key."""
+    drawn = np.empty(len(keys), dtype=np.int64)
+    for start in range(0, len(keys), _DRAWN):
+        some = slice(start, start + _DRAWN)
+        drawn[some] = stable_ints(parts, _hexes(keys[some]))
+    return drawn
 
 
 def _hexes(keys: np.ndarray) -> list[bytes]:
@@ -450,10 +491,8 @@ def _position(votes: Votes, rows: Rows, names: Names) -> dict[str, int]:
 
 def _used(votes: Votes, rows: Rows) -> np.ndarray:
     """Which votes stand behind a row."""
-    behind = np.zeros(len(votes) + 1, dtype=np.int64)
-    np.add.at(behind, rows.start, 1)
-    np.add.at(behind, rows.stop, -1)
-    return np.cumsum(behind[:-1]) > 0
+    begun, ended = (np.bincount(at, minlength=len(votes) + 1) for at in (rows.start, rows.stop))
+    return np.cumsum((begun - ended)[:-1]) > 0
 
 
 def _split_counts(rows: Rows) -> dict[str, int]:

@@ -10,10 +10,12 @@ import pytest
 
 from annotation.freezing import contents
 from annotation.freezing.content import tables_of
+from annotation.freezing.keep import kept_selection
 from annotation.freezing.load import load, texts_of
 from annotation.freezing.select import select
 from annotation.recipe import Recipe
 from steelyard.lib import records
+from steelyard.lib.errors import UserError
 from tests import factories
 from tests.annotation_pure.test_golden_versions import fill
 
@@ -36,6 +38,38 @@ def test_gathered_rows_are_those_that_are_asked_for(
             assert {row["reference_answer"] for row in whole} == {"", "It is “so”."}
             assert rows(project, recipe, folder=tmp_path) == whole
             assert rows(project, recipe, folder=tmp_path, start=14) == whole[14:]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_gathered_while_votes_are_decided_makes_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = factories.make_project()
+    fill(project)
+    monkeypatch.setattr(records, "GROUP_ROWS", 7)
+    for number, recipe in enumerate((Recipe(ties="keep"), Recipe(ties="drop", min_votes=2))):
+        whole = rows(project, recipe)
+        monkeypatch.setattr(contents, "MANY", 1)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        selection, names, source = kept_selection(folder, project, recipe)
+        said = {"project": project, "recipe": recipe, "selection": selection, "names": names}
+        assert source
+        tables = tables_of(**said, source=source)
+        assert [row for table in tables for row in table.to_pylist()] == whole
+        assert kept_selection(folder, project, recipe)[2] is None
+        monkeypatch.undo()
+        monkeypatch.setattr(records, "GROUP_ROWS", 7)
+
+
+def test_nothing_is_left_where_a_recipe_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = factories.make_project()
+    fill(project)
+    monkeypatch.setattr(contents, "MANY", 1)
+    with pytest.raises(UserError):
+        kept_selection(tmp_path, project, Recipe(min_votes=99))
     assert not list(tmp_path.iterdir())
 
 
