@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,22 @@ def test_a_run_is_paused_resumed_and_tried_again(mine: Project, project: Any, ow
         run.retry()
     Run.objects.filter(pk=row.pk).update(state="failed")
     assert run.retry().state == "queued"
+
+
+def test_models_are_let_make_outputs_and_what_there_is_is_handed_over(
+    mine: Project, project: Any
+) -> None:
+    for name in ("base", "tuned"):
+        factories.make_model(project, name, family="endpoint", source="http://127.0.0.1:9/v1")
+    run = mine.generate(["base", "tuned"], prompts=["Why?"], samples=2, seed=5)
+    made = Run.objects.get(pk=run.id)
+    assert (made.kind, made.spec["samples"], made.spec["seed"]) == ("round", 2, 5)
+    assert mine.generated(run.id) == []
+    line = {"prompt": "k", "model": "base", "sample": 1, "seed": 7, "text": "So.", "parameters": {}}
+    made.dir.create({"kind": "generate"})
+    (made.dir.path / "outputs.jsonl").write_text(json.dumps(line) + "\n")
+    (found,) = mine.generated(run.id)
+    assert (found["text"], found["seed"], found["file"]) == ("So.", 7, "")
 
 
 def test_the_report_of_a_look_is_handed_over(

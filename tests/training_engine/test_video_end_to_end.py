@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
 from evaluation.engine.generate import work
 from steelyard.inference.image_adapters import WEIGHTS
@@ -81,7 +82,12 @@ def test_a_version_of_clips_trains_a_video_model_that_then_films(tmp_path: Path)
     assert found[3]["test_loss"] != found[0]["test_loss"]
     samples = lines(rundir, "media_samples.jsonl")
     assert {line["seeds"] for line in samples} == {"fixed", "fresh"}
-    assert all(len(_frames((rundir.path / line["file"]).read_bytes())) == 5 for line in samples)
+    for line in samples:
+        clip = rundir.path / line["file"]
+        assert len(_frames(clip.read_bytes())) == 5
+        with Image.open(clip.with_suffix(".jpg")) as poster:
+            first = _frames(clip.read_bytes())[0]
+            assert (poster.format, poster.size) == ("JPEG", (first.width, first.height))
 
     models = [
         {**base, "name": name, "adapters": adapters}
