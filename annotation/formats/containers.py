@@ -51,8 +51,13 @@ def rows(
         RowError: a row is no row; it is named.
     """
     name = name or path.name
-    take = on_error or _raise
     found = False
+
+    def take(error: RowError) -> None:
+        nonlocal found
+        found = True
+        (on_error or _raise)(error)
+
     for row in _rows(path, name, after, only, take):
         found = True
         if row.number > after:

@@ -94,8 +94,10 @@ def gather_messages(rows: Iterable[Row], reading: Reading) -> Iterator[ImportedR
             for row in group:
                 first = first or row
                 node = _node(row)
-                if node.id in nodes or len(nodes) >= MAX_MESSAGES:
-                    raise row.wrong(f"message {node.id} is there twice, or its tree is too large.")
+                if node.id in nodes:
+                    raise row.wrong(f"message {node.id} is there twice in its tree.")
+                if len(nodes) >= MAX_MESSAGES:
+                    raise row.wrong(f"this tree has more than {MAX_MESSAGES:,} messages.")
                 nodes[node.id] = node
             if first is not None:
                 yield from list(_expanded(first, _joined(first, nodes)))

@@ -203,6 +203,8 @@ def _votes(line: Line) -> list[ImportedVote]:
 def _aspects(line: Line) -> dict[str, int]:
     """Parquet names the aspects of other rows too, with nothing said of them."""
     value = line.values.get("aspects") or {}
+    if value == {}:
+        return {}
     if not isinstance(value, dict) or len(value) > MAX_ASPECTS:
         raise line.wrong(
             f"“aspects” must be an object of at most {MAX_ASPECTS} names with a strength each, "

@@ -151,12 +151,15 @@ def prompts_of(project: Project, rows: Sequence[Answered]) -> dict[str, Prompt]:
         if row.prompt in new or row.prompt in found:
             continue
         record = row.record
-        new[row.prompt] = Prompt(
-            project=project,
+        new[row.prompt] = made(
+            Prompt,
+            id=None,
+            project_id=project.pk,
             messages=record.messages,
             media=row.media,
             category=record.category,
             reference_answer=record.reference_answer,
+            held_out=False,
             key=row.prompt,
         )
     differing = ("messages", "media", "category", "reference_answer", "key")
@@ -253,15 +256,20 @@ def _pairs(
             continue
         prompt = prompts[row.prompt]
         a, b = (outputs[prompt.pk, key] for key in row.outputs)
-        new[row.pair] = Pair(
-            project=project,
-            prompt=prompt,
-            output_a=a,
-            output_b=b,
+        new[row.pair] = made(
+            Pair,
+            id=None,
+            project_id=project.pk,
+            prompt_id=prompt.pk,
+            output_a_id=a.pk,
+            output_b_id=b.pk,
             key=row.pair,
             wanted=len(people[row.pair]) or project.overlap,
             judged=len(people[row.pair]),
             is_training=row.record.training,
+            known_outcome="",
+            known_reason="",
+            known_first="",
         )
     left = insert_new(list(new.values()), _OF_PAIRS)
     # made by somebody else in this very moment

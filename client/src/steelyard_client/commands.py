@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -49,7 +50,9 @@ def main(words: Sequence[str] | None = None) -> int:
         complain("stopped")
         return 130
     except OSError as error:
-        complain(f"{error.filename or ''} {error.strerror or error}")
+        # what is not whole yet lies beside its place as .NAME.….part
+        place = re.sub(r"\.([^/]+)\.[0-9a-f]{8}\.part$", r"\1", str(error.filename or ""))
+        complain(f"{place}: {error.strerror}" if place and error.strerror else str(error))
         return 1
     return 0
 

@@ -21,7 +21,7 @@ from steelyard_client.output import as_json, say, table, tell
 from steelyard_client.project import Project
 from steelyard_client.records import Imported, RunInfo, VersionInfo
 from steelyard_client.versions import Version
-from steelyard_client.words import project_of, started, texts, values, version_named
+from steelyard_client.words import counted, project_of, started, texts, values, version_named
 
 _RUN = ("id", "kind", "state", "done", "title")
 _VERSION = ("version", "id", "rows", "digest", "created", "note")
@@ -50,11 +50,12 @@ def bring(said: Namespace) -> None:
     for name in said.files:
         done = _bring_one(said, project, name)
         text = (
-            f"{name}: {done.rows or done.records} read; new are {done.prompts} prompts, "
-            f"{done.pairs} pairs, {done.judgments} judgments."
+            f"{name}: {done.rows or done.records} read; new: "
+            f"{counted(done.prompts, 'prompt')}, {counted(done.pairs, 'pair')}, "
+            f"{counted(done.judgments, 'judgment')}."
         )
         left = "".join(f" Left out: {n} {why}." for why, n in done.left.items())
-        wrong = f" Wrong are {done.wrong} rows." if done.wrong else ""
+        wrong = f" Wrong: {counted(done.wrong, 'row')}." if done.wrong else ""
         tell(said, {"file": name, **done.raw}, text + left + wrong)
         if said.errors and done.run and done.wrong:
             project.save_import_errors(done.run.id, said.errors)

@@ -7,7 +7,7 @@ from itertools import islice
 
 from steelyard_client.errors import SteelyardError
 from steelyard_client.output import as_json, say, table, tell
-from steelyard_client.words import project_of
+from steelyard_client.words import counted, project_of
 
 _FLAG = ("id", "pair", "set", "state", "annotator", "reason", "note")
 
@@ -25,7 +25,8 @@ def withdraw(said: Namespace) -> None:
     tell(
         said,
         found.raw,
-        f"Withdrawal {made.id}: {found.votes} votes, in {len(found.versions)} versions; "
+        f"Withdrawal {made.id}: {counted(found.votes, 'vote')}, in "
+        f"{counted(len(found.versions), 'version')}; "
         f"steelyard withdrawals {made.id} names them.",
     )
 
@@ -46,7 +47,7 @@ def withdrawals(said: Namespace) -> None:
     if said.json:
         as_json(found.raw)
         return
-    say(f"{found.votes} votes; the leaderboard counts {found.ranked}. {found.reason}")
+    say(f"{counted(found.votes, 'vote')}; the leaderboard counts {found.ranked}. {found.reason}")
     rows = [{**one.raw, "models": ", ".join(one.models) or None} for one in found.versions]
     table(said, rows, ("name", "votes", "rows", "models"))
 

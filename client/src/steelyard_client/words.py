@@ -47,6 +47,11 @@ def value_of(text: str) -> Any:
         return text
 
 
+def counted(number: int, one: str) -> str:
+    """``1 pair``, ``2 pairs``."""
+    return f"{number:,} {one}{'' if number == 1 else 's'}"
+
+
 def texts(option: str, pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         if not pair.partition("=")[0] or "=" not in pair:
