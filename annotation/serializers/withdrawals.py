@@ -68,7 +68,9 @@ class WithdrawalDetailSerializer(WithdrawalSerializer):
 
     votes = serializers.IntegerField(source="reach.votes")
     ranked = serializers.IntegerField(
-        source="reach.ranked", help_text="Votes that the leaderboard counts at this moment."
+        source="reach.ranked",
+        help_text="Votes of the kind that the leaderboard counts: it leaves them out while the "
+        "withdrawal is in force, and counts them when it is lifted.",
     )
     versions = TouchedSerializer(source="reach.versions", many=True)
 

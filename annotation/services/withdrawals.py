@@ -28,7 +28,7 @@ class Reach:
     votes: int
     """Current judgments, skips among them."""
     ranked: int
-    """Those that leaderboards count at this moment."""
+    """Those that leaderboards would count: left out while the withdrawal is in force."""
     versions: list[Contained]
 
 

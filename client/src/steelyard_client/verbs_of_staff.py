@@ -47,7 +47,9 @@ def withdrawals(said: Namespace) -> None:
     if said.json:
         as_json(found.raw)
         return
-    say(f"{counted(found.votes, 'vote')}; the leaderboard counts {found.ranked}. {found.reason}")
+    does = "counts" if found.raw.get("lifted_at") else "leaves out"
+    votes = counted(found.votes, "vote")
+    say(f"{votes}, of which the leaderboard {does} {found.ranked:,}. {found.reason}")
     rows = [{**one.raw, "models": ", ".join(one.models) or None} for one in found.versions]
     table(said, rows, ("name", "votes", "rows", "models"))
 
