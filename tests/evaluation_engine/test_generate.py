@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from evaluation.engine.generate import _tasks
+from evaluation.engine.generate import _tasks, work
 from steelyard.inference.text import generate, load_causal_lm
+from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import sha256_file, stable_int
 from steelyard.lib.rundir import RunDir
 from tests.chat_server import ChatServer
@@ -105,6 +106,28 @@ def test_models_draw_from_seeds_of_their_own_where_they_are_to() -> None:
     # of the model's name, and so the same in another run
     assert stable_int(3, "key-1", 1, "one") & 0x7FFF_FFFF in one
     assert seeds(same_seeds=True) == seeds() == [seeds()[0]] * 2
+
+
+def test_pictures_cut_off_by_a_kill_are_made_and_those_that_are_there_are_not(
+    tmp_path: Path,
+) -> None:
+    folder = make_tiny_class_unet(tmp_path / "unet")
+    models = [
+        {"name": name, "family": "class_unet", "source": str(folder), "adapters": []}
+        for name in ("one", "two")
+    ]
+    spec = _spec(models, samples=2, same_seeds=False) | {"sampling": {"steps": 1}}
+    spec["prompts"] = [{"key": "k", "messages": [{"role": "user", "content": "A cat."}]}]
+    whole, cut = (make_rundir(tmp_path / name, spec) for name in ("whole", "cut"))
+    work(whole, Stop(whole))
+    kept = (whole.path / "outputs.jsonl").read_text().splitlines(keepends=True)
+    # one line is whole, the next was being written, and its picture lies there already
+    (cut.path / "outputs.jsonl").write_text(kept[0] + kept[1][:30])
+    work(cut, Stop(cut))
+    assert _made(cut) == _made(whole)
+    assert (cut.path / "outputs.jsonl").read_text().startswith(kept[0])
+    assert not (cut.path / json.loads(kept[0])["media"]).exists()
+    assert all((cut.path / line["media"]).is_file() for line in lines(cut, "outputs.jsonl")[1:])
 
 
 def test_samples_of_one_prompt_differ(tiny_lm: Path, tmp_path: Path) -> None:
