@@ -21,6 +21,7 @@ from django.test import override_settings
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -32,15 +33,19 @@ from schemathesis.specs.openapi.checks import (
 from annotation.recipe import Recipe
 from annotation.services import groups, transfer
 from annotation.services.flags import raise_flag
+from annotation.services.judging import create_judge
 from annotation.services.queue import annotator_for, next_pair
 from annotation.services.versions import publish_version
 from annotation.services.withdrawals import withdraw
 from annotation.transfer.outgoing import Order
+from evaluation.models import Evaluation
 from steelyard.accounts.services import create_token
+from steelyard.assets.services import store_upload
 from steelyard.runs.models import Run
 from steelyard.webhooks import services as webhooks
 from steelyard.wsgi import application
 from tests import factories
+from training.services_try import start_try
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -78,8 +83,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _within_the_test(place: Path, settings: Any) -> Iterator[None]:
-    """The application answers in the test's own transaction, as Django's client has it."""
+def _within_the_test(place: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The application answers in the test's own transaction, as Django's client has it, and asks
+    nobody else: a hub name is looked up in what has been fetched."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     _keep_files_in(place, settings)
     signals = (request_started, request_finished)
     for signal in signals:
@@ -141,7 +148,30 @@ def _made() -> There:
     brought = transfer.start_import(
         project=project, upload=upload, said=said, by=owner, background=False
     )
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    asset = store_upload(project=project, data=file.getvalue())
+    writes = factories.make_model(
+        project, "writer", family="endpoint", source="https://example.org/v1"
+    )
+    judge = create_judge(project=project, name="j", model=writes, criteria="?")
+    evaluation = Evaluation.objects.create(
+        project=project,
+        name="e",
+        baseline=writes,
+        method="people",
+        prompt_set={"held_out": True, "category": "", "limit": 0},
+    )
+    evaluation.candidates.add(factories.make_model(project))
+    _, key = create_token(user=owner, name="schemathesis")
+    spare, _ = create_token(user=owner, name="spare")
     known = {
+        "assets": asset.sha256,
+        "sets": factories.make_set(project).pk,
+        "judges": judge.pk,
+        "evaluations": evaluation.pk,
+        "tokens": spare.pk,
+        "tries": start_try(model=writes, prompt="?", beside_base=False, by=owner).pk,
         "pairs": pair.pk,
         "prompts": pair.prompt_id,
         "annotators": annotator.pk,
@@ -158,7 +188,6 @@ def _made() -> There:
         "imports": brought.pk,
         "withdrawals": withdrawal.pk,
     }
-    _, key = create_token(user=owner, name="schemathesis")
     return There(project.slug, key, known)
 
 
