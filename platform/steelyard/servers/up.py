@@ -7,6 +7,7 @@ killed they stay, and the next start finds them.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import json
@@ -347,6 +348,11 @@ def start() -> None:
 
 
 def main() -> int:
+    argparse.ArgumentParser(
+        prog="python -m steelyard.servers.up",
+        description="Start Steelyard: servers, web, worker and the demo; Ctrl-C stops all. "
+        "Settings come from the environment and .env.",
+    ).parse_args()
     try:
         start()
     except ServerError as error:
