@@ -7,7 +7,7 @@ that nobody would see wins nearly always where both models draw from one seed. P
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,7 +60,11 @@ def mean_strength(strengths: Sequence[float], prompts: Sequence[object]) -> Effe
     s = np.asarray(strengths, dtype=float)
     if len(prompts) != s.size:
         raise ValueError(f"{s.size} strengths with {len(prompts)} prompts")
-    return _effect([np.ones_like(s), s, s * s], prompts, _shift)
+    found = _effect([np.ones_like(s), s, s * s], prompts, _shift)
+    if found is None or found.lo is None or found.hi is None:
+        return found
+    # a mean is never longer than the root mean square
+    return replace(found, lo=max(-1.0, found.lo), hi=min(1.0, found.hi))
 
 
 def _d(n: np.ndarray, x: np.ndarray, y: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:

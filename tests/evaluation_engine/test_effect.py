@@ -43,6 +43,9 @@ def test_strengths_are_measured_about_zero() -> None:
         effect = mean_strength(strengths, list(range(len(strengths))))
         assert effect is not None
         assert effect.size == pytest.approx(size)
+        # of a single strong verdict nothing is left without it
+        assert (effect.lo is None) == (strengths == [3, 0, 0, 0])
+        assert effect.lo is None or -1 <= effect.lo <= size <= effect.hi <= 1  # type: ignore[operator]
 
 
 def test_where_nothing_can_be_said_nothing_is() -> None:
