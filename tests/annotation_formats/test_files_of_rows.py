@@ -335,3 +335,11 @@ def test_memory_stays_bounded_however_long_a_file_is(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 4 * 2**20, file
+
+
+def test_a_file_of_nothing_but_wrong_rows_is_not_called_empty(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"0" * (row_files.MAX_ROW + 1))
+    errors: list[RowError] = []
+    assert list(containers.rows(path, on_error=errors.append)) == []
+    assert "is longer than" in errors[0].message
