@@ -54,8 +54,8 @@ class Agreement:
 
 
 def agreement(
-    items: Sequence[object],
-    annotators: Sequence[object],
+    items: Sequence[object] | np.ndarray,
+    annotators: Sequence[object] | np.ndarray,
     labels: Sequence[Any],
     categories: Sequence[Any] | None = None,
     seed: int = 0,
@@ -86,10 +86,17 @@ def agreement(
     found = [
         Estimate(*_ended(np.concatenate([value[k] for value in values]), several)) for k in range(5)
     ]
-    return Agreement(*found, order, several, len(labels), len(set(annotators)))
+    raw, alpha, ordinal, ac1, fleiss = found
+    return Agreement(
+        raw, alpha, ordinal, ac1, fleiss, order, several, len(labels), len(set(annotators))
+    )
 
 
-def _check(items: Sequence[object], annotators: Sequence[object], labels: Sequence[object]) -> None:
+def _check(
+    items: Sequence[object] | np.ndarray,
+    annotators: Sequence[object] | np.ndarray,
+    labels: Sequence[object] | np.ndarray,
+) -> None:
     if not len(items) == len(annotators) == len(labels) or not len(labels):
         raise ValueError(f"{len(items)} items, {len(annotators)} annotators, {len(labels)} labels")
     if len(set(zip(items, annotators, strict=True))) < len(labels):
@@ -240,8 +247,8 @@ class Ceiling:
 
 
 def human_ceiling(
-    items: Sequence[object],
-    annotators: Sequence[object],
+    items: Sequence[object] | np.ndarray,
+    annotators: Sequence[object] | np.ndarray,
     labels: Sequence[Any],
     judge: Mapping[Any, Any] | None = None,
     seed: int = 0,

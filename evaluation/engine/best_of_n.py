@@ -101,15 +101,16 @@ class Curve:
 
 
 def curve(
-    proxy: Sequence[np.ndarray],
-    gold: Sequence[np.ndarray],
+    proxy: Sequence[np.ndarray] | np.ndarray,
+    gold: Sequence[np.ndarray] | np.ndarray,
     ns: Sequence[int] | None = None,
     seed: int = 0,
 ) -> Curve:
     """Best-of-n curve over prompts.
 
-    The best n is chosen by its gold, so its gold is a little too high. The test of over-optimisation
-    knows that: it holds the largest fall from any smaller n against the largest that chance makes.
+    The best n is chosen by its gold, so its gold is a little too high. The test of
+    over-optimisation knows that: it holds the largest fall from any smaller n against the largest
+    that chance makes.
 
     Args:
         proxy, gold: of each prompt, the scores of its samples; a row may be longer than another.
@@ -138,25 +139,22 @@ def curve(
     ends: np.ndarray | None = None
     worse = np.zeros(len(sizes), dtype=bool)
     if prompts > 1:
-        # the bootstrap's spread is too small by n/(n − 1), and its ends are the normal's
         half = t_quantile(prompts - 1) * by_prompt.std(axis=0, ddof=1) / np.sqrt(prompts)
         ends = np.array([mean - half, mean + half])
         worse = _worse(by_prompt[:, 1], best, seed)
     points = []
     for at, n in enumerate(sizes):
-        lo_hi = [
-            None if ends is None else float(ends[side, kind, at])
-            for kind in (0, 1)
-            for side in (0, 1)
-        ]
         beyond = at > best and mean[0, at] > mean[0, best]
         points.append(
             Point(
-                n,
-                float(kl(n)),
-                float(mean[0, at]),
-                float(mean[1, at]),
-                *lo_hi,
+                n=n,
+                kl=float(kl(n)),
+                proxy=float(mean[0, at]),
+                gold=float(mean[1, at]),
+                proxy_lo=None if ends is None else float(ends[0, 0, at]),
+                proxy_hi=None if ends is None else float(ends[1, 0, at]),
+                gold_lo=None if ends is None else float(ends[0, 1, at]),
+                gold_hi=None if ends is None else float(ends[1, 1, at]),
                 over_optimised=bool(beyond and worse[at]),
             )
         )

@@ -103,7 +103,7 @@ class Reliability:
 def reliability(
     said: Sequence[float] | np.ndarray,
     truth: Sequence[float] | np.ndarray,
-    prompts: Sequence[object],
+    prompts: Sequence[object] | np.ndarray,
     bins: int = BINS,
 ) -> Reliability:
     """How well probabilities fit what came true.
@@ -151,7 +151,7 @@ class Calibrated:
 def cross_fitted(
     said: Sequence[float] | np.ndarray,
     truth: Sequence[float] | np.ndarray,
-    prompts: Sequence[object],
+    prompts: Sequence[object] | np.ndarray,
     method: str | None = None,
     folds: int = 5,
     seed: int = 0,
@@ -204,7 +204,7 @@ def _logit(p: np.ndarray) -> np.ndarray:
 def _checked(
     said: Sequence[float] | np.ndarray,
     truth: Sequence[float] | np.ndarray,
-    prompts: Sequence[object],
+    prompts: Sequence[object] | np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     p, y = np.asarray(said, dtype=float), np.asarray(truth, dtype=float)
     if p.size == 0 or not p.size == y.size == len(prompts):

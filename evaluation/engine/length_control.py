@@ -169,7 +169,7 @@ class LengthControlled:
 def length_controlled(
     score: Sequence[float] | np.ndarray,
     difference: Sequence[float] | np.ndarray,
-    prompts: Sequence[object],
+    prompts: Sequence[object] | np.ndarray,
     difficulty: Sequence[float] | np.ndarray | None = None,
 ) -> LengthControlled:
     """Our length-controlled win rate, by maximum likelihood.
@@ -210,8 +210,8 @@ def length_controlled(
     if not reason:
         try:
             fitted = fit_logistic(x, y, cluster, weight)
-        except NoMaximum as error:
-            reason = str(error)
+        except NoMaximum as why:
+            reason = str(why)
     if reason:
         return LengthControlled(raw, None, None, None, None, None, short, groups, reason)
     predicted = sigmoid(level @ fitted.coefficients)

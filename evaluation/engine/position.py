@@ -43,11 +43,11 @@ class Position:
 
 
 def position_bias(
-    annotators: Sequence[Any],
-    prompts: Sequence[object],
-    pairs: Sequence[object],
-    scores: Sequence[float],
-    swapped: Sequence[bool],
+    annotators: Sequence[Any] | np.ndarray,
+    prompts: Sequence[object] | np.ndarray,
+    pairs: Sequence[object] | np.ndarray,
+    scores: Sequence[float] | np.ndarray,
+    swapped: Sequence[bool] | np.ndarray,
 ) -> list[Position]:
     """Position bias of each annotator, in the order of their names.
 

@@ -24,6 +24,8 @@ from evaluation.engine.quantiles import t_quantile
 FIRST = "shown first"
 """Name of the effect of the side, where sides are told."""
 
+Amounts = Sequence[float] | np.ndarray
+
 _FENCED = re.compile(r"^ {0,3}(```|~~~).*?(^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 _HEADER = re.compile(r"^ {0,3}#{1,6}\s+\S", re.MULTILINE)
 _ITEM = re.compile(r"^\s*(?:[-*+]|\d{1,9}[.)])\s+\S", re.MULTILINE)
@@ -73,9 +75,9 @@ class StyleControlled:
 
 def style_controlled(
     score: Sequence[float] | np.ndarray,
-    own: Mapping[str, Sequence[float] | np.ndarray],
-    other: Mapping[str, Sequence[float] | np.ndarray],
-    prompts: Sequence[object],
+    own: Mapping[str, Amounts],
+    other: Mapping[str, Amounts],
+    prompts: Sequence[object] | np.ndarray,
     first: Sequence[float] | np.ndarray | None = None,
 ) -> StyleControlled:
     """``logit P(win) = θ + Σ_k β_k x_k``; the controlled rate is σ(θ), all x being 0.
@@ -119,7 +121,7 @@ def style_controlled(
 
 
 def _controlled(
-    y: np.ndarray, x: np.ndarray, names: list[str], prompts: Sequence[object]
+    y: np.ndarray, x: np.ndarray, names: list[str], prompts: Sequence[object] | np.ndarray
 ) -> StyleControlled:
     _, cluster = np.unique(np.asarray(prompts), return_inverse=True)
     weight = 1.0 / np.bincount(cluster)[cluster]
@@ -133,8 +135,8 @@ def _controlled(
         return StyleControlled(raw, None, None, None, [], groups, reason)
     try:
         fitted = fit_logistic(design, y, cluster, weight)
-    except NoMaximum as error:
-        return StyleControlled(raw, None, None, None, [], groups, str(error))
+    except NoMaximum as why:
+        return StyleControlled(raw, None, None, None, [], groups, str(why))
     error = np.sqrt(np.diag(fitted.covariance))
     half = t_quantile(df) * error
     theta = float(fitted.coefficients[0])

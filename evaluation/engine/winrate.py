@@ -42,7 +42,10 @@ class WinRate:
 
 
 def win_rate(
-    scores: Sequence[float], prompts: Sequence[object], *, drop_ties: bool = False
+    scores: Sequence[float] | np.ndarray,
+    prompts: Sequence[object] | np.ndarray,
+    *,
+    drop_ties: bool = False,
 ) -> WinRate:
     """Win rate from votes.
 
@@ -92,7 +95,9 @@ def interval(means: np.ndarray) -> tuple[float, float] | tuple[None, None]:
     return max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half))
 
 
-def _checked(scores: Sequence[float] | np.ndarray, prompts: Sequence[object]) -> np.ndarray:
+def _checked(
+    scores: Sequence[float] | np.ndarray, prompts: Sequence[object] | np.ndarray
+) -> np.ndarray:
     y = np.asarray(scores, dtype=float)
     if y.size == 0 or len(prompts) != y.size:
         raise ValueError(f"{y.size} scores with {len(prompts)} prompts: give one a vote")
@@ -141,8 +146,8 @@ class Clustered:
 
 
 def clustered(
-    scores: Sequence[float],
-    prompts: Sequence[object],
+    scores: Sequence[float] | np.ndarray,
+    prompts: Sequence[object] | np.ndarray,
     annotators: Sequence[object] | None = None,
     level: float = 0.95,
 ) -> Clustered:
@@ -213,10 +218,10 @@ class Difference:
 
 
 def paired_difference(
-    scores: Sequence[float],
-    prompts: Sequence[object],
-    other_scores: Sequence[float],
-    other_prompts: Sequence[object],
+    scores: Sequence[float] | np.ndarray,
+    prompts: Sequence[object] | np.ndarray,
+    other_scores: Sequence[float] | np.ndarray,
+    other_prompts: Sequence[object] | np.ndarray,
 ) -> Difference:
     """Whether one model beats the baseline more often than another does, prompt by prompt.
 
@@ -228,16 +233,21 @@ def paired_difference(
         ValueError: as in :func:`win_rate`, or no prompt is common to both.
     """
     one, two = _means(scores, prompts), _means(other_scores, other_prompts)
-    both = sorted(one.keys() & two.keys())
-    if not both:
+    gaps = np.array([mean - two[prompt] for prompt, mean in one.items() if prompt in two])
+    if not gaps.size:
         raise ValueError("no prompt has scores of both")
-    gaps = np.array([one[prompt] - two[prompt] for prompt in both])
     lo, hi = interval((gaps + 1.0) / 2.0)
-    ends = (None, None) if lo is None or hi is None else (2.0 * lo - 1.0, 2.0 * hi - 1.0)
-    return Difference(float(gaps.mean()), *ends, len(both))
+    return Difference(
+        difference=float(gaps.mean()),
+        lo=None if lo is None else 2.0 * lo - 1.0,
+        hi=None if hi is None else 2.0 * hi - 1.0,
+        prompts=int(gaps.size),
+    )
 
 
-def _means(scores: Sequence[float], prompts: Sequence[object]) -> dict[object, float]:
+def _means(
+    scores: Sequence[float] | np.ndarray, prompts: Sequence[object] | np.ndarray
+) -> dict[object, float]:
     y = _checked(scores, prompts)
     names, cluster = np.unique(np.asarray(prompts), return_inverse=True)
     means = np.bincount(cluster, weights=y) / np.bincount(cluster)
