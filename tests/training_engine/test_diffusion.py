@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from tests.tiny_pictures import (
     metrics_of,
     write_picture_run,
 )
+from tests.training_engine import forked
 from training.engine import diffusion
 from training.engine.config import DiffusionDPOConfig
 from training.engine.diffusion_data import MediaDataset, MediaPair
@@ -169,14 +168,13 @@ def test_stopped_anywhere_it_goes_on_to_the_same_weights(
 def test_killed_it_goes_on_to_the_same_weights(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
     limits = {**SMALL, "max_steps": 30, "checkpoint_every": 3}
     rundir = make_picture_run(tmp_path / "run", tiny_unet, **limits)
-    command = [sys.executable, "-m", "training.engine", str(rundir.path)]
-    process = subprocess.Popen(command)
+    process = forked.start(rundir)
     while not list(rundir.checkpoints.glob("step-*")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert rundir.result() is None
-    subprocess.run(command, check=True)
+    assert forked.start(rundir).wait() == 0, rundir.log_tail()
     whole = trained(tmp_path / "whole", tiny_unet, **limits)
     assert rundir.result() == whole.result()
     assert losses(rundir) == losses(whole)
@@ -537,9 +535,6 @@ def test_two_processes_give_the_numbers_of_one(tiny_unet: dict[str, Any], tmp_pa
     more = {"batch_size": 2, "accumulation": 3, "reference_draws": 2, "auto_beta": 0.2, "test": 2}
     one = trained(tmp_path / "one", tiny_unet, **more)
     two = make_picture_run(tmp_path / "two", tiny_unet, **{**SMALL, **more})
-    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run(
-        [sys.executable, *several, "-m", "training.engine", str(two.path)], check=True, timeout=300
-    )
+    assert [process.wait() for process in forked.start_two(two)] == [0, 0], two.log_tail()
     for name in ("loss", "beta", "test_loss", "reward_accuracy"):
         assert values_of(two, name) == pytest.approx(values_of(one, name), rel=1e-3)

@@ -18,23 +18,23 @@ from transformers import AutoModelForCausalLM
 
 from steelyard.lib.engine import Stop
 from steelyard.lib.rundir import RunDir
+from tests.training_engine import forked
 from tests.training_engine.rows import events_of, metrics_of, wait_for
-from training.engine import distributed, text
+from training.engine import distributed, text, work
 
 Make = Callable[..., RunDir]
 # ten rows in steps of four: the last step of an epoch has two, and then no row for a third pass
 OPTIONS: dict[str, Any] = {"accumulation": 2, "batch_size": 2, "lora_dropout": 0.2, "eval_every": 3}
 
 
-def start_two(rundir: RunDir, *program: str) -> subprocess.Popen[bytes]:
+def start_torchrun(rundir: RunDir) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     with rundir.log.open("ab") as log:
         return subprocess.Popen(
             [
                 *(sys.executable, *several),
-                *(program or ("-m", "training.engine")),
-                str(rundir.path),
+                *("-m", "training.engine", str(rundir.path)),
             ],
             stdout=log,
             stderr=log,
@@ -73,7 +73,7 @@ def test_two_processes_stop_together_and_one_goes_on_to_what_one_alone_makes(
     one = make_run("one", **options)
     whole = alone(one)
     two = make_run("two", **options)
-    process = start_two(two)
+    process = start_torchrun(two)
     wait_for(lambda: lines_in(two) >= 5, process, two.log)
     first, second = psutil.Process(process.pid).children()
     last = second if second.environ()["RANK"] == "1" else first
@@ -91,28 +91,23 @@ def test_two_processes_stop_together_and_one_goes_on_to_what_one_alone_makes(
     check_same_numbers(one, two)
 
 
+def too_small_in_the_second() -> None:
+    inner = work.score
+
+    def small(model: Any, rows: Any, **options: Any) -> Any:
+        if distributed.world().rank == 1 and len(rows) > 1 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError
+        return inner(model, rows, **options)
+
+    work.score = small
+
+
 def test_memory_too_small_in_one_process_halves_the_passes_of_all(make_run: Make) -> None:
     options = {"batch_size": 4, "max_steps": 2, "halve_on_oom": True}
     one, two = (make_run(name, **OPTIONS | options) for name in ("one", "two"))
     alone(one)
-    script = two.path / "small.py"
-    script.write_text("""
-import torch
-from steelyard.lib import engine
-from training.engine import text, work
-from training.engine.distributed import world
-
-inner = work.score
-
-def small(model, rows, **options):
-    if world().rank == 1 and len(rows) > 1 and torch.is_grad_enabled():
-        raise torch.OutOfMemoryError
-    return inner(model, rows, **options)
-
-work.score = small
-engine.run(text.train)
-""")
-    assert start_two(two, str(script)).wait(120) == 0, two.log_tail()
+    processes = forked.start_two(two, too_small_in_the_second)
+    assert [process.wait() for process in processes] == [0, 0], two.log_tail()
     assert events_of(two).count("passes are half as large") >= 1
     check_same_numbers(one, two)
 
@@ -124,7 +119,7 @@ def test_weights_spread_over_processes_train_as_whole_ones_and_are_kept_whole(
     one = make_run("one", accumulation=2, **options)
     alone(one)
     two = make_run("two", accumulation=2, shard=True, **options)
-    assert start_two(two).wait(120) == 0, two.log_tail()
+    assert [process.wait() for process in forked.start_two(two)] == [0, 0], two.log_tail()
     result = two.result()
     assert result is not None
     assert (result["status"], result["form"]) == ("succeeded", "full"), result

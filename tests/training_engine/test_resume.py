@@ -12,13 +12,8 @@ import pytest
 from steelyard.lib.engine import EXIT_AGAIN, Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
-from tests.training_engine.rows import (
-    events_of,
-    metrics_of,
-    run_engine,
-    start_engine,
-    wait_for,
-)
+from tests.training_engine import forked
+from tests.training_engine.rows import events_of, metrics_of, wait_for
 from training.engine import text
 
 Make = Callable[..., RunDir]
@@ -68,15 +63,15 @@ def test_killed_and_started_again_equals_uninterrupted(
     make_run: Make, extra: dict[str, Any]
 ) -> None:
     whole = make_run("whole", **{**OPTIONS, **extra})
-    assert run_engine(whole) == 0, whole.log_tail()
+    assert forked.start(whole).wait() == 0, whole.log_tail()
     killed = make_run("killed", **{**OPTIONS, **extra})
     for lines in (10, 45):
-        process = start_engine(killed)
+        process = forked.start(killed)
         wait_for(lambda n=lines: lines_in(killed) >= n, process, killed.log)  # type: ignore[misc]
         process.kill()
         process.wait()
         assert killed.result() is None
-    assert run_engine(killed) == 0, killed.log_tail()
+    assert forked.start(killed).wait() == 0, killed.log_tail()
     assert "Going on from the checkpoint after step" in events_of(killed)
     assert killed.result() == whole.result()
     assert weights(killed) == weights(whole)
@@ -85,7 +80,7 @@ def test_killed_and_started_again_equals_uninterrupted(
 
 def test_sigterm_saves_a_checkpoint_and_asks_to_be_started_again(make_run: Make) -> None:
     rundir = make_run(max_steps=100_000, checkpoint_every=100_000)
-    process = start_engine(rundir)
+    process = forked.start(rundir)
     wait_for(lambda: lines_in(rundir) >= 5, process, rundir.log)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == EXIT_AGAIN
@@ -96,7 +91,7 @@ def test_sigterm_saves_a_checkpoint_and_asks_to_be_started_again(make_run: Make)
 
 def test_a_cancelled_run_ends_as_cancelled(make_run: Make) -> None:
     rundir = make_run(max_steps=100_000)
-    process = start_engine(rundir)
+    process = forked.start(rundir)
     wait_for(lambda: lines_in(rundir) >= 3, process, rundir.log)
     rundir.request_cancel()
     assert process.wait(timeout=60) == 0

@@ -20,6 +20,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_file
 from steelyard.lib.rundir import RunDir
 from tests.tiny_models import make_tiny_lm
+from tests.training_engine import forked
 from tests.training_engine.rows import events_of, make_record, metrics_of, run_engine
 from training.engine import work
 from training.engine.__main__ import train
@@ -380,7 +381,7 @@ def test_weights_that_are_no_numbers_are_told_before_training(
 def test_a_loss_that_blows_up_fails_the_run_with_advice(make_run: Make) -> None:
     records = [make_record(1), make_record(2, weight=3e37)]
     rundir = make_run("steep", records, loss_type="ipo", beta=0.01, max_steps=5)
-    assert run_engine(rundir) == 0
+    assert forked.start(rundir).wait() == 0
     result = rundir.result()
     assert result is not None
     assert (result["status"], result["code"]) == ("failed", "nan_loss")
@@ -392,7 +393,7 @@ def test_a_loss_that_blows_up_fails_the_run_with_advice(make_run: Make) -> None:
 def test_an_unknown_recipe_or_setting_is_refused_by_the_process(make_run: Make) -> None:
     for name, changes in (("recipe", {"recipe": "magic"}), ("setting", {"config": {"betta": 1}})):
         rundir = make_run(name, spec=changes)
-        assert run_engine(rundir) == 0
+        assert forked.start(rundir).wait() == 0
         result = rundir.result()
         assert result is not None
         assert result["code"] == f"unknown_{name}"
