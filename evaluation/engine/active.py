@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.engine.davidson import probabilities
 from evaluation.engine.sequential import EARLY, half_width
 
 RANDOM = 0.2
@@ -64,17 +65,22 @@ def posterior(scored: np.ndarray, prior: float = PRIOR) -> tuple[np.ndarray, np.
     return theta, np.linalg.inv(information)
 
 
-def information(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def information(mean: np.ndarray, covariance: np.ndarray, nu: float = 0.0) -> np.ndarray:
     """Bits that one vote between i and j is expected to tell, shape (models, models).
 
-    ``h(E σ(z)) − E h(σ(z))`` with z the difference of their log-odds, h the binary entropy; by
-    Gauss–Hermite with 15 points.
+    ``h(E p(z)) − E h(p(z))`` with z the difference of their log-odds, p the probabilities of a win,
+    a tie and a loss, h the entropy; by Gauss–Hermite with 15 points.
+
+    Args:
+        nu: weight of a tie, see :mod:`.davidson`. Equals tie often, which tells little of them.
     """
     difference = mean[:, None] - mean
     variance = np.diag(covariance)
     spread = np.sqrt(np.maximum(variance[:, None] + variance - 2.0 * covariance, 0.0))
-    chance = _logistic(difference[..., None] + spread[..., None] * _POINTS)
-    told = _entropy(chance @ _WEIGHTS) - _entropy(chance) @ _WEIGHTS
+    outcomes = probabilities(difference[..., None] + spread[..., None] * _POINTS, nu)
+    told = np.zeros(difference.shape)
+    for chance in outcomes:
+        told += _surprise(chance @ _WEIGHTS) - _surprise(chance) @ _WEIGHTS
     np.fill_diagonal(told, 0.0)
     return np.asarray(np.maximum(told, 0.0))
 
@@ -116,6 +122,7 @@ def next_pairs(
     *,
     allowed: np.ndarray | None = None,
     random: float = RANDOM,
+    nu: float = 0.0,
 ) -> Chosen:
     """A batch of pairs that tell most, a share of them drawn by chance.
 
@@ -130,6 +137,7 @@ def next_pairs(
         allowed: which pairs can be shown, symmetric booleans; all where not given. Only these are
             drawn by chance too.
         random: share drawn by chance, above 0 up to 1.
+        nu: weight of a tie, see :func:`information`.
 
     Raises:
         ValueError: ``random`` is not above 0 and up to 1.
@@ -145,7 +153,7 @@ def next_pairs(
     if not len(every) or number < 1:
         none = np.zeros(0)
         return Chosen(none.astype(int), none.astype(int), none, none.astype(bool))
-    worth, left, trees = information(mean, covariance), free.copy(), []
+    worth, left, trees = information(mean, covariance, nu), free.copy(), []
     while len(trees) < min(number, len(every)):
         tree = spanning_tree(worth, left)
         trees += tree
@@ -223,23 +231,29 @@ def expected_win_rates(mean: np.ndarray, covariance: np.ndarray) -> AverageRates
 
 
 def settled(
-    theta: np.ndarray, variance: np.ndarray, prompts: float, alpha: float = 0.05
+    theta: np.ndarray,
+    variance: np.ndarray,
+    prompts: np.ndarray | float,
+    alpha: float = 0.05,
+    claims: int | None = None,
 ) -> np.ndarray:
     """``[i, j]``: whether i is above j, looked at as often as one likes; shape (models, models).
 
     Each difference is held against the asymptotic confidence sequence of
     :func:`~evaluation.engine.sequential.half_width` instead of a normal quantile, at α shared out
-    over all pairs.
+    over all claims.
 
     Args:
         theta: log-odds.
         variance: of each difference as of now, shape (models, models); see
             :meth:`~evaluation.engine.bradley_terry.Fit.variance_of_differences`.
         prompts: how many independent votes or prompts that stands on, one number or one a pair.
+        claims: of how many none may be false; all pairs where not given. Who looks for the best
+            model alone can be wrong only about that one and its rivals: models − 1.
     """
     models = theta.size
     number = np.broadcast_to(np.asarray(prompts, dtype=float), variance.shape)
-    each = alpha / max(1.0, models * (models - 1) / 2)
+    each = alpha / max(1.0, claims or models * (models - 1) / 2)
     limit = half_width(np.maximum(number, 1.0), np.sqrt(variance * number), each)
     difference = theta[:, None] - theta
     return np.asarray((difference > limit) & (number >= EARLY) & (variance > 0.0))
@@ -249,7 +263,6 @@ def _logistic(difference: np.ndarray) -> np.ndarray:
     return 0.5 * (1.0 + np.tanh(0.5 * difference))
 
 
-def _entropy(chance: np.ndarray) -> np.ndarray:
-    """Of a coin, in bits."""
-    p = np.clip(chance, 1e-15, 1.0 - 1e-15)
-    return np.asarray(-(p * np.log2(p) + (1.0 - p) * np.log2(1.0 - p)))
+def _surprise(chance: np.ndarray) -> np.ndarray:
+    """One outcome's part of the entropy, in bits."""
+    return np.asarray(-chance * np.log2(np.maximum(chance, 1e-300)))

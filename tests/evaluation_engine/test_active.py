@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from evaluation.engine import active
 from evaluation.engine.active import average_win_rates, next_pairs, posterior, spanning_tree
+from evaluation.engine.davidson import probabilities
 
 Votes = tuple[np.ndarray, np.ndarray]
 
@@ -62,6 +63,12 @@ def test_information_is_that_of_a_dense_integral() -> None:
         whole = -middle * np.log2(middle) - (1 - middle) * np.log2(1 - middle)
         assert told[i, j] == pytest.approx(whole - h @ density, abs=2e-5)
     assert told == pytest.approx(told.T)
+    tied = active.information(mean, covariance, nu=1.0)
+    win, tie, loss = probabilities(0.9 + np.sqrt(0.6) * z, 1.0)
+    parts = [
+        -(p @ density) * np.log2(p @ density) + p * np.log2(p) @ density for p in (win, tie, loss)
+    ]
+    assert tied[0, 1] == pytest.approx(sum(parts), abs=2e-5)
     # nothing is learnt of what is known, nor of a model against itself
     assert active.information(mean, np.zeros((3, 3))) == pytest.approx(np.zeros((3, 3)))
 
@@ -164,8 +171,8 @@ def test_weighted_win_rates_are_what_random_pairs_would_give_and_raw_ones_are_no
     chance = 1 / (1 + np.exp(theta[None, :] - theta[:, None]))
     truth = (chance.sum(axis=1) - 0.5) / 4
     rng, raw, weighed, hits, modelled = np.random.default_rng(2), [], [], [], []
-    for _ in range(25):
-        i, j, y, p = play(theta, 320, rng, True, batch=4)
+    for _ in range(20):
+        i, j, y, p = play(theta, 600, rng, True, batch=4)
         weight = active.weights(p, 10)
         assert weight.mean() == pytest.approx(1.0, abs=0.5)
         found = average_win_rates(i, j, y, weight, 5)
@@ -176,7 +183,7 @@ def test_weighted_win_rates_are_what_random_pairs_would_give_and_raw_ones_are_no
         modelled.append(np.abs(expected.rate - truth) < 1.96 * expected.se)
     assert np.abs(np.mean(raw, axis=0) - truth).max() > 0.05
     assert np.abs(np.mean(weighed, axis=0) - truth).max() < 0.025
-    assert np.mean(hits) == pytest.approx(0.93, abs=0.05)
+    assert np.mean(hits) == pytest.approx(0.93, abs=0.06)
     assert np.mean(modelled) == pytest.approx(0.95, abs=0.04)
     assert np.isnan(average_win_rates(i[:1], j[:1], y[:1], weight[:1], 9).rate[8])
 
