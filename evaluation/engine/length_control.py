@@ -17,7 +17,8 @@ Two estimators stand side by side, for they answer alike only where lengths over
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,12 +38,40 @@ class GamedRows:
     """Judgments of the baseline's brief and wordy versions against the baseline, of one length."""
 
     score: np.ndarray
-    """1 where the gamed version wins, 0 where the baseline does, between for the judge's odds."""
+    """1 where the gamed version wins, 0 where the baseline does, between for the judge's odds; NaN
+    where the judge gave none."""
     length: np.ndarray
     """Length of the baseline's answer less that of the gamed one, over its standard deviation in
     that version (``std_delta_len`` as published)."""
     difficulty: np.ndarray | None = None
     """Of the row's prompt; needed where the model's rows have one."""
+
+
+def read_gamed(lines: Iterable[str]) -> tuple[GamedRows, dict[int, float]]:
+    """The authors' file ``df_gamed.csv``, which they publish beside the benchmark's annotations.
+
+    Args:
+        lines: of that file, with its heading; the columns ``preference`` (0 to 1 there, empty where
+            there is none), ``index``, ``std_delta_len`` and ``instruction_difficulty`` are read.
+
+    Returns:
+        The gamed rows, and the difficulty of each prompt by its place in the benchmark.
+
+    Raises:
+        ValueError: a column is missing or a number is none.
+    """
+    rows = list(csv.DictReader(lines))
+    needed = {"preference", "index", "std_delta_len", "instruction_difficulty"}
+    if not rows or not needed <= rows[0].keys():
+        raise ValueError(f"gamed rows need the columns {', '.join(sorted(needed))}")
+    difficulty: dict[int, float] = {}
+    for row in rows:
+        difficulty.setdefault(int(row["index"]), float(row["instruction_difficulty"]))
+    return GamedRows(
+        np.array([float(row["preference"] or "nan") for row in rows]),
+        np.array([float(row["std_delta_len"]) for row in rows]),
+        np.array([float(row["instruction_difficulty"]) for row in rows]),
+    ), difficulty
 
 
 @dataclass(frozen=True)
@@ -108,11 +137,13 @@ def alpaca_eval(
     if gamed is not None and gamed_weight > 0.0:
         if (gamed.difficulty is None) != (hard is None):
             raise ValueError("gamed rows and the model's need difficulties both, or neither")
+        judged = ~np.isnan(gamed.score)
         columns = [np.tanh(gamed.length)]
         columns += [] if gamed.difficulty is None else [gamed.difficulty]
-        x = np.vstack([np.column_stack([*columns, np.zeros(gamed.score.size)]), x])
-        target = np.concatenate([gamed.score, target])
-        weight = np.concatenate([np.full(gamed.score.size, gamed_weight / 2.0), weight])
+        theirs = np.column_stack([*columns, np.zeros(judged.size)])[judged]
+        x = np.vstack([theirs, x])
+        target = np.concatenate([gamed.score[judged], target])
+        weight = np.concatenate([np.full(len(theirs), gamed_weight / 2.0), weight])
     strength = _chosen(x, target, weight)
     beta = fit_absolute(x, target, weight, strength)
     odds = np.full(y.size, beta[-1]) if hard is None else beta[-1] + beta[1] * hard

@@ -7,6 +7,7 @@ No penalty is ever added unasked: where the likelihood has no maximum, :class:`N
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def fit_absolute(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray, c: float, start: np.ndarray | None = None
 ) -> np.ndarray:
     """Minimise ``Σ|β_k| + c · Σ w loss``, the form that liblinear has: a constant column is
-    penalised like others. Proximal Newton, to 1e-9.
+    penalised like others. Proximal Newton, to 1e-9. For few features: the time grows as 3^k.
 
     Args:
         c: how much the data count against the penalty; the rest are those of :func:`newton`.
@@ -134,7 +135,9 @@ def fit_absolute(
         gradient = c * (x.T @ (weight * (p - y)))
         curve = c * ((x * (weight * p * (1.0 - p))[:, None]).T @ x)
         curve[np.diag_indices_from(curve)] += 1e-12
-        step = _descend(beta, gradient, curve) - beta
+        step = _least(beta, gradient, curve) - beta
+        # where nothing is curved any more the least is far away, and seldom there
+        step *= min(1.0, 10.0 / max(float(np.abs(step).max()), 1e-300))
         part, moved = 1.0, beta + step
         now = float(np.abs(moved).sum()) + c * _loss(x, y, weight, 0.0, moved)
         while now > value + 1e-12 * abs(value) and part > 1e-8:
@@ -147,16 +150,15 @@ def fit_absolute(
     return beta
 
 
-def _descend(beta: np.ndarray, gradient: np.ndarray, curve: np.ndarray) -> np.ndarray:
-    """Where ``g·(b − β) + ½ (b − β)ᵀ Q (b − β) + Σ|b|`` is least, one coordinate after another."""
-    b = beta.copy()
-    for _ in range(1000):
-        largest = 0.0
-        for k in range(b.size):
-            slope = gradient[k] + float(curve[k] @ (b - beta))
-            free = b[k] - slope / curve[k, k]
-            new = float(np.sign(free)) * max(abs(float(free)) - 1.0 / float(curve[k, k]), 0.0)
-            largest, b[k] = max(largest, abs(new - float(b[k]))), new
-        if largest < 1e-11:
-            break
-    return b
+def _least(beta: np.ndarray, gradient: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """Where ``g·(b − β) + ½ (b − β)ᵀ Q (b − β) + Σ|b|`` is least: the choice of signs, or zeros,
+    that its own solution bears out. Those of β are tried first, and mostly hold."""
+    constant = gradient - curve @ beta
+    signs = product((0.0, 1.0, -1.0), repeat=beta.size)
+    for sign in (np.sign(beta), *(np.array(each) for each in signs)):
+        b, on = np.zeros_like(beta), sign != 0.0
+        b[on] = np.linalg.solve(curve[np.ix_(on, on)], -(constant + sign)[on])
+        slope = constant + curve @ b
+        if (b[on] * sign[on] >= 0.0).all() and (np.abs(slope[~on]) <= 1.0 + 1e-9).all():
+            return b
+    return beta

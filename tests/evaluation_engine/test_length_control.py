@@ -15,6 +15,7 @@ from evaluation.engine.length_control import (
     alpaca_eval,
     length_controlled,
     prompt_difficulty,
+    read_gamed,
 )
 from evaluation.engine.logistic import NoMaximum, fit_absolute, fit_logistic, newton, sigmoid
 from evaluation.engine.winrate import win_rate
@@ -149,6 +150,35 @@ def test_a_score_that_is_missing_counts_in_no_fit_but_its_prompt_counts_in_the_m
     odds = one.model + one.difficulty * hard
     assert one.controlled == pytest.approx(float(sigmoid(odds).mean()), abs=1e-12)
     assert one.raw == pytest.approx(np.nanmean(score))
+
+
+def test_the_authors_file_of_gamed_rows_is_read() -> None:
+    lines = [
+        "model,preference,index,std_delta_len,instruction_difficulty,not_gamed_baseline",
+        "brief,0.25,0,-1.5,0.5,False",
+        "brief,,1,-0.5,-1.25,False",
+        "wordy,0.75,0,2.0,0.5,False",
+    ]
+    rows, difficulty = read_gamed(lines)
+    assert difficulty == {0: 0.5, 1: -1.25}
+    assert rows.length.tolist() == [-1.5, -0.5, 2.0]
+    rng = np.random.default_rng(0)
+    longer, hard = rng.normal(0, 9, 40), rng.normal(0, 1, 40)
+    score = sigmoid(2 * hard - longer / 3)
+    told = alpaca_eval(score, longer, hard, rows)
+    assert rows.difficulty is not None
+    without = GamedRows(rows.score[[0, 2]], rows.length[[0, 2]], rows.difficulty[[0, 2]])
+    assert told == alpaca_eval(score, longer, hard, without)
+    assert told != alpaca_eval(score, longer, hard)
+    with pytest.raises(ValueError, match="columns"):
+        read_gamed(lines[:1])
+
+
+def test_a_handful_of_votes_that_length_parts_is_fitted_all_the_same() -> None:
+    found = alpaca_eval([0, 1, 0, 0.5, 1, 1], [1, 2, 3, 4, 6, 7], [0.5, -1.25, 0.5, 0.0, 1.0, 0])
+    assert 0 < found.controlled < 1
+    all_lost = alpaca_eval([0] * 20, range(20))
+    assert 0 <= all_lost.controlled < 0.5
 
 
 def test_what_cannot_be_controlled_is_refused() -> None:
