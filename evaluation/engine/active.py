@@ -153,7 +153,8 @@ def next_pairs(
     if not len(every) or number < 1:
         none = np.zeros(0)
         return Chosen(none.astype(int), none.astype(int), none, none.astype(bool))
-    worth, left, trees = information(mean, covariance, nu), free.copy(), []
+    worth, left = information(mean, covariance, nu), free.copy()
+    trees: list[tuple[int, int]] = []
     while len(trees) < min(number, len(every)):
         tree = spanning_tree(worth, left)
         trees += tree

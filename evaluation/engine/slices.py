@@ -82,11 +82,12 @@ def boards(
     themselves, not for all boards together.
     """
     of = np.asarray(slices)
-    columns = [np.asarray(column) for column in (prompt, i, j, y)]
-    return {
-        name.item(): leaderboard(*(column[of == name] for column in columns), models)
-        for name in np.unique(of)
-    }
+    prompt, i, j, y = (np.asarray(column) for column in (prompt, i, j, y))
+    found: dict[object, Board] = {}
+    for name in np.unique(of):
+        mine = of == name
+        found[name.item()] = leaderboard(prompt[mine], i[mine], j[mine], y[mine], models)
+    return found
 
 
 def _centre(rate: WinRate) -> float:

@@ -1,0 +1,283 @@
+"""How many labels active pairs with always-valid stopping save, on real votes.
+
+::
+
+    python tests/benchmarks/bench_active.py [RUNS]
+
+The crowd comparisons by Dmitry Ustalov and llmonitor.com (CC BY 4.0) are looked for beside the
+checkout, in ``../shared/data/llmfao``: 8,931 votes on 59 models, four in ten of them ties.
+
+*Replay.* A label for two models is one of the real votes on them that is not yet used, so that
+every policy, in the end, knows the same. Votes on one pair of answers are one cluster. Fixed: any
+vote that is left, and one look (max-t) at a number of labels fixed beforehand, the smallest that
+would have been enough in four runs of five. Live: a look after each few labels, with the interval
+that holds at all times. Rank correlation is Kendall's with the ranking by all votes.
+
+*Continuation.* The pool holds five votes for two models, too few to settle eight of them. So votes
+are drawn from Davidson's model as fitted to all the real ones, eight random models a run. The
+question is which is best, or which are within 100 Elo of the best. Fixed: random pairs, as many
+labels as prove equals to be within 100 Elo with 80 % power. Live: models that are ruled out
+are shown no longer, and voting ends when one is left, or those left are within 100 Elo.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+
+from evaluation.engine import davidson
+from evaluation.engine.active import next_pairs, posterior, settled
+from evaluation.engine.bradley_terry import Fit, count, fit, maximum, score_table
+from evaluation.engine.connectivity import groups
+from evaluation.engine.ranks import above
+from evaluation.engine.ratings import ELO
+from evaluation.engine.sequential import half_width
+
+# ruff: noqa: T201
+
+FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "llmfao"
+LOOK = 4
+"""Batches between two looks at the board."""
+SHARES, CORRELATIONS = (0.05, 0.1), (0.7, 0.8, 0.9)
+FEW, CLOSE = 8, 100.0 / ELO
+
+
+class Pool:
+    """Real votes, i < j."""
+
+    def __init__(self) -> None:
+        with (FOLDER / "crowd-comparisons.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        names = sorted({row["left"] for row in rows} | {row["right"] for row in rows})
+        number = {name: at for at, name in enumerate(names)}
+        worth = {"left": 1.0, "right": 0.0, "tie": 0.5}
+        self.models = len(names)
+        left, right = (np.array([number[row[side]] for row in rows]) for side in ("left", "right"))
+        score = np.array([worth[row["winner"]] for row in rows])
+        self.i, self.j = np.minimum(left, right), np.maximum(left, right)
+        self.y = np.where(left > right, 1.0 - score, score)
+        self.cluster = np.array([int(row["id"]) for row in rows])
+        table = score_table(count(self.cluster, self.i, self.j, self.y, self.models), self.models)
+        self.truth = posterior(table)[0]
+        self.nu = davidson.fit(self.cluster, self.i, self.j, self.y, self.models).nu
+
+
+class Replay:
+    """One run of one policy: what is known after so many labels."""
+
+    def __init__(self, pool: Pool, seed: int, chosen: bool) -> None:
+        self.pool, self.rng = pool, np.random.default_rng(seed)
+        self.labels: list[int] = []
+        self.tau: list[float] = []
+        self.live: list[float] = []
+        self.once: list[float] = []
+        self.wrong: list[int] = []
+        models, key = pool.models, pool.i * pool.models + pool.j
+        left: list[list[int]] = [[] for _ in range(models**2)]
+        for vote in self.rng.permutation(key.size).tolist():
+            left[key[vote]].append(vote)
+        order = self.rng.permutation(key.size)
+        used = np.zeros(0, dtype=int)
+        scored, batch = np.zeros((models, models)), models - 1
+        for step in range(key.size // batch):
+            if chosen:
+                allowed = np.array([bool(some) for some in left]).reshape(models, models)
+                pairs = next_pairs(
+                    *posterior(scored), batch, self.rng, allowed=allowed | allowed.T, nu=pool.nu
+                )
+                found = [left[a * models + b] for a, b in zip(pairs.i, pairs.j, strict=True)]
+                votes = np.array([some.pop() for some in found if some])
+            else:
+                votes = order[step * batch : (step + 1) * batch]
+            np.add.at(scored, (pool.i[votes], pool.j[votes]), pool.y[votes])
+            np.add.at(scored, (pool.j[votes], pool.i[votes]), 1.0 - pool.y[votes])
+            used = np.concatenate([used, votes])
+            if step % LOOK == LOOK - 1:
+                self.look(used, scored, once=not chosen)
+
+    def look(self, used: np.ndarray, scored: np.ndarray, once: bool) -> None:
+        pool, models = self.pool, self.pool.models
+        pairs = models * (models - 1) / 2
+        apart = pool.truth[:, None] - pool.truth
+        mean = posterior(scored)[0]
+        self.labels.append(used.size)
+        self.tau.append(float((np.sign(apart) * np.sign(mean[:, None] - mean)).sum() / pairs / 2))
+        # those who have won or lost all so far are left out of the claims
+        live, single, wrong = 0, 0, 0
+        together = groups(scored)
+        if together:
+            kept = together[0]
+            cells = count(*(c[used] for c in (pool.cluster, pool.i, pool.j, pool.y)), models)
+            fitted = fit(cells.among(kept), kept.size)
+            effective = fitted.effective_of_differences()
+            claims = settled(fitted.theta, fitted.variance_of_differences(), effective)
+            live = int(claims.sum())
+            wrong = int((claims & (apart[np.ix_(kept, kept)] < 0)).sum())
+            single = int(above(fitted).sum()) if once else 0
+        self.live.append(live / pairs)
+        self.once.append(single / pairs)
+        self.wrong.append(wrong)
+
+    def first(self, values: list[float], least: float) -> float:
+        hit = [n for n, value in zip(self.labels, values, strict=True) if value >= least]
+        return float(hit[0]) if hit else float("inf")
+
+
+class Search:
+    """Eight models, votes from the fitted model, until the best is known or the plan is used up."""
+
+    def __init__(self, theta: np.ndarray, nu: float, seed: int, plan: int | None) -> None:
+        rng = np.random.default_rng(seed)
+        win, tie, _ = davidson.probabilities(theta[:, None] - theta, nu)
+        self.truth = maximum((win + tie / 2.0) * (1.0 - np.eye(FEW)))[0]
+        every = np.argwhere(np.triu(np.ones((FEW, FEW)), 1))
+        self.scored = np.zeros((FEW, FEW))
+        self.out = np.zeros(FEW, dtype=bool)
+        self.log = np.zeros((3, 0))
+        self.curve: list[float] = []
+        number = FEW - 1
+        while plan is None or self.labels < plan:
+            if plan is None:
+                allowed = np.outer(~self.out, ~self.out)
+                chosen = next_pairs(*posterior(self.scored), number, rng, allowed=allowed, nu=nu)
+                i, j = chosen.i, chosen.j
+            else:
+                i, j = every[rng.integers(0, len(every), number)].T
+            luck = rng.random(number)
+            y = np.where(luck < win[i, j], 1.0, np.where(luck < win[i, j] + tie[i, j], 0.5, 0.0))
+            np.add.at(self.scored, (i, j), y)
+            np.add.at(self.scored, (j, i), 1.0 - y)
+            self.log = np.concatenate([self.log, np.stack([i, j, y])], axis=1)
+            if plan is None:
+                done = self.finished()
+                self.curve.append(self.found())
+                if done:
+                    return
+            elif len(self.log[0]) % (10 * number) == 0:
+                # what a plan of this size would have found in its one look
+                self.out = above(self.rated()).any(axis=0) if self.whole() else self.out
+                self.curve += [self.found()] * 10
+
+    @property
+    def labels(self) -> int:
+        return int(self.log.shape[1])
+
+    def rated(self) -> Fit:
+        i, j = self.log[:2].astype(int)
+        return fit(count(np.arange(i.size), i, j, self.log[2], FEW), FEW)
+
+    def whole(self) -> bool:
+        together = groups(self.scored)
+        return bool(together) and together[0].size == FEW
+
+    def finished(self) -> bool:
+        if not self.whole():
+            return False
+        fitted = self.rated()
+        variance, number = fitted.variance_of_differences(), fitted.effective_of_differences()
+        self.out |= settled(fitted.theta, variance, number, claims=FEW - 1).any(axis=0)
+        return self.settles(half_width(number, np.sqrt(variance * number), 0.05 / (FEW - 1)))
+
+    def settles(self, limit: np.ndarray) -> bool:
+        """Whether one model is left, or those left are proved to be within 100 Elo."""
+        theta = self.rated().theta
+        same = np.abs(theta[:, None] - theta) + limit < CLOSE
+        left = np.flatnonzero(~self.out)
+        return bool((same | np.eye(FEW, dtype=bool))[np.ix_(left, left)].all())
+
+    def answered(self) -> bool:
+        """The same at one look, as a fixed plan has it."""
+        z = NormalDist().inv_cdf(1.0 - 0.025 / (FEW - 1))
+        return self.whole() and self.settles(z * np.sqrt(self.rated().variance_of_differences()))
+
+    def found(self) -> float:
+        """Share of the models at least 100 Elo below the best that were ruled out."""
+        far = self.truth < self.truth.max() - CLOSE
+        return float(self.out[far].mean()) if far.any() else 1.0
+
+    def wrong(self) -> bool:
+        """Whether the best was."""
+        return bool(self.out[self.truth.argmax()])
+
+
+def planned(tie: float) -> int:
+    """Labels on random pairs with which equals are proved to be within 100 Elo with 80 %, which is
+    more than ruling out a model 100 Elo below takes. The variance of the difference of two equals
+    is 8(1 − tie)/(labels a pair · models)."""
+    normal = NormalDist()
+    need = normal.inv_cdf(1.0 - 0.025 / (FEW - 1)) + normal.inv_cdf(0.9)
+    return int(np.ceil((FEW - 1) * 4.0 * (1.0 - tie) * (need / CLOSE) ** 2))
+
+
+def line(name: str, fixed: float, live: float, active: float) -> None:
+    print(f"{name:<38} {fixed:>9,.0f} {live:>12,.0f} {active:>12,.0f} {1 - active / fixed:>9.0%}")
+
+
+def replay(pool: Pool, runs: int) -> None:
+    active, random = (
+        [Replay(pool, seed, chosen) for seed in range(runs)] for chosen in (True, False)
+    )
+    head = ("replay: labels needed", "fixed", "live random", "live active")
+    print("{:<38} {:>9} {:>12} {:>12}     saved".format(*head))
+    for least in CORRELATIONS:
+        a, r = (float(np.median([p.first(p.tau, least) for p in o])) for o in (active, random))
+        line(f"rank correlation {least}", r, r, a)
+    for share in SHARES:
+        plans = [p.first(p.once, share) for p in random]
+        a, r = (float(np.median([p.first(p.live, share) for p in o])) for o in (active, random))
+        fixed = float(np.quantile(plans, 0.8, method="higher"))
+        line(f"{share:.0%} of all pairs told apart", fixed, r, a)
+    wrong = max(max(p.wrong) for p in active + random)
+    print(f"claims that all votes together contradict: at most {wrong} in a run\n")
+
+
+def continuation(pool: Pool, runs: int) -> None:
+    fitted = davidson.fit(pool.cluster, pool.i, pool.j, pool.y, pool.models)
+    tie = float((pool.y == 0.5).mean())
+    # in whole tens of batches, as the looks are
+    plan, rng = -(-planned(tie) // (10 * (FEW - 1))) * 10 * (FEW - 1), np.random.default_rng(0)
+    chosen = [fitted.theta[rng.permutation(pool.models)[:FEW]] for _ in range(runs)]
+    live = [Search(theta, fitted.nu, seed, None) for seed, theta in enumerate(chosen)]
+    fixed = [Search(theta, fitted.nu, seed, plan) for seed, theta in enumerate(chosen)]
+    labels = [one.labels for one in live]
+    print(f"continuation: {FEW} models at {tie:.0%} ties, {runs} runs")
+    for name, used, some in (("fixed random", [plan], fixed), ("live active", labels, live)):
+        print(
+            f"{name:<14} {np.median(used):>7,.0f} labels (median; mean {np.mean(used):,.0f}), "
+            f"{np.mean([one.found() for one in some]):.0%} of models 100 Elo "
+            f"below ruled out, the best in {np.mean([one.wrong() for one in some]):.0%} of runs; "
+            f"an answer in {np.mean([one.answered() for one in some]):.0%}"
+        )
+    median = 1 - np.median(labels) / plan
+    print(f"saved: {median:.0%} (median)")
+    longest = max(labels) // (FEW - 1)
+    ends = [np.array(one.curve + [one.curve[-1]] * longest)[:longest] for one in live]
+    active = np.mean(ends, axis=0)
+    random = np.mean([one.curve for one in fixed], axis=0)
+    for share in (0.8, 0.9):
+        a, r = ((int((c >= share).argmax()) + 1) * (FEW - 1) for c in (active, random))
+        print(
+            f"{share:.0%} of models 100 Elo below ruled out: fixed random {r:,}, live active {a:,} "
+            f"labels, {1 - a / r:.0%} saved"
+        )
+
+
+def main(runs: int) -> None:
+    start = time.perf_counter()
+    pool = Pool()
+    print(f"{pool.i.size:,} real votes on {pool.models} models\n")
+    replay(pool, runs)
+    continuation(pool, 4 * runs)
+    print(f"{time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    if not FOLDER.is_dir():
+        print("the crowd comparisons are not beside this checkout (../shared/data/llmfao)")
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
