@@ -15,9 +15,9 @@ that holds at all times. Rank correlation is Kendall's with the ranking by all v
 
 *Continuation.* The pool holds five votes for two models, too few to settle eight of them. So votes
 are drawn from Davidson's model as fitted to all the real ones, eight random models a run. The
-question is which is best, or which are within 100 Elo of the best. Fixed: random pairs, as many
-labels as prove equals to be within 100 Elo with 80 % power. Live: models that are ruled out
-are shown no longer, and voting ends when one is left, or those left are within 100 Elo.
+question is which is best, or which are within 100 Elo of the best. Fixed: random pairs, the smallest
+plan that answers in four runs of five, which nobody knows beforehand. Live: models that are ruled
+out are shown no longer; voting ends when one is left, or those left are that close.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "llmfao"
 LOOK = 4
 """Batches between two looks at the board."""
 SHARES, CORRELATIONS = (0.05, 0.1), (0.7, 0.8, 0.9)
-FEW, CLOSE = 8, 100.0 / ELO
+FEW, CLOSE, LONGEST = 8, 100.0 / ELO, 3500
 
 
 class Pool:
@@ -140,6 +140,7 @@ class Search:
         self.out = np.zeros(FEW, dtype=bool)
         self.log = np.zeros((3, 0))
         self.curve: list[float] = []
+        self.answers: list[bool] = []
         number = FEW - 1
         while plan is None or self.labels < plan:
             if plan is None:
@@ -162,6 +163,7 @@ class Search:
                 # what a plan of this size would have found in its one look
                 self.out = above(self.rated()).any(axis=0) if self.whole() else self.out
                 self.curve += [self.found()] * 10
+                self.answers.append(self.answered())
 
     @property
     def labels(self) -> int:
@@ -205,15 +207,6 @@ class Search:
         return bool(self.out[self.truth.argmax()])
 
 
-def planned(tie: float) -> int:
-    """Labels on random pairs with which equals are proved to be within 100 Elo with 80 %, which is
-    more than ruling out a model 100 Elo below takes. The variance of the difference of two equals
-    is 8(1 − tie)/(labels a pair · models)."""
-    normal = NormalDist()
-    need = normal.inv_cdf(1.0 - 0.025 / (FEW - 1)) + normal.inv_cdf(0.9)
-    return int(np.ceil((FEW - 1) * 4.0 * (1.0 - tie) * (need / CLOSE) ** 2))
-
-
 def line(name: str, fixed: float, live: float, active: float) -> None:
     print(f"{name:<38} {fixed:>9,.0f} {live:>12,.0f} {active:>12,.0f} {1 - active / fixed:>9.0%}")
 
@@ -239,22 +232,26 @@ def replay(pool: Pool, runs: int) -> None:
 def continuation(pool: Pool, runs: int) -> None:
     fitted = davidson.fit(pool.cluster, pool.i, pool.j, pool.y, pool.models)
     tie = float((pool.y == 0.5).mean())
-    # in whole tens of batches, as the looks are
-    plan, rng = -(-planned(tie) // (10 * (FEW - 1))) * 10 * (FEW - 1), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     chosen = [fitted.theta[rng.permutation(pool.models)[:FEW]] for _ in range(runs)]
     live = [Search(theta, fitted.nu, seed, None) for seed, theta in enumerate(chosen)]
-    fixed = [Search(theta, fitted.nu, seed, plan) for seed, theta in enumerate(chosen)]
-    labels = [one.labels for one in live]
+    fixed = [Search(theta, fitted.nu, seed, LONGEST) for seed, theta in enumerate(chosen)]
+    labels = np.array([one.labels for one in live])
+    answers = np.mean([one.answers for one in fixed], axis=0)
+    enough = np.flatnonzero(answers >= 0.8)
+    wrong = [np.mean([one.wrong() for one in some]) for some in (fixed, live)]
     print(f"continuation: {FEW} models at {tie:.0%} ties, {runs} runs")
-    for name, used, some in (("fixed random", [plan], fixed), ("live active", labels, live)):
+    print(f"labels of live active: median {np.median(labels):,.0f}, mean {np.mean(labels):,.0f}")
+    print(f"the best ruled out: fixed {wrong[0]:.0%}, live {wrong[1]:.0%} of runs")
+    usual = float(np.quantile(labels, 0.8, method="higher"))
+    if enough.size:
+        plan = (int(enough[0]) + 1) * 10 * (FEW - 1)
         print(
-            f"{name:<14} {np.median(used):>7,.0f} labels (median; mean {np.mean(used):,.0f}), "
-            f"{np.mean([one.found() for one in some]):.0%} of models 100 Elo "
-            f"below ruled out, the best in {np.mean([one.wrong() for one in some]):.0%} of runs; "
-            f"an answer in {np.mean([one.answered() for one in some]):.0%}"
+            f"an answer in four runs of five: fixed random {plan:,}, live active {usual:,.0f}, "
+            f"{1 - usual / plan:.0%} saved; {1 - np.mean(labels) / plan:.0%} on average"
         )
-    median = 1 - np.median(labels) / plan
-    print(f"saved: {median:.0%} (median)")
+    else:
+        print(f"an answer in four runs of five: fixed random over {LONGEST:,}, live {usual:,.0f}")
     longest = max(labels) // (FEW - 1)
     ends = [np.array(one.curve + [one.curve[-1]] * longest)[:longest] for one in live]
     active = np.mean(ends, axis=0)
