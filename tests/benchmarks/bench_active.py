@@ -15,9 +15,10 @@ that holds at all times. Rank correlation is Kendall's with the ranking by all v
 
 *Continuation.* The pool holds five votes for two models, too few to settle eight of them. So votes
 are drawn from Davidson's model as fitted to all the real ones, eight random models a run. The
-question is which is best, or which are within 100 Elo of the best. Fixed: random pairs, the smallest
-plan that answers in four runs of five, which nobody knows beforehand. Live: models that are ruled
-out are shown no longer; voting ends when one is left, or those left are that close.
+question is which is best, or which are within 100 Elo of the best. Fixed: the smallest
+plan of random pairs that answers in four runs of five, which nobody knows beforehand. Live:
+models that are ruled out are shown no longer; voting ends when one is left, or those left are that
+close.
 """
 
 from __future__ import annotations
