@@ -168,7 +168,7 @@ def _votes(project: Project, recipe: Recipe, drawn: str) -> Votes:
         "outcome": ("array_position(%s::text[], outcome::text)", ">i4"),
         "strength": ("strength", ">i2"),
         "uuid": ("uuid", "V16"),
-        "swapped": ("swapped", "?"),
+        "swapped": ("coalesce(swapped::int, -1)::int2", ">i2"),
     }
     said = rows.values("pair_id", "annotator_id", "outcome", "strength", "uuid", "swapped")
     table = _arrays(said, columns, [list(OUTCOMES)])

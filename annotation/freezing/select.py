@@ -84,7 +84,7 @@ class Votes:
     uuid: np.ndarray
     """16 bytes."""
     swapped: np.ndarray
-    """Whether b was shown first."""
+    """1 where b was shown first, 0 where a was, -1 where that is not known."""
 
     def __len__(self) -> int:
         return len(self.pair)
@@ -142,7 +142,8 @@ class Selection:
     train_wins: int
     position: dict[str, int]
     """Of people's votes for a side behind the rows: ``of`` how many, and ``first`` for how many
-    of them the side was shown first."""
+    of them the side was shown first; ``unknown`` counts those besides of which nobody knows
+    what was shown first."""
 
 
 def select(
@@ -485,8 +486,10 @@ def _counts(
 def _position(votes: Votes, rows: Rows, names: Names) -> dict[str, int]:
     people = [pk for pk, kind in names.kinds.items() if kind == "person"]
     told = _used(votes, rows) & np.isin(votes.annotator, people) & (votes.outcome < _TIE)
-    first = votes.outcome[told] == votes.swapped[told]
-    return {"of": int(told.sum()), "first": int(first.sum())}
+    known = told & (votes.swapped >= 0)
+    first = votes.outcome[known] == votes.swapped[known]
+    of = int(known.sum())
+    return {"of": of, "first": int(first.sum()), "unknown": int(told.sum()) - of}
 
 
 def _used(votes: Votes, rows: Rows) -> np.ndarray:

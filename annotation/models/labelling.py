@@ -89,7 +89,11 @@ class Judgment(models.Model):
         help_text="The better answer that the annotator wrote.",
     )
     skip_reason = models.CharField(max_length=100, blank=True)
-    swapped = models.BooleanField(help_text="Whether output b was shown first.")
+    swapped = models.BooleanField(
+        null=True,
+        help_text="Whether output b was shown first; null where that is not known, as of votes "
+        "that came in a file.",
+    )
     exposure = models.JSONField(default=dict, blank=True)
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
     run = models.ForeignKey(

@@ -71,7 +71,6 @@ _OF_VOTES = (
     "aspects",
     "rationale",
     "tags",
-    "swapped",
 )
 
 
@@ -131,7 +130,7 @@ def _judgment(
         aspects=turned_aspects(vote.aspects, row.flipped),
         rationale=vote.rationale,
         tags=vote.tags,
-        swapped=row.flipped,
+        swapped=None,
     )
 
 

@@ -186,6 +186,8 @@ def _is_taken_back(judgment: Judgment | None, skip: Ranking) -> bool:
 def _judgment(ranking: Ranking, pair: Pair, said: Said) -> Judgment:
     outcome, strength = said
     place = {output: n for n, output in enumerate(ranking.shown)}
+    # an order that came in a file was made on a screen that nobody knows of
+    was_shown = ranking.annotator.user_id is not None
     return Judgment(
         uuid=judgment_uuid(ranking.uuid, pair.key),
         project_id=ranking.project_id,
@@ -196,7 +198,7 @@ def _judgment(ranking: Ranking, pair: Pair, said: Said) -> Judgment:
         rationale=ranking.rationale,
         tags=ranking.tags,
         skip_reason=ranking.skip_reason,
-        swapped=place[pair.output_b_id] < place[pair.output_a_id],
+        swapped=place[pair.output_b_id] < place[pair.output_a_id] if was_shown else None,
         exposure=_exposure(ranking.exposure, pair),
         details={"ranking": str(ranking.uuid)},
     )

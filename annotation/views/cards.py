@@ -47,7 +47,7 @@ def pair_card(
 
 def amend_card(judgment: Judgment, form: VerdictForm | None = None) -> dict[str, Any]:
     """One's own verdict again, on the screen as it was then."""
-    lease = _as_lease(judgment.annotator, judgment.pair, judgment.swapped)
+    lease = _as_lease(judgment.annotator, judgment.pair, bool(judgment.swapped))
     said = said_in(judgment) if form is None else None
     return {
         **pair_card(lease, form=form, said=said),
@@ -106,7 +106,7 @@ def none_card(annotator: Annotator, user: User) -> dict[str, Any]:
 
 def said_in(judgment: Judgment) -> dict[str, Any]:
     """What the form's fields held when the verdict was given."""
-    turn = judgment.swapped
+    turn = bool(judgment.swapped)
     outcome, strength = sides.turned(judgment.outcome, judgment.strength, turn)
     names = judgment.annotator.project.scheme["aspects"]
     aspects = sides.turned_aspects(judgment.aspects, turn)

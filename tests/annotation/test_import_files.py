@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import signal
 import time
 import zipfile
@@ -28,6 +29,8 @@ from annotation.services.versions import publish_version
 from annotation.transfer import incoming
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import read_parquet
+from steelyard.registry.cards import readme
+from steelyard.registry.statistics import statistics
 from steelyard.runs import launchers, supervisor
 from steelyard.runs.services import cancel_run
 from tests import factories
@@ -89,6 +92,26 @@ def test_the_same_file_twice_changes_nothing(project: Any) -> None:
 
 
 BAD = [trl(1), trl(2, chosen=7), trl(3), trl(4, rejected="Good answer 4.")]
+
+
+def test_of_votes_from_a_file_nobody_claims_which_answer_was_shown_first(
+    project: Any, owner: Any, as_user: Browse
+) -> None:
+    bring(project, as_lines([trl(n) for n in range(6)]))
+    screen = factories.make_pair(project)
+    factories.make_judgment(screen, annotator=factories.make_annotator(project, "rater"))
+    version = publish_version(project=project, dataset_name="All", recipe=Recipe(), by=None)
+    assert statistics(version)["position"] == {"of": 1, "first": 1, "unknown": 6}
+    assert "in 100.0% of 1 votes" in readme(version)
+    client = as_user(owner)
+    page = client.get(reverse("registry:version-statistics", args=[project.slug, version.pk]))
+    assert "Of 6 votes from files it is not known" in page.content.decode()
+    imported = Pair.objects.filter(project=project).exclude(pk=screen.pk)[0]
+    pages = [
+        reverse("annotation:pair-detail", args=[project.slug, p.pk]) for p in (imported, screen)
+    ]
+    shown = [re.findall(r"<td>(a|b|unknown)</td>", client.get(at).content.decode()) for at in pages]
+    assert shown == [["unknown"], ["a"]]
 
 
 def test_one_wrong_row_and_nothing_comes_in_but_all_that_is_wrong_is_told(project: Any) -> None:

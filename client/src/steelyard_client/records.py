@@ -128,7 +128,7 @@ class Judgment(Recorded):
 
     annotator: str
     kind: str
-    swapped: bool
+    swapped: bool | None
     model_a: str
     model_b: str
     category: str

@@ -188,7 +188,8 @@ class StatisticsSerializer(serializers.Serializer):
     )
     position = serializers.DictField(
         allow_null=True,
-        help_text="Of people's votes for a side: of how many, and first: for the one shown first.",
+        help_text="Of people's votes for a side: of how many, and first: for the one shown first; "
+        "unknown: how many more there are of which it is not known which was shown first.",
     )
     leaks = serializers.IntegerField(
         help_text="Prompts to test on that, but for case, spaces and punctuation, say the same as "
