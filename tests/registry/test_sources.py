@@ -181,3 +181,36 @@ def test_a_model_of_the_hub_that_was_fetched_before_is_known_by_its_files(
     with pytest.raises(UserError, match="Choose the kind") as told:
         find_family("some/other")
     assert told.value.code == "family_unknown"
+
+
+RAISES = "{{ raise_exception('Ask me in Latin.') }}"
+
+
+def test_a_template_that_takes_no_question_is_refused_with_its_own_words(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(RAISES)
+    with pytest.raises(UserError) as told:
+        check_source(modality="text", family="causal_lm", source=str(folder))
+    assert (told.value.code, told.value.field) == ("bad_template", "source")
+    assert "“Ask me in Latin.”" in told.value.message
+    # what only systems or odd turns meet is no fault of the model
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{% if m.role == 'system' %}" + RAISES + "{% endif %}"
+        "{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
+    )
+    check_source(modality="text", family="causal_lm", source=str(folder))
+
+
+def test_a_folder_that_needs_code_of_its_own_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "configuration.Mine"}
+    (folder / "config.json").write_text(json.dumps(config))
+    check_source(modality="text", family="causal_lm", source=str(folder))
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "of-my-own"}))
+    assert "model_type “of-my-own”" in refused(folder)
+
+
+def test_an_adapters_folder_is_told_as_one_with_its_base(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "some/base"}')
+    assert "is an adapter for “some/base”" in refused(folder)
+    assert "merge_and_unload" in refused(folder)

@@ -397,3 +397,34 @@ def test_every_sentence_can_be_filled_in() -> None:
 
 def _names(text: str) -> list[str]:
     return [part.split(")")[0] for part in text.split("%(")[1:]]
+
+
+def test_a_template_that_raises_stops_a_look_and_a_run_with_its_own_words(
+    tiny_lm: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_lm, tmp_path / "model"))
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('Ask me in Latin.') }}")
+    found = looked(folder, tmp_path / "run")
+    assert found["bad_base"]["level"] == "stop"
+    assert "“Ask me in Latin.”" in found["bad_base"]["text"]
+    with pytest.raises(UserError) as refused:
+        Encoder(AutoTokenizer.from_pretrained(folder), 512)
+    assert refused.value.code == "bad_template"
+    # a template that takes no question alone, but does with its answer
+    alone = "{% if messages|length == 1 and not add_generation_prompt %}{{ raise_exception('no') }}"
+    (folder / "chat_template.jinja").write_text(
+        alone + "{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    assert "bad_base" not in looked(folder, tmp_path / "other")
+
+
+def looked(folder: Path, place: Path, records: Any = None, **config: Any) -> dict[str, Any]:
+    """What a look finds, by code."""
+    rundir = RunDir(place)
+    recipe = config.pop("recipe", None)
+    rundir.create(train_spec(folder, config) | ({"recipe": recipe} if recipe else {}))
+    rundir.data.mkdir(exist_ok=True)
+    rows = records or [make_record(n) for n in range(1, 9)]
+    write_parquet(rows, rundir.data / "rows.parquet")
+    check(rundir, engine.Stop(rundir))
+    return {one["code"]: one for one in (rundir.result() or {})["report"]["findings"]}

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from jinja2 import TemplateError
 from pyarrow import ArrowInvalid
 from transformers import PreTrainedTokenizerBase
 
-from steelyard.inference.text import encode_prompt, shown
+from steelyard.inference.text import bad_template, encode_prompt, shown
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord, read_parquet
 from steelyard.lib.rundir import RunDir
@@ -305,11 +306,14 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     template puts after it is never written by the model and is not.
 
     Raises:
-        UserError: neither template nor tokenizer has an end-of-answer token.
+        UserError: ``bad_template``; or neither template nor tokenizer has an end-of-answer token.
     """
     probe = "steelyard-probe"
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
-    rendered = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    try:
+        rendered = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except (TemplateError, ValueError, TypeError) as error:
+        raise bad_template(error, "a plain question with its answer") from error
     after = tokenizer.encode(rendered.rpartition(probe)[2], add_special_tokens=False)
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     place = next((place for place, token in enumerate(after) if token in special), None)

@@ -288,7 +288,10 @@ def _system(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> list[
     without = sum(all(m.get("role") != "system" for m in row.record.prompt) for row in rows)
     probe = "steelyard-probe"
     messages = [{"role": "user", "content": probe}]
-    rendered = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    try:
+        rendered = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except (TemplateError, ValueError, TypeError):
+        return []  # it takes no message alone, and took the rows' own
     said = rendered.partition(probe)[0]
     for token in {str(t) for t in tokenizer.added_tokens_decoder.values()}:
         said = said.replace(token, " ")

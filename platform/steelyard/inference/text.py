@@ -131,6 +131,22 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> lis
     return ids
 
 
+def bad_template(error: Exception, asked: str) -> UserError:
+    """A template that refuses what every chat has.
+
+    Args:
+        error: what it raised.
+        asked: what was put to it, in words.
+    """
+    said = " ".join(str(error).split())[:300]
+    return UserError(
+        f"The model's chat template refuses {asked}. It says: “{said}”. Mend the template beside "
+        "the model (chat_template.jinja, or chat_template in tokenizer_config.json), or use "
+        "another model.",
+        code="bad_template",
+    )
+
+
 def context_length(config: PreTrainedConfig) -> int | None:
     """The longest sequence a model was made for, in tokens; None where it names none."""
     return getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)

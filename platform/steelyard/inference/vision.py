@@ -38,6 +38,7 @@ from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.inference.text import (
     Generated,
     Messages,
+    bad_template,
     be_quiet,
     check_complete,
     check_fits,
@@ -188,9 +189,11 @@ def answer_end(processor: Any) -> list[int]:
     """
     probe = "steelyard-probe"
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
-    rendered = str(
-        processor.apply_chat_template([_spoken(message) for message in messages], tokenize=False)
-    )
+    spoken = [_spoken(message) for message in messages]
+    try:
+        rendered = str(processor.apply_chat_template(spoken, tokenize=False))
+    except (TemplateError, ValueError, TypeError) as error:
+        raise bad_template(error, "a plain question with its answer") from error
     tokenizer: PreTrainedTokenizerBase = processor.tokenizer
     after = tokenizer.encode(rendered.rpartition(probe)[2], add_special_tokens=False)
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -18,6 +18,7 @@ from steelyard.inference.kinds import IMAGE, PIPELINES, VIDEO
 from steelyard.lib.errors import UserError
 from steelyard.lib.weights import Broken, check_json, header_of
 from steelyard.projects.models import Modality
+from steelyard.registry.chat_templates import refusal
 from steelyard.registry.models import ModelFamily
 from steelyard.registry.pipelines import (
     INDEX,
@@ -158,14 +159,54 @@ def _folder(path: Path, family: str) -> str:
         _json(path / "config.json")
         _need_safetensors(path)
     else:
+        _refuse_adapter(path)
         _need(path, "config.json", "a transformers model")
-        _json(path / "config.json")
+        _refuse_own_code(path, _json(path / "config.json"))
         _need_safetensors(path)
         _need_chat_template(path)
+        _need_answering_template(path, in_parts=family == ModelFamily.VISION_LANGUAGE)
         if family == ModelFamily.VISION_LANGUAGE:
             _need_processor(path)
     _need_whole(path)
     return str(path)
+
+
+def _refuse_adapter(path: Path) -> None:
+    if not (path / "adapter_config.json").is_file() or (path / "config.json").is_file():
+        return
+    base = str(_json(path / "adapter_config.json").get("base_model_name_or_path") or "")
+    named = _("“%(base)s”") % {"base": base} if base else _("a base that it does not name")
+    raise UserError(
+        _(
+            "%(path)s is an adapter for %(base)s, not a whole model. Merge it into its base (load "
+            "it with peft, then merge_and_unload and save_pretrained, the tokenizer too) and give "
+            "that folder."
+        )
+        % {"path": path, "base": named},
+        code="is_adapter",
+        field="source",
+    )
+
+
+def _refuse_own_code(path: Path, config: dict[str, Any]) -> None:
+    """A kind that transformers does not know, which only code in the folder could load."""
+    if not config.get("auto_map"):
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    kind = str(config.get("model_type", ""))
+    if kind in CONFIG_MAPPING_NAMES:
+        return
+    raise UserError(
+        _(
+            "%(path)s needs Python code of its own to be run, which Steelyard does not do: its "
+            "model_type “%(kind)s” is none that transformers knows. Choose a model of an "
+            "architecture that it knows."
+        )
+        % {"path": path, "kind": kind},
+        code="needs_remote_code",
+        field="source",
+    )
 
 
 def _need(path: Path, name: str, what: str) -> None:
@@ -207,6 +248,19 @@ def _need_chat_template(path: Path) -> None:
             )
             % {"path": path},
             code="no_chat_template",
+            field="source",
+        )
+
+
+def _need_answering_template(path: Path, *, in_parts: bool) -> None:
+    if said := refusal(path, in_parts=in_parts):
+        raise UserError(
+            _(
+                "The chat template in %(path)s refuses a plain question. It says: “%(said)s”. Mend "
+                "the template, or use another model."
+            )
+            % {"path": path, "said": said},
+            code="bad_template",
             field="source",
         )
 
