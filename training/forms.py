@@ -66,7 +66,7 @@ GROUPS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     ),
     (
         _("While it runs"),
-        ("eval_every", "checkpoint_every", "sample_every", "sample_prompts"),
+        ("eval_every", "checkpoint_every", "sample_every", "sample_prompts", "sample_steps"),
     ),
     (
         _("Machine"),
@@ -105,6 +105,7 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "scheduler": ("optimiser", ("adamw", "adamw_8bit", "lion", "lion_8bit")),
     "sft_form": ("sft_weight", ("!0",)),
     "sample_prompts": ("sample_every", ("!0",)),
+    "sample_steps": ("sample_every", ("!0",)),
 }
 """Setting → another and its values with which this one means something; ``!0`` is any but 0.
 A recipe that knows better says so in its ``needs``."""

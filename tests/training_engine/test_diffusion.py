@@ -468,6 +468,32 @@ def test_samples_of_fixed_and_fresh_seeds_stand_beside_the_base_s(
     assert (tmp_path / "painted.png").read_bytes() == (rundir.path / fresh[1]["file"]).read_bytes()
 
 
+def test_samples_that_cannot_be_made_are_told_of_and_the_training_goes_on(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    base = {**tiny_unet, "sampling": {"size": 7}}
+    rundir = trained(tmp_path / "run", base, sample_every=2, sample_prompts=1)
+    told = [event["text"] for event in rundir.last_events(50) if event["level"] == "warning"]
+    assert [text for text in told if "size is 0 or that, not 7" in text]
+    assert len([text for text in told if text.startswith("No samples")]) == 1
+    assert not rundir.read_lines("media_samples.jsonl", 0)[0]
+    assert rundir.model.is_dir()
+
+
+def test_samples_take_the_steps_that_the_run_says(
+    tiny_unet: dict[str, Any], tmp_path: Path
+) -> None:
+    base = {**tiny_unet, "sampling": {"steps": 7}}
+    rundir = trained(tmp_path / "run", base, sample_every=4, sample_prompts=1, sample_steps=2)
+    line = rundir.read_lines("media_samples.jsonl", 0)[0][0]
+    painted = load_painter(base).paint(
+        [line["prompt"]], seeds=[line["seed"]], sampling={"steps": 2}
+    )
+    painted[0].save(tmp_path / "painted.png", "PNG")
+    made = (rundir.path / line["reference_file"]).read_bytes()
+    assert (tmp_path / "painted.png").read_bytes() == made
+
+
 def test_it_is_told_when_the_chosen_side_gets_worse_for_long(
     tiny_unet: dict[str, Any], tmp_path: Path
 ) -> None:

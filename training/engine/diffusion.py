@@ -114,7 +114,7 @@ def _train(rundir: RunDir, stop: Stop, config: DiffusionDPOConfig) -> None:
     if not _prepare_references(work, digest, stop):
         return
     if world().leads:
-        work.sample = sampler(rundir, config, base, model, dataset)
+        work.sample = sampler(rundir, config, base, model, prepared)
     start, state = resume(rundir, parameters=work.kept, optimizer=work.optimizer)
     for name in KEPT & state.keys():
         setattr(work, name, state[name])

@@ -9,8 +9,8 @@
 
 Fixed seeds are the same at every step, so that one picture can be watched as it changes; but nearly
 any training moves all pictures of a seed one way, so fresh seeds stand beside them, which show what
-a user would get. The base makes both too, from the same seeds. Whole pipelines are loaded for it
-and let go again, as they paint for everybody else.
+a user would get. The base makes both too, from the same seeds. They have the shape that the run
+trains at. Whole pipelines are loaded for it and let go again, as they paint for everybody else.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from typing import Any
 import torch
 
 from steelyard.inference.kinds import PAINTERS
-from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import RunDir, write_atomically
 from training.engine.config import DiffusionDPOConfig
-from training.engine.diffusion_data import MediaDataset
 from training.engine.diffusion_keep import save_model
 from training.engine.diffusion_model import DiffusionModel
+from training.engine.diffusion_prepared import Prepared
 
 FILE = "media_samples.jsonl"
 FOLDER = "samples"
 KINDS = ("fixed", "fresh")
+STEPS = 20
+"""Denoising steps at most, where neither the run nor the model's own settings say how many: samples
+are for a look, and a run should train."""
 
 
 def sampler(
@@ -42,33 +44,68 @@ def sampler(
     config: DiffusionDPOConfig,
     base: dict[str, Any],
     model: DiffusionModel,
-    dataset: MediaDataset,
+    prepared: Prepared,
 ) -> Callable[[int], None]:
     """Make samples after a step where they are due: every ``sample_every`` steps and at the end. A
-    step whose samples are there is passed over."""
+    step whose samples are there is passed over. Whatever goes wrong in making them is told, and
+    the training goes on without any more."""
     if not config.sample_every:
         return lambda step: None
     # those to test with first, each prompt once
-    ordered = dict.fromkeys(pair.prompt for pair in [*dataset.test, *dataset.train])
-    prompts = list(ordered)[: config.sample_prompts]
+    pairs = [*prepared.dataset.test, *prepared.dataset.train]
+    prompts = list(dict.fromkeys(pair.prompt for pair in pairs))[: config.sample_prompts]
+    sampling = _sampling(config, base, prepared)
+    broken = False
 
     def write(step: int) -> None:
+        nonlocal broken
         due = step and (step % config.sample_every == 0 or step == config.max_steps)
         lines, _ = rundir.read_lines(FILE, 0)
-        if not due or any(line["step"] == step for line in lines):
+        if broken or not due or any(line["step"] == step for line in lines):
             return
+        text = (rundir.read_progress() or {}).get("text", "")
         rundir.progress(step, config.max_steps, "steps", "Making samples")
         try:
-            made = _make(rundir, config, base, model, prompts, step)
-        except UserError as error:
-            if error.code not in ("cannot_paint", "cannot_film"):
-                raise
-            rundir.event(f"No samples are made: {error.message}", "warning")
-            return
+            made = _make(rundir, config, base, model, prompts, step, sampling)
+        except Exception as error:  # noqa: BLE001 - a run is worth more than a look at it
+            broken = True
+            rundir.event(f"No samples are made any more: {_why(error)}", "warning")
+            made = []
+        rundir.progress(step, config.max_steps, "steps", text)
+        if broken and model.device.type == "cuda":
+            torch.cuda.empty_cache()
         with (rundir.path / FILE).open("a") as stream:
             stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in made)
 
     return write
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            "the GPU's memory has no room for them beside the training. Lower resolution, "
+            "clip_frames or batch_size, or set sample_every to 0. The training goes on."
+        )
+    text = str(error) or type(error).__name__
+    return f"{text.rstrip('.')}. The training goes on."
+
+
+def _sampling(
+    config: DiffusionDPOConfig, base: dict[str, Any], prepared: Prepared
+) -> dict[str, Any]:
+    """What a painter or filmer is told; ``most_steps`` is for :func:`_maker`."""
+    family, said = prepared.family, dict[str, Any]()
+    if config.sample_steps:
+        said["steps"] = config.sample_steps
+    elif "steps" not in (base.get("sampling") or {}):
+        said["most_steps"] = STEPS
+    if family.modality == "image":
+        # a painter's pictures are squares of the size that the run's are near
+        fixed = family.fixed_size or not config.resolution
+        return said if fixed else {**said, "size": config.resolution}
+    place = prepared.places[prepared.dataset.pairs[0].key]
+    shape = {"width": place.width, "height": place.height, "frames": place.frames}
+    return {**said, **shape, **({"fps": max(1, round(place.rate))} if place.rate else {})}
 
 
 def _make(
@@ -78,6 +115,7 @@ def _make(
     model: DiffusionModel,
     prompts: Sequence[str],
     step: int,
+    sampling: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Lines of FILE, whose files are there."""
     ending = "png" if model.family.modality == "image" else "mp4"
@@ -99,7 +137,7 @@ def _make(
     (rundir.path / FOLDER).mkdir(exist_ok=True)
     device = str(model.device)
     left = [line for line in lines if not (rundir.path / line["reference_file"]).exists()]
-    _paint(rundir, base, device, left, "reference_file")
+    _paint(rundir, base, device, left, "reference_file", sampling)
     folder = rundir.path / ".sampled"
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -110,7 +148,7 @@ def _make(
             if model.trained == "lora"
             else {**base, "source": str(folder), "adapters": []}
         )
-        _paint(rundir, now, device, lines, "file")
+        _paint(rundir, now, device, lines, "file", sampling)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return lines
@@ -122,11 +160,12 @@ def _paint(
     device: str,
     lines: Sequence[dict[str, Any]],
     name: str,
+    sampling: dict[str, Any],
 ) -> None:
     """One file after the other, so that the run is seen to be at work."""
     if not lines:
         return
-    make = _maker(spec, device)
+    make = _maker(spec, device, sampling)
     for line in lines:
         path, made = rundir.path / line[name], make(line["prompt"], line["seed"])
         if path.suffix == ".mp4":
@@ -139,23 +178,34 @@ def _paint(
         torch.cuda.empty_cache()
 
 
-def _maker(spec: dict[str, Any], device: str) -> Callable[[str, int], bytes]:
+def _maker(
+    spec: dict[str, Any], device: str, sampling: dict[str, Any]
+) -> Callable[[str, int], bytes]:
     """Prompt and seed in, a file out."""
     if spec["family"] in PAINTERS:
         from steelyard.inference.images import load_painter
 
-        painter = load_painter(spec, device)
+        painter: Any = load_painter(spec, device)
+        chosen = _stepped(sampling, painter.DEFAULT.steps)
 
         def paint(prompt: str, seed: int) -> bytes:
             data = io.BytesIO()
-            painter.paint([prompt], seeds=[seed], sampling={})[0].save(data, "PNG")
+            painter.paint([prompt], seeds=[seed], sampling=chosen)[0].save(data, "PNG")
             return data.getvalue()
 
         return paint
     from steelyard.inference.videos import load_filmer
 
     filmer = load_filmer(spec, device)
-    return lambda prompt, seed: filmer.film([prompt], seeds=[seed], sampling={})[0]
+    chosen = _stepped(sampling, filmer.default.steps)
+    return lambda prompt, seed: filmer.film([prompt], seeds=[seed], sampling=chosen)[0]
+
+
+def _stepped(sampling: dict[str, Any], usual: int) -> dict[str, Any]:
+    """With a number of steps in place of the most there may be."""
+    known = dict(sampling)
+    most = known.pop("most_steps", None)
+    return {**known, "steps": min(usual, most)} if most else known
 
 
 def _poster(clip: bytes) -> bytes:

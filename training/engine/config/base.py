@@ -86,6 +86,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "checkpoint_every": (1, MOST_STEPS),
     "sample_every": (0, MOST_STEPS),
     "sample_prompts": (1, 32),
+    "sample_steps": (0, 1000),
 }
 """From where to where a number may go, both ends allowed unless a recipe's own check says more.
 

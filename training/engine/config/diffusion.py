@@ -171,6 +171,9 @@ class DiffusionDPOConfig(Recipe):
     the untrained model: on seeds that stay and on new ones, to be looked at; 0 makes none."""
     sample_prompts: int = 3
     """How many prompts, of the test rows where there are any."""
+    sample_steps: int = 0
+    """Denoising steps of a sample; 0 takes the model's own setting, else its family's usual number,
+    but 20 at most: samples are for a look."""
 
     @property
     def referenced(self) -> bool:
