@@ -275,4 +275,8 @@ class Format:
             if record.modality not in self.modalities:
                 writing.leave_out(f"answers are {record.modality}, which it cannot hold")
                 continue
+            if record.weight < 1:
+                # without the weight the two halves of a tie are two answers that contradict
+                writing.leave_out("half of a tie, and the format has no weights")
+                continue
             yield from self.write(record, writing)

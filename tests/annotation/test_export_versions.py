@@ -33,7 +33,7 @@ def frozen(project: Any, n: int = 12, **said: Any) -> Any:
     for number in range(n):
         factories.make_judgment(factories.make_pair(project), "ab"[number % 2], annotator=person)
     factories.make_judgment(factories.make_pair(project), "tie", annotator=person)
-    recipe = Recipe(ties="keep", **said)
+    recipe = Recipe(**{"ties": "keep", **said})
     return publish_version(project=project, dataset_name="All", recipe=recipe, by=None)
 
 
@@ -91,6 +91,15 @@ def test_every_format_can_be_written_in_all_its_containers_and_comes_back_the_sa
         )
         assert back.state == "succeeded", (container, back.error)
         assert back.result["pairs"] >= 12
+
+
+@pytest.mark.parametrize("name", ["trl_preference", "steelyard_pairs", "arena_33k"])
+def test_halves_of_ties_are_left_out_where_no_weight_can_be_said(project: Any, name: str) -> None:
+    version = frozen(project, ties="half")
+    run = out(version, name)
+    assert version.counts["rows"] == 14
+    assert run.result["rows"] == 12
+    assert run.result["left_out"] == {"half of a tie, and the format has no weights": 2}
 
 
 def test_one_split_alone(version: Any) -> None:
