@@ -61,6 +61,14 @@ def test_it_works(project: Any, rater: Any, scorer: Any) -> None:
     }
 
 
+def test_a_vote_behind_both_halves_of_a_tie_is_one_vote(project: Any, rater: Any) -> None:
+    factories.make_judgment(factories.make_pair(project), "tie", annotator=rater)
+    factories.make_judgment(factories.make_pair(project), "a", annotator=rater)
+    version = freeze(project, ties="half")
+    found = reach(withdraw(project=project, annotator=rater, reason="asleep", by=None))
+    assert [(one.version, one.votes, one.rows) for one in found.versions] == [(version, 2, 3)]
+
+
 def test_an_old_recipe_is_made_again_when_it_is_said_to_count_them(
     project: Any, rater: Any
 ) -> None:

@@ -80,17 +80,19 @@ class Rows(Sequence[dict[str, Any]]):
         )
 
     def count_votes(self, votes: np.ndarray) -> tuple[int, int]:
-        """How many of these votes (sorted UUIDs of 16 bytes) stand behind rows, and behind how many
-        rows."""
-        n_votes = n_rows = 0
+        """How many of these votes (sorted UUIDs of 16 bytes) stand behind rows, each counted once,
+        and behind how many rows."""
+        found = [np.empty(0, dtype="V16")]
+        n_rows = 0
         for batch in self.batches(["votes.list.element.judgment"]):
             text = pc.replace_substring(_leaf(batch, "judgment"), "-", "")
             raw = bytes.fromhex("".join(text.to_pylist()))
-            here = np.isin(np.frombuffer(raw, dtype="V16"), votes)
-            n_votes += int(here.sum())
+            told = np.frombuffer(raw, dtype="V16")
+            here = np.isin(told, votes)
+            found.append(np.unique(told[here]))
             parents = pc.list_parent_indices(batch.column(0)).to_numpy()
             n_rows += len(np.unique(parents[here]))
-        return n_votes, n_rows
+        return len(np.unique(np.concatenate(found))), n_rows
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Some columns of all rows."""

@@ -41,7 +41,8 @@ def statistics(version: DatasetVersion) -> dict[str, Any]:
     - ``length``: of rows with a winner and text of two lengths, how many there are, in how many the
       longer one won, and the mean characters of winners and losers;
     - ``position``: of people's votes for a side, how many there are whose order is known, how
-      many were for the one shown first, and how many have an ``unknown`` order; null where that was not kept;
+      many were for the one shown first, and how many have an ``unknown`` order; null where that
+      was not kept;
     - ``leaks``: prompts of the test split that say the same as one of the train split;
     - ``wins``: [winner, loser, rows], and ``ties``: [model, model, rows];
     - ``annotators``: [name, votes], the busiest first.
