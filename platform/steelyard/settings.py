@@ -303,8 +303,11 @@ RUN_KINDS = {
     "demo": "steelyard.demo.runner",
 }
 MAX_RUNS_AT_ONCE = env_int("STEELYARD_MAX_RUNS", 2)
+# They load no model, so they have places of their own and never wait behind a long training.
+LIGHT_RUNS = {"import", "export", "freeze"}
+MAX_LIGHT_RUNS_AT_ONCE = env_int("STEELYARD_MAX_LIGHT_RUNS", 2)
 # Done in seconds, so they wait for no place and take none.
-LIGHT_RUNS = {"preflight"}
+RUNS_WITHOUT_PLACE = {"preflight"}
 # Their engines go on from a checkpoint, so they can be paused, and tried again after a failure.
 PAUSABLE_RUNS = {"train"}
 GPUS = env_devices("STEELYARD_GPUS")

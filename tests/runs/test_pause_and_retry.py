@@ -91,10 +91,10 @@ def test_what_cannot_be_asked_of_a_run_as_it_is_is_refused(
         services.pause_run(run=run, by=owner)
 
 
-def test_a_light_run_waits_for_no_place(pausable: Any, until: Any, settings: Any) -> None:
+def test_some_runs_wait_for_no_place(pausable: Any, until: Any, settings: Any) -> None:
     settings.MAX_RUNS_AT_ONCE = 0
     run = pausable(steps=3)
-    settings.LIGHT_RUNS = {"counting"}
+    settings.RUNS_WITHOUT_PLACE = {"counting"}
     until(lambda: Run.objects.get(pk=run.pk).state == "succeeded")
 
 

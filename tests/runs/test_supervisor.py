@@ -16,6 +16,8 @@ from django.db import OperationalError, connection
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_uniform
 from steelyard.runs import launchers, supervisor
+from steelyard.runs.models import Run
+from steelyard.runs.queue import the_queue
 from steelyard.runs.services import cancel_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -302,3 +304,25 @@ def test_no_more_runs_work_at_once_than_there_are_places(
     second.refresh_from_db()
     assert second.state == "queued"
     assert settle(first).finished_at <= settle(second).started_at
+
+
+def test_light_runs_have_places_of_their_own(
+    counting: Any, settle: Any, settings: Any, project: Any
+) -> None:
+    settings.MAX_RUNS_AT_ONCE = settings.MAX_LIGHT_RUNS_AT_ONCE = 1
+    settings.RUN_KINDS = {**settings.RUN_KINDS, "light": "counting_runner"}
+    settings.LIGHT_RUNS = {"light"}
+    heavy = counting(steps=1000, pause=0.05)
+    waits = counting(steps=1)
+    light, next_light = counting(steps=2), counting(steps=2)
+    Run.objects.filter(pk__in=[light.pk, next_light.pk]).update(kind="light")
+    supervisor.reconcile()
+    states = {run.pk: run.state for run in Run.objects.all()}
+    assert [states[run.pk] for run in (heavy, waits)] == ["running", "queued"]
+    assert [states[run.pk] for run in (light, next_light)] == ["running", "queued"]
+    found = the_queue(project)
+    assert [(one.run, one.place) for one in found["waiting"]] == [(waits, 1), (next_light, 1)]
+    assert (found["busy"], found["light_busy"]) == (1, 1)
+    assert settle(next_light).state == "succeeded"
+    heavy.refresh_from_db()
+    assert heavy.state == "running"

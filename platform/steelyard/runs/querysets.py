@@ -18,5 +18,10 @@ class RunQuerySet(models.QuerySet):
         return self.filter(state__in=["running", "pausing", "cancelling"])
 
     def in_places(self) -> Self:
-        """Started ones that take one of the server's places; light ones take none."""
-        return self.started().exclude(kind__in=settings.LIGHT_RUNS)
+        """Started ones that take one of the places for heavy runs."""
+        others = {*settings.LIGHT_RUNS, *settings.RUNS_WITHOUT_PLACE}
+        return self.started().exclude(kind__in=others)
+
+    def in_light_places(self) -> Self:
+        """Started ones that take one of the places for light runs."""
+        return self.started().filter(kind__in=settings.LIGHT_RUNS)

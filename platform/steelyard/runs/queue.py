@@ -16,22 +16,28 @@ from steelyard.runs.models import Run, RunState
 class Waiting:
     run: Run
     place: int
-    """1 is next, of all projects' runs."""
+    """1 is next, of all projects' runs that wait for places of the same sort."""
 
 
 def the_queue(project: Project) -> dict[str, Any]:
     """``at_work``, ``waiting`` and ``paused`` runs of the project, and how full the server is."""
     rows = Run.objects.select_related("project", "created_by")
-    queued = list(Run.objects.queued().values_list("pk", flat=True))
+    queued = list(Run.objects.queued().values_list("pk", "kind"))
+    places = {}
+    for light in (False, True):
+        same = [pk for pk, kind in queued if (kind in settings.LIGHT_RUNS) is light]
+        places |= {pk: place for place, pk in enumerate(same, 1)}
     waiting = rows.filter(project=project, state=RunState.QUEUED).order_by("created_at")
     busy = Run.objects.in_places().count()
     mine = list(rows.filter(project=project).started().order_by("started_at"))
     return {
         "places": settings.MAX_RUNS_AT_ONCE,
         "busy": busy,
+        "light_places": settings.MAX_LIGHT_RUNS_AT_ONCE,
+        "light_busy": Run.objects.in_light_places().count(),
         "queued": len(queued),
         "at_work": mine,
-        "waiting": [Waiting(run, queued.index(run.pk) + 1) for run in waiting if run.pk in queued],
+        "waiting": [Waiting(run, places[run.pk]) for run in waiting if run.pk in places],
         "paused": list(rows.filter(project=project, state=RunState.PAUSED)),
         "others_at_work": Run.objects.started().exclude(project=project).count(),
     }

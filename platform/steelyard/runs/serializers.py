@@ -66,15 +66,21 @@ class LogLineSerializer(serializers.Serializer):
 class WaitingSerializer(serializers.Serializer):
     """A run that waits."""
 
-    place = serializers.IntegerField(help_text="1 is next; runs of other projects count.")
+    place = serializers.IntegerField(
+        help_text="1 is next; runs of other projects that wait for such places count."
+    )
     run = RunSerializer()
 
 
 class QueueSerializer(serializers.Serializer):
     """The server's queue as one project sees it."""
 
-    places = serializers.IntegerField(help_text="Runs that may be at work at once.")
+    places = serializers.IntegerField(help_text="Runs that load models and may be at work at once.")
     busy = serializers.IntegerField(help_text="Places that are taken, by any project.")
+    light_places = serializers.IntegerField(
+        help_text="Imports, exports and freezes that may be at work at once, besides those."
+    )
+    light_busy = serializers.IntegerField(help_text="Such places that are taken.")
     queued = serializers.IntegerField(help_text="Runs that wait, of any project.")
     others_at_work = serializers.IntegerField(help_text="Runs of other projects at work.")
     at_work = RunSerializer(many=True)

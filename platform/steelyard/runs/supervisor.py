@@ -53,9 +53,16 @@ def reconcile() -> None:
             _guarded(_watch, run)
         pool = gpus.Pool()
         for run in Run.objects.queued().select_related("project"):
-            free = Run.objects.in_places().count() < settings.MAX_RUNS_AT_ONCE
-            if free or run.kind in settings.LIGHT_RUNS:
+            if _has_place(run):
                 _guarded(partial(_start, pool=pool), run)
+
+
+def _has_place(run: Run) -> bool:
+    if run.kind in settings.RUNS_WITHOUT_PLACE:
+        return True
+    if run.kind in settings.LIGHT_RUNS:
+        return Run.objects.in_light_places().count() < settings.MAX_LIGHT_RUNS_AT_ONCE
+    return Run.objects.in_places().count() < settings.MAX_RUNS_AT_ONCE
 
 
 def handler_of(run: Run) -> ModuleType:
