@@ -114,6 +114,14 @@ def test_from_a_file_of_pairs_to_a_file_of_preferences(
     assert "0 added, 0 removed" in signed_in("diff", "answers@1", "answers", *at).out
     shaped = signed_in("export", "answers", *at, "-o", "out", "--format", "trl_preference")
     assert (shaped.code, "5 rows of answers v2" in shaped.out) == (0, True)
+    (shaped_file,) = (tmp_path / "out").iterdir()
+    piped = signed_in("export", "answers", *at, "-o", "-", "--format", "trl_preference")
+    assert (piped.code, piped.out) == (0, shaped_file.read_text())
+    several = ("--format", "llamafactory_ranking", "--container", "json")
+    refused = signed_in("export", "answers", *at, "-o", "-", *several)
+    assert (refused.code, refused.out) == (1, "")
+    assert "2 files" in refused.err
+    assert not (tmp_path / "-").exists()
     assert "trl_preference" in signed_in("formats").out
     (tmp_path / "odd.jsonl").write_text('{"q": "What?", "x": "This.", "y": "This."}\n')
     words = ("--map", "prompt=q", "--map", "a=x", "--map", "b=y", "--errors", "wrong.jsonl")

@@ -17,9 +17,9 @@ from typing import Any
 from steelyard_client import signin
 from steelyard_client.client import Client
 from steelyard_client.errors import ApiError, RunFailed, SteelyardError
-from steelyard_client.output import as_json, say, table, tell
+from steelyard_client.output import as_json, complain, say, table, tell
 from steelyard_client.project import Project
-from steelyard_client.records import Imported, RunInfo, VersionInfo
+from steelyard_client.records import Exported, Imported, RunInfo, VersionInfo
 from steelyard_client.versions import Version
 from steelyard_client.words import counted, project_of, started, texts, values, version_named
 
@@ -133,21 +133,48 @@ def export(said: Namespace) -> None:
 
 
 def _export_as(said: Namespace, version: Version) -> None:
-    done = version.export(
+    if said.output != "-":
+        _tell_exported(said, version, _exported(said, version, said.output))
+        return
+    with tempfile.TemporaryDirectory(prefix="steelyard-") as folder:
+        done = _exported(said, version, folder)
+        if len(done.paths) != 1:
+            names = ", ".join(path.name for path in done.paths)
+            raise SteelyardError(
+                f"This is {len(done.paths)} files ({names}), which standard output cannot hold; "
+                "name a folder with --output, or take --container folder."
+            )
+        with done.paths[0].open("rb") as stream:
+            shutil.copyfileobj(stream, sys.stdout.buffer)
+    for text in _not_written(done):
+        complain(text)
+
+
+def _exported(said: Namespace, version: Version, folder: str) -> Exported:
+    return version.export(
         said.format,
-        said.output,
+        folder,
         container=said.container,
         split=said.split,
         options=texts("--set", said.set),
         progress=not said.quiet,
     )
-    left = "".join(f" Left out: {n} {why}." for why, n in done.left_out.items())
-    without = "".join(f" {n} without {what}." for what, n in done.written_without.items())
+
+
+def _not_written(done: Exported) -> list[str]:
+    return [
+        *(f"Left out: {n} {why}." for why, n in done.left_out.items()),
+        *(f"{n} without {what}." for what, n in done.written_without.items()),
+    ]
+
+
+def _tell_exported(said: Namespace, version: Version, done: Exported) -> None:
+    without = "".join(f" {text}" for text in _not_written(done))
     names = ", ".join(map(str, done.paths))
     tell(
         said,
         {**done.raw, "paths": list(map(str, done.paths))},
-        f"{names}: {done.rows} rows of {version}.{left}{without}",
+        f"{names}: {done.rows} rows of {version}.{without}",
     )
 
 
