@@ -127,6 +127,7 @@ FORMAT = Format(
         "evaluation_session_id",
     ),
     read=read,
+    anonymous=True,
     write=write,
     schema=schema,
     ties=TIES,

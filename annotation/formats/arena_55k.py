@@ -115,6 +115,7 @@ FORMAT = Format(
     containers=FLAT_CONTAINERS,
     columns=("model_a", "model_b", "prompt", "response_a", "response_b", *_WINNERS.values()),
     read=read,
+    anonymous=True,
     write=write,
     schema=schema,
     ties="Kept; both bad becomes a tie.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,10 @@ import pyarrow as pa
 from annotation.formats.records import ImportedRecord, ImportedVote
 from annotation.formats.rows import Row, RowError
 from steelyard.lib.errors import UserError
+from steelyard.lib.hashing import canonical_json
 from steelyard.lib.records import PreferenceRecord
 
+_NUMBERED = re.compile(r"annotator \d+")
 UNNAMED = "imported labels"
 """The annotator of a file that says which answer was chosen, but not by whom."""
 TEXT_CONTAINERS = ("jsonl", "parquet", "json")
@@ -111,6 +114,8 @@ class Reading:
     """How many rows were left out without being wrong, by reason."""
     seen: set[bytes] = field(default_factory=set)
     """Hashes of the outside ids met so far."""
+    voters: Counter[bytes] = field(default_factory=Counter)
+    """How many anonymous votes each pair met so far has, by a hash of its content."""
 
     def leave_out(self, reason: str) -> None:
         self.left[reason] += 1
@@ -136,6 +141,27 @@ class Reading:
             return replace(record, votes=[self._named(vote) for vote in record.votes])
         return record
 
+    def numbered(self, record: ImportedRecord) -> ImportedRecord:
+        """The record with its anonymous votes numbered on from those that earlier rows have of the
+        same pair: nobody votes twice, so they are of several annotators."""
+        if not record.votes:
+            return record
+        answers = zip(
+            (record.model_a, record.model_b),
+            (record.text_a, record.text_b),
+            (record.media_a, record.media_b),
+            strict=True,
+        )
+        said = [record.messages, record.media, sorted(answers, key=repr)]
+        key = blake2b(canonical_json(said), digest_size=12).digest()
+        before = self.voters[key]
+        self.voters[key] += len(record.votes)
+        votes = [
+            replace(vote, annotator=_numbered(vote.annotator, number))
+            for number, vote in enumerate(record.votes, before + 1)
+        ]
+        return replace(record, votes=votes) if before else record
+
     def _is_new(self, key: str) -> bool:
         digest = blake2b(key.encode(), digest_size=12).digest()
         before = len(self.seen)
@@ -148,6 +174,10 @@ class Reading:
         return replace(
             vote, annotator=self.annotator or vote.annotator, kind=self.kind or vote.kind
         )
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"annotator {number}" if _NUMBERED.fullmatch(name) else f"{name} {number}"
 
 
 @dataclass(frozen=True)
@@ -181,6 +211,8 @@ class Format:
     """Small files that go with a written file of that name, such as ``dataset_info.json``."""
     rank: int = 0
     """Among formats with as many columns in a row, the higher is guessed first."""
+    anonymous: bool = False
+    """Whether it does not say who voted, and may have several rows with votes on one pair."""
 
     @property
     def reads(self) -> bool:
@@ -222,7 +254,7 @@ class Format:
                 continue
             for record in found:
                 if taken := reading.taken(record, row.number):
-                    yield taken
+                    yield reading.numbered(taken) if self.anonymous else taken
 
     def read_row(self, row: Row) -> Iterable[ImportedRecord]:
         """The records of one row, of which the columns are there.

@@ -140,6 +140,7 @@ FORMAT = Format(
     containers=TEXT_CONTAINERS,
     columns=("prompt", "response_1", "response_2", "preference_strength"),
     read=read,
+    anonymous=True,
     write=write,
     schema=schema,
     ties="Left out, since a strength of 0 does not occur; single votes for a tie are kept.",

@@ -126,6 +126,7 @@ FORMAT = Format(
     containers=TEXT_CONTAINERS,
     columns=("context", "response1", "response2", "overall_preference"),
     read=read,
+    anonymous=True,
     write=write,
     schema=schema,
     ties="Kept, as a preference of 0.",

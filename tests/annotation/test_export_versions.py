@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from django.urls import reverse
 from PIL import Image
 
 from annotation import formats
+from annotation.models import Judgment, Pair
 from annotation.recipe import Recipe
 from annotation.services import transfer
 from annotation.services.versions import publish_version
@@ -100,6 +102,36 @@ def test_halves_of_ties_are_left_out_where_no_weight_can_be_said(project: Any, n
     assert version.counts["rows"] == 14
     assert run.result["rows"] == 12
     assert run.result["left_out"] == {"half of a tie, and the format has no weights": 2}
+
+
+@pytest.mark.parametrize(
+    "name", ["arena_55k", "arena_140k", "helpsteer2_preference", "helpsteer3_preference"]
+)
+@pytest.mark.parametrize("aggregation", ["majority", "per_vote"])
+def test_votes_without_names_come_back_as_several_annotators_of_a_pair(
+    project: Any, name: str, aggregation: str
+) -> None:
+    raters = [factories.make_annotator(project, f"rater {number}") for number in range(3)]
+    for _ in range(2):
+        pair = factories.make_pair(project)
+        for rater, side in zip(raters, "aab", strict=True):
+            factories.make_judgment(pair, side, annotator=rater)
+    recipe = Recipe(aggregation=aggregation, test_fraction=0)
+    version = publish_version(project=project, dataset_name="All", recipe=recipe, by=None)
+    data = file_of(out(version, name, container="jsonl")).read_bytes()
+    other = factories.make_project()
+    for new in (6, 0):
+        upload = transfer.receive(project=other, name="a.jsonl", data=io.BytesIO(data), by=None)
+        said = {"format": name}
+        back = transfer.start_import(
+            project=other, upload=upload, said=said, by=None, background=False
+        )
+        assert (back.state, back.error, back.result["judgments"]) == ("succeeded", "", new)
+    assert Pair.objects.filter(project=other).count() == 2
+    votes = Judgment.objects.filter(project=other)
+    assert votes.values("annotator").distinct().count() == 3
+    cast = Counter(votes.values_list("pair", "outcome"))
+    assert sorted(cast.values()) == [1, 1, 2, 2]
 
 
 def test_one_split_alone(version: Any) -> None:
@@ -240,6 +272,11 @@ def test_the_api_exports_and_tells_what_was_left_out(
     assert client.get(f"{again}/files/export.json").status_code == 404
     wrong = client.post(api, {"format": "nothing"}, content_type="application/json")
     assert wrong.status_code == 400
+    assert "must be one of steelyard_pairs, trl_preference" in wrong.json()["fields"]["format"][0]
+    wrong = client.post(api, {"format": "mapped", "split": "dev"}, content_type="application/json")
+    assert wrong.json()["fields"]["split"] == [
+        '"dev" is none of the choices; it must be one of all, train, test.'
+    ]
 
 
 def test_the_formats_are_listed(owner: Any, as_user: Browse) -> None:
