@@ -39,6 +39,7 @@ class Preview(APIView):
             "withdrawals": seen.recipe.withdrawals,
             "leaks": seen.leaks,
             "similar_unknown": seen.similar_unknown,
+            "warning": seen.warning,
             "about": seen.about,
             "problem": seen.problem.as_dict() if seen.problem else None,
         }

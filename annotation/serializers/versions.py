@@ -156,6 +156,10 @@ class PreviewSerializer(serializers.Serializer):
     about = serializers.BooleanField(
         help_text="Whether the counts are reckoned from a sample, as in a large project."
     )
+    warning = serializers.CharField(
+        allow_blank=True,
+        help_text="What is odd about it, such as an empty test part; it can be published.",
+    )
     problem = PreviewProblemSerializer(
         allow_null=True, help_text="Why this cannot be published; null where it can."
     )

@@ -20,6 +20,7 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.registry.services import check_dataset_name, commit_version
+from steelyard.registry.words import warning_of
 from steelyard.runs.models import ACTIVE, Run
 from steelyard.runs.services import start_run
 
@@ -55,6 +56,8 @@ class Preview:
     similar_unknown: bool = False
     """Whether there are too many prompts to look for similar ones here: the split and what is left
     out for it are known when the version is frozen."""
+    warning: str = ""
+    """What is odd about it, though it can be published."""
     about: bool = False
     """Whether the counts are reckoned from a sample of the prompts; those of annotators are what
     the sample has."""
@@ -82,6 +85,7 @@ def preview(*, project: Project, recipe: Recipe) -> Preview:
         recipe=recipe,
         leaks=leaks_of(selection) if share == 1 else None,
         similar_unknown=asked != recipe,
+        warning=warning_of(recipe.as_dict(), selection.counts),
         about=share < 1,
     )
 

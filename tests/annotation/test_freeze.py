@@ -50,6 +50,28 @@ def fill(project: Any, *, order: int = 0) -> None:
         )
 
 
+def test_an_empty_test_part_that_was_asked_for_is_warned_of(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    factories.make_judgment(factories.make_pair(project))
+    client = as_user(owner)
+    # of one prompt there is no tenth: with this seed it is trained on
+    recipe = {"test_fraction": 0.1, "seed": 1}
+    asked = f"/api/v1/projects/{project.slug}/versions/preview"
+    seen = client.get(asked, recipe).json()
+    assert (seen["counts"]["test"], "test part is empty" in seen["warning"]) == (0, True)
+    assert "test part is empty" in client.get(url(project), {**RECIPE, **recipe}).content.decode()
+    made = client.post(
+        f"/api/v1/projects/{project.slug}/versions/publish",
+        {"dataset": "few", "recipe": recipe},
+        content_type="application/json",
+    )
+    assert "test part is empty" in made.json()["warning"]
+    version = DatasetVersion.objects.get()
+    assert "test part is empty" in client.get(version.get_absolute_url()).content.decode()
+    assert client.get(asked, {"test_fraction": 0}).json()["warning"] == ""
+
+
 def test_it_works(project: Any, owner: Any, as_user: Any) -> None:
     fill(project)
     factories.make_pair(project)

@@ -9,6 +9,7 @@ from steelyard.registry.models import (
     VersionNote,
     VersionTag,
 )
+from steelyard.registry.words import warning_of
 from steelyard.web.api import StrictSerializer
 
 
@@ -20,6 +21,7 @@ class DatasetVersionSerializer(serializers.ModelSerializer):
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="Rows and votes.")
     created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
     tags = serializers.SerializerMethodField()
+    warning = serializers.SerializerMethodField()
 
     class Meta:
         model = DatasetVersion
@@ -31,12 +33,17 @@ class DatasetVersionSerializer(serializers.ModelSerializer):
             "digest",
             "parent",
             "counts",
+            "warning",
             "recipe",
             "note",
             "created_by",
             "created_at",
         ]
         read_only_fields = fields
+
+    def get_warning(self, version: DatasetVersion) -> str:
+        """What is odd about it, such as an empty test part; empty where nothing is."""
+        return warning_of(version.recipe, version.counts)
 
     def get_tags(self, version: DatasetVersion) -> list[str]:
         """Names that it has at this moment."""
@@ -71,6 +78,9 @@ class ModelVersionSerializer(serializers.ModelSerializer):
     endpoint_model = serializers.CharField(
         source="options.model", default="", help_text="What an endpoint calls the model."
     )
+    can_train = serializers.SerializerMethodField(
+        help_text="null where the hub could not be asked about a model of that name."
+    )
     has_key = serializers.BooleanField(help_text="Whether an endpoint's key is kept here.")
     created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
 
@@ -95,6 +105,9 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "created_at",
         ]
         read_only_fields = fields
+
+    def get_can_train(self, model: ModelVersion) -> bool | None:
+        return None if model.is_unsure else model.can_train
 
 
 class ModelRequest(StrictSerializer):

@@ -17,7 +17,7 @@ from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.searching import RowFilter, choices, search
 from steelyard.registry.services import add_model, set_api_key
-from steelyard.registry.words import counts_in_words, recipe_in_words
+from steelyard.registry.words import counts_in_words, recipe_in_words, warning_of
 
 ROWS_A_PAGE = 20
 
@@ -48,6 +48,7 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "version": version,
         "recipe": recipe_in_words(version.recipe),
         "counts": counts_in_words(version.counts),
+        "warning": warning_of(version.recipe, version.counts),
         "lost": lost,
         "form": form,
         "filtered": bool(asked),

@@ -83,6 +83,17 @@ def recipe_in_words(recipe: dict[str, Any]) -> list[str]:
     return sentences + [f"{name.replace('_', ' ')}: {value}" for name, value in left.items()]
 
 
+def warning_of(recipe: dict[str, Any], counts: dict[str, int]) -> str:
+    """What is odd about a version, though it can be trained on; empty where nothing is."""
+    share = recipe.get("test_fraction") or 0
+    if not share or counts.get("test") or not counts.get("rows"):
+        return ""
+    return gettext(
+        "The test part is empty, though a share of %(share)s was asked for: too few prompts fall "
+        "into it. Change the seed, raise the share, or label more prompts."
+    ) % {"share": f"{share:g}"}
+
+
 def _of_votes(left: dict[str, Any]) -> list[str]:
     """Takes what it has told out of the recipe."""
     told = []
