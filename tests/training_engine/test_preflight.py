@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from steelyard.inference.text import load_causal_lm
@@ -21,6 +22,7 @@ from training.engine import adapter
 from training.engine.config import RECIPES, TextDPOConfig
 from training.engine.data import Encoder, encode_records
 from training.engine.objectives import OBJECTIVES
+from training.engine.objectives.imitation import writers_of
 from training.engine.preflight import _steps, check
 from training.engine.preflight_machine import (
     broken_base,
@@ -93,7 +95,7 @@ def test_longer_chosen_answers_are_told_with_what_helps(tokenizer: Any) -> None:
     found = by_code(bias_findings(rows_of(tokenizer, records), "dpo", {"ld_alpha": 1.0}))
     bias = found["length_bias"]
     assert (bias.level, bias.values["share"]) == ("look", "100")
-    assert [one.code for one in bias.remedies] == ["ld_alpha", "normalise"]
+    assert [one.code for one in bias.remedies] == ["ld_alpha", "normalise", "judged_length"]
     assert bias.remedies[0].set == {"ld_alpha": 0.5}
     even = [
         make_record(n, chosen=f"{n % 2}" * (1 + n % 2 * 8), rejected="aaaaa") for n in range(40)
@@ -108,7 +110,10 @@ def test_shorter_chosen_answers_get_no_advice_for_longer_ones(tokenizer: Any, re
     records = [make_record(n, rejected="It is so. " * 9, chosen="No.") for n in range(1, 40)]
     (bias,) = bias_findings(rows_of(tokenizer, records), recipe, {"ld_alpha": 1.0})
     assert (bias.level, bias.values["share"]) == ("look", "0")
-    assert [one.code for one in bias.remedies] == (["normalise"] if recipe == "dpo" else [])
+    assert [one.code for one in bias.remedies] == [
+        *(["normalise"] if recipe == "dpo" else []),
+        "judged_length",
+    ]
 
 
 def test_few_steps_that_were_asked_for_are_left_as_they_are() -> None:
@@ -116,9 +121,10 @@ def test_few_steps_that_were_asked_for_are_left_as_they_are() -> None:
         found = _steps({**TextDPOConfig().as_dict(), **changes}, {"train": 8})
         return by_code(found)["few_steps"]
 
-    assert few(max_steps=4).remedies == ()
-    (remedy,) = few(epochs=1.0).remedies
+    assert [one.set for one in few(max_steps=4).remedies] == [{}]
+    remedy, advice = few(epochs=1.0).remedies
     assert set(remedy.set) == {"epochs"}
+    assert advice.set == {}
 
 
 @pytest.mark.parametrize(
@@ -416,6 +422,76 @@ def test_a_template_that_raises_stops_a_look_and_a_run_with_its_own_words(
         alone + "{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}"
     )
     assert "bad_base" not in looked(folder, tmp_path / "other")
+
+
+def test_a_run_that_would_train_nothing_is_stopped_by_a_look(tiny_lm: Path, tmp_path: Path) -> None:
+    found = looked(tiny_lm, tmp_path / "run", train="bias")
+    assert found["nothing_to_train"]["level"] == "stop"
+    assert found["nothing_to_train"]["remedies"][0]["set"]["train"] == "lora"
+    assert "nothing_to_train" not in looked(tiny_lm, tmp_path / "norm", train="norm")
+
+
+def test_a_base_that_lacks_a_weight_is_stopped_by_a_look(tiny_lm: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_lm, tmp_path / "model"))
+    weights = load_file(folder / "model.safetensors")
+    lost = next(name for name in weights if name.endswith("down_proj.weight"))
+    del weights[lost]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    told = looked(folder, tmp_path / "run")["broken_weights"]
+    assert (told["level"], told["values"]) == ("stop", {"count": "1", "first": lost})
+    with pytest.raises(UserError) as refused:
+        load_causal_lm(str(folder))
+    assert refused.value.code == "broken_weights"
+    assert "broken_weights" not in looked(tiny_lm, tmp_path / "whole")
+
+
+def test_a_look_names_the_layers_that_the_run_would_name(tiny_lm: Path, tmp_path: Path) -> None:
+    told = looked(tiny_lm, tmp_path / "run", lora_targets="q_proj, nope")["unknown_layers"]
+    with pytest.raises(UserError) as refused:
+        adapter.check_targets(load_causal_lm(str(tiny_lm))[0], "q_proj, nope")
+    assert f"It has: {told['values']['there']};" in refused.value.message
+
+
+def test_a_writer_that_no_answer_is_by_is_named_with_those_that_are(
+    tiny_lm: Path, tmp_path: Path
+) -> None:
+    told = looked(tiny_lm, tmp_path / "run", recipe="rebirth", written_by="nobody")
+    assert told["bad_rows"]["level"] == "stop"
+    names = writers_of([make_record(1)])
+    assert "“nobody”" in told["bad_rows"]["text"]
+    assert all(name in told["bad_rows"]["text"] for name in names)
+
+
+def test_where_no_row_is_left_the_true_cause_is_told(tokenizer: Any) -> None:
+    # the writer's answers stand in the test split alone
+    records = [make_record(n, split="train") for n in range(1, 5)]
+    records.append(make_record(5, chosen_model="other", split="test"))
+    config = RECIPES["rebirth"].from_dict({"written_by": "other"})
+    reborn = OBJECTIVES["rebirth"]
+    rows = tokenised(list(enumerate(records, 1)), Encoder(tokenizer, 512), reborn.rows, config)
+    told = length_findings(
+        rows, encoder=Encoder(tokenizer, 512), context=512, objective=reborn, config=config
+    )
+    found = by_code(told[0])["nothing_left"]
+    assert (found.values["writer"], found.values["test"], found.values["too_long"]) == (4, 1, 0)
+    assert [one.code for one in found.remedies] == ["written_by"]
+    assert "other" not in found.remedies[0].value
+    with pytest.raises(UserError) as refused:
+        encode_records(
+            records, tokenizer, max_length=512, drop_too_long=True, rows=reborn.rows, config=config
+        )
+    assert (refused.value.code, refused.value.field) == ("no_train_rows", "written_by")
+    assert "4 have no answer by the model that written_by names" in refused.value.message
+    assert "max_length" not in refused.value.message
+
+
+@pytest.mark.parametrize("code", ["few_rows", "few_steps", "context", "length_bias"])
+def test_what_is_told_comes_with_what_to_do(tiny_lm: Path, tmp_path: Path, code: str) -> None:
+    records = [make_record(n, chosen="It is so. " * 9, rejected="No.") for n in range(1, 40)]
+    found = looked(tiny_lm, tmp_path / "run", records, max_length=4096, max_steps=2)
+    assert found[code]["level"] == "look"
+    assert all(one["text"] for one in found[code]["remedies"])
+    assert found[code]["remedies"]
 
 
 def looked(folder: Path, place: Path, records: Any = None, **config: Any) -> dict[str, Any]:

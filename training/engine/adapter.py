@@ -41,7 +41,7 @@ def check(model: PreTrainedModel, config: TextRecipe) -> None:
     """
     if config.trained == "lora":
         check_targets(model, config.lora_targets)
-    elif not _names(model, config.trained):
+    elif not trained_names(model, config.trained):
         wanted = {"bias": "biases", "norm": "normalisation weights", "head": "output head"}
         raise UserError(
             f"This model has no {wanted[config.trained]}, so train {config.trained} would train "
@@ -59,19 +59,27 @@ def check_targets(model: nn.Module, targets: str) -> None:
     """
     if targets.strip() == "all-linear":
         return
-    kinds = {name: type(m).__name__ for name, m in model.named_modules() if name}
-    there = {name for name, kind in kinds.items() if kind in ("Linear", "Conv1D")}
-    for wanted in names_in(targets):
-        fits = any(name == wanted or name.endswith(f".{wanted}") for name in there)
-        if fits and wanted != "lm_head":
-            continue
-        last = sorted({name.rpartition(".")[2] for name in there} - {"lm_head"})
+    lost, last = unknown_targets(model, targets)
+    if lost:
         raise UserError(
-            f"lora_targets names '{wanted}', which is no layer of this model that can take an "
+            f"lora_targets names '{lost[0]}', which is no layer of this model that can take an "
             f"adapter. It has: {', '.join(last)}; or write all-linear.",
             code="unknown_layer",
             field="lora_targets",
         )
+
+
+def unknown_targets(model: nn.Module, targets: str) -> tuple[list[str], list[str]]:
+    """Names that fit no layer that can take an adapter; and the last names of those that can."""
+    kinds = {name: type(m).__name__ for name, m in model.named_modules() if name}
+    there = {name for name, kind in kinds.items() if kind in ("Linear", "Conv1D")}
+    lost = [
+        wanted
+        for wanted in names_in(targets)
+        if wanted == "lm_head"
+        or not any(name == wanted or name.endswith(f".{wanted}") for name in there)
+    ]
+    return lost, sorted({name.rpartition(".")[2] for name in there} - {"lm_head"})
 
 
 def prepare(model: PreTrainedModel, config: TextRecipe) -> PreTrainedModel:
@@ -84,7 +92,7 @@ def prepare(model: PreTrainedModel, config: TextRecipe) -> PreTrainedModel:
     if config.trained == "lora":
         model = _with_adapter(model, config)
     else:
-        chosen = _names(model, config.trained)
+        chosen = trained_names(model, config.trained)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in chosen)
     if config.gradient_checkpointing:
@@ -112,7 +120,7 @@ def _with_adapter(model: PreTrainedModel, config: TextRecipe) -> PreTrainedModel
     return get_peft_model(model, adapter)  # type: ignore[return-value]
 
 
-def _names(model: PreTrainedModel, trained: str) -> set[str]:
+def trained_names(model: PreTrainedModel, trained: str) -> set[str]:
     """Names of the parameters to be trained where that is no adapter."""
     every = [name for name, _ in model.named_parameters()]
     if trained == "all":

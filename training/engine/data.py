@@ -280,7 +280,7 @@ def encode_records(
     if too_long and not drop_too_long:
         raise _prompts_too_long(too_long, len(records), max_length)
     counts["dropped_too_long"] = len(too_long)
-    _check_left(parts["train"], counts, len(records))
+    _check_left(parts["train"], len(parts["test"]), counts, len(records))
     if arrange is not None:
         for name, part in parts.items():
             parts[name] = arrange(part, config, counts, test=name == "test")
@@ -435,14 +435,39 @@ def _prompts_too_long(named: list[str], rows: int, max_length: int) -> UserError
     )
 
 
-def _check_left(train: list[Example], counts: Counter[str], rows: int) -> None:
+_LOST = {
+    "dropped_too_long": (
+        "{} have a prompt that is too long",
+        "Raise max_length, or choose a base with a longer context.",
+    ),
+    "dropped_identical": (
+        "{} have two answers that are the same within max_length",
+        "Raise max_length if only their ends differ.",
+    ),
+    "dropped_tie": (
+        "{} are ties, which this recipe leaves out",
+        "Label pairs in which one side wins.",
+    ),
+    "dropped_other_writer": (
+        "{} have no answer by the model that written_by names",
+        "Set written_by to a model that wrote the answers of rows to train on.",
+    ),
+}
+"""Why a row is not trained on, by what is counted of it, and what to do."""
+
+
+def _check_left(train: list[Example], test: int, counts: Counter[str], rows: int) -> None:
     if not train:
+        lost = [name for name in _LOST if counts[name]]
+        why = [_LOST[name][0].format(counts[name]) for name in lost]
+        why += [f"{test} are there to test with"] if test else []
+        length = {"dropped_too_long", "dropped_identical"} & set(lost)
+        field = "max_length" if length else "written_by" if "dropped_other_writer" in lost else ""
         raise UserError(
-            f"Of {rows} rows none is left to train on: {counts['dropped_too_long']} have a prompt "
-            f"that is too long and {counts['dropped_identical']} two answers that are the same "
-            "within max_length. Raise max_length.",
+            f"Of {rows} rows none is left to train on: {', '.join(why) or 'there are none'}. "
+            + (" ".join(_LOST[name][1] for name in lost) or "Label more pairs."),
             code="no_train_rows",
-            field="max_length",
+            field=field,
         )
     check_learnable([example.tie for example in train], rows)
 

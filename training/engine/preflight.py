@@ -67,7 +67,7 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     folder = folder_of(spec["base"]["source"])
     broken = broken_base(folder) if folder else ""
     if broken:
-        found.append(Finding("bad_base", "stop", {"message": broken}))
+        found.append(_bad_base(broken))
     elif text:
         more, shown, values = _text(rundir, spec, config, records)
         found += more
@@ -79,7 +79,7 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
         figures |= values
     rundir.progress(2, 3, "looks", "Measuring the machine")
     if text and not broken:
-        found += _machine(rundir, spec, settings, figures)
+        found += _machine(rundir, spec, config, figures)
     report = {
         "level": max((finding.level for finding in found), key=LEVELS.index, default="fine"),
         "findings": [one.as_dict() for one in sorted(found, key=lambda f: -LEVELS.index(f.level))],
@@ -88,6 +88,10 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     }
     rundir.progress(3, 3, "looks", "")
     rundir.finish(status="succeeded", report=report)
+
+
+def _bad_base(message: str) -> Finding:
+    return Finding("bad_base", "stop", {"message": message}, (), (Remedy("mend_base"),))
 
 
 def _pictures(
@@ -139,16 +143,21 @@ def _text(
     from steelyard.inference.text import context_length
     from training.engine import preflight_tokens as tokens
     from training.engine.bases import open_base
+    from training.engine.objectives.imitation import check_writer
 
     settings = config.as_dict()
     objective = _objective(spec["recipe"], settings)
+    try:
+        check_writer(records, config)
+    except UserError as error:
+        return [Finding("bad_rows", "stop", {"message": error.message})], [], {}
     try:
         base = open_base(spec["base"], rundir, records, frames=config.frames)
         for folder in spec["base"].get("adapters", []):
             read_config(Path(folder))
         encoder = base.encoder(_ROOM)
     except UserError as error:
-        return [Finding("bad_base", "stop", {"message": error.message})], [], {}
+        return [_bad_base(error.message)], [], {}
     context = context_length(base.shape)
     limit = min(config.max_length, context or config.max_length)
     try:
@@ -206,8 +215,10 @@ def _steps(settings: dict[str, Any], figures: dict[str, Any]) -> list[Finding]:
         more = math.ceil(20 / in_epoch)
         remedy = Remedy("epochs", {"epochs": float(more)}, str(more))
         # who set the number of steps by hand wants it so
+        advice = Remedy("max_steps" if settings["max_steps"] else "more_steps")
         offered = figures["train"] and not settings["max_steps"]
-        found = [Finding("few_steps", "look", values, (), (remedy,) if offered else ())]
+        remedies = (remedy, advice) if offered else (advice,)
+        found = [Finding("few_steps", "look", values, (), remedies)]
     return found + _rate(settings)
 
 
@@ -222,8 +233,11 @@ def _rate(settings: dict[str, Any]) -> list[Finding]:
 
 
 def _machine(
-    rundir: RunDir, spec: dict[str, Any], settings: dict[str, Any], figures: dict[str, Any]
+    rundir: RunDir, spec: dict[str, Any], config: Any, figures: dict[str, Any]
 ) -> list[Finding]:
+    settings = config.as_dict()
+    from training.engine.preflight_model import model_findings
+
     source = spec["base"]["source"]
     folder = folder_of(source)
     model: dict[str, Any] = {}
@@ -232,7 +246,7 @@ def _machine(
         if folder and (folder / "config.json").exists():
             model = check_json(folder / "config.json")
     except (Broken, OSError) as error:
-        return [Finding("bad_base", "stop", {"message": f"Its weights cannot be read: {error}."})]
+        return [_bad_base(f"Its weights cannot be read: {error}.")]
     model = model.get("text_config", model)
     figures |= {"parameters": sum(math.prod(shape) for shape in shapes.values())}
     figures |= {"trained_parameters": trained_of(shapes, settings)}
@@ -246,7 +260,8 @@ def _machine(
         tokens=figures.get("tokens", 0),
         disk=rundir.path,
     )
-    found += unknown_layers(shapes, settings)
+    built = model_findings(folder, spec["base"]["family"], config) if folder else None
+    found += unknown_layers(shapes, settings) if built is None else built
     found.append(
         time_finding(
             spec.get("speed"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from steelyard.lib.records import PreferenceRecord
 from training.engine.objectives.reasons import reason
-from training.engine.preflight_words import Finding
+from training.engine.preflight_words import Finding, Remedy
 
 FEW = 50
 
@@ -26,7 +26,7 @@ def row_findings(records: Sequence[PreferenceRecord], recipe: str, config: Any) 
     counts = {"train": len(train), "test": len(test)}
     found = [Finding("rows", "fine", {**counts, "ties": every})]
     if 0 < len(train) < FEW:
-        found.append(Finding("few_rows", "look", counts))
+        found.append(Finding("few_rows", "look", counts, (), (Remedy("more_rows"),)))
     if not test:
         found.append(Finding("no_test_rows", "look"))
     if train and ties > len(train) / 2:

@@ -15,7 +15,8 @@ from steelyard.lib.records import PreferenceRecord
 from training.engine.data import DoesNotFit, Encoder, Example, preference
 from training.engine.objectives import Objective
 from training.engine.objectives.base import RowsOf
-from training.engine.preflight_words import Finding, Level, Remedy
+from training.engine.objectives.imitation import writers_of
+from training.engine.preflight_words import NAMED, Finding, Level, Remedy
 
 LOOKED_AT = 200
 """Rows of which the template's own rendering is compared."""
@@ -137,7 +138,8 @@ def length_findings(
     found = []
     if limit < config.max_length:
         values = {"context": limit, "asked": config.max_length}
-        found.append(Finding("context", "look", values))
+        remedy = Remedy("to_context", {"max_length": limit}, str(limit))
+        found.append(Finding("context", "look", values, (), (remedy,)))
     made, lost = trained_of(rows, encoder, objective, config)
     whole = max((row.needed for row in rows), default=0)
     room = min(-(-whole // 64) * 64, context or whole + 64)
@@ -162,12 +164,11 @@ def length_findings(
         found.append(Finding("nothing_cut", "fine", values))
     if same:
         found.append(Finding("identical", "look", {"count": len(same)}, tuple(same)))
-    found += _left_out(rows, lost)
+    found += _left_out(rows, lost, config)
     left = [_cut(row, limit) for row in rows if row.number in made]
     train = [made[row.number] for row in left if row.record.split == "train"]
     if not train:
-        values = {"rows": len(rows), "max_length": limit}
-        found.append(Finding("nothing_left", "stop", values, (), remedies))
+        found.append(_nothing_left(rows, lost, limit, remedies, config))
     elif all(example.tie for example in train):
         found.append(Finding("only_ties", "stop", {"count": len(train)}))
     if objective.arrange is not None and train:
@@ -194,7 +195,42 @@ def _bare(row: Tokens, made: dict[int, Example]) -> bool:
     return example is not None and row.whole is not None and example.names != row.whole.names
 
 
-def _left_out(rows: Sequence[Tokens], lost: dict[int, str]) -> list[Finding]:
+def _nothing_left(
+    rows: Sequence[Tokens],
+    lost: dict[int, str],
+    limit: int,
+    longer: tuple[Remedy, ...],
+    config: Any,
+) -> Finding:
+    train = [row for row in rows if row.record.split == "train"]
+    why = Counter(lost[row.number] for row in train if row.number in lost)
+    values = {
+        "rows": len(rows),
+        "max_length": limit,
+        "test": len(rows) - len(train),
+        "too_long": why["too_long"],
+        "same": why["dropped_identical"],
+        "ties": why["dropped_tie"],
+        "writer": why["dropped_other_writer"],
+    }
+    remedies = list(longer) if why["too_long"] or why["dropped_identical"] else []
+    if why["dropped_identical"] and not remedies:
+        remedies.append(Remedy("other_answers"))
+    if not train:
+        remedies.append(Remedy("more_prompts"))
+    remedies += _advice(train, why, config) or ([] if remedies else [Remedy("more_rows")])
+    return Finding("nothing_left", "stop", values, (), tuple(remedies))
+
+
+def _advice(rows: Sequence[Tokens], why: Counter[str], config: Any) -> list[Remedy]:
+    found = [Remedy("more_wins")] if why["dropped_tie"] else []
+    if why["dropped_other_writer"]:
+        names = [n for n in writers_of(row.record for row in rows) if n != config.written_by]
+        found.append(Remedy("written_by", {}, ", ".join(names[:NAMED])))
+    return found
+
+
+def _left_out(rows: Sequence[Tokens], lost: dict[int, str], config: Any) -> list[Finding]:
     other = [
         row for row in rows if lost.get(row.number) not in {None, "too_long", "dropped_identical"}
     ]
@@ -206,7 +242,9 @@ def _left_out(rows: Sequence[Tokens], lost: dict[int, str]) -> list[Finding]:
         "ties": why["dropped_tie"],
         "writer": why["dropped_other_writer"],
     }
-    return [Finding("left_out", "look", values, tuple(row.row for row in other))]
+    remedies = _advice(rows, why, config) or [Remedy("more_rows")]
+    named = tuple(row.row for row in other)
+    return [Finding("left_out", "look", values, named, tuple(remedies))]
 
 
 def _cuts(rows: Sequence[Tokens], limit: int, longer: Remedy | None) -> list[Finding]:
@@ -365,6 +403,7 @@ def bias_findings(rows: Sequence[Tokens], recipe: str, settings: dict[str, Any])
         remedies.append(Remedy("ld_alpha", {"ld_alpha": 0.5}, "0.5"))
     if recipe == "dpo":  # others learn something that simpo would not
         remedies.append(Remedy("normalise"))
+    remedies.append(Remedy("judged_length"))
     return [Finding("length_bias", "look", values, (), tuple(remedies))]
 
 

@@ -29,6 +29,14 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "bad_rows": ("The rows cannot be used", "%(message)s"),
     "bad_base": ("The base model cannot be used", "%(message)s"),
+    "broken_weights": (
+        "The base model lacks weights",
+        "Weights that its files do not hold: %(count)s, %(first)s among them.",
+    ),
+    "nothing_to_train": (
+        "The model has nothing of what is to be trained",
+        "This model has no weights that train %(trained)s would train.",
+    ),
     "prompt_too_long": (
         "Prompts that fill the whole length",
         "Prompts that leave no room for an answer within %(max_length)s tokens: %(count)s. The "
@@ -89,7 +97,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "nothing_left": (
         "No row is left",
-        "Of %(rows)s rows none is left to train on within %(max_length)s tokens.",
+        "Of %(rows)s rows none is left to train on. In the test split: %(test)s. Of the others, too "
+        "long for %(max_length)s tokens: %(too_long)s; with two answers that are the same: "
+        "%(same)s; ties that this recipe leaves out: %(ties)s; without an answer by the model that "
+        "written_by names: %(writer)s.",
     ),
     "doubled_bos": (
         "The beginning-of-text token stands twice",
@@ -327,6 +338,18 @@ REMEDIES: dict[str, str] = {
     "ld_alpha": "Let length count for less (ld_alpha %(value)s)",
     "normalise": "Or choose simpo, whose reward is a mean over tokens",
     "gradient_checkpointing": "Switch gradient_checkpointing on",
+    "mend_base": "Mend what is said of its files, or choose another base model",
+    "copy_whole": "Copy the whole model again, and see that config.json belongs to it",
+    "more_rows": "Label more pairs and freeze a new version of them",
+    "more_wins": "Label pairs in which one side wins, and freeze a new version",
+    "more_prompts": "Freeze a version with a smaller test share, or of more prompts",
+    "other_answers": "Leave out pairs whose two answers are the same, and freeze a new version",
+    "written_by": "Set written_by to a model that wrote answers of this version: %(value)s",
+    "more_steps": "Lower accumulation or batch_size, or go through the rows more often",
+    "max_steps": "Raise max_steps where this is to be more than a try-out",
+    "to_context": "Set max_length to %(value)s, or choose a base with a longer context",
+    "judged_length": "Read some of these pairs: was length what people were to judge? If not, say so "
+    "in the guidelines and label them again",
     "halve_batch": "Halve batch_size to %(value)s and double accumulation: the steps stay the same",
     "halve_on_oom": "Halve passes by itself where memory runs out (halve_on_oom on)",
     "train_lora": "Train an adapter instead of all weights",

@@ -54,6 +54,7 @@ from training.engine.loop import (
     worse_than_before,
 )
 from training.engine.objectives import OBJECTIVES
+from training.engine.objectives.imitation import check_writer
 from training.engine.reference import Cache, Values, key_of, reference_values, weights_digest
 from training.engine.samples import sampler
 from training.engine.work import (
@@ -104,6 +105,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     check_family(base)
     rundir.progress(0, 0, "steps", "Loading the model")
     records = read_records(rundir, spec["dataset"], modality="text", media=True)
+    check_writer(records, config)
     # the tokenizer alone first: whether prompts fit is known without minutes of loading weights
     words = open_base(base, rundir, records, frames=config.frames)
     longest = min(config.max_length, context_length(words.shape) or config.max_length)

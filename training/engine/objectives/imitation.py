@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
 from torch import Tensor
 
 from steelyard.lib.errors import UserError
@@ -9,6 +13,29 @@ from steelyard.lib.records import PreferenceRecord
 from training.engine.config.imitation import SFTConfig
 from training.engine.data import Encoder, Example
 from training.engine.objectives.base import Objective, Seen
+
+MOST_NAMED = 10
+
+
+def writers_of(records: Iterable[PreferenceRecord]) -> list[str]:
+    """Who wrote the answers, the one with most of them first."""
+    names = Counter(name for r in records for name in (r.chosen_model, r.rejected_model) if name)
+    return [name for name, _ in names.most_common()]
+
+
+def check_writer(records: Iterable[PreferenceRecord], config: Any) -> None:
+    """
+    Raises:
+        UserError: ``unknown_writer``: written_by names a model that wrote none of the answers.
+    """
+    wanted, names = getattr(config, "written_by", ""), writers_of(records)
+    if wanted and wanted not in names:
+        raise UserError(
+            f"No answer of this version is by “{wanted}”, which written_by names. Its answers are "
+            f"by {', '.join(names[:MOST_NAMED]) or 'models without a name'}.",
+            code="unknown_writer",
+            field="written_by",
+        )
 
 
 def rows(record: PreferenceRecord, encoder: Encoder, config: SFTConfig) -> Example | None:
