@@ -42,7 +42,7 @@ class EvaluationList(ListAPIView):
         project = get_project(user_of(self.request), self.kwargs["project"])
         return (
             Evaluation.objects.filter(project=project)
-            .select_related("baseline", "judge")
+            .select_related("baseline", "judge", "judging")
             .prefetch_related("candidates")
         )
 
@@ -64,7 +64,7 @@ class EvaluationDetail(APIView):
 
     @extend_schema(responses=EvaluationDetailSerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
-        rows = Evaluation.objects.select_related("baseline", "judge")
+        rows = Evaluation.objects.select_related("baseline", "judge", "judging")
         evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         evaluation.win_rates = win_rates(evaluation)  # type: ignore[attr-defined]
         return Response(EvaluationDetailSerializer(evaluation).data)

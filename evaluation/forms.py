@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Judgment, Pair, Prompt
 from evaluation.models import Evaluation
-from evaluation.services import SAMPLING
+from evaluation.sampling import SAMPLING
 from evaluation.services_round import MOST_SAMPLES
 from evaluation.standings import SOURCES
 from steelyard.projects.models import Modality, Project
@@ -94,16 +94,16 @@ class EvaluationForm(forms.Form):
     max_new_tokens = forms.IntegerField(
         min_value=1,
         max_value=4096,
-        initial=80,
-        help_text=_("Longest answer, in tokens. A model that has its own sampling keeps it."),
+        required=False,
+        help_text=_("Longest answer, in tokens. Left empty, it is the model's own, else 80."),
         label=_("Max new tokens"),
     )
     temperature = forms.FloatField(
         min_value=0,
         max_value=2,
-        initial=0.7,
+        required=False,
         help_text=_(
-            "0 always takes the likeliest token. A model that has its own sampling keeps it."
+            "0 always takes the likeliest token. Left empty, it is the model's own, else 0.7."
         ),
         label=_("Temperature"),
     )
@@ -189,9 +189,12 @@ class RoundForm(forms.Form):
     temperature = forms.FloatField(
         min_value=0,
         max_value=2,
-        initial=0.7,
+        required=False,
         label=_("Temperature"),
-        help_text=_("Above 0, or two answers of one model are the same."),
+        help_text=_(
+            "Above 0, or two answers of one model are the same. Left empty, it is the model's own, "
+            "else 0.7."
+        ),
     )
     seed = forms.IntegerField(
         min_value=0,

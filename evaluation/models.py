@@ -59,6 +59,17 @@ class Evaluation(models.Model):
         return reverse("evaluation:evaluation-detail", args=[self.project.slug, self.pk])
 
     @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to wait for: it failed, its judge is done, or people have
+        given each comparison the votes that it wants."""
+        if self.state != self.State.COMPARING:
+            return self.state == self.State.FAILED
+        if self.method == self.Method.JUDGE:
+            return self.judging is None or not self.judging.is_active
+        pairs = self.comparisons.filter(pair__judged__lt=models.F("pair__wanted"))
+        return not pairs.exists()
+
+    @property
     def is_working(self) -> bool:
         """Whether a run of it is still under way, so that the page keeps itself fresh."""
         runs = [run for run in (self.generation, self.judging) if run is not None]

@@ -8,6 +8,7 @@ from typing import Any
 
 from annotation.models import Output, Prompt
 from annotation.services.material import add_output
+from evaluation.sampling import sampling_used
 from steelyard.assets.services import blob_path, store_upload
 from steelyard.lib.errors import UserError
 from steelyard.lib.files import place_file
@@ -21,7 +22,8 @@ def asked_of(run: Run, models: Sequence[ModelVersion], prompts: Sequence[Prompt]
         place_file(blob_path(sha256), run.dir.media / sha256)
     return {
         "kind": "generate",
-        "models": [model.as_spec() for model in models],
+        # what is asked for besides goes before it
+        "models": [{**model.as_spec(), "sampling": sampling_used(model, {})} for model in models],
         "prompts": [
             {"key": prompt.key, "messages": prompt.messages}
             | ({"media": prompt.media} if prompt.media else {})

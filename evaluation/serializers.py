@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from evaluation.models import Evaluation
+from evaluation.sampling import sampling_used
 from evaluation.services_round import LONGEST, MOST_SAMPLES, MOST_TYPED, PAIRINGS
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
@@ -28,7 +31,7 @@ class EvaluationRequest(StrictSerializer):
         required=False,
         default=dict,
         help_text="Text: max_new_tokens, temperature, top_p; images: steps, guidance, size; "
-        "videos: steps, guidance, frames, fps, width, height.",
+        "videos: steps, guidance, frames, fps, width, height. It goes before a model's own.",
     )
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
     same_seeds = serializers.BooleanField(
@@ -178,6 +181,18 @@ class EvaluationSerializer(serializers.ModelSerializer):
     judge = serializers.CharField(source="judge.name", allow_null=True, default=None)
     generation = serializers.IntegerField(source="generation_id", allow_null=True)
     judging = serializers.IntegerField(source="judging_id", allow_null=True)
+    finished = serializers.BooleanField(
+        help_text="Nothing is left to wait for: it failed, its judge is done, or people have given "
+        "each comparison the votes that it wants."
+    )
+    sampling = serializers.DictField(help_text="What was asked for; it goes before a model's own.")
+    samplings = serializers.SerializerMethodField(
+        help_text="By model, how it answers: what was asked for, its own setting, the defaults."
+    )
+
+    def get_samplings(self, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+        models = [evaluation.baseline, *evaluation.candidates.all()]
+        return {model.name: sampling_used(model, evaluation.sampling) for model in models}
 
     class Meta:
         model = Evaluation
@@ -189,8 +204,10 @@ class EvaluationSerializer(serializers.ModelSerializer):
             "method",
             "judge",
             "state",
+            "finished",
             "prompt_set",
             "sampling",
+            "samplings",
             "seed",
             "same_seeds",
             "error",

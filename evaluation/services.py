@@ -11,37 +11,12 @@ from django.utils.translation import gettext as _
 from annotation.models import Annotator
 from evaluation.models import Evaluation
 from evaluation.prompts import chosen_prompts
+from evaluation.sampling import check_shapes, checked_sampling
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.services import start_run
-
-DEFAULT_SAMPLING = {"max_new_tokens": 80, "temperature": 0.7, "top_p": 0.95}
-TEXT_SAMPLING = {
-    "max_new_tokens": (1, 4096, True),
-    "temperature": (0.0, 2.0, False),
-    "top_p": (0.01, 1.0, False),
-}
-"""Least and greatest value, and whether it is a whole number."""
-IMAGE_SAMPLING = {
-    "steps": (1, 1000, True),
-    "guidance": (0.0, 30.0, False),
-    "size": (0, 4096, True),
-}
-VIDEO_SAMPLING = {
-    "steps": (1, 1000, True),
-    "guidance": (0.0, 30.0, False),
-    "frames": (1, 1025, True),
-    "fps": (1, 120, True),
-    "width": (16, 4096, True),
-    "height": (16, 4096, True),
-}
-SAMPLING = {
-    Modality.TEXT: TEXT_SAMPLING,
-    Modality.IMAGE: IMAGE_SAMPLING,
-    Modality.VIDEO: VIDEO_SAMPLING,
-}
 
 
 @transaction.atomic
@@ -69,7 +44,8 @@ def start_evaluation(
         limit: at most so many prompts; 0 for all.
         sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps``,
             ``guidance`` and ``size`` for images, ``steps``, ``guidance``, ``frames``, ``fps``,
-            ``width`` and ``height`` for clips; what is absent has a default.
+            ``width`` and ``height`` for clips; it goes before a model's own setting, and what is
+            absent is the model's own, else a default.
         same_seeds: whether all models draw from the same seeds. None is true for texts and false
             for pictures and clips, where a pair of one seed shows any change, good or not, the same
             way nearly everywhere: win rates near 0 or 100 % that mean nothing.
@@ -81,6 +57,7 @@ def start_evaluation(
     _check_models(project, baseline, candidates)
     _check_method(project, method, judge)
     chosen_sampling = checked_sampling(project, sampling or {})
+    check_shapes([baseline, *candidates], chosen_sampling)
     prompt_set = {"category": category, "limit": limit}
     if not chosen_prompts(project, prompt_set, [baseline, *candidates]):
         missing = (
@@ -184,29 +161,3 @@ def _check_method(project: Project, method: str, judge: Annotator | None) -> Non
 def usual_seeds(project: Project) -> bool:
     """Whether models that are compared draw from the same seeds where nobody says otherwise."""
     return project.modality == Modality.TEXT
-
-
-def checked_sampling(project: Project, sampling: dict[str, Any]) -> dict[str, Any]:
-    """With defaults for text; what is absent for pictures and clips is their model's own."""
-    known = SAMPLING[Modality(project.modality)]
-    for name, value in sampling.items():
-        if name not in known:
-            raise UserError(
-                _("There is no sampling setting “%(name)s” here; there are %(names)s.")
-                % {"name": name, "names": ", ".join(known)},
-                code="bad_sampling",
-                field="sampling",
-            )
-        low, high, whole = known[name]
-        if type(value) not in ({int} if whole else {int, float}) or not low <= value <= high:
-            raise UserError(
-                (
-                    _("%(name)s must be a whole number, %(low)s to %(high)s.")
-                    if whole
-                    else _("%(name)s must be a number, %(low)s to %(high)s.")
-                )
-                % {"name": name, "low": f"{low:g}", "high": f"{high:g}"},
-                code="bad_sampling",
-                field=name,
-            )
-    return {**DEFAULT_SAMPLING, **sampling} if project.modality == Modality.TEXT else sampling

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from annotation.models import Prompt
 from annotation.services.material import add_prompt
 from evaluation.prompts import chosen_prompts
-from evaluation.services import check_model, checked_sampling, usual_seeds
+from evaluation.sampling import check_shapes, checked_sampling, sampling_used
+from evaluation.services import check_model, usual_seeds
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
@@ -104,6 +105,7 @@ def start_generation(
     for one in models:
         check_model(project, one, field="models")
     chosen = checked_sampling(project, sampling or {})
+    check_shapes(models, chosen)
     _check_pairing(project, models, samples, pairing, chosen)
     seed = next_seed(project) if seed is None else seed
     known = _typed(project, prompts) if prompts else _checked_set(project, prompt_set or {}, seed)
@@ -165,7 +167,7 @@ def _check_pairing(
             field="samples",
         )
     for model in models if samples > 1 and project.modality == Modality.TEXT else ():
-        if not {**sampling, **model.options.get("sampling", {})}["temperature"]:
+        if not sampling_used(model, sampling)["temperature"]:
             raise UserError(
                 _(
                     "At temperature 0 a model writes the same answer twice. Choose one above 0, or "

@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from annotation.models import Output, Prompt
 from evaluation.forms import EvaluationForm, LeaderboardFilter, RoundForm
 from evaluation.models import Evaluation
+from evaluation.sampling import sampling_used
 from evaluation.services import start_evaluation
 from evaluation.services_round import next_seed, start_round
 from evaluation.standings import Standings, standings, win_rates, withdrawn_votes
@@ -104,9 +105,9 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
 def samplings_of(
     evaluation: Evaluation, candidates: list[ModelVersion]
 ) -> list[tuple[ModelVersion, dict[str, Any]]]:
-    """How each model really answered: its own sampling goes before the evaluation's."""
+    """How each model really answers."""
     models = [evaluation.baseline, *candidates]
-    return [(m, {**evaluation.sampling, **m.options.get("sampling", {})}) for m in models]
+    return [(m, sampling_used(m, evaluation.sampling)) for m in models]
 
 
 def leaderboard(request: HttpRequest, project: str) -> HttpResponse | StreamingHttpResponse:

@@ -171,7 +171,7 @@ def _paint(
     from steelyard.inference.images import Sampling, load_painter
 
     painter: Any = load_painter(model, "cuda" if torch.cuda.is_available() else "cpu")
-    own = Sampling.of(painter.DEFAULT, sampling, model.get("sampling", {}))._asdict()
+    own = Sampling.of(painter.DEFAULT, model.get("sampling", {}), sampling)._asdict()
     for some in _chunks(tasks, PICTURES_AT_A_TIME):
         if stop:
             return
@@ -198,7 +198,7 @@ def _film(
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     filmer = load_filmer(model, device, stop=lambda: bool(stop))
-    own = filmer.settings(sampling, model.get("sampling", {}))._asdict()
+    own = filmer.settings(sampling)._asdict()
     for task in tasks:
         try:
             clip = filmer.film([_last_words(task)], seeds=[task.seed], sampling=own)[0]

@@ -74,7 +74,7 @@ def answered(settings: Any) -> Callable[..., Evaluation]:
                 "sample": 0,
                 "text": (say or default)(model["name"], prompt["messages"][-1]["content"]),
                 "seed": 1,
-                "parameters": spec["sampling"],
+                "parameters": model["sampling"] | spec["sampling"],
             }
             for model in spec["models"]
             for prompt in spec["prompts"]

@@ -53,6 +53,7 @@ def test_it_starts_an_evaluation(api: APIClient, root: str, models: Any, prompts
     assert answer.status_code == 201
     assert answer.json()["state"] == "generating"
     assert answer.json()["candidates"] == ["new"]
+    assert answer.json()["samplings"]["new"]["max_new_tokens"] == 80
     evaluation = Evaluation.objects.get()
     assert answer.json()["id"] == evaluation.pk
     assert (evaluation.seed, evaluation.prompt_set["limit"]) == (5, 2)

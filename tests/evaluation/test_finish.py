@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db.models import F
 
 from annotation.models import Output, Pair
 from annotation.recipe import Recipe
@@ -172,3 +173,23 @@ def test_skips_and_superseded_votes_count_for_nothing(start: Start, answered: St
     assert win_rates(evaluation) == []
     make_judgment(second.pair, "a", is_current=False)
     assert win_rates(evaluation) == []
+
+
+def test_an_evaluation_is_finished_when_its_judge_is(
+    start: Start, answered: Start, judge: Any
+) -> None:
+    evaluation = start(method="judge", judge=judge)
+    assert not evaluation.finished
+    evaluation = answered(evaluation)
+    assert not evaluation.finished
+    Run.objects.filter(pk=evaluation.judging_id).update(state="succeeded")
+    assert type(evaluation).objects.get(pk=evaluation.pk).finished
+
+
+def test_an_evaluation_by_people_is_finished_when_its_pairs_have_their_votes(
+    start: Start, answered: Start
+) -> None:
+    evaluation = answered(start())
+    assert not evaluation.finished
+    Pair.objects.update(judged=F("wanted"))
+    assert evaluation.finished

@@ -349,11 +349,13 @@ def test_the_page_says_how_each_model_really_answered(
     type(models[1]).objects.filter(pk=models[1].pk).update(
         options={"sampling": {"temperature": 0.0}}
     )
-    evaluation = start(sampling={"temperature": 0.9, "max_new_tokens": 20})
+    evaluation = start(sampling={"max_new_tokens": 20})
     page = page_of(as_user(owner), "evaluation-detail", project, evaluation.pk)
     setup = page[page.index("How it was set up") :]
-    assert "temperature 0.9" in setup[: setup.index(models[1].name)]
-    assert "temperature 0.0" in setup[setup.index(models[1].name) :]
+    first, second = setup.split(f"<dt>{models[1].name}</dt>")
+    assert "temperature 0.7" in first
+    assert "temperature 0.0" in second
+    assert "max_new_tokens 20" in second
 
 
 def test_withdrawn_votes_count_for_nothing_and_are_told(

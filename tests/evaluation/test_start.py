@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evaluation import runner
 from evaluation.models import Evaluation
+from evaluation.sampling import sampling_used
 from evaluation.services import chosen_prompts
+from steelyard.inference.loading import sampling_of
 from steelyard.lib.errors import UserError
 from steelyard.runs.models import Run
 from tests.factories import make_annotator, make_model, make_project
@@ -24,7 +28,23 @@ def test_it_works(start: Start, models: list[Any], owner: Any) -> None:
     assert evaluation.is_working
     assert list(evaluation.candidates.all()) == [models[1]]
     assert evaluation.created_by == owner
-    assert evaluation.sampling == {"max_new_tokens": 80, "temperature": 0.7, "top_p": 0.95}
+    usual = {"max_new_tokens": 80, "temperature": 0.7, "top_p": 0.95}
+    assert sampling_used(models[1], evaluation.sampling) == usual
+
+
+def test_what_is_asked_for_goes_before_a_models_own_setting(
+    start: Start, models: list[Any]
+) -> None:
+    models[1].options = {"sampling": {"temperature": 0.0, "max_new_tokens": 9}}
+    models[1].save()
+    evaluation = start(sampling={"max_new_tokens": 20})
+    spec = runner.prepare(evaluation.generation)
+    own = {model["name"]: model for model in spec["models"]}[models[1].name]
+    assert sampling_of(own, spec["sampling"]) == {
+        "max_new_tokens": 20,
+        "temperature": 0.0,
+        "top_p": 0.95,
+    }
 
 
 def test_only_held_out_prompts_are_chosen(project: Any, prompts: list[Any]) -> None:
@@ -105,3 +125,20 @@ def test_an_unknown_method(start: Start) -> None:
 def test_sampling_out_of_bounds(start: Start, sampling: dict[str, Any], field: str) -> None:
     problem = refused(start, sampling=sampling)
     assert (problem.code, problem.field) == ("bad_sampling", field)
+
+
+def test_a_shape_that_a_model_does_not_make_is_refused(
+    project: Any, start: Start, models: list[Any], tmp_path: Path
+) -> None:
+    project.modality = "video"
+    project.save()
+    source = tmp_path / "wan"
+    source.mkdir()
+    (source / "model_index.json").write_text("{}")
+    for model in models:
+        model.modality, model.family, model.source = "video", "wan", str(source)
+    for sampling, field in (({"frames": 50}, "frames"), ({"width": 100}, "width")):
+        problem = refused(start, sampling=sampling)
+        assert (problem.code, problem.field) == ("bad_sampling", field)
+        assert "Set it to" in problem.message
+    start(sampling={"frames": 49, "width": 96})

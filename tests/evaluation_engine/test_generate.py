@@ -67,7 +67,7 @@ def test_it_works(tiny_lm: Path, tmp_path: Path) -> None:
     spec = _spec(
         [
             model_spec(tiny_lm, name="base"),
-            model_spec(tiny_lm, name="other", sampling={"temperature": 0.0}),
+            model_spec(tiny_lm, name="other", sampling={"top_p": 0.5, "temperature": 0.0}),
         ]
     )
     rundir = make_rundir(tmp_path / "run", spec)
@@ -87,7 +87,9 @@ def test_it_works(tiny_lm: Path, tmp_path: Path) -> None:
         assert line["text"] == again[0].text
         # all models are given the same chances
         assert made["other", prompt["key"], 0]["seed"] == line["seed"]
-    assert made["other", "key-0", 0]["parameters"]["temperature"] == 0.0
+    # what is asked for goes before a model's own setting
+    own = {"temperature": 1.0, "top_p": 0.5, "max_new_tokens": 12}
+    assert made["other", "key-0", 0]["parameters"] == own
     assert len({line["text"] for line in made.values()}) > 5
     progress = rundir.read_progress()
     assert progress is not None
@@ -205,7 +207,7 @@ def test_a_second_model_that_is_gone_is_told_before_the_first_works(
     ("change", "code"),
     [
         ({"family": "imported"}, "cannot_generate"),
-        ({"sampling": {"temperature": "warm"}}, "bad_sampling"),
+        ({"sampling": {"top_p": "warm"}}, "bad_sampling"),
         ({"adapters": ["/nowhere"]}, "bad_adapter"),
     ],
 )

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from steelyard.inference.shapes import rule_of
 from steelyard.lib.rundir import RunDir
 from tests import tiny_diffusers
 from tests.tiny_pictures import (
@@ -170,6 +171,13 @@ def test_settings_say_of_a_model_what_it_says_once_it_is_loaded(
         assert {name: getattr(told, name) for name in SAID} == {
             name: getattr(family, name) for name in SAID
         }
+        rule = rule_of(base["family"], base["source"])
+        assert rule is not None
+        assert rule.multiple == family.multiple
+        assert (rule.every, rule.only) == (
+            family.frame_rule[0],
+            family.size if family.fixed_size else 0,
+        )
         side = family.size if family.fixed_size else 2 * family.multiple
         place = Place(side, side, 1 + 2 * family.frame_rule[0])
         clip = family.modality == "video"

@@ -53,7 +53,6 @@ def test_a_version_of_clips_trains_a_video_model_that_then_films(tmp_path: Path)
         "modality": "video",
         "family": "wan",
         "source": str(tiny_wan(tmp_path / "wan")),
-        "sampling": SMALL,
     }
     records = clip_pairs(tmp_path / "run" / "media", 8)
     (tmp_path / "run" / "media" / records[0].rejected_media).write_bytes(b"no clip at all")
@@ -71,6 +70,7 @@ def test_a_version_of_clips_trains_a_video_model_that_then_films(tmp_path: Path)
         reference_draws=2,
         sample_every=3,
         sample_prompts=1,
+        sample_steps=2,
     )
     result = drive("training.engine", rundir)
     assert result["status"] == "succeeded", result
@@ -88,9 +88,11 @@ def test_a_version_of_clips_trains_a_video_model_that_then_films(tmp_path: Path)
         with Image.open(clip.with_suffix(".jpg")) as poster:
             first = _frames(clip.read_bytes())[0]
             assert (poster.format, poster.size) == ("JPEG", (first.width, first.height))
+        # of the run's shape, not of the 832 x 480 pixels and 81 frames that the family films
+        assert (first.width, first.height) == (80, 48)
 
     models = [
-        {**base, "name": name, "adapters": adapters}
+        {**base, "name": name, "adapters": adapters, "sampling": SMALL}
         for name, adapters in (("base", []), ("trained", [str(rundir.model)]))
     ]
     asked = make_rundir(
@@ -111,15 +113,16 @@ def test_a_version_of_clips_trains_a_video_model_that_then_films(tmp_path: Path)
     assert [len(_frames(clip)) for clip in clips.values()] == [5, 5]
     for name, line in made.items():
         assert Path(line["media"]).name == f"{sha256_file(asked.path / line['media'])}.mp4"
-        assert line["parameters"] == {**SMALL, "fps": 8}, name
+        # what was asked for goes before the model's own
+        assert line["parameters"] == {**SMALL, "fps": 6}, name
     _by_hand(rundir, base, made["trained"]["seed"], clips["trained"])
 
 
 def _by_hand(rundir: RunDir, base: dict[str, object], seed: int, expected: bytes) -> None:
     """The adapter's own file and the line are enough to make the clip again."""
     assert (rundir.model / WEIGHTS).is_file()
-    filmer = load_filmer({**base, "adapters": [str(rundir.model)]})
-    assert filmer.film([PROMPTS[0]], seeds=[seed], sampling={}) == [expected]
+    filmer = load_filmer({**base, "sampling": SMALL, "adapters": [str(rundir.model)]})
+    assert filmer.film([PROMPTS[0]], seeds=[seed], sampling={"fps": 6}) == [expected]
 
 
 def _frames(clip: bytes) -> list[av.VideoFrame]:

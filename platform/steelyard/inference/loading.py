@@ -48,12 +48,12 @@ class Writer(Protocol):
 
 
 def sampling_of(spec: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """How a model writes: its own sampling, where it says none what is wanted, else defaults.
+    """How a model writes: as is wanted, where nothing is said by its own sampling, else defaults.
 
     Raises:
         UserError: a number is out of its bounds.
     """
-    known = {**wanted, **spec.get("sampling", {})}
+    known = {**spec.get("sampling", {}), **wanted}
     values = {name: known.get(name, default) for name, default in DEFAULTS.items()}
     _check_number("temperature", values["temperature"], 0, 10)
     _check_number("top_p", values["top_p"], 1e-6, 1)
