@@ -33,6 +33,10 @@ from typing import Any
 MAX_LINE = 64 * 1024
 MAX_READ = 4 * 1024 * 1024
 MAX_TAIL = 256 * 1024
+RECENT_SECONDS = 60.0
+RECENT_MARKS = 5
+"""The pace is that of the last minute, or of so many changes where those took longer."""
+_BETWEEN_MARKS = 2.0
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -119,7 +123,13 @@ class RunDir:
 
     def progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
         """Say how far the run is, and beat."""
-        body = {"done": done, "total": total, "unit": unit, "text": text}
+        body: dict[str, Any] = {"done": done, "total": total, "unit": unit, "text": text}
+        try:
+            before = self.read_progress() or {}
+        except ValueError:
+            before = {}
+        same = all(before.get(name) == body[name] for name in ("total", "unit"))
+        body["marks"] = _marked(before.get("marks", []) if same else [], time.time(), done)
         write_atomically(self.path / "progress.json", json.dumps(body).encode())
         self.beat()
 
@@ -218,6 +228,31 @@ class Onlooker(RunDir):
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         pass
+
+
+def seconds_left(progress: dict[str, Any]) -> float | None:
+    """Until ``total`` at the recent pace; None where there is none to speak of."""
+    marks, total = progress.get("marks") or [], progress["total"]
+    if len(marks) < 2:
+        return None
+    (began, first), (ended, done) = marks[0], marks[-1]
+    if ended - began < _BETWEEN_MARKS or done <= first or done >= total:
+        return None
+    return float((ended - began) * (total - done) / (done - first))
+
+
+def _marked(marks: list[list[float]], now: float, done: int) -> list[list[float]]:
+    """When it had come how far, recently; until something is done, only when it was last at 0, so
+    that what goes before the first counts for nothing."""
+    if not marks or done < marks[-1][1] or marks[-1][1] == 0 == done:
+        return [[now, done]]
+    if done == marks[-1][1]:
+        return marks
+    if len(marks) > 1 and now - marks[-2][0] < _BETWEEN_MARKS:
+        marks = marks[:-1]
+    marks = [*marks, [now, done]]
+    recent = sum(now - at <= RECENT_SECONDS for at, _ in marks)
+    return marks[-max(recent, RECENT_MARKS) :]
 
 
 def _parse(block: bytes) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from steelyard.lib.rundir import RunDir
+from steelyard.lib.rundir import RunDir, seconds_left
 from steelyard.runs.querysets import RunQuerySet
 
 
@@ -127,6 +127,17 @@ class Run(models.Model):
             return self.seconds_before
         now = (self.finished_at or timezone.now()) - self.started_at
         return self.seconds_before + now.total_seconds()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until it is through at its recent pace; None where that is not known."""
+        if self.state != RunState.RUNNING or not self.done or not self.total:
+            return None
+        try:
+            progress = self.dir.read_progress()
+        except (OSError, ValueError):
+            return None
+        return seconds_left(progress) if progress else None
 
     @property
     def cost(self) -> float | None:

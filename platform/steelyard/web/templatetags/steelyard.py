@@ -161,11 +161,3 @@ def query(context: template.Context, **changes: Any) -> str:
 def elapsed(start: datetime | None, end: datetime | None) -> float | None:
     """Seconds from start to end, or until now while it goes on."""
     return ((end or timezone.now()) - start).total_seconds() if start else None
-
-
-@register.simple_tag
-def time_left(seconds: float, done: int, total: int) -> float | None:
-    """Seconds until ``total`` at the pace so far; None while there is no pace to speak of."""
-    if seconds < 5 or done <= 0 or done >= total:
-        return None
-    return seconds * (total - done) / done
