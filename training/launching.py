@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from math import isfinite
 from statistics import median
 from typing import Any
 
@@ -47,17 +49,38 @@ def check_launch(project: Project, config: Mapping[str, Any]) -> None:
             code="too_few_gpus",
             field="processes",
         )
+    here = config.get("launcher") != "ray" and not gpus_wanted(config)
+    cores, wanted = os.cpu_count() or 1, config.get("processes", 0)
+    if here and wanted > cores:
+        raise UserError(
+            _(
+                "This run asks for %(wanted)s processes and this server has %(cores)s cores and no "
+                "GPUs for them."
+            )
+            % {"wanted": wanted, "cores": cores},
+            code="too_few_cores",
+            field="processes",
+        )
     with_curve(project, config)
+
+
+def gpus_wanted(config: Mapping[str, Any]) -> bool:
+    """Whether its processes find GPUs here."""
+    return config.get("device") != "cpu" and bool(all_devices())
 
 
 def with_curve(project: Project, config: Mapping[str, Any]) -> dict[str, Any]:
     """The config with gradient lengths in place of the number of a past run.
 
     Raises:
-        UserError: the project has no such training run, or it told no gradients.
+        UserError: the project has no such training run, it told no gradients, or what stands there
+            is neither a run nor a curve.
     """
     named = str(config.get("refined_from", "")).strip()
-    if config.get("scheduler") != "refined" or not named.isdigit():
+    if config.get("scheduler") != "refined":
+        return dict(config)
+    if not named.isdigit():
+        _check_curve(named)
         return dict(config)
     run = Run.objects.filter(project=project, kind="train", pk=int(named)).first()
     points = run.points.filter(name="grad_norm", value__isnull=False) if run else None
@@ -74,6 +97,23 @@ def with_curve(project: Project, config: Mapping[str, Any]) -> dict[str, Any]:
             field="refined_from",
         )
     return {**config, "refined_from": ", ".join(f"{length:g}" for length in _thinned(lengths))}
+
+
+def _check_curve(text: str) -> None:
+    try:
+        numbers = [float(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        numbers = []
+    if len(numbers) < 2 or not all(isfinite(number) and number >= 0 for number in numbers):
+        raise UserError(
+            _(
+                "refined_from is the number of a past training run of this project, or at least "
+                "two gradient lengths with commas between; “%(text)s” is neither."
+            )
+            % {"text": text[:80]},
+            code="bad_curve",
+            field="refined_from",
+        )
 
 
 def _thinned(lengths: list[float]) -> list[float]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from steelyard.accounts.models import User
 from steelyard.assets.services import blob_path
 from steelyard.inference.kinds import IMAGE, VIDEO
+from steelyard.inference.shapes import rule_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
@@ -78,8 +79,10 @@ def start_training(
     checked = config_of(recipe, config).as_dict()
     check_launch(project, checked)
     _check_base(base, families)
+    _check_resolution(base, checked)
     name = checked_name(project, model_name)
     _check_rows(version)
+    _check_writer(version, checked)
     _check_sees(base, version)
     if preflight:
         check_preflight(run=preflight, version=version, base=base, recipe=recipe, config=checked)
@@ -120,6 +123,8 @@ def start_preflight(
     _check_there(version)
     checked = config_of(recipe, config).as_dict()
     check_launch(project, checked)
+    _check_resolution(base, checked)
+    _check_writer(version, checked)
     asked: dict[str, Any] = {
         "version": version,
         "base": base,
@@ -202,6 +207,12 @@ def _check_base(base: ModelVersion, families: tuple[str, ...]) -> None:
         raise UserError(error.message, code=error.code, field="base") from error
 
 
+def _check_resolution(base: ModelVersion, config: dict[str, Any]) -> None:
+    rule = rule_of(base.family, base.source)
+    if rule and (why := rule.refuses("resolution", config.get("resolution", 0))):
+        raise UserError(why, code="bad_resolution", field="resolution")
+
+
 def _check_there(version: DatasetVersion) -> None:
     if lost := version.lost:
         raise UserError(
@@ -257,6 +268,26 @@ def _check_rows(version: DatasetVersion) -> None:
             field="version",
         )
     _check_media(version)
+
+
+def _check_writer(version: DatasetVersion, config: dict[str, Any]) -> None:
+    """Some answer of the version is by the model that written_by names."""
+    wanted = config.get("written_by")
+    if not wanted:
+        return
+    columns = ["chosen_model", "rejected_model"]
+    rows = pa.concat_tables(pq.read_table(path, columns=columns) for path in version.files)
+    names = {name for column in columns for name in pc.unique(rows[column]).to_pylist() if name}
+    if wanted not in names:
+        raise UserError(
+            _(
+                "No answer of %(version)s is by “%(wanted)s”, which written_by names. Its answers "
+                "are by %(names)s."
+            )
+            % {"version": version, "wanted": wanted, "names": ", ".join(sorted(names)[:10]) or "–"},
+            code="unknown_writer",
+            field="written_by",
+        )
 
 
 def _check_media(version: DatasetVersion) -> None:

@@ -16,6 +16,7 @@ from annotation.querysets import PairQuerySet
 from annotation.scores import TIE_BAND
 from steelyard.accounts.models import User
 from steelyard.inference.scorers.base import FRAMES, IN_PROCESS, KINDS
+from steelyard.inference.scorers.outside import look_at
 from steelyard.lib.errors import UserError
 from steelyard.lib.weights import Broken, check_json, header_of
 from steelyard.projects.models import Modality, Project
@@ -73,6 +74,7 @@ def create_scorer(
         source, weights = _checked_files(project, kind, source, weights, by)
     elif kind == "http":
         source = check_source(modality=Modality.TEXT, family="endpoint", source=source, model="-")
+        _check_answers(source, api_key, dimension.strip())
     elif source not in settings.SCORERS:
         raise UserError(
             _("The operator of this server has set down no scorer “%(name)s”. Known: %(names)s.")
@@ -165,6 +167,20 @@ def _check_numbers(tie_band: float, frames: int) -> None:
         raise UserError(
             _("frames must be a whole number, 1 to %(most)s.") % {"most": MOST_FRAMES},
             field="frames",
+        )
+
+
+def _check_answers(address: str, key: str, dimension: str) -> None:
+    try:
+        facts = look_at(address, key)
+    except UserError as error:
+        raise UserError(error.message, code=error.code, field="source") from error
+    if dimension and dimension not in facts.higher_is_better:
+        raise UserError(
+            _("The scorer gives no “%(name)s”; it gives %(names)s.")
+            % {"name": dimension, "names": ", ".join(facts.higher_is_better)},
+            code="unknown_dimension",
+            field="dimension",
         )
 
 

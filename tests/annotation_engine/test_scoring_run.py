@@ -142,7 +142,8 @@ def test_a_cancelled_run_keeps_what_it_has_and_another_judge_asks_for_nothing_tw
     def reply(body: dict[str, Any], number: int) -> Any:
         if body["op"] == "describe":
             return 200, {}, DESCRIBED
-        if number == 2:
+        # first it is asked when it is added, then when the run begins
+        if number == 3:
             cancel_run(run=cancelled[0], by=owner)
         scores = [{"noise": float(int(one["sha256"][:6], 16))} for one in body["items"]]
         return 200, {}, {"scores": [{**one, "beauty": 0.0} for one in scores]}
@@ -257,6 +258,7 @@ def test_an_evaluation_may_choose_a_scorer(pictures: tuple[Any, Any], tmp_path: 
         ({"kind": "hpsv2"}, "weights"),
         ({"kind": "hpsv2", "weights": "/etc/hostname"}, "weights"),
         ({"kind": "http", "source": "file:///etc/passwd"}, "source"),
+        ({"kind": "http", "source": "http://127.0.0.1:9/score"}, "source"),
         ({"kind": "http", "source": "http://user:word@example.org/"}, "source"),
         ({"kind": "command", "source": "rm"}, "source"),
         ({"tie_band": -1}, "tie_band"),
@@ -306,7 +308,11 @@ def test_a_scorer_is_added_and_started_on_its_pages_and_its_key_is_never_shown(
     said = {"name": "far", "kind": "http", "source": "http://127.0.0.1:9", "tie_band": "0.2"}
     page = reverse("annotation:judge-new-scorer", args=[project.slug])
     assert client.post(page, {**said, "source": "nowhere"}).status_code == 200
-    answer = client.post(page, {**said, "api_key": "sk-secret"}, follow=True)
+    assert b"gives no answer" in client.post(page, said).content
+    with ChatServer(lambda body, number: (200, {}, DESCRIBED)) as server:
+        said["source"] = f"{server.url}/chat/completions"
+        assert b"it gives noise, beauty" in client.post(page, {**said, "dimension": "wit"}).content
+        answer = client.post(page, {**said, "api_key": "sk-secret"}, follow=True)
     assert b"Start scoring" in answer.content
     answer = client.post(answer.redirect_chain[-1][0], {"which": "unlabelled", "limit": 0})
     assert answer.status_code == 302

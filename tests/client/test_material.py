@@ -17,6 +17,7 @@ from annotation.models import Judgment, Pair
 from steelyard.assets.models import Asset
 from steelyard_client import Client, Invalid, NewPair, Project, RunFailed, SteelyardError
 from tests import factories
+from tests.chat_server import ChatServer
 
 
 def png(shade: int) -> bytes:
@@ -87,7 +88,10 @@ def test_pictures_are_sent_once_by_path_or_bytes(
     assert pair.output_a.asset
     saved = mine.download_asset(pair.output_a.asset, tmp_path / "back.png")
     assert Image.open(saved).size == (4, 4)
-    scorer = mine.add_scorer("far", "http", "http://127.0.0.1:9", tie_band=0.2)
+    described = {"dimensions": {"beauty": True}}
+    with ChatServer(lambda body, number: (200, {}, described)) as server:
+        address = f"{server.url}/chat/completions"
+        scorer = mine.add_scorer("far", "http", address, tie_band=0.2)
     assert mine.ask_judge(scorer, which="unlabelled", limit=1).info.kind == "score"
 
 
@@ -168,3 +172,9 @@ def test_the_same_verdict_twice_is_one_judgment(mine: Project, project: Any) -> 
     first = mine.submit(lease, "tie", uuid=uuid)
     assert mine.submit(lease, "tie", uuid=uuid) == first
     assert Judgment.objects.count() == 1
+
+
+def test_what_is_right_travels_with_the_prompt_of_a_pair(mine: Any) -> None:
+    mine.add_pairs([{"prompt": "1 + 1?", "a": "2", "b": "3", "reference_answer": "Two."}])
+    (prompt,) = mine.prompts()
+    assert prompt.reference_answer == "Two."

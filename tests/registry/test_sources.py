@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -214,3 +216,47 @@ def test_an_adapters_folder_is_told_as_one_with_its_base(folder: Path) -> None:
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "some/base"}')
     assert "is an adapter for “some/base”" in refused(folder)
     assert "merge_and_unload" in refused(folder)
+
+
+def test_a_folder_that_is_not_there_is_told_so_without_a_kind_too() -> None:
+    with pytest.raises(UserError, match="There is no folder /nowhere/at-all") as told:
+        find_family("/nowhere/at-all")
+    assert (told.value.code, told.value.field) == ("no_such_model", "source")
+
+
+@pytest.mark.django_db
+def test_a_name_that_the_hub_does_not_know_is_refused_and_one_it_cannot_tell_of_is_marked(
+    as_user: Any, owner: Any, project: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    status = {"/api/models/org/gone": 404, "/api/models/org/there": 200, "/api/models/org/shy": 401}
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status[self.path])
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=hub.serve_forever, daemon=True).start()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
+    client, url = as_user(owner), f"/api/v1/projects/{project.slug}/models"
+
+    def add(name: str) -> Any:
+        body = {"name": name, "family": "causal_lm", "source": f"org/{name}"}
+        return client.post(url, body, content_type="application/json")
+
+    try:
+        gone, there, shy = add("gone"), add("there"), add("shy")
+    finally:
+        hub.shutdown()
+        hub.server_close()
+    far = add("far")
+    assert (gone.status_code, gone.json()["code"]) == (400, "no_such_model")
+    assert "The hub has no model" in gone.json()["detail"]
+    assert [answer.json()["can_train"] for answer in (there, shy, far)] == [True, None, None]
+    page = client.get(reverse("registry:model-detail", args=[project.slug, far.json()["id"]]))
+    assert b"could not be asked" in page.content

@@ -47,10 +47,12 @@ def test_a_run_follows_the_gradients_of_a_past_run_of_its_project(
 def test_a_run_of_another_project_or_without_a_curve_is_refused(project: Any) -> None:
     theirs = past_run(make_project(), [1.0, 1.0])
     silent = past_run(project, [1.0])
-    for number in (theirs.pk, silent.pk, 0):
+    said = [(str(run), "no_curve") for run in (theirs.pk, silent.pk, 0)]
+    said += [(words, "bad_curve") for words in ("the last one", "-3", "1.5", "1, nan")]
+    for words, code in said:
         with pytest.raises(UserError) as caught:
-            check_launch(project, {"scheduler": "refined", "refined_from": str(number)})
-        assert (caught.value.code, caught.value.field) == ("no_curve", "refined_from")
+            check_launch(project, {"scheduler": "refined", "refined_from": words})
+        assert (caught.value.code, caught.value.field) == (code, "refined_from")
 
 
 def test_a_long_curve_is_thinned_and_numbers_are_left_as_they_are(project: Any) -> None:
@@ -63,12 +65,14 @@ def test_a_long_curve_is_thinned_and_numbers_are_left_as_they_are(project: Any) 
 
 
 def test_what_this_server_has_not_is_refused_when_it_is_asked_for(
-    project: Any, settings: Any
+    project: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.GPUS, settings.RAY_ADDRESS = [0, 1], ""
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
     for config, code in (
         ({"processes": 3}, "too_few_gpus"),
         ({"launcher": "ray", "processes": 8}, "no_ray"),
+        ({"device": "cpu", "processes": 4}, "too_few_cores"),
     ):
         with pytest.raises(UserError) as caught:
             check_launch(project, config)
@@ -77,6 +81,10 @@ def test_what_this_server_has_not_is_refused_when_it_is_asked_for(
     check_launch(project, {"processes": 2})
     settings.GPUS = []
     check_launch(project, {"processes": 3})
+    with pytest.raises(UserError, match="3 cores and no GPUs"):
+        check_launch(project, {"processes": 4})
+    settings.RAY_ADDRESS = "ray://there"
+    check_launch(project, {"processes": 4, "launcher": "ray"})
 
 
 def test_a_run_asks_for_a_gpu_a_process() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from steelyard.lib.errors import UserError
 from steelyard.registry.services import register_model
 from steelyard.runs.models import Run
 from tests.factories import make_project
+from tests.tiny_videos import tiny_wan
 from training.models import TrainingJob
 from training.services import start_training
 
@@ -81,7 +83,7 @@ def test_a_recipe_for_another_modality_is_refused(start: Any) -> None:
 
 
 def test_clips_train_models_that_make_clips_and_pictures_those_that_make_pictures(
-    start: Any, project: Any, make_version: Any
+    start: Any, project: Any, make_version: Any, tmp_path: Path
 ) -> None:
     project.modality = "video"
     project.save()
@@ -96,6 +98,11 @@ def test_clips_train_models_that_make_clips_and_pictures_those_that_make_picture
     error = refusal(start, recipe="diffusion_dpo", version=version, base=painter, config={})
     assert (error.code, error.field) == ("wrong_modality", "base")
     assert "makes pictures" in error.message
+    filmer.source = str(tiny_wan(tmp_path / "wan"))
+    error = refusal(
+        start, recipe="diffusion_dpo", version=version, base=filmer, config={"resolution": 40}
+    )
+    assert (error.code, error.field) == ("bad_resolution", "resolution")
     job = start(recipe="diffusion_dpo", version=version, base=filmer, config={"clip_frames": 9})
     assert (job.recipe, job.config["clip_frames"]) == ("diffusion_dpo", 9)
 
@@ -135,3 +142,13 @@ def test_missing_media_are_counted_before_anything_starts(start: Any, make_versi
     error = refusal(start, version=version)
     assert error.code == "media_lost"
     assert "2 of the 2" in error.message
+
+
+def test_a_writer_that_no_answer_is_by_is_refused_before_anything_starts(
+    start: Any, make_version: Any
+) -> None:
+    error = refusal(
+        start, recipe="rebirth", version=make_version(), config={"written_by": "nobody"}
+    )
+    assert (error.code, error.field) == ("unknown_writer", "written_by")
+    assert "“nobody”" in error.message

@@ -196,6 +196,11 @@ class ModelVersion(models.Model):
     def can_train(self) -> bool:
         return self.family not in {ModelFamily.ENDPOINT, ModelFamily.IMPORTED}
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it has a hub's name that the hub could not be asked about when it was added."""
+        return self.options.get("hub") == "not asked"
+
     def ancestors(self) -> list[ModelVersion]:
         """What it was trained from, the nearest first."""
         chain, base = [], self.base

@@ -135,6 +135,27 @@ def refuse_pickled(folder: Path) -> None:
         )
 
 
+def is_on_hub(name: str) -> bool | None:
+    """Whether the hub has such a model, or it has been fetched before; None where the hub does not
+    say: it is out of reach, is not to be asked, or wants a key for it."""
+    import httpx
+    from huggingface_hub import constants, get_token
+
+    cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots"
+    if cached.is_dir():
+        return True
+    if constants.HF_HUB_OFFLINE:
+        return None
+    token = get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    address = f"{constants.ENDPOINT}/api/models/{name}"
+    try:
+        answer = httpx.get(address, headers=headers, timeout=_SECONDS, follow_redirects=True)
+    except (httpx.HTTPError, OSError):
+        return None
+    return {200: True, 404: False}.get(answer.status_code)
+
+
 def index_on_hub(name: str, *, ask: bool) -> dict[str, Any] | None:
     """The ``model_index.json`` of a model on the hub; None where it has none or is out of reach.
 

@@ -29,7 +29,8 @@ from steelyard.lib.rundir import write_atomically
 from steelyard.lib.shards import ShardWriter
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ADMINS, role_in
-from steelyard.registry.models import Dataset, DatasetVersion, ModelVersion
+from steelyard.registry.models import Dataset, DatasetVersion, ModelFamily, ModelVersion
+from steelyard.registry.pipelines import is_on_hub
 from steelyard.registry.sources import check_source, find_family, is_folder
 from steelyard.runs.models import Run
 from steelyard.webhooks.services import emit
@@ -122,6 +123,16 @@ def add_model(
         modality=project.modality, family=family, source=source.strip(), model=endpoint_model
     )
     options: dict[str, Any] = {}
+    if family != ModelFamily.ENDPOINT and not is_folder(source):
+        found = is_on_hub(source)
+        if found is False:
+            raise UserError(
+                _("The hub has no model “%(source)s”. Check how it is spelt.") % {"source": source},
+                code="no_such_model",
+                field="source",
+            )
+        if found is None:
+            options["hub"] = "not asked"
     if endpoint_model:
         options["model"] = endpoint_model
     if api_key:

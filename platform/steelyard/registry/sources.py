@@ -90,6 +90,12 @@ def find_family(source: str) -> str:
         return family_in(index, source)
     if is_folder(source) and path.is_dir():
         refuse_pickled(path)
+    if is_folder(source) and not path.exists():
+        raise UserError(
+            _("There is no folder %(path)s on this server.") % {"path": path},
+            code="no_such_model",
+            field="source",
+        )
     raise UserError(
         _(
             "No %(name)s says which kind of model %(source)s is, or the hub cannot be asked. "

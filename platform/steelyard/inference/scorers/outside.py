@@ -35,6 +35,8 @@ MOST_BYTES = 32 << 20
 START_SECONDS = 900
 """A scorer of several billion weights takes minutes to load."""
 ANSWER_SECONDS = 600
+LOOK_SECONDS = 20
+"""How long a scorer may take to describe itself when it is added."""
 LONGEST_LINE = 4 << 20
 MOST_DIMENSIONS = 32
 _SECRET = ("STEELYARD_", "DATABASE_URL", "DJANGO_", "HF_TOKEN")
@@ -135,6 +137,20 @@ def open_http(spec: Mapping[str, Any], **how: Any) -> Outside:
         )
     server = _Server(spec["base_url"], "", key, **how)
     return Outside(spec, server.tell, _as_data)
+
+
+def look_at(address: str, key: str) -> Facts:
+    """What a scorer over HTTP says of itself, asked once.
+
+    Raises:
+        UserError: it does not answer as a scorer does.
+    """
+    server = _Server(address, "", key, attempts=1, timeout=LOOK_SECONDS)
+    spec = {"kind": "http", "name": f"The scorer at {address}", "base_url": address}
+    try:
+        return _facts(spec, server.tell({"op": "describe"}))
+    finally:
+        server.close()
 
 
 class Child(Outside):
