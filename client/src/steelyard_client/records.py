@@ -271,7 +271,8 @@ class Model(Record):
     trained_on: int | None
     digest: str
     can_generate: bool
-    can_train: bool
+    can_train: bool | None
+    """None where the hub could not be asked about a model of that name."""
     created_at: datetime
 
 
@@ -343,6 +344,10 @@ class EvaluationInfo(Record):
     error: str
     generation: int | None
     judging: int | None
+    finished: bool = False
+    """Nothing is left to wait for: it failed, its judge is done, or people have voted enough."""
+    samplings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By model, how it answers."""
     win_rates: list[WinRate] = field(
         default_factory=list, metadata={"of": lambda rows: [WinRate.of(row) for row in rows]}
     )

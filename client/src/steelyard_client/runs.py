@@ -33,6 +33,10 @@ class Run:
         return self.info.id
 
     @property
+    def kind(self) -> str:
+        return self.info.kind
+
+    @property
     def state(self) -> str:
         """As of the last look: queued, running, pausing, paused, cancelling, succeeded, failed or
         cancelled."""
@@ -125,6 +129,11 @@ class TrainingJob(_Started):
     @property
     def run(self) -> Run:
         return self._run(self.info.run)
+
+    def cancel(self) -> JobInfo:
+        """Ask its run to stop."""
+        self.run.cancel()
+        return self.refresh()
 
     def refresh(self) -> JobInfo:
         path = f"projects/{self.project}/training-jobs/{self.info.id}"
