@@ -148,6 +148,18 @@ class StrictSerializer(serializers.Serializer):
 
     also_known: ClassVar[frozenset[str]] = frozenset({"csrfmiddlewaretoken"})
 
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """A choice that is none is told with those there are."""
+        fields = super().get_fields()
+        for field in fields.values():
+            if isinstance(field, serializers.ChoiceField):
+                known = ", ".join(str(choice) for choice in field.choices if choice != "")
+                known = known.replace("{", "{{").replace("}", "}}")
+                field.error_messages["invalid_choice"] = (
+                    f'"{{input}}" is none of the choices; it must be one of {known}.'
+                )
+        return fields
+
     def to_internal_value(self, data: Any) -> Any:
         unknown = self._unknown(data) if isinstance(data, Mapping) else {}
         try:
