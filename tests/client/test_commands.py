@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from annotation.models import Pair
+from annotation.models import Judgment, Pair
 from steelyard.accounts.services import create_token
 from steelyard.runs.models import Run, RunState
 from steelyard_client import commands, progress
@@ -112,8 +112,13 @@ def test_from_a_file_of_pairs_to_a_file_of_preferences(
 
     signed_in("freeze", "answers", *at, "--set", "test_fraction=0", "-s", "seed=3")
     assert "0 added, 0 removed" in signed_in("diff", "answers@1", "answers", *at).out
+    Judgment.objects.filter(pk=Judgment.objects.order_by("pk")[0].pk).update(strength=-3)
+    signed_in("freeze", "answers", *at, "--set", "test_fraction=0.6", "-s", "seed=3")
+    changed = signed_in("diff", "answers@1", "answers@3", *at, "--kind", "changed").out
+    assert "split train → test" in changed
+    assert "strength 1.0 → 3.0" in changed
     shaped = signed_in("export", "answers", *at, "-o", "out", "--format", "trl_preference")
-    assert (shaped.code, "5 rows of answers v2" in shaped.out) == (0, True)
+    assert (shaped.code, "5 rows of answers v3" in shaped.out) == (0, True)
     (shaped_file,) = (tmp_path / "out").iterdir()
     piped = signed_in("export", "answers", *at, "-o", "-", "--format", "trl_preference")
     assert (piped.code, piped.out) == (0, shaped_file.read_text())

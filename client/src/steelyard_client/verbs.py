@@ -93,6 +93,7 @@ def freeze(said: Namespace) -> None:
         seen = project.preview(recipe)
         counts = ", ".join(f"{name} {n}" for name, n in seen.counts.items())
         tell(said, seen.raw, counts)
+        _warn(seen.raw)
         if seen.problem:
             raise SteelyardError(str(seen.problem["message"]))
         return
@@ -102,6 +103,12 @@ def freeze(said: Namespace) -> None:
         version.info.raw,
         f"{version}: {version.info.counts.get('rows', 0)} rows, digest {version.digest}.",
     )
+    _warn(version.info.raw)
+
+
+def _warn(raw: dict[str, Any]) -> None:
+    if warning := raw.get("warning"):
+        complain(warning)
 
 
 def versions(said: Namespace) -> None:
@@ -189,7 +196,23 @@ def diff(said: Namespace) -> None:
     say(", ".join(f"{n} {kind}" for kind, n in found.counts.items()))
     for row in rows:
         there = row["new"] or row["old"]
-        say(f"{there['pair'][:12]}  {_verdict(row['old'])} → {_verdict(row['new'])}")
+        say(f"{there['pair'][:12]}  {_verdict(row['old'])} → {_verdict(row['new'])}{_rest(row)}")
+
+
+def _rest(row: dict[str, Any]) -> str:
+    """What is another besides the verdict, where a row is in both versions."""
+    old, new = row["old"], row["new"]
+    if old is None or new is None:
+        return ""
+    told = [
+        f"{name} {old[name]} → {new[name]}"
+        for name in ("split", "strength", "weight")
+        if old[name] != new[name]
+    ]
+    votes = [{vote["judgment"] for vote in row["votes"]} for row in (old, new)]
+    if votes[0] != votes[1]:
+        told.append(f"votes +{len(votes[1] - votes[0])} -{len(votes[0] - votes[1])}")
+    return "".join(f", {one}" for one in told)
 
 
 def _verdict(row: dict[str, Any] | None) -> str:
