@@ -97,7 +97,11 @@ def test_by_api(project: Any, owner: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1/", "http://localhost:8000/", "http://[::1]/", "http://10.0.0.1/x"]
+    "url",
+    [
+        *("http://127.0.0.1/", "http://localhost:8000/", "http://[::1]/", "http://10.0.0.1/x"),
+        *("http://2130706433/", "http://0x7f000001/", "http://127.1/", "http://0177.0.0.1/"),
+    ],
 )
 def test_private_addresses_are_refused_at_once(project: Any, owner: Any, url: str) -> None:
     answer = Api(owner, project).post("webhooks", {"url": url, "events": ["run.finished"]})

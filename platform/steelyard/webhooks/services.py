@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
+import socket
 from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
@@ -170,6 +172,9 @@ def _is_private(host: str) -> bool:
     """Of a host that needs no look-up; of all others it is seen when something is sent."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    with contextlib.suppress(OSError, UnicodeError):
+        # an address in any notation that a look-up understands: 127.1, 2130706433, 0x7f000001
+        host = socket.inet_ntoa(socket.inet_aton(host))
     try:
         ipaddress.ip_address(host)
     except ValueError:
