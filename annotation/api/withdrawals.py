@@ -32,13 +32,17 @@ class WithdrawalList(ListAPIView):
         rows = Withdrawal.objects.filter(project=project)
         return rows.select_related("annotator", "created_by")
 
-    @extend_schema(request=WithdrawalRequest, responses={201: WithdrawalSerializer})
+    @extend_schema(
+        request=WithdrawalRequest, responses={200: WithdrawalSerializer, 201: WithdrawalSerializer}
+    )
     def post(self, request: Request, project: str) -> Response:
-        """Versions that are there stay as they are; later ones leave the votes out."""
+        """Versions that are there stay as they are; later ones leave the votes out. 200 where the
+        same withdrawal was there, which is in force with the new reason."""
         found = get_project(user_of(request), project)
         body = WithdrawalRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = dict(body.validated_data)
+        before = set(Withdrawal.objects.filter(project=found).values_list("pk", flat=True))
         made = withdraw(
             project=found,
             annotator=_annotator(found, said.pop("annotator")),
@@ -46,7 +50,7 @@ class WithdrawalList(ListAPIView):
             by=user_of(request),
             **said,
         )
-        return Response(WithdrawalSerializer(made).data, status=201)
+        return Response(WithdrawalSerializer(made).data, status=200 if made.pk in before else 201)
 
 
 class WithdrawalDetail(APIView):

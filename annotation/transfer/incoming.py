@@ -151,7 +151,7 @@ class Incoming:
     def _refusal(self) -> UserError:
         first = self.first_errors(1)[0]
         more = self.taken.wrong - 1
-        said = f" {more:,} more are wrong." if more else ""
+        said = f" {more:,} more {'is' if more == 1 else 'are'} wrong." if more else ""
         return UserError(
             f"{first['place']}: {first['what']}{'; ' if first['right'] else ''}{first['right']}"
             f"{said} Nothing was stored.",

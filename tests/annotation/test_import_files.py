@@ -117,7 +117,7 @@ def test_of_votes_from_a_file_nobody_claims_which_answer_was_shown_first(
 def test_one_wrong_row_and_nothing_comes_in_but_all_that_is_wrong_is_told(project: Any) -> None:
     run = bring(project, as_lines(BAD))
     assert run.state == "failed"
-    assert "Nothing was stored" in run.error
+    assert "1 more is wrong. Nothing was stored" in run.error
     assert not Pair.objects.exists()
     assert [error["row"] for error in errors_of(run)] == [2, 4]
     assert errors_of(run)[0]["column"] == "chosen"

@@ -34,6 +34,10 @@ def test_versions_are_read_with_rows_and_files(
     assert (rows["count"], rows["offset"]) == (45, 40)
     assert [row["chosen"] for row in rows["rows"]] == ["It is 82.", "It is 84.", "It is 86."]
     assert rows["rows"][0]["aspects"] == {"truth": -1.0}
+    for name, there in (("category", "facts"), ("model", "bad, good")):
+        wrong = client.get(f"{url}/versions/{version.pk}/rows", {name: "nope"})
+        assert (wrong.status_code, wrong.json()["field"]) == (400, name)
+        assert f"there are {there}" in wrong.json()["message"]
     file = client.get(f"{url}/versions/{version.pk}/rows.jsonl")
     assert sha256_hex(b"".join(file.streaming_content)) == version.manifest["rows_sha256"]
 

@@ -19,7 +19,7 @@ from steelyard.registry.downloads import download
 from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.registry.querysets import DatasetVersionQuerySet, ModelVersionQuerySet
-from steelyard.registry.searching import OUTCOMES, RowFilter, search
+from steelyard.registry.searching import OUTCOMES, RowFilter, choices, search
 from steelyard.registry.serializers import (
     DatasetVersionDetailSerializer,
     DatasetVersionSerializer,
@@ -81,7 +81,7 @@ class VersionRows(APIView):
         version = there(request, project, pk)
         offset = _number(request, "offset", 0)
         limit = min(_number(request, "limit", 50), MAX_ROWS)
-        rows = search(version, _filter(request))
+        rows = search(version, _filter(request, version))
         body = {"count": len(rows), "offset": offset, "rows": rows[offset : offset + limit]}
         return Response(RowsSerializer(body).data)
 
@@ -168,15 +168,24 @@ def _number(request: Request, name: str, default: int) -> int:
     return max(0, int(request.query_params.get(name) or default))
 
 
-def _filter(request: Request) -> RowFilter:
+def _filter(request: Request, version: DatasetVersion) -> RowFilter:
     """
     Raises:
-        UserError: the agreement is no number from 0 to 1.
+        UserError: the agreement is no number from 0 to 1, or no row has the category or model.
     """
     said = request.query_params
     agreement = said.get("agreement", "")
     if agreement and not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", agreement):
         raise UserError("It must be a number, 0 to 1, such as 0.5.", field="agreement")
+    known = choices(version) if said.get("category") or said.get("model") else {}
+    for name, names in (("category", "categories"), ("model", "models")):
+        if (value := said.get(name)) and value not in known[names]:
+            words = ", ".join(one for one in known[names] if one) or "none"
+            raise UserError(
+                f"No row has the {name} “{value}”; there are {words}.",
+                code=f"no_such_{name}",
+                field=name,
+            )
     return RowFilter(
         q=said.get("q", ""),
         split=said.get("split", ""),
