@@ -113,7 +113,7 @@ def amend_shown(
 ) -> tuple[Judgment, bool]:
     """:func:`amend_judgment` for a verdict that speaks of the screen: the sides stand as they did
     when the first verdict was given."""
-    turned = _turned(verdict, judgment.swapped)
+    turned = _turned(verdict, bool(judgment.swapped))
     return amend_judgment(annotator=annotator, judgment=judgment, verdict=turned)
 
 
@@ -187,7 +187,7 @@ def _order_of(annotator: Annotator, pair: Pair) -> bool:
     said = {"pair": pair, "annotator": annotator}
     for rows in (Assignment.objects.filter(**said), Judgment.objects.current().filter(**said)):
         if row := rows.only("swapped").first():
-            return row.swapped
+            return bool(row.swapped)
     raise _no_lease()
 
 

@@ -160,7 +160,7 @@ def label_mine(request: HttpRequest, project: str) -> HttpResponse:
 
 def _in_words(judgment: Judgment) -> Any:
     """What the person said, in places of their screen."""
-    outcome, strength = sides.turned(judgment.outcome, judgment.strength, judgment.swapped)
+    outcome, strength = sides.turned(judgment.outcome, judgment.strength, bool(judgment.swapped))
     rest = [sides.BOTH_BAD, sides.SKIP]
     words = {choice.value: choice.label for choice in [*sides.scale(7, tie=True), *rest]}
     return words[sides.value_of(outcome, strength)]

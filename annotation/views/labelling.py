@@ -247,7 +247,7 @@ def _texts(annotator: Annotator, form: VerdictForm) -> dict[str, str]:
     said = {"pair": pair, "annotator": annotator}
     for rows in (Assignment.objects.filter(**said), Judgment.objects.current().filter(**said)):
         if row := rows.only("swapped").first():
-            return cards.texts_by_place(pair, row.swapped)
+            return cards.texts_by_place(pair, bool(row.swapped))
     return {}
 
 

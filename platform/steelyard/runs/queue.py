@@ -23,7 +23,7 @@ def the_queue(project: Project) -> dict[str, Any]:
     """``at_work``, ``waiting`` and ``paused`` runs of the project, and how full the server is."""
     rows = Run.objects.select_related("project", "created_by")
     queued = list(Run.objects.queued().values_list("pk", "kind"))
-    places = {}
+    places: dict[int, int] = {}
     for light in (False, True):
         same = [pk for pk, kind in queued if (kind in settings.LIGHT_RUNS) is light]
         places |= {pk: place for place, pk in enumerate(same, 1)}
