@@ -69,12 +69,27 @@ class Address:
         finally:
             connection.close()
 
+    def taken(self) -> str:
+        """That another program has the port, and which one is free."""
+        free = self._free_port()
+        return (
+            f"Port {self.port} on {self.host} is taken{self._by_whom()}. Choose another: "
+            f"make up PORT={free}, or PORT={free} in .env."
+        )
+
+    def is_held_by(self, pid: int) -> bool:
+        """Whether it is this process that listens there."""
+        try:
+            found = psutil.Process(pid).net_connections("tcp")
+        except psutil.Error:
+            return False
+        return any(
+            one.status == psutil.CONN_LISTEN and one.laddr.port == self.port for one in found
+        )
+
     def _why(self, error: OSError) -> str:
         if error.errno == errno.EADDRINUSE:
-            return (
-                f"Port {self.port} on {self.host} is taken{self._by_whom()}. Choose another: "
-                f"make up PORT={self._free_port()}, or PORT={self._free_port()} in .env."
-            )
+            return self.taken()
         if error.errno == errno.EACCES:
             return f"Port {self.port} is not ours to open; PORT must be 1024 or more."
         if error.errno == errno.EADDRNOTAVAIL:

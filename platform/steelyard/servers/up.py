@@ -241,9 +241,11 @@ class Up:
 
     def _wait_for_web(self) -> None:
         started = time.monotonic()
-        while (status := self.address.status()) is None:
+        while (status := self._status()) is None:
             for child in (self.web, self.worker):
                 if not child.is_running():
+                    if child is self.web and self.address.status() is not None:
+                        raise ServerError(self.address.taken())
                     how = describe(child.process.returncode if child.process else None)
                     raise ServerError(
                         f"The {child.name} {how}. {child.log} ends:\n{tail(child.log)}"
@@ -258,6 +260,18 @@ class Up:
         say("web", f"answers{_took(started)}")
         if status >= 500:
             say("note", f"its first page says error {status}; see {self.web.log}")
+
+    def _status(self) -> int | None:
+        """Of our own first page; None while nobody answers.
+
+        Raises:
+            ServerError: another program answers there, which took the port while we were starting.
+        """
+        status = self.address.status()
+        process = self.web.process
+        if status is None or process is None or self.address.is_held_by(process.pid):
+            return status
+        raise ServerError(self.address.taken())
 
     def _announce(self, sign_in: str) -> None:
         say("logs", str(self.data / "logs"))
