@@ -33,6 +33,8 @@ class NewPair:
     model_a: str = "unknown"
     model_b: str = "unknown"
     category: str = ""
+    reference_answer: str = ""
+    """What is right, where somebody knows; kept with the prompt."""
     media: list[File] = field(default_factory=list)
     """Pictures or clips that the prompt is about."""
     media_a: File = ""
