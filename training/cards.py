@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.translation import override
 
+from steelyard.lib.hashing import digest_of, sha256_file
 from steelyard.lib.rundir import write_atomically
 from steelyard.registry.models import ModelVersion
 from training.engine.config import RECIPES
@@ -16,6 +17,8 @@ from training.models import TrainingJob
 
 CARD, SPEC = "README.md", "training_run.json"
 TASKS = {"text": "text-generation", "image": "text-to-image", "video": "text-to-video"}
+MOST_BYTES = 40 << 30
+"""Of a base with more weights on disk than that no digest is taken."""
 COMMAND = "python -m training.engine RUN_DIR"
 
 
@@ -96,30 +99,68 @@ def _lineage(job: TrainingJob) -> list[str]:
     ]
     for number, base in enumerate([job.base, *job.base.ancestors()]):
         word = "Base" if number == 0 else "which was trained from"
-        digest = f" (`{base.digest}`)" if base.digest else ""
+        known = _digest(base)
+        digest = f" (`{known}`)" if known else ""
         on = f", on {base.trained_on} (`{base.trained_on.digest}`)" if base.trained_on else ""
         lines.append(f"- {word}: {base.name}{digest}{on}")
     return lines
 
 
+def _root(base: ModelVersion) -> ModelVersion:
+    """The model whose weights lie under all adapters."""
+    return next((one for one in [base, *base.ancestors()] if not one.adapter), base)
+
+
+def _digest(base: ModelVersion) -> str:
+    """As it was registered; of a folder added by hand the SHA-256 of its weights, as runs tell
+    it."""
+    folder = Path(base.source)
+    if base.digest or base.adapter or not base.source.startswith("/"):
+        return base.digest
+    files = sorted(folder.glob("*.safetensors"))
+    if not files or sum(file.stat().st_size for file in files) > MOST_BYTES:
+        return ""
+    hashes = [sha256_file(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else digest_of(hashes)
+
+
 def _loading(job: TrainingJob, model: ModelVersion) -> str:
     if job.base.modality != "text":
         return "The folder is a PEFT adapter of the base model's UNet."
-    base = json.dumps(_base_name(job.base), ensure_ascii=False)
+    seeing = job.base.family == "vision_language"
+    auto = "AutoModelForImageTextToText" if seeing else "AutoModelForCausalLM"
+    words = "AutoProcessor" if seeing else "AutoTokenizer"
+    said = [f"from transformers import {auto}, {words}", ""]
     if not model.adapter:
-        return (
-            "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-            'model = AutoModelForCausalLM.from_pretrained("FOLDER")\n'
-            'tokenizer = AutoTokenizer.from_pretrained("FOLDER")\n```'
-        )
-    more = ""
-    if job.base.adapters():
-        more = "\n\nThe base has adapters of its own: merge them first, the first trained first."
-    return (
-        "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
-        f"base = AutoModelForCausalLM.from_pretrained({base})\n"
-        f'model = PeftModel.from_pretrained(base, "FOLDER")\n```{more}'
-    )
+        said += [
+            'folder = "."  # the folder that holds this file',
+            f"model = {auto}.from_pretrained(folder)",
+            f"{'processor' if seeing else 'tokenizer'} = {words}.from_pretrained(folder)",
+        ]
+        return _python(said)
+    root = _root(job.base)
+    hub = not root.source.startswith("/")
+    source = root.source if hub else f"FOLDER OF {root.name}"
+    comment = "" if hub else "  # put in where the base model's folder lies"
+    said[:0] = ["from peft import PeftModel"]
+    said += [
+        f"base = {json.dumps(source, ensure_ascii=False)}{comment}",
+        f"model = {auto}.from_pretrained(base)",
+        f"{'processor' if seeing else 'tokenizer'} = {words}.from_pretrained(base)",
+    ]
+    earlier = [one for one in [job.base, *job.base.ancestors()] if one.adapter]
+    for one in reversed(earlier):
+        folder = json.dumps(f"FOLDER OF {one.name}", ensure_ascii=False)
+        said += [
+            f"model = PeftModel.from_pretrained(model, {folder})  # put in where it lies",
+            "model = model.merge_and_unload()",
+        ]
+    said.append('model = PeftModel.from_pretrained(model, ".")  # the folder that holds this file')
+    return _python(said)
+
+
+def _python(lines: list[str]) -> str:
+    return "\n".join(["```python", *lines, "```"])
 
 
 def _measured(result: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from steelyard.lib.hashing import sha256_file
 from steelyard.registry.services import register_model
 from steelyard.runs.models import Run
 from training import runner
@@ -65,8 +66,17 @@ def test_the_models_card_tells_all_that_it_came_from(made: Any, job: TrainingJob
         "python -m training.engine RUN_DIR",
         "torch",
         "PeftModel.from_pretrained",
+        # a folder of this server is a placeholder, told by what its weights are
+        'base = "FOLDER OF tiny"',
+        sha256_file(Path(job.base.source) / "model.safetensors"),
     ):
         assert told in card
+    snippet = card.partition("```python\n")[2].partition("```")[0]
+    snippet = snippet.replace("FOLDER OF tiny", job.base.source)
+    bare = "\n".join(line for line in snippet.splitlines() if "Peft" not in line)
+    said: dict[str, Any] = {}
+    exec(bare, said)
+    assert said["tokenizer"].chat_template
     spec = json.loads((Path(made.adapter) / "training_run.json").read_text())
     assert spec["recipe"] == "dpo"
     assert spec["cache"].endswith("cache/reference")
