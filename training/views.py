@@ -180,7 +180,8 @@ def _initial(project: Project, request: HttpRequest, recipe: str) -> dict[str, A
         recipe=recipe,
     )
     if "label_control" in values and control:
-        values["model_name"] = free_name(project=project, name=f"{values['model_name']} {control}")
+        own = job.model_name if job else values["model_name"]
+        values["model_name"] = free_name(project=project, name=f"{own} {control}")
     return values
 
 

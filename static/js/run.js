@@ -99,11 +99,19 @@ function options(panel, width) {
     height: 200,
     legend: { show: false },
     cursor: { y: false, drag: { x: true, y: false } },
-    scales: { x: { time: false } },
+    scales: { x: { time: false }, y: { range: (_, low, high) => around(low, high) } },
     axes: [axis({ size: 34 }), axis({ size: room, values: (_, ticks) => ticks.map(tick) })],
     series: [{}, ...series],
     hooks: { setCursor: [(plot) => legend(charts.get(panel.title), plot.cursor.idx)] },
   };
+}
+
+// a lone number, or one that never changes, in the middle of an axis of its own size
+function around(low, high) {
+  if (low === null || high === null) return [0, 1];
+  if (low !== high) return uPlot.rangeNum(low, high, 0.1, true);
+  const pad = Math.abs(low) / 10 || 1;
+  return [low - pad, high + pad];
 }
 
 function tick(value) {

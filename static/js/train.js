@@ -23,6 +23,17 @@ function show() {
 
 if (form) {
   form.addEventListener("input", show);
+  // a browser says nothing of a field that is wrong and cannot be seen
+  form.addEventListener(
+    "invalid",
+    ({ target }) => {
+      for (let box = target.parentElement; box && box !== form; box = box.parentElement) {
+        box.hidden = false;
+        if (box instanceof HTMLDetailsElement) box.open = true;
+      }
+    },
+    true,
+  );
   show();
   // what was found stands below the form where there is no room beside it
   const found = document.getElementById("preflight");

@@ -84,6 +84,22 @@ def test_curves_stand_on_the_page_before_a_script_runs(as_user: Any, owner: Any,
     assert b"<svg" in answer.content
 
 
+def test_of_a_gpu_nothing_is_said_where_there_is_none(as_user: Any, owner: Any, run: Run) -> None:
+    add_points(run, "resource_cpu_percent", [100.0])
+    client = as_user(owner)
+    titles = [chart["title"] for chart in client.get(page_of(run)).context["charts"]]
+    assert titles == ["Load, % of a core"]
+    add_points(run, "resource_gpu_percent", [50.0])
+    titles = [chart["title"] for chart in client.get(page_of(run)).context["charts"]]
+    assert titles == ["Load, % of a core and of the GPU"]
+
+
+def test_samples_stand_above_the_curves(as_user: Any, owner: Any, run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(kind="train")
+    page = as_user(owner).get(page_of(run)).content.decode()
+    assert 0 < page.index("/samples/") < page.index('id="curves"')
+
+
 def test_metrics_are_given_from_a_step_on(as_user: Any, owner: Any, run: Run) -> None:
     add_points(run, "loss", [0.7, None, 0.5])
     client = as_user(owner)

@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 from steelyard.lib.records import tables_of
 from steelyard.registry.services import commit_version
 from steelyard.runs import supervisor
+from steelyard.runs.models import MetricPoint, Run
+from steelyard.runs.services import start_run
 from tests.training.conftest import make_record
 from training.models import TrainingJob
 
@@ -82,3 +84,43 @@ def test_what_stops_a_run_is_mended_with_a_button_and_it_is_started(
     page.get_by_role("button", name="Start anyway").click()
     page.wait_for_url("**/runs/*/")
     assert TrainingJob.objects.get().config["drop_too_long"] is True
+
+
+def test_a_wrong_value_among_more_settings_is_shown_when_it_is_sent(
+    page: Page, project: Any, long_row: None
+) -> None:
+    page.goto(reverse("training:training-new", args=[project.slug]))
+    page.get_by_text("More settings").click()
+    every = page.locator("#id_checkpoint_every")
+    every.fill("-3")
+    page.get_by_text("More settings").click()
+    expect(every).to_be_hidden()
+    page.get_by_role("button", name="Check and start").click()
+    expect(every).to_be_visible()
+    expect(every).to_be_focused()
+
+
+def test_a_lone_zero_has_an_axis_of_its_own_size(page: Page, project: Any, owner: Any) -> None:
+    run = start_run(project=project, kind="train", title="Begun", spec={}, by=owner)
+    MetricPoint.objects.create(run=run, name="reward_margin", step=1, value=0.0, time=0.0)
+    Run.objects.filter(pk=run.pk).update(state="succeeded")
+    page.goto(run.get_absolute_url())
+    expect(page.locator(".panel .plot canvas")).to_be_visible()
+    ends = page.evaluate(
+        """async () => {
+            const Real = uPlot, seen = [];
+            window.uPlot = function (options, data, place) {
+                const made = new Real(options, data, place);
+                seen.push(made);
+                return made;
+            };
+            Object.assign(window.uPlot, Real);
+            document.getElementById("curves").replaceChildren();
+            const script = document.querySelector('script[src*="run.js"]').src;
+            await import(script + (script.includes("?") ? "&" : "?") + "again");
+            for (let tries = 0; tries < 50 && !seen.length; tries++)
+                await new Promise((resolve) => setTimeout(resolve, 100));
+            return [seen[0].scales.y.min, seen[0].scales.y.max];
+        }"""
+    )
+    assert ends == [-1, 1]

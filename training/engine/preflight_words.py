@@ -19,7 +19,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "few_rows": (
         "Few rows",
-        "%(train)s rows teach little beyond their own words. Expect a try-out, not a better "
+        "%(train)s rows teach little beyond themselves. Expect a try-out, not a better "
         "model; a few hundred is a start.",
     ),
     "no_test_rows": (
@@ -60,8 +60,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "left_out": (
         "Rows that this recipe leaves out",
-        "Rows left out: %(count)s, of them %(ties)s ties and %(writer)s without an answer by the "
-        "model that written_by names.",
+        "Rows left out: %(count)s. Ties among them: %(ties)s; without an answer by the model that "
+        "written_by names: %(writer)s.",
     ),
     "only_ties": (
         "Nothing but ties is left",
@@ -97,8 +97,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "nothing_left": (
         "No row is left",
-        "Of %(rows)s rows none is left to train on. In the test split: %(test)s. Of the others, too "
-        "long for %(max_length)s tokens: %(too_long)s; with two answers that are the same: "
+        "Of %(rows)s rows none is left to train on. In the test split: %(test)s. Of the others, "
+        "too long for %(max_length)s tokens: %(too_long)s; with two answers that are the same: "
         "%(same)s; ties that this recipe leaves out: %(ties)s; without an answer by the model that "
         "written_by names: %(writer)s.",
     ),
@@ -239,8 +239,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "no_winner": (
         "Pairs that are left out",
-        "Pairs that teach nothing and are left out: %(count)s of %(rows)s, of them %(ties)s ties "
-        "and %(same)s of one file twice.",
+        "Pairs that teach nothing and are left out: %(count)s of %(rows)s. Ties among them: "
+        "%(ties)s; of one file twice: %(same)s.",
     ),
     "unreadable": (
         "Files that cannot be read",
@@ -348,8 +348,8 @@ REMEDIES: dict[str, str] = {
     "more_steps": "Lower accumulation or batch_size, or go through the rows more often",
     "max_steps": "Raise max_steps where this is to be more than a try-out",
     "to_context": "Set max_length to %(value)s, or choose a base with a longer context",
-    "judged_length": "Read some of these pairs: was length what people were to judge? If not, say so "
-    "in the guidelines and label them again",
+    "judged_length": "Read some of these pairs: was length what people were to judge? If not, say "
+    "so in the guidelines and label them again",
     "halve_batch": "Halve batch_size to %(value)s and double accumulation: the steps stay the same",
     "halve_on_oom": "Halve passes by itself where memory runs out (halve_on_oom on)",
     "train_lora": "Train an adapter instead of all weights",

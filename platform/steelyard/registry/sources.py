@@ -47,7 +47,10 @@ def check_source(*, modality: str, family: str, source: str, model: str = "") ->
     known = FAMILIES[Modality(modality)]
     if family not in known:
         raise UserError(
-            _("A %(modality)s project takes no model of family %(family)s; it takes %(names)s.")
+            _(
+                "No model of family %(family)s is for a project of %(modality)s; these are: "
+                "%(names)s."
+            )
             % {"modality": modality, "family": f"{family!r}", "names": ", ".join(known)},
             field="family",
         )

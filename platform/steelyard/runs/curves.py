@@ -64,7 +64,7 @@ def panels(names: list[str]) -> list[Panel]:
     """Which charts these metrics need."""
     known = {name for _, group in PANELS for name in group}
     found = [
-        Panel(title, tuple(name for name in group if name in names))
+        Panel(_titled(title, names), tuple(name for name in group if name in names))
         for title, group in PANELS
         if any(name in names for name in group)
     ]
@@ -73,6 +73,11 @@ def panels(names: list[str]) -> list[Panel]:
     # what the machine does stands after what the model does
     machine = [panel for panel in found if panel.names[0].startswith("resource_")]
     return [panel for panel in found if panel not in machine] + own + machine
+
+
+def _titled(title: str, names: list[str]) -> str:
+    """Of a GPU nothing is said where there is none."""
+    return title if "resource_gpu_percent" in names else title.removesuffix(" and of the GPU")
 
 
 def as_json(run: Run, *, after: int | None = None) -> dict[str, Any]:
