@@ -51,7 +51,6 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     that all others are told with it."""
     spec = rundir.spec()
     config = config_of_run(spec)
-    settings = config.as_dict()
     rundir.progress(0, 3, "looks", "Reading the rows")
     found: list[Finding] = []
     records: list[PreferenceRecord] = []
