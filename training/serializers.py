@@ -245,7 +245,10 @@ def named(project: Project, data: dict[str, Any]) -> dict[str, Any]:
     base = ModelVersion.objects.filter(project=project, name=data["base"]).first()
     wrong = {}
     if version is None:
-        wrong["version"] = [f"This project has no dataset version {data['version']}."]
+        wrong["version"] = [
+            f"No dataset version of this project has the id {data['version']}; GET versions tells "
+            "their ids, which are not the numbers in their names."
+        ]
     if base is None:
         wrong["base"] = [f"This project has no model named {data['base']!r}."]
     preflight = Run.objects.filter(project=project, pk=data.get("preflight", 0)).first()

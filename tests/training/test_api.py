@@ -40,6 +40,8 @@ def test_what_is_wrong_is_named(
     client = as_user(owner)
     body = {"version": 0, "base": "nobody", "recipe": "dpo", "model_name": "better"}
     assert set(post(client, url, **body).json()["fields"]) == {"version", "base"}
+    # what is asked for is an id: of another project's version it is not said that there is one
+    assert "has the id 0" in str(post(client, url, **body).json()["fields"]["version"])
     body = {**body, "version": make_version().pk, "base": "tiny", "config": {"beta": -1}}
     answer = post(client, url, **body)
     assert (answer.status_code, answer.json()["field"]) == (400, "beta")
