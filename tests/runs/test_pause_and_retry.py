@@ -137,6 +137,12 @@ def test_the_queue_is_a_page_and_a_call_of_the_projects_staff(
     assert b"Train it" in as_user(owner).get(page).content
     found = as_user(owner).get(call).json()
     assert [(one["place"], one["run"]["id"]) for one in found["waiting"]] == [(1, run.pk)]
+    assert b"other project" not in as_user(owner).get(page).content
+    other = make_project(slug="other")
+    start_run(project=other, kind="train", title="Secret", spec={}, by=owner)
+    said = as_user(owner).get(page).content.decode()
+    assert "1 run of another project waits too." in said
+    assert "Secret" not in said
 
 
 def test_cost_is_hours_times_gpus_times_price(project: Any, owner: Any, settings: Any) -> None:

@@ -39,5 +39,6 @@ def the_queue(project: Project) -> dict[str, Any]:
         "at_work": mine,
         "waiting": [Waiting(run, places[run.pk]) for run in waiting if run.pk in places],
         "paused": list(rows.filter(project=project, state=RunState.PAUSED)),
+        "others_waiting": len(queued) - sum(run.pk in places for run in waiting),
         "others_at_work": Run.objects.started().exclude(project=project).count(),
     }
