@@ -7,6 +7,7 @@ fetched but the page of a model on the hub that says which kind it is, where nob
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -201,10 +202,8 @@ def _refuse_own_code(path: Path, config: dict[str, Any]) -> None:
     """A kind that transformers does not know, which only code in the folder could load."""
     if not config.get("auto_map"):
         return
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-
     kind = str(config.get("model_type", ""))
-    if kind in CONFIG_MAPPING_NAMES:
+    if _is_known(kind):
         return
     raise UserError(
         _(
@@ -216,6 +215,16 @@ def _refuse_own_code(path: Path, config: dict[str, Any]) -> None:
         code="needs_remote_code",
         field="source",
     )
+
+
+def _is_known(kind: str) -> bool:
+    """Whether transformers' lists name it; read as text, for the library itself would load torch,
+    which costs a web process seconds and half a gigabyte."""
+    found = find_spec("transformers")
+    lists = Path(str(found.origin)).parent / "models" / "auto" if found else Path()
+    names = ("auto_mappings.py", "configuration_auto.py")
+    texts = [(lists / name).read_text() for name in names if (lists / name).is_file()]
+    return not texts or any(f'"{kind}"' in text for text in texts)
 
 
 def _need(path: Path, name: str, what: str) -> None:
