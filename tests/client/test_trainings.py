@@ -62,3 +62,7 @@ def test_the_report_of_a_look_is_handed_over(
     report = {"level": "fine", "findings": [], "preview": [], "figures": {}}
     Run.objects.filter(pk=look.pk).update(state="succeeded", result={"report": report})
     assert mine.preflight(version.pk, recipe="dpo", base="base") == report
+
+    job = mine.train(version.pk, recipe="dpo", base="base", name="tuned")
+    assert job.run.kind == "train"
+    assert job.cancel().state in ("cancelling", "cancelled")

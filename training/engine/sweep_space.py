@@ -42,6 +42,7 @@ SUGGESTED: dict[str, dict[str, Any]] = {
     "warmup_ratio": {"low": 0.0, "high": 0.3, "log": False},
     "weight_decay": {"low": 0.0, "high": 0.1, "log": False},
     "tie_share": {"low": 0.2, "high": 0.8, "log": False},
+    "auto_beta": {"low": 0.0, "high": 0.4, "log": False},
 }
 """What a form offers as a range; other numbers are offered around their default."""
 MOST_SETTINGS = 20
