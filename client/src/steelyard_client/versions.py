@@ -398,6 +398,9 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
         said = rationale.pop("evidence", None)
         if said is not None:
             rationale["evidence"] = json.loads(said)
+    # the column is in every file, the key only in lines that have one
+    if not row.get("reference_answer"):
+        row.pop("reference_answer", None)
     return row
 
 

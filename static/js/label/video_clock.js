@@ -36,7 +36,7 @@ export class Clock extends EventTarget {
   #listen(side) {
     const on = (name, todo) => side.video.addEventListener(name, todo, { signal: this.stopper.signal });
     for (const name of NEWS) on(name, () => this.#look());
-    for (const name of ["loadedmetadata", "error", "progress"]) on(name, () => this.#tell("change"));
+    for (const name of ["loadedmetadata", "canplay", "canplaythrough", "error", "progress"]) on(name, () => this.#tell("change"));
     on("waiting", () => this.running && !side.holds(side.video.currentTime + 2 / side.rate) && this.settle(this.now()));
     on("pause", () => this.running && !side.video.ended && this.pause());
     on("ended", () => this.running && this.#tick());
