@@ -11,13 +11,13 @@ from django.utils.translation import gettext_lazy
 
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
+from annotation.services.asking import start_asking
 from annotation.services.scoring import scorable, start_scoring
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run
-from steelyard.runs.services import start_run
 
 WHICH = {
     "unjudged": gettext_lazy("All pairs that it has not judged yet"),
@@ -103,23 +103,12 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
             code="not_a_judge",
         )
     _check_model(judge.project, judge.model)
-    wanted = list(dict.fromkeys(pair.pk for pair in pairs))
-    mine = _judgeable(judge).filter(pk__in=wanted)
-    left = set(mine.values_list("pk", flat=True))
-    if not left:
-        raise UserError(
-            _(
-                "There is no pair left for %(judge)s: it has judged all of these already, or "
-                "they are not for it (taken out, for training, or about a picture)."
-            )
-            % {"judge": judge.name},
-            code="nothing_to_judge",
-        )
-    return start_run(
-        project=judge.project,
+    return start_asking(
+        judge=judge,
+        pairs=pairs,
+        open_pairs=_judgeable(judge),
         kind="judge",
-        title=f"{judge.name} judges {len(left)} pair{'' if len(left) == 1 else 's'}",
-        spec={"judge": judge.pk, "pairs": [pk for pk in wanted if pk in left]},
+        verb="judges",
         by=by,
     )
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
 from annotation.scores import TIE_BAND
+from annotation.services.asking import start_asking
 from steelyard.accounts.models import User
 from steelyard.inference.scorers.base import FRAMES, IN_PROCESS, KINDS
 from steelyard.inference.scorers.outside import look_at
@@ -23,7 +24,6 @@ from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.sources import check_source, is_folder
 from steelyard.runs.models import Run
-from steelyard.runs.services import start_run
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin")
@@ -117,22 +117,12 @@ def start_scoring(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
         UserError: nothing is left for it.
     """
     _check_project(judge.project)
-    wanted = list(dict.fromkeys(pair.pk for pair in pairs))
-    left = set(scorable(judge).filter(pk__in=wanted).values_list("pk", flat=True))
-    if not left:
-        raise UserError(
-            _(
-                "There is no pair left for %(judge)s: it has judged all of these already, or "
-                "they are not for it (taken out, for training, or about a picture)."
-            )
-            % {"judge": judge.name},
-            code="nothing_to_judge",
-        )
-    return start_run(
-        project=judge.project,
+    return start_asking(
+        judge=judge,
+        pairs=pairs,
+        open_pairs=scorable(judge),
         kind="score",
-        title=f"{judge.name} scores {len(left)} pair{'' if len(left) == 1 else 's'}",
-        spec={"judge": judge.pk, "pairs": [pk for pk in wanted if pk in left]},
+        verb="scores",
         by=by,
     )
 

@@ -1,0 +1,52 @@
+"""Starting a run that asks a judge, of whatever make, about pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.utils.translation import gettext as _
+
+from annotation.models import Annotator, Pair
+from annotation.querysets import PairQuerySet
+from steelyard.accounts.models import User
+from steelyard.lib.errors import UserError
+from steelyard.runs.models import Run
+from steelyard.runs.services import start_run
+
+
+def start_asking(
+    *,
+    judge: Annotator,
+    pairs: Iterable[Pair],
+    open_pairs: PairQuerySet,
+    kind: str,
+    verb: str,
+    by: User | None,
+) -> Run:
+    """Start a run over those of the pairs that are open to the judge, in the order given.
+
+    Args:
+        open_pairs: what the judge may be asked and has not judged.
+        verb: what it does to them, for the run's title.
+
+    Raises:
+        UserError: nothing is left for it.
+    """
+    wanted = list(dict.fromkeys(pair.pk for pair in pairs))
+    left = set(open_pairs.filter(pk__in=wanted).values_list("pk", flat=True))
+    if not left:
+        raise UserError(
+            _(
+                "There is no pair left for %(judge)s: it has judged all of these already, or "
+                "they are not for it (taken out, for training, or about a picture)."
+            )
+            % {"judge": judge.name},
+            code="nothing_to_judge",
+        )
+    return start_run(
+        project=judge.project,
+        kind=kind,
+        title=f"{judge.name} {verb} {len(left)} pair{'' if len(left) == 1 else 's'}",
+        spec={"judge": judge.pk, "pairs": [pk for pk in wanted if pk in left]},
+        by=by,
+    )
