@@ -253,8 +253,7 @@ class TrainingForm(forms.Form):
 
 
 def recipes_for(project: Project) -> Iterator[str]:
-    """Names of the recipes that a project's form can be for, last those that no base is there for;
-    none where nothing can be trained."""
+    """The recipes that a project's form can be for, last those that no base is there for."""
     there = set(trainable_bases(project).values_list("family", flat=True))
     known = RECIPES_OF[project.modality]
     # without any base yet, what takes one that sees pictures comes last

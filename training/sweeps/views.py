@@ -45,8 +45,6 @@ def sweep_list(request: HttpRequest, project: str) -> HttpResponse:
 def sweep_new(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
     recipes = list(recipes_for(found))
-    if not recipes:
-        return render(request, "training/sweep_new.html", {"project": found})
     asked = request.POST.get("recipe") or request.GET.get("recipe", "")
     recipe = asked if asked in recipes else recipes[0]
     form = SweepForm(request.POST or None, project=found, recipe=recipe, initial=_initial(found))
