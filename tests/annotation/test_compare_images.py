@@ -105,6 +105,19 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
     page.mouse.up()
 
 
+def turn_wheel(page: Page, turns: list[int]) -> None:
+    """Turn the wheel and wait until the page has had all of it; the browser may join turns."""
+    page.evaluate(
+        """() => {
+        window.turned = 0;
+        addEventListener("wheel", event => { window.turned += event.deltaY; }, {passive: true});
+    }"""
+    )
+    for turn in turns:
+        page.mouse.wheel(0, turn)
+    page.wait_for_function("all => window.turned === all", arg=sum(turns))
+
+
 def test_it_zooms_and_pans_both_together(
     browse: Any, project: Any, member: Any, pair: Pair
 ) -> None:
@@ -116,8 +129,7 @@ def test_it_zooms_and_pans_both_together(
     x, y = centre_of(page, "b")
     where = page.evaluate(POINT_IN_SHEET, ["b", x + 80, y - 50])
     page.mouse.move(x + 80, y - 50)
-    for _ in range(5):
-        page.mouse.wheel(0, -240)
+    turn_wheel(page, [-240] * 5)
     expect(zoom).to_have_attribute("aria-pressed", "true")
     assert page.evaluate(POINT_IN_SHEET, ["b", x + 80, y - 50]) == pytest.approx(where, abs=0.003)
     assert middle(page, "a") == pytest.approx(middle(page, "b"), abs=0.003)
@@ -220,7 +232,7 @@ def test_a_divider_lies_between_the_pictures_over_each_other(
     sheets = [page.locator(f'.stage .sheet[data-side="{side}"]') for side in "ab"]
     assert box_of(sheets[0]) == pytest.approx(box_of(sheets[1]), abs=2)
     page.mouse.move(stage["x"] + 100, y)
-    page.mouse.wheel(0, -500)
+    turn_wheel(page, [-500])
     assert box_of(sheets[0]) == pytest.approx(box_of(sheets[1]), abs=2)
     assert box_of(sheets[0])["width"] > stage["width"] / 2
     expect(divider).to_have_attribute("aria-valuenow", "25")

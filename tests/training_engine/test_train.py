@@ -70,12 +70,8 @@ def test_it_works(make_run: Make, tiny_lm: Path) -> None:
     assert metrics["test_loss"][0] == pytest.approx(LN2)
     assert metrics["test_reward_accuracy"][0] == 0.5
     assert result["metrics"]["test_loss"] == metrics["test_loss"][20] < LN2
-    assert rundir.read_progress() == {
-        "done": 20,
-        "total": 20,
-        "unit": "steps",
-        "text": rundir.read_progress()["text"],  # type: ignore[index]
-    }
+    progress = rundir.read_progress() or {}
+    assert [progress[name] for name in ("done", "total", "unit")] == [20, 20, "steps"]
     assert "10 pairs to train on, 2 to test with" in events_of(rundir)
 
 
