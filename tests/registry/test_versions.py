@@ -243,6 +243,7 @@ def test_croissant_metadata_has_what_the_standard_asks_for(
         assert field["dataType"] if "subField" not in field else field["subField"]
         source = field.get("source") or field["subField"][0]["source"]
         assert source["fileSet"]["@id"] in ids
+    assert {one["encodingFormat"] for one in found["distribution"]} == {"application/x-parquet"}
     assert croissant(version)["version"] == "1.0.0"
 
 

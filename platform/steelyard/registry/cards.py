@@ -136,7 +136,7 @@ def croissant(version: DatasetVersion, url: str = "") -> dict[str, Any]:
             "name": file["name"],
             "contentUrl": f"data/{file['name']}",
             "contentSize": f"{file['size']} B",
-            "encodingFormat": "application/vnd.apache.parquet",
+            "encodingFormat": PARQUET,
             "sha256": file["sha256"],
         }
         for file in version.manifest["files"]
@@ -146,7 +146,7 @@ def croissant(version: DatasetVersion, url: str = "") -> dict[str, Any]:
         "@id": "rows",
         "name": "rows",
         "includes": "data/*.parquet",
-        "encodingFormat": "application/vnd.apache.parquet",
+        "encodingFormat": PARQUET,
     }
     return {
         "@context": _CONTEXT,
@@ -205,6 +205,8 @@ def _type(kind: pa.DataType) -> str:
     return "sc:Integer" if pa.types.is_integer(kind) else "sc:Text"
 
 
+PARQUET = "application/x-parquet"
+"""What Croissant's own reader knows Parquet by; the registered media type it does not know."""
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -215,6 +217,8 @@ _CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
     "fileObject": "cr:fileObject",
@@ -228,11 +232,13 @@ _CONTEXT: dict[str, Any] = {
     "md5": "cr:md5",
     "parentField": "cr:parentField",
     "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
     "recordSet": "cr:recordSet",
     "references": "cr:references",
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
