@@ -41,9 +41,7 @@ class EvaluationList(ListAPIView):
     def get_queryset(self) -> EvaluationQuerySet:
         project = get_project(user_of(self.request), self.kwargs["project"])
         return (
-            Evaluation.objects.filter(project=project)
-            .select_related("baseline", "judge", "judging")
-            .prefetch_related("candidates")
+            Evaluation.objects.filter(project=project).with_parts().prefetch_related("candidates")
         )
 
     @extend_schema(request=EvaluationRequest, responses={201: EvaluationSerializer})
@@ -54,7 +52,7 @@ class EvaluationList(ListAPIView):
         data = dict(body.validated_data)
         data["baseline"] = models_named(found, [data["baseline"]], field="baseline")[0]
         data["candidates"] = models_named(found, data["candidates"], field="candidates")
-        data["judge"] = _judge_named(found, data.get("judge", ""))
+        data["judges"] = _judges_named(found, data["judges"])
         evaluation = start_evaluation(project=found, by=user_of(request), **data)
         return Response(EvaluationSerializer(evaluation).data, status=201)
 
@@ -64,7 +62,7 @@ class EvaluationDetail(APIView):
 
     @extend_schema(responses=EvaluationDetailSerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
-        rows = Evaluation.objects.select_related("baseline", "judge", "judging")
+        rows = Evaluation.objects.with_parts()
         evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         evaluation.win_rates = win_rates(evaluation)  # type: ignore[attr-defined]
         return Response(EvaluationDetailSerializer(evaluation).data)
@@ -167,3 +165,14 @@ def _judge_named(project: Project, name: str) -> Annotator | None:
             {"judge": [f"No judge of this project is named {name!r}."]}
         )
     return judge
+
+
+def _judges_named(project: Project, names: list[str]) -> list[Annotator]:
+    """In that order, each once."""
+    found = {j.name: j for j in Annotator.objects.filter(project=project, kind="judge")}
+    for name in names:
+        if name not in found:
+            raise serializers.ValidationError(
+                {"judges": [f"No judge of this project is named {name!r}."]}
+            )
+    return [found[name] for name in dict.fromkeys(names)]

@@ -8,7 +8,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Judgment, Pair, Prompt
-from evaluation.models import Evaluation
 from evaluation.sampling import SAMPLING
 from evaluation.services_round import MOST_SAMPLES
 from evaluation.standings import SOURCES
@@ -65,19 +64,21 @@ class EvaluationForm(forms.Form):
         help_text=_("Each is compared with the baseline on every prompt."),
     )
     baseline = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Baseline"))
-    method = forms.ChoiceField(
-        choices=Evaluation.Method.choices,
-        label=_("Compared by"),
-        help_text=_(
-            "People find the pairs first in their labelling queue, without model names. A "
-            "judge is asked in both orders."
-        ),
+    people = forms.BooleanField(
+        required=False,
+        initial=True,
+        label=_("People compare"),
+        help_text=_("They find the pairs first in their labelling queue, without model names."),
     )
-    judge = forms.ModelChoiceField(
+    judges = forms.ModelMultipleChoiceField(
         Annotator.objects.none(),
         required=False,
-        help_text=_("Only for comparison by a judge."),
-        label=_("Judge"),
+        widget=forms.CheckboxSelectMultiple,
+        label=_("AI judges and scorers that compare"),
+        help_text=_(
+            "Each has a run and a win rate of its own, beside that of people; a judge is asked in "
+            "both orders."
+        ),
     )
     category = forms.ChoiceField(
         required=False,
@@ -121,7 +122,7 @@ class EvaluationForm(forms.Form):
         prompts = Prompt.objects.filter(project=project, held_out=True)
         self.fields["candidates"].queryset = models  # type: ignore[attr-defined]
         self.fields["baseline"].queryset = models  # type: ignore[attr-defined]
-        self.fields["judge"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
+        self.fields["judges"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
             ~Q(scorer={}) | Q(model__isnull=False), project=project, kind="judge"
         )
         self.fields["category"].choices = [  # type: ignore[attr-defined]
@@ -148,8 +149,8 @@ class EvaluationForm(forms.Form):
             "name": data["name"],
             "candidates": list(data["candidates"]),
             "baseline": data["baseline"],
-            "method": data["method"],
-            "judge": data["judge"],
+            "people": data["people"],
+            "judges": list(data["judges"]),
             "category": data["category"],
             "limit": data["limit"] or 0,
             "sampling": sampling,

@@ -20,10 +20,11 @@ class EvaluationQuerySet(models.QuerySet):
         )
 
     def with_parts(self) -> Self:
-        """With the models, the judge and the runs that a page names."""
+        """With the models, the judges and the runs that a page names."""
+        panel = apps.get_model("evaluation", "EvaluationJudge").objects
         return self.select_related(
-            "project", "baseline__project", "judge", "generation__project", "judging__project"
-        )
+            "project", "baseline__project", "generation__project"
+        ).prefetch_related(Prefetch("panel", panel.select_related("judge", "run__project")))
 
 
 class ComparisonQuerySet(models.QuerySet):

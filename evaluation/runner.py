@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
@@ -11,7 +12,7 @@ from django.db.models.functions import Greatest
 from annotation.models import Output, Pair, Prompt
 from annotation.services.judging import start_judging
 from annotation.services.material import add_pair
-from evaluation.models import Comparison, Evaluation
+from evaluation.models import Comparison, Evaluation, EvaluationJudge
 from evaluation.outputs import asked_of, lines_of, store_output
 from evaluation.prompts import chosen_prompts
 from steelyard.registry.models import ModelVersion
@@ -53,12 +54,12 @@ def finish(run: Run, result: dict[str, Any]) -> None:
     evaluation = _evaluation(run)
     with transaction.atomic():
         pairs = _compare(evaluation, _store_outputs(run, evaluation))
-        if evaluation.method == Evaluation.Method.PEOPLE:
+        if evaluation.ask_people:
             _ask_people(evaluation, pairs)
-        elif evaluation.judging_id is None:
-            evaluation.judging = _ask_judge(evaluation, pairs)
+        for seat in evaluation.panel.filter(run=None).select_related("judge"):
+            ask_seat(seat, pairs)
         evaluation.state = Evaluation.State.COMPARING
-        evaluation.save(update_fields=["state", "judging"])
+        evaluation.save(update_fields=["state"])
 
 
 def abandoned(run: Run) -> None:
@@ -68,7 +69,7 @@ def abandoned(run: Run) -> None:
 
 
 def _evaluation(run: Run) -> Evaluation:
-    return Evaluation.objects.select_related("baseline", "judge").get(pk=run.spec["evaluation"])
+    return Evaluation.objects.select_related("baseline").get(pk=run.spec["evaluation"])
 
 
 def _models(evaluation: Evaluation) -> list[ModelVersion]:
@@ -117,11 +118,10 @@ def _ask_people(evaluation: Evaluation, pairs: list[Pair]) -> None:
     )
 
 
-def _ask_judge(evaluation: Evaluation, pairs: list[Pair]) -> Run | None:
-    """The judging run; None where the judge has judged all of these pairs in another evaluation,
-    or all outputs are identical."""
-    assert evaluation.judge is not None
-    waiting = Pair.objects.filter(pk__in=[pair.pk for pair in pairs]).not_seen_by(evaluation.judge)
-    if not waiting.exists():
-        return None
-    return start_judging(judge=evaluation.judge, pairs=waiting, by=evaluation.created_by)
+def ask_seat(seat: EvaluationJudge, pairs: Iterable[Pair]) -> None:
+    """Start the judge on what it has not judged. No run where it has judged all of these pairs in
+    another evaluation, or all outputs are identical."""
+    waiting = Pair.objects.filter(pk__in=[pair.pk for pair in pairs]).not_seen_by(seat.judge)
+    if waiting.exists():
+        seat.run = start_judging(judge=seat.judge, pairs=waiting, by=seat.evaluation.created_by)
+        seat.save(update_fields=["run"])

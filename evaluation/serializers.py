@@ -21,9 +21,14 @@ class EvaluationRequest(StrictSerializer):
     candidates = serializers.ListField(
         child=serializers.CharField(), min_length=1, help_text="Names of model versions."
     )
-    method = serializers.ChoiceField(choices=Evaluation.Method.choices)
-    judge = serializers.CharField(
-        required=False, allow_blank=True, help_text="Name of an annotator of kind judge."
+    people = serializers.BooleanField(
+        required=False, default=True, help_text="Whether people compare, in the labelling queue."
+    )
+    judges = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        default=list,
+        help_text="Names of annotators of kind judge, each of which compares for itself.",
     )
     category = serializers.CharField(required=False, allow_blank=True, default="")
     limit = serializers.IntegerField(required=False, min_value=0, default=0)
@@ -175,15 +180,27 @@ class WinRateSerializer(serializers.Serializer):
     )
 
 
+class SeatSerializer(serializers.Serializer):
+    """A judge or scorer of an evaluation."""
+
+    judge = serializers.CharField(source="judge.name")
+    run = serializers.IntegerField(
+        source="run_id", allow_null=True, help_text="Its judging run, once there is one."
+    )
+    state = serializers.CharField(
+        source="run.state", default="", allow_blank=True, help_text="Of that run."
+    )
+
+
 class EvaluationSerializer(serializers.ModelSerializer):
     baseline = serializers.CharField(source="baseline.name")
     candidates: serializers.Field = serializers.SlugRelatedField("name", many=True, read_only=True)
-    judge = serializers.CharField(source="judge.name", allow_null=True, default=None)
+    people = serializers.BooleanField(source="ask_people")
+    panel = SeatSerializer(source="seats", many=True)
     generation = serializers.IntegerField(source="generation_id", allow_null=True)
-    judging = serializers.IntegerField(source="judging_id", allow_null=True)
     finished = serializers.BooleanField(
-        help_text="Nothing is left to wait for: it failed, its judge is done, or people have given "
-        "each comparison the votes that it wants."
+        help_text="Nothing is left to wait for: it failed, or its judges are done and people have "
+        "given each comparison the votes that it wants."
     )
     sampling = serializers.DictField(help_text="What was asked for; it goes before a model's own.")
     samplings = serializers.SerializerMethodField(
@@ -201,8 +218,8 @@ class EvaluationSerializer(serializers.ModelSerializer):
             "name",
             "baseline",
             "candidates",
-            "method",
-            "judge",
+            "people",
+            "panel",
             "state",
             "finished",
             "prompt_set",
@@ -212,7 +229,6 @@ class EvaluationSerializer(serializers.ModelSerializer):
             "same_seeds",
             "error",
             "generation",
-            "judging",
             "created_at",
         ]
         read_only_fields = fields

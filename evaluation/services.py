@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.models import Annotator
-from evaluation.models import Evaluation
+from evaluation.models import Evaluation, EvaluationJudge
 from evaluation.prompts import chosen_prompts
 from evaluation.sampling import check_shapes, checked_sampling
 from steelyard.accounts.models import User
@@ -26,8 +26,8 @@ def start_evaluation(
     name: str,
     baseline: ModelVersion,
     candidates: Sequence[ModelVersion],
-    method: str,
-    judge: Annotator | None = None,
+    people: bool = True,
+    judges: Sequence[Annotator] = (),
     category: str = "",
     limit: int = 0,
     sampling: dict[str, Any] | None = None,
@@ -39,8 +39,8 @@ def start_evaluation(
 
     Args:
         candidates: each is compared with the baseline on every prompt.
-        method: ``people`` (pairs enter the labelling queue) or ``judge``.
-        judge: who compares, where the method is ``judge``.
+        people: whether the pairs enter the labelling queue.
+        judges: the AI judges and scorers that compare, each for itself; beside people or alone.
         limit: at most so many prompts; 0 for all.
         sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps``,
             ``guidance`` and ``size`` for images, ``steps``, ``guidance``, ``frames``, ``fps``,
@@ -51,11 +51,11 @@ def start_evaluation(
             way nearly everywhere: win rates near 0 or 100 % that mean nothing.
 
     Raises:
-        UserError: a model cannot generate, the prompt set is empty, the judge is missing or cannot
+        UserError: a model cannot generate, the prompt set is empty, nobody compares, a judge cannot
             be asked, or a sampling setting is unknown or out of bounds.
     """
     _check_models(project, baseline, candidates)
-    _check_method(project, method, judge)
+    check_panel(project, people, judges)
     chosen_sampling = checked_sampling(project, sampling or {})
     check_shapes([baseline, *candidates], chosen_sampling)
     prompt_set = {"category": category, "limit": limit}
@@ -77,8 +77,7 @@ def start_evaluation(
         project=project,
         name=name,
         baseline=baseline,
-        method=method,
-        judge=judge,
+        ask_people=people,
         prompt_set=prompt_set,
         sampling=chosen_sampling,
         seed=seed,
@@ -86,6 +85,8 @@ def start_evaluation(
         created_by=by,
     )
     evaluation.candidates.set(candidates)
+    for judge in judges:
+        EvaluationJudge.objects.create(evaluation=evaluation, judge=judge)
     evaluation.generation = start_run(
         project=project,
         kind="generate",
@@ -133,29 +134,31 @@ def check_model(project: Project, model: ModelVersion, *, field: str) -> None:
         )
 
 
-def _check_method(project: Project, method: str, judge: Annotator | None) -> None:
-    if method not in Evaluation.Method.values:
+def check_panel(project: Project, people: bool, judges: Sequence[Annotator]) -> None:
+    """
+    Raises:
+        UserError: nobody compares, or a judge is another project's or cannot be asked.
+    """
+    if not people and not judges:
         raise UserError(
-            _("Unknown method %(method)s; it is people or judge.") % {"method": f"{method!r}"},
-            field="method",
+            _("Say who compares: people, at least one AI judge or scorer, or both."),
+            field="judges",
         )
-    if method != Evaluation.Method.JUDGE:
-        return
-    if judge is None or judge.project_id != project.pk:
-        raise UserError(
-            _("Choose the judge that is to compare, or make one under AI judges first."),
-            field="judge",
-        )
-    if not judge.can_be_asked:
-        raise UserError(
-            _(
-                "%(judge)s has no model to ask; its votes came from a file. Choose a judge that "
-                "was made here."
+    for judge in judges:
+        if judge.project_id != project.pk:
+            raise UserError(
+                _("%(judge)s is another project's.") % {"judge": judge.name}, field="judges"
             )
-            % {"judge": judge.name},
-            code="not_a_judge",
-            field="judge",
-        )
+        if not judge.can_be_asked:
+            raise UserError(
+                _(
+                    "%(judge)s has no model to ask; its votes came from a file. Choose a judge "
+                    "that was made here."
+                )
+                % {"judge": judge.name},
+                code="not_a_judge",
+                field="judges",
+            )
 
 
 def usual_seeds(project: Project) -> bool:

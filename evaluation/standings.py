@@ -154,7 +154,8 @@ def win_rates(evaluation: Evaluation) -> list[WinRateRow]:
         own = comparisons[candidate.pk]
         voters = {vote.judge for c in own for vote in votes[c.pair_id]}
         if own and all(c.is_identical for c in own):
-            voters = {evaluation.judge}
+            voters = {seat.judge for seat in evaluation.panel.select_related("judge")}
+            voters |= {None} if evaluation.ask_people else set()
         for judge in sorted(voters, key=lambda judge: judge.name if judge else ""):
             rows.append(_win_rate(candidate, judge, own, votes))
     return rows

@@ -109,7 +109,7 @@ def standing(project: Project) -> Standing:
     newest = runs.first()
     evaluations = Evaluation.objects.filter(project=project)
     waiting = pairs.filter(
-        comparisons__evaluation__method=Evaluation.Method.PEOPLE, judged__lt=F("wanted")
+        comparisons__evaluation__ask_people=True, judged__lt=F("wanted")
     )
     return Standing(
         project=project,

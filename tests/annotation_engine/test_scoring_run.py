@@ -23,7 +23,7 @@ from annotation.services.judging import pairs_for, start_judging
 from annotation.services.material import add_output, add_pair
 from annotation.services.scoring import create_scorer
 from evaluation.forms import EvaluationForm
-from evaluation.runner import _ask_judge
+from evaluation.runner import ask_seat
 from evaluation.services import start_evaluation
 from steelyard.assets.blobs import blob_path
 from steelyard.assets.services import store_upload
@@ -231,19 +231,19 @@ def test_an_evaluation_may_choose_a_scorer(pictures: tuple[Any, Any], tmp_path: 
         for name in ("new", "old")
     ]
     form = EvaluationForm(project=project)
-    assert list(form.fields["judge"].queryset) == [judge]  # type: ignore[attr-defined]
+    assert list(form.fields["judges"].queryset) == [judge]  # type: ignore[attr-defined]
     evaluation = start_evaluation(
         project=project,
         name="By a scorer",
         baseline=models[1],
         candidates=models[:1],
-        method="judge",
-        judge=judge,
+        people=False,
+        judges=[judge],
         by=owner,
     )
-    run = _ask_judge(evaluation, [pair_of(project, "a house", held_out=True)])
-    assert run is not None
-    assert (run.kind, run.spec["judge"]) == ("score", judge.pk)
+    (seat,) = evaluation.seats
+    ask_seat(seat, [pair_of(project, "a house", held_out=True)])
+    assert (seat.run.kind, seat.run.spec["judge"]) == ("score", judge.pk)
 
 
 @pytest.mark.parametrize(

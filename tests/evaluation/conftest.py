@@ -48,7 +48,6 @@ def start(project: Any, owner: Any, models: list[Any], prompts: list[Any]) -> Ca
             "name": "First",
             "baseline": models[0],
             "candidates": [models[1]],
-            "method": "people",
         }
         return start_evaluation(project=project, by=owner, **{**values, **overrides})
 

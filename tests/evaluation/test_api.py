@@ -31,7 +31,7 @@ def root(project: Any) -> str:
     return f"/api/v1/projects/{project.slug}"
 
 
-BODY = {"name": "First", "baseline": "base", "candidates": ["new"], "method": "people"}
+BODY = {"name": "First", "baseline": "base", "candidates": ["new"]}
 
 
 def test_only_staff_reach_it(
@@ -67,9 +67,9 @@ def test_it_starts_an_evaluation(api: APIClient, root: str, models: Any, prompts
         ({"candidates": ["nobody"]}, "candidates"),
         ({"candidates": []}, "candidates"),
         ({"candidates": ["base"]}, "candidates"),
-        ({"method": "dice"}, "method"),
-        ({"method": "judge"}, "judge"),
-        ({"method": "judge", "judge": "nobody"}, "judge"),
+        ({"people": False}, "judges"),
+        ({"judges": ["nobody"]}, "judges"),
+        ({"method": "people"}, "method"),
         ({"category": "poems"}, "category"),
         ({"sampling": {"temperature": "hot"}}, "temperature"),
         ({"seed": 10**30}, "seed"),

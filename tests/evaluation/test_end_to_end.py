@@ -53,18 +53,18 @@ def test_two_small_models_judged_by_a_third(
         name="By a judge",
         baseline=base,
         candidates=[new],
-        method="judge",
-        judge=judge,
+        people=False,
+        judges=[judge],
         sampling=SAMPLING,
         by=owner,
     )
     assert settle(evaluation.generation).state == "succeeded", evaluation.generation.error
     evaluation.refresh_from_db()
     assert evaluation.state == "comparing"
-    assert settle(evaluation.judging).state == "succeeded"
+    assert settle(evaluation.seats[0].run).state == "succeeded"
     assert evaluation.comparisons.count() == 3
     assert not Pair.objects.open().exists()
-    verdicts = Judgment.objects.filter(run=evaluation.judging)
+    verdicts = Judgment.objects.filter(run=evaluation.seats[0].run)
     assert verdicts.count() == 3
     (row,) = win_rates(evaluation)
     assert row.judge == judge
@@ -81,7 +81,6 @@ def test_two_small_models_compared_by_people(
         name="By people",
         baseline=local(project, "base", tiny_lm),
         candidates=[local(project, "new", another_tiny_lm)],
-        method="people",
         sampling=SAMPLING,
         by=owner,
     )
@@ -130,14 +129,14 @@ def test_models_and_a_judge_behind_endpoints(
             name="By HTTP",
             baseline=base,
             candidates=[new],
-            method="judge",
-            judge=judge,
+            people=False,
+            judges=[judge],
             sampling=SAMPLING,
             by=owner,
         )
         assert settle(evaluation.generation).state == "succeeded"
         evaluation.refresh_from_db()
-        assert settle(evaluation.judging).state == "succeeded"
+        assert settle(evaluation.seats[0].run).state == "succeeded"
     (row,) = win_rates(evaluation)
     assert (row.rate.rate, row.rate.wins, row.judged) == (1.0, 3, 3)
 
@@ -154,7 +153,6 @@ def test_a_dead_endpoint_fails_the_evaluation_and_says_where(
         name="Doomed",
         baseline=local(project, "base", tiny_lm),
         candidates=[dead],
-        method="people",
         sampling=SAMPLING,
         by=owner,
     )

@@ -35,7 +35,7 @@ def test_every_prompt_and_candidate_is_a_comparison(
 
 
 def test_finishing_again_changes_nothing(start: Start, answered: Start, judge: Any) -> None:
-    evaluation = answered(start(method="judge", judge=judge))
+    evaluation = answered(start(people=False, judges=[judge]))
     before = (Pair.objects.count(), Output.objects.count(), Run.objects.count())
     runner.finish(evaluation.generation, {"status": "succeeded"})
     assert (Pair.objects.count(), Output.objects.count(), Run.objects.count()) == before
@@ -65,16 +65,17 @@ def test_people_find_the_pairs_first_in_their_queue(
 def test_a_judge_is_started_on_them_and_people_are_not_asked(
     start: Start, answered: Start, judge: Any
 ) -> None:
-    evaluation = answered(start(method="judge", judge=judge))
-    assert evaluation.judging.kind == "judge"
-    assert set(evaluation.judging.spec["pairs"]) == set(Pair.objects.values_list("pk", flat=True))
+    evaluation = answered(start(people=False, judges=[judge]))
+    (seat,) = evaluation.seats
+    assert seat.run.kind == "judge"
+    assert set(seat.run.spec["pairs"]) == set(Pair.objects.values_list("pk", flat=True))
     assert not Pair.objects.open().exists()
 
 
 def test_pairs_that_a_judge_has_had_can_be_asked_of_people_later(
     start: Start, answered: Start, judge: Any
 ) -> None:
-    first = answered(start(method="judge", judge=judge))
+    first = answered(start(people=False, judges=[judge]))
     second = answered(start(name="Second"))
     pairs = {c.pair_id for c in second.comparisons.all()}
     assert pairs == {c.pair_id for c in first.comparisons.all()}
@@ -93,10 +94,10 @@ def test_pairs_that_people_have_judged_are_not_asked_again(start: Start, answere
 def test_a_judge_that_has_judged_them_all_is_not_asked_again(
     start: Start, answered: Start, judge: Any
 ) -> None:
-    for comparison in answered(start(method="judge", judge=judge)).comparisons.with_sides():
+    for comparison in answered(start(people=False, judges=[judge])).comparisons.with_sides():
         make_judgment(comparison.pair, comparison.candidate_side, annotator=judge)
-    second = answered(start(name="Second", method="judge", judge=judge))
-    assert (second.state, second.judging) == ("comparing", None)
+    second = answered(start(name="Second", people=False, judges=[judge]))
+    assert (second.state, second.seats[0].run) == ("comparing", None)
     (row,) = win_rates(second)
     assert (row.judge, row.rate.rate) == (judge, 1.0)
 
@@ -118,8 +119,8 @@ def test_identical_answers_are_a_tie_and_nobodys_work(start: Start, answered: St
 def test_models_that_say_the_same_throughout_tie_without_a_vote(
     start: Start, answered: Start, judge: Any
 ) -> None:
-    evaluation = answered(start(method="judge", judge=judge), lambda model, prompt: "Same.")
-    assert (evaluation.state, evaluation.judging) == ("comparing", None)
+    evaluation = answered(start(people=False, judges=[judge]), lambda model, prompt: "Same.")
+    assert (evaluation.state, evaluation.seats[0].run) == ("comparing", None)
     (row,) = win_rates(evaluation)
     assert (row.judge, row.rate.rate, row.rate.ties, row.judged) == (judge, 0.5, 4, 0)
 
@@ -178,11 +179,11 @@ def test_skips_and_superseded_votes_count_for_nothing(start: Start, answered: St
 def test_an_evaluation_is_finished_when_its_judge_is(
     start: Start, answered: Start, judge: Any
 ) -> None:
-    evaluation = start(method="judge", judge=judge)
+    evaluation = start(people=False, judges=[judge])
     assert not evaluation.finished
     evaluation = answered(evaluation)
     assert not evaluation.finished
-    Run.objects.filter(pk=evaluation.judging_id).update(state="succeeded")
+    Run.objects.filter(pk=evaluation.seats[0].run_id).update(state="succeeded")
     assert type(evaluation).objects.get(pk=evaluation.pk).finished
 
 

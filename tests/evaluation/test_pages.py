@@ -69,7 +69,7 @@ def form_for(models: list[Any], **changes: Any) -> dict[str, Any]:
         "name": "First",
         "candidates": [models[1].pk],
         "baseline": models[0].pk,
-        "method": "people",
+        "people": "on",
         "limit": 0,
         "max_new_tokens": 20,
         "temperature": 0.5,
@@ -116,9 +116,9 @@ def test_a_refusal_stands_beside_its_field_and_keeps_what_was_typed(
     project: Any, owner: Any, as_user: Any, models: Any, prompts: Any
 ) -> None:
     url = reverse("evaluation:evaluation-new", args=[project.slug])
-    response = as_user(owner).post(url, form_for(models, method="judge"))
+    response = as_user(owner).post(url, form_for(models, people=""))
     page = response.content.decode()
-    assert "Choose the judge" in page
+    assert "Say who compares" in page
     assert 'value="First"' in page
     assert not Run.objects.exists()
 
@@ -197,8 +197,8 @@ def test_comparisons_of_one_model_only(
 def test_failures_are_shown_with_their_reason(
     project: Any, owner: Any, as_user: Any, start: Start, answered: Start, judge: Any
 ) -> None:
-    evaluation = answered(start(method="judge", judge=judge))
-    Run.objects.filter(pk=evaluation.judging_id).update(state="failed", error="It is gone.")
+    evaluation = answered(start(people=False, judges=[judge]))
+    Run.objects.filter(pk=evaluation.seats[0].run_id).update(state="failed", error="It is gone.")
     page = page_of(as_user(owner), "evaluation-detail", project, evaluation.pk)
     assert "The judging run failed." in page
     assert "It is gone." in page
@@ -404,7 +404,7 @@ def test_pictures_are_compared_on_seeds_of_their_own_unless_asked_and_then_it_wa
     client = as_user(owner)
     url = reverse("evaluation:evaluation-new", args=[project.slug])
     said = {"name": "Cats", "candidates": [models[1].pk], "baseline": models[0].pk}
-    said |= {"method": "people", "seed": 3}
+    said |= {"people": "on", "seed": 3}
     client.post(url, said)
     client.post(url, {**said, "same_seeds": "on"})
     own, same = Evaluation.objects.order_by("pk")

@@ -55,7 +55,7 @@ def test_only_held_out_prompts_are_chosen(project: Any, prompts: list[Any]) -> N
 
 
 def test_a_judge_may_compare(start: Start, judge: Any) -> None:
-    assert start(method="judge", judge=judge).judge == judge
+    assert [seat.judge for seat in start(people=False, judges=[judge]).seats] == [judge]
 
 
 def refused(start: Start, **values: Any) -> UserError:
@@ -91,22 +91,18 @@ def test_no_held_out_prompts_in_the_category(start: Start) -> None:
     assert "“poems”" in problem.message
 
 
-def test_a_judge_is_missing(start: Start) -> None:
-    assert refused(start, method="judge").field == "judge"
+def test_nobody_compares(start: Start) -> None:
+    assert refused(start, people=False).field == "judges"
 
 
 def test_a_judge_whose_votes_came_from_a_file(start: Start, project: Any) -> None:
     imported = make_annotator(project, "gpt-4", kind="judge")
-    assert refused(start, method="judge", judge=imported).code == "not_a_judge"
+    assert refused(start, judges=[imported]).code == "not_a_judge"
 
 
 def test_a_person_is_no_judge(start: Start, project: Any) -> None:
     person = make_annotator(project, "rater")
-    assert refused(start, method="judge", judge=person).code == "not_a_judge"
-
-
-def test_an_unknown_method(start: Start) -> None:
-    assert refused(start, method="dice").field == "method"
+    assert refused(start, judges=[person]).code == "not_a_judge"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,6 @@ def test_it_works(
         name="seen",
         baseline=base,
         candidates=[job.result],
-        method="people",
         sampling={"max_new_tokens": 4},
         by=owner,
     )

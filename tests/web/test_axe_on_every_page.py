@@ -236,7 +236,6 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         name="First",
         baseline=model,
         candidates=[other],
-        method="people",
         by=root,
     )
     generation = start_generation(project=project, models=[model, other], by=root)

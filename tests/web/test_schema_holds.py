@@ -159,7 +159,6 @@ def _made() -> There:
         project=project,
         name="e",
         baseline=writes,
-        method="people",
         prompt_set={"held_out": True, "category": "", "limit": 0},
     )
     evaluation.candidates.add(factories.make_model(project))

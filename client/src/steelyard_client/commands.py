@@ -250,7 +250,13 @@ def _work(commands: Parsers) -> None:
     evaluate.add_argument("name", metavar="NAME", help="what it is called")
     evaluate.add_argument("--baseline", required=True, metavar="MODEL")
     evaluate.add_argument("--candidate", required=True, metavar="MODEL", action="append")
-    evaluate.add_argument("--judge", help="the AI judge that compares; people if left out")
+    evaluate.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        help="an AI judge or scorer that compares, any number; people if left out",
+    )
+    evaluate.add_argument("--people", action="store_true", help="people compare beside judges")
     evaluate.add_argument("--category", default="", help="prompts of this category alone")
     evaluate.add_argument("--limit", type=int, default=0, metavar="N", help="so many prompts")
     _wait(evaluate)

@@ -413,18 +413,22 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         *,
         baseline: str,
         candidates: Iterable[str],
-        judge: str | None = None,
+        people: bool | None = None,
+        judges: Iterable[str] = (),
         **options: Any,
     ) -> Evaluation:
         """Compare models with a baseline on the held-out prompts.
 
         Args:
             baseline, candidates: names of models.
-            judge: name of the AI judge that compares; people do where there is none.
+            people: whether people compare, in the labelling queue; where nothing is said, they do
+                unless judges are named.
+            judges: names of the AI judges and scorers that compare, each for itself.
             options: category, limit, sampling, seed.
         """
+        judges = list(judges)
         body = {"name": name, "baseline": baseline, "candidates": list(candidates), **options}
-        body |= {"method": "judge", "judge": judge} if judge else {"method": "people"}
+        body |= {"people": not judges if people is None else people, "judges": judges}
         return self._evaluation(self._connection.post(f"{self._path}/evaluations", body))
 
     def new_pairs(self, model: str, *, opponent: str | None = None, **options: Any) -> Run:

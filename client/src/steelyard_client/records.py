@@ -333,19 +333,30 @@ class WinRate(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seat(Record):
+    """A judge or scorer of an evaluation."""
+
+    judge: str
+    run: int | None
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationInfo(Record):
     id: int
     name: str
     baseline: str
     candidates: list[str]
-    method: str
-    judge: str | None
+    people: bool
     state: str
     error: str
     generation: int | None
-    judging: int | None
+    panel: list[Seat] = field(
+        default_factory=list, metadata={"of": lambda rows: [Seat.of(row) for row in rows]}
+    )
     finished: bool = False
-    """Nothing is left to wait for: it failed, its judge is done, or people have voted enough."""
+    """Nothing is left to wait for: it failed, or its judges are done and people have voted
+    enough."""
     samplings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By model, how it answers."""
     win_rates: list[WinRate] = field(

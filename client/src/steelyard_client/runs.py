@@ -161,8 +161,8 @@ class Evaluation(_Started):
         return self.info
 
     def wait(self, *, progress: bool = False, timeout: float | None = None) -> EvaluationInfo:
-        """Wait until the outputs are there, and where a judge compares them, until it has. People
-        take their time; for them ``win_rates`` grows afterwards."""
+        """Wait until the outputs are there, and where judges compare them, until each has.
+        People take their time; for them ``win_rates`` grows afterwards."""
         if self.info.generation is not None:
             self._run(self.info.generation).wait(progress=progress, timeout=timeout)
         end = time.monotonic() + SETTLES
@@ -173,6 +173,7 @@ class Evaluation(_Started):
                 f"Evaluation {self.info.id} failed: {self.info.error}",
                 run=self.info.generation or 0,
             )
-        if self.info.judging is not None:
-            self._run(self.info.judging).wait(progress=progress, timeout=timeout)
+        for seat in self.info.panel:
+            if seat.run is not None:
+                self._run(seat.run).wait(progress=progress, timeout=timeout)
         return self.refresh()

@@ -218,7 +218,7 @@ def _rest(row: dict[str, Any]) -> str:
 def _verdict(row: dict[str, Any] | None) -> str:
     if row is None:
         return "–"
-    side = "tie" if row["outcome"] == "tie" else row["chosen_side"]
+    side = row["chosen_side"] if row["outcome"] == "win" else row["outcome"].replace("_", " ")
     return f"{side} ({row['agreement']:.0%} of {len(row['votes'])})"
 
 
@@ -227,7 +227,8 @@ def evaluate(said: Namespace) -> None:
         said.name,
         baseline=said.baseline,
         candidates=said.candidate,
-        judge=said.judge,
+        people=said.people or None,
+        judges=said.judge,
         category=said.category,
         limit=said.limit,
     )
