@@ -73,6 +73,12 @@ document.addEventListener("submit", (event) => {
   }
 }, { capture: true });
 
+// A chart is kept as a file: what draws it is fetched when somebody asks.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-chart-as]");
+  if (button) import("./charts.js").then(({ keepChart }) => keepChart(button));
+});
+
 addDismiss();
 refreshTimes();
 setFormulas();

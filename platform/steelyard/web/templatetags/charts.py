@@ -16,6 +16,8 @@ from typing import Any
 from django import template
 from django.utils.translation import gettext
 
+from steelyard.web.plotting import Table, csv_link, file_name
+
 register = template.Library()
 _serial = count(1)
 
@@ -165,6 +167,16 @@ def rating_chart(standings: Sequence[Any], title: str = "") -> dict[str, Any]:
         "bottom": MARGIN // 2 + ROW * len(rows),
         "n": len(rows),
         "best": rows[0],
+        "csv": csv_link(
+            Table(
+                ["model", "rating", "lo", "hi", "rank_lo", "rank_hi", "votes"],
+                [
+                    (str(s.model), r.rating, r.lo, r.hi, r.rank_lo, r.rank_hi, r.votes)
+                    for s, r in ((s, s.row) for s in rows)
+                ],
+            )
+        ),
+        "file": file_name(title or gettext("Ratings")),
     }
 
 
@@ -190,6 +202,10 @@ def outcome_bar(
         "total": total,
         "left": left_name,
         "right": right_name,
+        "csv": csv_link(
+            Table(["outcome", "count", "share"], [(s.kind, s.count, s.share) for s in segments])
+        ),
+        "file": file_name(f"{left_name} against {right_name}"),
     }
 
 
@@ -237,7 +253,9 @@ def line_chart(
         "gutter": math.ceil(max(len(t.label) for t in y_labels) * DIGIT_WIDTH) + TICK_GAP,
         "plot_height": LINE_HEIGHT,
         "n": max(len(points) for _, points in named),
-        "table": _table(named),
+        "table": (table := _table(named)),
+        "csv": csv_link(Table([x_label, *table["names"]], table["exact"])),
+        "file": file_name(title),
     }
 
 
@@ -301,7 +319,9 @@ def _table(named: list[tuple[str, list[Point]]]) -> dict[str, Any]:
     step = math.ceil(len(xs) / MOST_POINTS)
     shown = xs[::step] if step <= 1 or xs[-1] in xs[::step] else [*xs[::step], xs[-1]]
     rows = [(short(x), [short(points.get(x)) for points in columns]) for x in shown]
-    return {"names": [name for name, _ in named], "rows": rows, "step": step, "of": len(xs)}
+    exact = [(x, *(points.get(x) for points in columns)) for x in shown]
+    names = [name for name, _ in named]
+    return {"names": names, "rows": rows, "exact": exact, "step": step, "of": len(xs)}
 
 
 def _share(value: float, ticks: Sequence[float]) -> float:
