@@ -42,6 +42,13 @@ class Evaluation(models.Model):
     )
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = models.CharField(max_length=200, blank=True, db_default="")
+    decisions = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        help_text="By candidate's id, what was sure and when: {decision, rate, lo, hi, log_e, "
+        "prompts, votes, at}. Votes that come later change nothing of it.",
+    )
     state = models.CharField(max_length=12, choices=State.choices, default=State.GENERATING)
     prompt_set = models.JSONField(
         help_text="Which prompts: {source, version, set, category, limit}"
@@ -98,6 +105,8 @@ class Evaluation(models.Model):
             return False
         if not self.ask_people or self.stopped_at is not None:
             return True
+        if self.plan:
+            return False  # between two batches nothing may be open
         return not self.comparisons.filter(pair__judged__lt=models.F("pair__wanted")).exists()
 
     @property
@@ -187,12 +196,22 @@ class PromptSetItem(models.Model):
 
 
 class Comparison(models.Model):
-    """One pair of an evaluation: a candidate's output against the baseline's."""
+    """One pair of an evaluation: a candidate's output against the baseline's, or another
+    candidate's."""
 
     evaluation = models.ForeignKey(Evaluation, models.CASCADE, related_name="comparisons")
     pair = models.ForeignKey("annotation.Pair", models.PROTECT, related_name="comparisons")
     candidate = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="+")
     candidate_is_a = models.BooleanField(help_text="Which canonical side the candidate has.")
+    opponent = models.ForeignKey(
+        "registry.ModelVersion",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The other candidate, where active pairs let two of them meet; none for the "
+        "baseline.",
+    )
     probability = models.FloatField(
         null=True,
         blank=True,

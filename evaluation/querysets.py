@@ -28,6 +28,10 @@ class EvaluationQuerySet(models.QuerySet):
 
 
 class ComparisonQuerySet(models.QuerySet):
+    def against_baseline(self) -> Self:
+        """Without those in which two candidates meet."""
+        return self.filter(opponent=None)
+
     def with_sides(self) -> Self:
         """With everything that a row of the page shows."""
         return self.select_related(

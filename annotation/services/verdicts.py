@@ -23,6 +23,7 @@ from annotation.models import Annotator, Assignment, Judgment, Outcome, Pair
 from annotation.services.checking import Verdict, checked
 from annotation.services.corrections import keep_correction, withdraw_correction
 from annotation.services.recording import free_place, once
+from annotation.signals import judged
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.web.prepared import Given, Prepared
@@ -299,6 +300,7 @@ def _count(pair: Pair, change: int) -> None:
 def _settle(pair: Pair, annotator: Annotator, *, counted: bool) -> None:
     """What becomes of a pair after a verdict on it, which ``counted`` towards those that it wants
     or not. The caller holds the pair's lock."""
+    judged.send(sender=Pair, pair=pair)
     if not _widen(pair, annotator) and counted and pair.judged >= pair.wanted:
         told = {"pair": pair.pk, "judged": pair.judged, "wanted": pair.wanted}
         emit(project=annotator.project, event="pair.completed", **told)

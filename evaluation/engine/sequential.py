@@ -301,7 +301,7 @@ def decide(
     if not x.size:
         return Verdict("keep voting", 0.5, 0.0, 1.0, 0.0, 1.0, 0, None)
     plain = bool(np.isin(x, (0.0, 0.5, 1.0)).all())
-    path = _coin_path(x) if plain else betting(x)
+    path = running_coin(x) if plain else betting(x)
     log_e = max(0.0, float(path.max()))
     mean, half = running(x, alpha)
     # the narrowest that ever was still holds
@@ -316,22 +316,26 @@ def decide(
         decision = "no difference"
     left: int | None = 0
     if decision == "keep voting":
-        left = _left(x, delta, alpha) if x.size >= EARLY else None
+        left = likely_left(x, delta, alpha)
     return Verdict(
         decision, rate, min(lo, hi), max(lo, hi), log_e, float(np.exp(-log_e)), x.size, left
     )
 
 
-def _coin_path(x: np.ndarray) -> np.ndarray:
+def running_coin(x: np.ndarray) -> np.ndarray:
     """log e-value of :func:`coin` after each score of 0, ½ or 1."""
     wins, losses = (x == 1.0).cumsum(), (x == 0.0).cumsum()
-    pairs, at = np.unique(np.stack([wins, losses]), axis=1, return_inverse=True)
-    each = np.array([coin(float(won), float(lost)) for won, lost in pairs.T])
-    return np.asarray(each[at.ravel()])
+    # Γ(a + k)/Γ(a) is the product of a, a + 1, …
+    steps = np.arange(x.size, dtype=float)
+    one, both = (np.concatenate([[0.0], np.log(a + steps).cumsum()]) for a in (CLOSE, 2.0 * CLOSE))
+    return np.asarray(one[wins] + one[losses] - both[wins + losses] + (wins + losses) * log(2.0))
 
 
-def _left(x: np.ndarray, delta: float, alpha: float) -> int | None:
-    """Prompts still needed, were the rest to come as the scores so far did."""
+def likely_left(x: np.ndarray, delta: float, alpha: float) -> int | None:
+    """Prompts still needed, were the rest to come as the scores so far did; None where nothing can
+    be said yet or no number up to a million would do."""
+    if x.size < EARLY:
+        return None
     n, rate, spread = x.size, float(x.mean()), max(float(x.std()), sqrt(0.25 / (x.size + 1.0)))
     ahead = n + np.unique(np.round(np.geomspace(1, 1_000_000, 400)).astype(int))
     half = half_width(ahead, spread, alpha)

@@ -1,0 +1,242 @@
+"""Candidates against a baseline while votes come in: where each stands, and what is sure.
+
+Two rules. *Direct*: each candidate has met the baseline alone, one score a prompt, and the evidence
+is an e-value (:mod:`.sequential`); of several candidates those are told apart that e-BH lets
+through. *By ratings*: any two models may have met, chosen for what their meeting tells, so that
+most of what is known of a candidate comes by way of others; the evidence is the difference of two
+Bradley–Terry ratings held against an interval that is valid at all times. Pure NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, log
+
+import numpy as np
+
+from evaluation.engine.bradley_terry import Cells, count, fit, score_table
+from evaluation.engine.connectivity import groups
+from evaluation.engine.sequential import (
+    EARLY,
+    betting,
+    e_bh,
+    half_width,
+    likely_left,
+    running,
+    running_coin,
+)
+
+POINTS = 200
+"""Of a path, at most."""
+POINTS_BY_RATINGS = 40
+"""Each is a fit of its own."""
+KEEP_VOTING = "keep voting"
+
+
+@dataclass(frozen=True)
+class Path:
+    """An interval as it was after so many prompts; arrays of one length."""
+
+    prompts: np.ndarray
+    rate: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One candidate against the baseline."""
+
+    decision: str
+    """``better``, ``worse``, ``no difference`` or ``keep voting``."""
+    rate: float
+    """Share of the baseline's wins and its own that are its own, a tie half of each."""
+    lo: float
+    hi: float
+    """Where that lies, valid however often one looks."""
+    log_e: float
+    """Evidence against "equal" from direct meetings, as of now."""
+    prompts: int
+    """Scores that the estimate stands on: direct meetings, or by ratings all of the candidate's."""
+    left: int | None
+    """How many more are likely needed; 0 where decided, None where nothing can be said."""
+    path: Path
+
+
+def direct(
+    scores: Sequence[np.ndarray],
+    *,
+    delta: float,
+    alpha: float,
+    known: Sequence[float | None] | None = None,
+) -> list[Standing]:
+    """Each candidate by its own meetings with the baseline.
+
+    One candidate is decided as soon as its e-value has ever reached 1/α (Ville). Of several, the
+    e-values as of now go through e-BH, so that at most α of those that are said to differ do not,
+    on average; "no difference" needs an interval at α shared out over all of them.
+
+    Args:
+        scores: of each candidate, one a prompt, in the order they came, from its side.
+        delta: the difference from ½ that would not matter.
+        known: the log e-value of each candidate that was decided before, as it was then; what came
+            later is no evidence any more. None for the others.
+    """
+    several = len(scores)
+    evidence = [running_evidence(np.asarray(x, dtype=float)) for x in scores]
+    now = [float(path[-1]) if path.size else 0.0 for path in evidence]
+    frozen = [
+        now[at] if said is None else said for at, said in enumerate(known or [None] * several)
+    ]
+    if several == 1:
+        differ = np.array([bool(evidence[0].size) and evidence[0].max() >= log(1.0 / alpha)])
+    else:
+        differ = e_bh(frozen, alpha)
+    found = []
+    for x, log_e, is_other in zip(scores, now, differ.tolist(), strict=True):
+        path = interval_path(x, alpha)
+        rate, lo, hi = (float(v[-1]) if x.size else o for v, o in _ends(path))
+        shared = path if several == 1 else interval_path(x, alpha / several)
+        decision = KEEP_VOTING
+        if is_other:
+            decision = "better" if rate > 0.5 else "worse"
+        elif x.size and within(shared, delta):
+            decision = "no difference"
+        left = 0 if decision != KEEP_VOTING else likely_left(x, delta, alpha)
+        found.append(
+            Standing(decision, rate, lo, hi, log_e, int(x.size), left, thinned(path, POINTS))
+        )
+    return found
+
+
+def running_evidence(x: np.ndarray) -> np.ndarray:
+    """log e-value against "equal" after each score: the coin's on scores of 0, ½ and 1, else the
+    gambler's."""
+    if not x.size:
+        return np.zeros(0)
+    plain = bool(np.isin(x, (0.0, 0.5, 1.0)).all())
+    return running_coin(x) if plain else betting(x)
+
+
+def interval_path(x: np.ndarray, alpha: float) -> Path:
+    """The narrowest interval that ever was, after each score: what was refuted stays refuted."""
+    mean, half = running(x, alpha)
+    lo = np.maximum.accumulate(np.maximum(mean - half, 0.0)) if x.size else mean
+    hi = np.minimum.accumulate(np.minimum(mean + half, 1.0)) if x.size else mean
+    return Path(np.arange(1, x.size + 1), mean, np.minimum(lo, hi), np.maximum(lo, hi))
+
+
+def within(path: Path, delta: float) -> bool:
+    return bool(path.lo[-1] >= 0.5 - delta and path.hi[-1] <= 0.5 + delta)
+
+
+def thinned(path: Path, points: int) -> Path:
+    """At most so many of its points, the last among them."""
+    at = np.unique(np.linspace(0, path.rate.size - 1, points).round().astype(int))
+    at = at[at >= 0] if path.rate.size else np.zeros(0, dtype=int)
+    return Path(path.prompts[at], path.rate[at], path.lo[at], path.hi[at])
+
+
+def _ends(path: Path) -> list[tuple[np.ndarray, float]]:
+    return [(path.rate, 0.5), (path.lo, 0.0), (path.hi, 1.0)]
+
+
+# --- By ratings --------------------------------------------------------------------------------
+
+
+def by_ratings(
+    prompt: np.ndarray,
+    i: np.ndarray,
+    j: np.ndarray,
+    y: np.ndarray,
+    models: int,
+    *,
+    delta: float,
+    alpha: float,
+) -> list[Standing]:
+    """Each candidate (models 1, 2, …) against the baseline (model 0) by all comparisons, in the
+    order they came; those of one prompt are one cluster.
+
+    Which pair was shown depended on earlier votes, never on what this vote would be, so the
+    likelihood of the ratings is as it would be had the pairs been fixed. The interval is the
+    asymptotic confidence sequence at α shared out over the candidates. The win rate of a candidate
+    is what its rating says: σ of the difference.
+    """
+    claims = models - 1
+    apart, half, number = _rated(prompt, i, j, y, models, alpha / claims)
+    points = np.unique(np.linspace(EARLY, y.size, POINTS_BY_RATINGS).round().astype(int))
+    points = points[points <= y.size]
+    seen = [_rated(prompt[:n], i[:n], j[:n], y[:n], models, alpha / claims) for n in points]
+    same = log((0.5 + delta) / (0.5 - delta)) if delta < 0.5 else inf
+    found = []
+    for model in range(1, models):
+        own = (i == model) | (j == model)
+        far, wide = float(apart[model]), float(half[model])
+        decision = KEEP_VOTING
+        if abs(far) > wide:
+            decision = "better" if far > 0.0 else "worse"
+        elif abs(far) + wide < same:
+            decision = "no difference"
+        left = 0 if decision != KEEP_VOTING else None
+        if left is None and np.isfinite(wide):
+            left = _more(far, wide, float(number[model]), int(own.sum()), same, alpha / claims)
+        direct_meetings = own & ((i == 0) | (j == 0))
+        met = np.where(i == model, y, 1.0 - y)[direct_meetings]
+        evidence = running_evidence(met)
+        path = Path(
+            np.array([int(own[:n].sum()) for n in points], dtype=int),
+            *(
+                np.array([_chance(a[model] + sign * h[model]) for a, h, _ in seen])
+                for sign in (0, -1, 1)
+            ),
+        )
+        found.append(
+            Standing(
+                decision,
+                _chance(far),
+                _chance(far - wide),
+                _chance(far + wide),
+                float(evidence[-1]) if evidence.size else 0.0,
+                int(own.sum()),
+                left,
+                path,
+            )
+        )
+    return found
+
+
+def _rated(
+    prompt: np.ndarray, i: np.ndarray, j: np.ndarray, y: np.ndarray, models: int, alpha: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each model's log-odds over model 0, their half width and on how many prompts they stand;
+    0, infinity and 0 where nothing ties the two together, or too little."""
+    apart, half, number = np.zeros(models), np.full(models, inf), np.zeros(models)
+    cells: Cells = count(prompt, i, j, y, models)
+    group = next((g for g in groups(score_table(cells, models)) if 0 in g), None)
+    if group is None:
+        return apart, half, number
+    fitted = fit(cells.among(group), group.size)
+    variance = fitted.variance_of_differences()[0]
+    effective = fitted.effective_of_differences()[0]
+    apart[group] = fitted.theta - fitted.theta[0]
+    number[group] = effective
+    enough = (effective >= EARLY) & (variance > 0.0)
+    some = np.maximum(effective, 1.0)
+    half[group] = np.where(enough, half_width(some, np.sqrt(variance * some), alpha), inf)
+    return apart, half, number
+
+
+def _more(
+    far: float, wide: float, number: float, own: int, same: float, alpha: float
+) -> int | None:
+    """Comparisons of a model still needed, were all to go on as it has."""
+    spread = wide / float(half_width(number, 1.0, alpha))
+    ahead = np.geomspace(1.0, 10_000.0, 400)
+    half = half_width(number * ahead, spread, alpha)
+    done = np.flatnonzero((half < abs(far)) | (abs(far) + half < same))
+    return int(np.ceil(own * (ahead[done[0]] - 1.0))) if done.size else None
+
+
+def _chance(log_odds: float) -> float:
+    return float(0.5 * (1.0 + np.tanh(0.5 * log_odds)))
