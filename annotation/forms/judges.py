@@ -7,7 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
 from annotation.scores import TIE_BAND
-from annotation.services.judging import DEFAULT_CRITERIA, MAX_NEW_TOKENS, PROMPTS, WHICH
+from annotation.services.judge_checks import MAX_NEW_TOKENS
+from annotation.services.judging import DEFAULT_CRITERIA, PROMPTS, WHICH
 from annotation.services.scoring import MOST_FRAMES, MOST_TIE_BAND
 from steelyard.inference.scorers.base import FRAMES, KINDS
 from steelyard.projects.models import Modality, Project

@@ -3,7 +3,7 @@
 from annotation.models.labelling import Assignment, Flag, Judgment, TrainingAnswer
 from annotation.models.material import Output, Pair, Prompt
 from annotation.models.outcome import Outcome
-from annotation.models.people import Annotator, Group
+from annotation.models.people import Annotator, Group, JudgeSpending
 from annotation.models.ranking import OutputSet, Ranking, RankingLease
 from annotation.models.withdrawal import Withdrawal
 
@@ -12,6 +12,7 @@ __all__ = [
     "Assignment",
     "Flag",
     "Group",
+    "JudgeSpending",
     "Judgment",
     "Outcome",
     "Output",

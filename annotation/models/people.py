@@ -12,7 +12,11 @@ from steelyard.inference.scorers.base import KINDS
 
 
 class Annotator(models.Model):
-    """Who judges in a project: a person, or a judge (a model with what it is told, or a scorer)."""
+    """Who judges in a project: a person, or a judge (a model with what it is told, or a scorer).
+
+    A judge is one version of a line: what it asks and whom never changes, and another wording is
+    the next version of the same ``family``.
+    """
 
     class Kind(models.TextChoices):
         PERSON = "person", _("Person")
@@ -34,8 +38,35 @@ class Annotator(models.Model):
         help_text="Of a scorer: kind, source, weights, dimension, tie_band, frames, api_key.",
     )
     criteria = models.TextField(blank=True, help_text="What the judge is told to look for.")
+    rubric = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="[{name, text}]: aspects that get a verdict of their own.",
+    )
     sampling = models.JSONField(default=dict, blank=True)
     template_version = models.PositiveSmallIntegerField(default=1)
+    template = models.TextField(
+        blank=True, help_text="The project's own wording of the question; else a shipped version."
+    )
+    asking = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="orders (both, random), samples, max_side (pixels), frames (of a clip).",
+    )
+    limits = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Rates, caps and prices; they may change, for no verdict depends on them.",
+    )
+    checks = models.JSONField(default=dict, blank=True, help_text="What was measured of it.")
+    family = models.CharField(
+        max_length=150, blank=True, help_text="Of a judge: the name of all its versions."
+    )
+    version = models.PositiveSmallIntegerField(default=1)
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children"
+    )
+    note = models.CharField(max_length=300, blank=True, help_text="What is new in this version.")
     trained_at = models.DateTimeField(
         null=True, blank=True, help_text="When the training round was passed."
     )
@@ -58,10 +89,43 @@ class Annotator(models.Model):
                 name="annotator_user_once",
                 condition=Q(user__isnull=False),
             ),
+            models.UniqueConstraint(
+                fields=["project", "family", "version"],
+                name="annotator_version_once",
+                condition=~Q(family=""),
+            ),
         ]
+
+    FIXED = (
+        "model_id",
+        "criteria",
+        "rubric",
+        "sampling",
+        "template_version",
+        "template",
+        "asking",
+        "family",
+        "version",
+        "parent_id",
+    )
+    """What a judge is: of one that can be asked these stay as they were made."""
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk is not None and self.model_id:
+            kept = Annotator.objects.filter(pk=self.pk).values(*self.FIXED).first()
+            if kept is not None and any(getattr(self, name) != kept[name] for name in self.FIXED):
+                raise TypeError("A judge never changes; make its next version.")
+        super().save(*args, **kwargs)
+
+    @property
+    def line(self) -> models.QuerySet[Annotator]:
+        """All versions of this judge, the newest first."""
+        named = self.family or self.name
+        rows = Annotator.objects.filter(project=self.project_id, family=named)
+        return rows.order_by("-version") if self.family else Annotator.objects.filter(pk=self.pk)
 
     @property
     def can_be_asked(self) -> bool:
@@ -82,6 +146,25 @@ class Annotator(models.Model):
     def scorer_key_variable(self) -> str:
         """The environment variable in which an engine's process is given a scorer's key."""
         return f"STEELYARD_SCORER_{self.pk}_KEY"
+
+
+class JudgeSpending(models.Model):
+    """What one run of a judge has used up; calls answered from the cache cost nothing."""
+
+    judge = models.ForeignKey(Annotator, models.CASCADE, related_name="spendings")
+    run = models.OneToOneField("runs.Run", models.CASCADE, related_name="spending")
+    calls = models.PositiveIntegerField(default=0, help_text="Answers that were paid for.")
+    cached = models.PositiveIntegerField(default=0, help_text="Answers known from before.")
+    tokens_in = models.PositiveBigIntegerField(default=0)
+    tokens_out = models.PositiveBigIntegerField(default=0)
+    cost = models.FloatField(default=0, help_text="By the judge's prices, in the currency set.")
+    seconds = models.FloatField(default=0, help_text="Waited for the paid answers, all together.")
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls of {self.judge}"
 
 
 class Group(models.Model):

@@ -4,7 +4,8 @@ from rest_framework import serializers
 
 from annotation.models import Annotator
 from annotation.scores import TIE_BAND
-from annotation.services.judging import DEFAULT_CRITERIA, MAX_NEW_TOKENS, PROMPTS, WHICH
+from annotation.services.judge_checks import MAX_NEW_TOKENS
+from annotation.services.judging import DEFAULT_CRITERIA, PROMPTS, WHICH
 from annotation.services.scoring import MOST_FRAMES, MOST_TIE_BAND
 from steelyard.inference.scorers.base import FRAMES, KINDS
 from steelyard.web.api import StrictSerializer

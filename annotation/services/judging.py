@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -12,10 +12,21 @@ from django.utils.translation import gettext_lazy
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
 from annotation.services.asking import start_asking
+from annotation.services.judge_checks import (
+    ASKING,
+    SAMPLING,
+    can_see,
+    check_model,
+    checked_asking,
+    checked_limits,
+    checked_rubric,
+    checked_sampling,
+)
 from annotation.services.scoring import scorable, start_scoring
 from steelyard.accounts.models import User
+from steelyard.inference.judging.prompting import LATEST, check_template
 from steelyard.lib.errors import UserError
-from steelyard.projects.models import Modality, Project
+from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run
 
@@ -33,7 +44,6 @@ DEFAULT_CRITERIA = (
     "Which answer helps more the person who asked? Correct beats wrong; of two correct answers, "
     "prefer the one that does what was asked, clearly and without padding."
 )
-MAX_NEW_TOKENS = 4096
 
 
 @transaction.atomic
@@ -43,43 +53,102 @@ def create_judge(
     name: str,
     model: ModelVersion,
     criteria: str,
-    sampling: dict[str, Any] | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    rubric: Sequence[Mapping[str, Any]] = (),
+    template: str = "",
+    asking: Mapping[str, Any] | None = None,
+    limits: Mapping[str, Any] | None = None,
+    note: str = "",
 ) -> Annotator:
-    """Make an annotator of a model and what it is told to look for.
+    """Make the first version of a judge: an annotator of a model and what it is told.
 
     Args:
         sampling: ``temperature`` and ``max_new_tokens``.
+        rubric: ``name`` and ``text`` of aspects of the label scheme that get verdicts too.
+        template: the project's own wording of the question; empty for the shipped one.
+        asking: ``orders`` (both, or random: one of the two, drawn by pair and judge), ``samples``,
+            ``max_side`` in pixels and ``frames`` of a clip.
+        limits: see :data:`.judge_checks.LIMITS`.
 
     Raises:
-        UserError: the model cannot judge here, the name is taken, or the sampling is out of
-            bounds.
+        UserError: the model cannot judge here, the name is taken, or something is out of bounds.
     """
     name = " ".join(name.split())
     if not name or len(name) > 150:
         raise UserError(_("A judge needs a name of at most 150 characters."), field="name")
-    if not criteria.strip():
-        raise UserError(_("Say what the judge is to look for."), field="criteria")
-    _check_model(project, model)
-    values = {"temperature": 0.0, "max_new_tokens": 256, **(sampling or {})}
-    _check_sampling(values)
-    judge, created = Annotator.objects.get_or_create(
-        project=project,
-        name=name,
-        defaults={
-            "kind": Annotator.Kind.JUDGE,
-            "model": model,
-            "criteria": criteria.strip(),
-            "sampling": values,
-        },
+    values = _checked(
+        project,
+        model=model,
+        criteria=criteria,
+        sampling=sampling or {},
+        rubric=rubric,
+        template=template,
+        asking=asking or {},
+        limits=limits or {},
     )
-    if not created:
+    return _made(project, name, {**values, "family": name, "note": _checked_note(note)})
+
+
+@transaction.atomic
+def new_judge_version(
+    *,
+    judge: Annotator,
+    note: str = "",
+    model: ModelVersion | None = None,
+    criteria: str | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    rubric: Sequence[Mapping[str, Any]] | None = None,
+    template: str | None = None,
+    asking: Mapping[str, Any] | None = None,
+    limits: Mapping[str, Any] | None = None,
+) -> Annotator:
+    """Make the next version of a judge's line; what is not said stays as in ``judge``.
+
+    Returns:
+        An annotator of its own, whose parent is ``judge`` and whose votes are its own.
+
+    Raises:
+        UserError: nothing changes, or as :func:`create_judge`.
+    """
+    if judge.model is None:
         raise UserError(
-            _("An annotator of this project is called “%(name)s” already; choose another name.")
-            % {"name": name},
-            code="name_taken",
-            status=409,
-            field="name",
+            _("%(judge)s has no model to ask; only judges made here have versions.")
+            % {"judge": judge.name},
+            code="not_a_judge",
         )
+    values = _checked(
+        judge.project,
+        model=model or judge.model,
+        criteria=judge.criteria if criteria is None else criteria,
+        sampling={**judge.sampling, **(sampling or {})},
+        rubric=judge.rubric if rubric is None else rubric,
+        template=judge.template if template is None else template,
+        asking={**judge.asking, **(asking or {})},
+        limits=judge.limits if limits is None else limits,
+    )
+    same = {"asking": {**ASKING, **judge.asking}, "sampling": {**SAMPLING, **judge.sampling}}
+    if all(same.get(key, getattr(judge, key)) == values[key] for key in values if key != "limits"):
+        raise UserError(
+            _("Nothing is changed: this is version %(version)s as it is.")
+            % {"version": judge.version},
+            code="nothing_changed",
+        )
+    family = judge.family or judge.name
+    # whoever makes a version of the same line at the same time waits here
+    line = Annotator.objects.select_for_update().filter(project=judge.project, family=family)
+    version = max(line.values_list("version", flat=True), default=judge.version) + 1
+    more = {"family": family, "version": version, "parent": judge, "note": _checked_note(note)}
+    return _made(judge.project, f"{family[:140]} v{version}", {**values, **more})
+
+
+def set_limits(*, judge: Annotator, limits: Mapping[str, Any]) -> Annotator:
+    """What a judge may cost and how fast it may ask; no verdict depends on it, so it may change.
+
+    Raises:
+        UserError: one is out of bounds.
+    """
+    Annotator.objects.filter(pk=judge.pk).update(limits=checked_limits(limits))
+    judge.refresh_from_db(fields=["limits"])
     return judge
 
 
@@ -102,7 +171,7 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
             _("%(judge)s has no model to ask; its votes came from a file.") % {"judge": judge.name},
             code="not_a_judge",
         )
-    _check_model(judge.project, judge.model)
+    check_model(judge.project, judge.model)
     return start_asking(
         judge=judge,
         pairs=pairs,
@@ -146,52 +215,60 @@ def pairs_left(judge: Annotator, which: str) -> PairQuerySet:
 
 
 def _judgeable(judge: Annotator) -> PairQuerySet:
-    """Judges read text: what a prompt's picture shows, they would have to guess."""
+    """What a prompt's picture shows, a judge that cannot look would have to guess."""
     if judge.scorer:
         return scorable(judge)
-    return Pair.objects.filter(
-        project=judge.project_id, closed=False, is_training=False, prompt__media=[]
-    ).not_seen_by(judge)
+    rows = Pair.objects.filter(project=judge.project_id, closed=False, is_training=False)
+    if judge.model is None or not can_see(judge.model):
+        rows = rows.filter(prompt__media=[])
+    return rows.not_seen_by(judge)
 
 
-def _check_model(project: Project, model: ModelVersion) -> None:
-    if model.project_id != project.pk:
-        raise UserError(
-            _("%(model)s belongs to another project.") % {"model": model.name}, field="model"
-        )
-    if project.modality != Modality.TEXT:
-        raise UserError(
-            _(
-                "AI judges read text; this project is of another kind (%(modality)s). Let "
-                "people judge it."
-            )
-            % {"modality": project.get_modality_display().lower()},
-            code="wrong_modality",
-        )
-    if not model.can_generate or model.modality != Modality.TEXT:
-        raise UserError(
-            _(
-                "%(model)s cannot write: it is known by imported outputs only. Choose a "
-                "language model or an endpoint."
-            )
-            % {"model": model.name},
-            code="cannot_generate",
-            field="model",
-        )
+def _checked(
+    project: Project,
+    *,
+    model: ModelVersion,
+    criteria: str,
+    sampling: Mapping[str, Any],
+    rubric: Sequence[Mapping[str, Any]],
+    template: str,
+    asking: Mapping[str, Any],
+    limits: Mapping[str, Any],
+) -> dict[str, Any]:
+    """A judge's fields as they are to be kept."""
+    if not criteria.strip():
+        raise UserError(_("Say what the judge is to look for."), field="criteria")
+    check_model(project, model)
+    written = checked_sampling(sampling)
+    return {
+        "model": model,
+        "criteria": criteria.strip(),
+        "sampling": written,
+        "rubric": checked_rubric(project, rubric),
+        "template": check_template(template),
+        "template_version": LATEST,
+        "asking": checked_asking(asking, written),
+        "limits": checked_limits(limits),
+    }
 
 
-def _check_sampling(values: dict[str, Any]) -> None:
-    if unknown := set(values) - {"temperature", "max_new_tokens"}:
+def _checked_note(note: str) -> str:
+    note = " ".join(note.split())
+    if len(note) > 300:
+        raise UserError(_("A note has at most 300 characters."), field="note")
+    return note
+
+
+def _made(project: Project, name: str, values: dict[str, Any]) -> Annotator:
+    judge, created = Annotator.objects.get_or_create(
+        project=project, name=name, defaults={"kind": Annotator.Kind.JUDGE, **values}
+    )
+    if not created:
         raise UserError(
-            _("A judge's sampling has no %(unknown)s.") % {"unknown": f"{sorted(unknown)[0]!r}"},
-            field="sampling",
+            _("An annotator of this project is called “%(name)s” already; choose another name.")
+            % {"name": name},
+            code="name_taken",
+            status=409,
+            field="name",
         )
-    temperature, tokens = values["temperature"], values["max_new_tokens"]
-    if type(temperature) not in {int, float} or not 0 <= temperature <= 2:
-        raise UserError(_("temperature must be a number, 0 to 2."), field="temperature")
-    if type(tokens) is not int or not 1 <= tokens <= MAX_NEW_TOKENS:
-        raise UserError(
-            _("max_new_tokens must be a whole number, 1 to %(max_new_tokens)s.")
-            % {"max_new_tokens": MAX_NEW_TOKENS},
-            field="max_new_tokens",
-        )
+    return judge
