@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,8 +18,11 @@ Reply = str | tuple[int, dict[str, str], Any]
 class ChatServer:
     """Answers by ``reply(body, number)``; keeps what it was asked in ``asked``.
 
-    Use it as a context manager; ``url`` is the base URL.
+    Use it as a context manager; ``url`` is the base URL. Where a stream is asked for, a text comes
+    word by word, with ``pause`` seconds after each.
     """
+
+    pause = 0.0
 
     def __init__(self, reply: Callable[[dict[str, Any], int], Reply] | None = None) -> None:
         self.reply = reply or (lambda body, number: "Hello.")
@@ -65,7 +71,30 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
             if self.path != "/v1/chat/completions":
                 self._send(404, {}, {"error": {"message": f"no {self.path}"}})
                 return
-            self._send(*server.answer(body, self.headers.get("Authorization")))
+            status, headers, said = server.answer(body, self.headers.get("Authorization"))
+            if body.get("stream") and status == 200 and isinstance(said, dict):
+                self._stream(said["choices"][0]["message"]["content"])
+            else:
+                self._send(status, headers, said)
+
+        def _stream(self, text: str) -> None:
+            """Word by word, as server-sent events; the connection ends with the answer."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            # whoever asked may be gone meanwhile
+            with contextlib.suppress(ConnectionError):
+                for piece in re.findall(r"\S+\s*|\s+", text):
+                    self._event(json.dumps({"choices": [{"delta": {"content": piece}}]}))
+                self._event(json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]}))
+                self._event("[DONE]")
+
+        def _event(self, data: str) -> None:
+            self.wfile.write(f"data: {data}\n\n".encode())
+            self.wfile.flush()
+            time.sleep(server.pause)
 
         def _send(self, status: int, headers: dict[str, str], body: Any) -> None:
             data = body.encode() if isinstance(body, str) else json.dumps(body).encode()

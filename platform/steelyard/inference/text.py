@@ -289,11 +289,13 @@ def generate_batch(
     max_new_tokens: int,
     stop: Callable[[], bool] | None,
     inputs: Mapping[str, torch.Tensor] | None = None,
+    streamer: Any = None,
 ) -> list[Generated]:
     """Answers to prompts of ids, padded on the left.
 
     Args:
         inputs: what else the model takes, such as pictures; as it takes it.
+        streamer: told of each token of a batch of one, as transformers' streamers are.
     """
     width = max(len(ids) for ids in batch)
     rows = torch.full((len(batch), width), int(tokenizer.pad_token_id), dtype=torch.long)
@@ -311,6 +313,7 @@ def generate_batch(
             generation_config=_config(max_new_tokens, ends, int(tokenizer.pad_token_id)),
             logits_processor=LogitsProcessorList([draw]),
             stopping_criteria=StoppingCriteriaList([Interruption(stop)] if stop else []),
+            streamer=streamer,
         )
     except torch.OutOfMemoryError as error:
         raise out_of_memory(str(model.name_or_path), model.device) from error
