@@ -30,6 +30,10 @@ TIES = {
     "random": "Give each to a side drawn by the seed",
     "half": "Twice with half the weight, once for each side",
 }
+BOTH_BAD = {
+    "drop": "Leave them out",
+    "keep": "Keep them as two bad outputs",
+}
 CAPS = {
     "models": "of two models against each other",
     "category": "of a category",
@@ -39,6 +43,7 @@ _CHOICES = {
     "annotators": ANNOTATORS,
     "aggregation": AGGREGATIONS,
     "ties": TIES,
+    "both_bad": BOTH_BAD,
     "cap_by": CAPS,
 }
 _LISTS = ("exclude", "categories", "only", "models", "without_models", "withdrawals")
@@ -74,8 +79,8 @@ says something, so that what an earlier release froze has its digest still."""
 class Recipe:
     """How votes become the rows of a version.
 
-    Held-out prompts are never in a version, skips never count, and pairs whose verdict is “both
-    bad” or whose outputs are identical are left out.
+    Held-out prompts are never in a version, skips never count, and pairs whose outputs are
+    identical are left out.
     """
 
     annotators: str = "people"
@@ -114,6 +119,9 @@ class Recipe:
     """A pair with a winner is left out where its strength, 0 to 3, is less."""
     ties: str = "drop"
     """What becomes of pairs whose verdict is a tie."""
+    both_bad: str = "drop"
+    """What becomes of pairs whose verdict is “both bad”. Kept ones have no winner: KTO learns from
+    them that neither is good, other recipes leave them out."""
     cap: int = 0
     """At most so many pairs of one source, drawn by the seed; 0 means no limit."""
     cap_by: str = "models"

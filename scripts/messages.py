@@ -70,14 +70,22 @@ def words_of_engines() -> Iterator[str]:
     django.setup()
     from annotation.formats import FORMATS
     from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED
-    from annotation.recipe import AGGREGATIONS, ANNOTATORS, TIES, help_texts
+    from annotation.recipe import AGGREGATIONS, ANNOTATORS, BOTH_BAD, TIES, help_texts
     from steelyard.inference.scorers.base import KINDS
     from training.engine.config import RECIPES, form_fields
     from training.engine.preflight_words import REMEDIES, WORDS
     from training.forms import label_of
     from training.services import summary_of
 
-    for table in (AGGREGATIONS, ANNOTATORS, TIES, DROPPED, DROPPED_IF_ASKED, help_texts()):
+    for table in (
+        AGGREGATIONS,
+        ANNOTATORS,
+        BOTH_BAD,
+        TIES,
+        DROPPED,
+        DROPPED_IF_ASKED,
+        help_texts(),
+    ):
         yield from table.values()
     for kind in KINDS.values():
         yield from (text for text in (kind.words, kind.licence, kind.weights) if text)

@@ -257,7 +257,7 @@ def _check_rows(version: DatasetVersion) -> None:
             code="no_train_rows",
             field="version",
         )
-    if not pc.any(pc.not_equal(train["outcome"], "tie")).as_py():
+    if not pc.any(pc.equal(train["outcome"], "win")).as_py():
         raise UserError(
             _(
                 "All %(num_rows)s rows that %(version)s has to train on are ties, so no answer "

@@ -193,6 +193,7 @@ def _schema(judge: str, more: list[tuple[str, pa.DataType]]) -> pa.Schema:
 
 def _format(name: str, title: str, judge: str, **doing: Any) -> Format:
     return Format(
+        both_bad=True,
         name=name,
         title=title,
         modalities=("text",),

@@ -114,6 +114,7 @@ def _parts(record: PreferenceRecord, side: Side) -> Messages:
 
 
 FORMAT = Format(
+    both_bad=True,
     name="arena_140k",
     title="Arena human preference 140k",
     modalities=("text",),

@@ -213,6 +213,8 @@ class Format:
     """Among formats with as many columns in a row, the higher is guessed first."""
     anonymous: bool = False
     """Whether it does not say who voted, and may have several rows with votes on one pair."""
+    both_bad: bool = False
+    """Whether it can say of a pair that both answers are bad."""
 
     @property
     def reads(self) -> bool:
@@ -306,6 +308,9 @@ class Format:
         for record in records:
             if record.modality not in self.modalities:
                 writing.leave_out(f"answers are {record.modality}, which it cannot hold")
+                continue
+            if record.outcome == "both_bad" and not self.both_bad:
+                writing.leave_out("both answers are bad, so that none is the chosen one")
                 continue
             if record.weight < 1:
                 # without the weight the two halves of a tie are two answers that contradict

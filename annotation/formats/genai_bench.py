@@ -163,6 +163,7 @@ def _asks(row: Row) -> bool:
 
 
 IMAGE = Format(
+    both_bad=True,
     name="genai_bench_image",
     title="GenAI-Bench image",
     modalities=("image",),
@@ -179,6 +180,7 @@ IMAGE = Format(
     f"and not read. {_CANNOT}",
 )
 VIDEO = Format(
+    both_bad=True,
     name="genai_bench_video",
     title="GenAI-Bench video",
     modalities=("video",),

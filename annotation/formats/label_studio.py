@@ -284,6 +284,7 @@ def _file_name(address: str) -> str:
 
 
 FORMAT = Format(
+    both_bad=True,
     name="label_studio",
     title="Label Studio JSON",
     modalities=("text", "image", "video"),

@@ -294,6 +294,7 @@ def as_dict(mapping: Mapping) -> dict[str, Any]:
 
 
 FORMAT = Format(
+    both_bad=True,
     name="mapped",
     title="Plain columns",
     modalities=("text", "image", "video"),

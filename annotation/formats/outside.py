@@ -184,7 +184,7 @@ def only_images(files: list[MediaFile], writing: Writing) -> bool:
 
 def won(record: PreferenceRecord, writing: Writing) -> bool:
     """Whether an answer was preferred; a tie is counted as left out."""
-    if record.outcome != "tie":
+    if record.won:
         return True
     writing.leave_out("a tie has no chosen answer")
     return False

@@ -241,6 +241,7 @@ FORMAT = Format(
     read=read_row,
     write=write,
     ties="Kept: every vote is a row with its own outcome.",
+    both_bad=True,
     cannot="Evidence and verdicts on parts; aspects where several votes are counted as one, of "
     "which a version has only the means.",
 )

@@ -27,13 +27,13 @@ def sides(record: PreferenceRecord) -> tuple[Side, Side]:
 
 
 def outcome(record: PreferenceRecord) -> str:
-    """a, b or tie: what the votes came to."""
-    return "tie" if record.outcome == "tie" else record.chosen_side
+    """a, b, tie or both_bad: what the votes came to."""
+    return record.chosen_side if record.won else record.outcome
 
 
 def signed(record: PreferenceRecord) -> float:
-    """The strength, negative where a is better; 0 for a tie, else at least a little."""
-    sign = {"a": -1, "b": 1, "tie": 0}[outcome(record)]
+    """The strength, negative where a is better; 0 without a winner, else at least a little."""
+    sign = {"a": -1, "b": 1}.get(outcome(record), 0)
     return sign * max(record.strength, 1e-9)
 
 

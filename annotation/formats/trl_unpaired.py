@@ -152,8 +152,10 @@ def write(record: PreferenceRecord, writing: Writing) -> Iterator[dict[str, Any]
 
 
 def _labels(record: PreferenceRecord, writing: Writing) -> tuple[bool, bool] | None:
-    if record.outcome != "tie":
+    if record.won:
         return True, False
+    if record.outcome == "both_bad":
+        return False, False
     ties = writing.option("ties")
     if ties == "leave_out":
         writing.leave_out("a tie says of neither answer that it is good")
@@ -177,7 +179,9 @@ FORMAT = Format(
     write=write,
     options=(SHAPE, _TIES, WITH_MEDIA),
     schema=schema,
-    ties="Left out, or both answers written as good or as bad, as chosen.",
+    both_bad=True,
+    ties="Left out, or both answers written as good or as bad, as chosen. Where both are bad, both "
+    "are written so.",
     cannot="Which two answers were compared, strength, reasons, votes and models; that the better "
     "answer is good and the worse one bad is more than the votes say.",
 )

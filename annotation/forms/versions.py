@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
 from annotation.models import Annotator, Output
-from annotation.recipe import AGGREGATIONS, ANNOTATORS, CAPS, TIES, Recipe, help_texts
+from annotation.recipe import AGGREGATIONS, ANNOTATORS, BOTH_BAD, CAPS, TIES, Recipe, help_texts
 from steelyard.projects.models import Project
 from steelyard.registry.models import Dataset, ModelVersion
 from steelyard.registry.services import NAME_LIMIT
@@ -33,6 +33,9 @@ class RecipeForm(forms.Form):
 
     annotators = forms.ChoiceField(choices=lambda: in_words(ANNOTATORS), label=_("Votes of"))
     ties = forms.ChoiceField(choices=lambda: in_words(TIES), label=_("Ties"))
+    both_bad = forms.ChoiceField(
+        required=False, choices=lambda: in_words(BOTH_BAD), label=_("Both bad")
+    )
     aggregation = forms.ChoiceField(choices=lambda: in_words(AGGREGATIONS), label=_("Aggregation"))
     min_votes = forms.IntegerField(min_value=1, max_value=1000, label=_("Fewest votes"))
     min_agreement = forms.FloatField(
@@ -160,7 +163,7 @@ GROUPS: list[tuple[Any, list[str]]] = [
     ),
     (
         _("Which pairs"),
-        ["categories", "models", "without_models", "min_strength", "cap", "cap_by"],
+        ["both_bad", "categories", "models", "without_models", "min_strength", "cap", "cap_by"],
     ),
     (_("Training and testing"), ["test_fraction", "group_similar", "seed"]),
 ]

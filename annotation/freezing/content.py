@@ -111,7 +111,9 @@ class _Writer:
             pa.array(contents.output_of[2 * place + side]) for side in (rows.side, 1 - rows.side)
         )
         votes, saying = self._votes(rows, contents.said)
-        tie = (rows.outcome == OUTCOMES.index("tie")) & self._ties_kept
+        kinds = ("win", "tie", "both_bad")
+        kind = np.where((rows.outcome == OUTCOMES.index("tie")) & self._ties_kept, 1, 0)
+        kind[rows.outcome == OUTCOMES.index("both_bad")] = 2
         return table_of_columns(
             {
                 **self._identities(pairs, rows),
@@ -122,7 +124,7 @@ class _Writer:
                 "rejected": contents.texts.take(other),
                 "chosen_media": contents.files.take(better),
                 "rejected_media": contents.files.take(other),
-                "outcome": _one_of(("win", "tie"), tie),
+                "outcome": _one_of(kinds, kind),
                 "chosen_side": _one_of(("a", "b"), rows.side),
                 "strength": pa.array(rows.strength),
                 "agreement": pa.array(rows.agreement),

@@ -15,6 +15,14 @@ def problem_of(selection: Selection, recipe: Recipe) -> UserError | None:
     rows, train = counts["rows"], counts["train"]
     if not rows:
         return UserError(_empty(selection, recipe), code="empty_version")
+    if counts.get("both_bad") and not selection.train_wins:
+        return UserError(
+            _(
+                "No row to train on has a winner: all that is left are ties and pairs of which "
+                "both are bad. Label pairs in which one side wins, or count other annotators."
+            ),
+            code="one_class",
+        )
     if counts["ties"] and not selection.wins:
         return UserError(
             _(

@@ -138,7 +138,7 @@ class Selection:
     """Category, train rows, test rows."""
     passed_over: dict[str, int]
     wins: int
-    """Rows that votes gave a winner; no drawn or halved tie is one."""
+    """Rows that votes gave a winner; no drawn or halved tie is one, and no two bad outputs."""
     train_wins: int
     position: dict[str, int]
     """Of people's votes for a side behind the rows: ``of`` how many, and ``first`` for how many
@@ -202,9 +202,9 @@ def select(
         counts=counts,
         categories=_by_category(pairs, rows, names),
         passed_over={reason: n for reason, n in passed_over.items() if n},
-        wins=int((rows.outcome != _TIE).sum()),
+        wins=int((rows.outcome < _TIE).sum()),
         position=_position(votes, rows, names),
-        train_wins=int((~rows.test & (rows.outcome != _TIE)).sum()),
+        train_wins=int((~rows.test & (rows.outcome < _TIE)).sum()),
     )
 
 
@@ -345,7 +345,7 @@ def _strengths(votes: Votes, pair: np.ndarray, outcome: np.ndarray, n_pairs: int
 def _unfit(rows: Rows, recipe: Recipe) -> Iterable[tuple[str, np.ndarray]]:
     """Reasons in their order, each with the rows that the ones before have left."""
     rules: list[tuple[str, Callable[[Rows], np.ndarray]]] = [
-        ("both_bad", lambda r: r.outcome == _BOTH_BAD),
+        ("both_bad", lambda r: (r.outcome == _BOTH_BAD) & (recipe.both_bad == "drop")),
         ("low_agreement", lambda r: r.agreement < recipe.min_agreement),
         ("tie", lambda r: (r.outcome == _TIE) & (recipe.ties == "drop")),
     ]
@@ -479,6 +479,11 @@ def _counts(
         "prompts": len(np.unique(pairs.prompt[rows.pair])),
         "votes": int(used.sum()),
         "annotators": len(np.unique(votes.annotator[used])),
+        **(
+            {"both_bad": int((rows.outcome == _BOTH_BAD).sum())}
+            if recipe.both_bad == "keep"
+            else {}
+        ),
         **{f"dropped_{reason}": dropped[reason] for reason in reasons},
     }
 

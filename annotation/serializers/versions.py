@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from annotation.recipe import AGGREGATIONS, ANNOTATORS, CAPS, TIES, Recipe, help_texts
+from annotation.recipe import AGGREGATIONS, ANNOTATORS, BOTH_BAD, CAPS, TIES, Recipe, help_texts
 from steelyard.registry.services import NAME_LIMIT
 from steelyard.web.api import StrictSerializer
 
@@ -42,6 +42,9 @@ class RecipeSerializer(serializers.Serializer):
     )
     ties = serializers.ChoiceField(
         choices=list(TIES.items()), default=_DEFAULT.ties, help_text=_HELP["ties"]
+    )
+    both_bad = serializers.ChoiceField(
+        choices=list(BOTH_BAD.items()), default=_DEFAULT.both_bad, help_text=_HELP["both_bad"]
     )
     test_fraction = serializers.FloatField(
         default=_DEFAULT.test_fraction,
@@ -134,7 +137,7 @@ class PreviewSerializer(serializers.Serializer):
     counts = serializers.DictField(
         child=serializers.IntegerField(),
         help_text="rows, train, test, ties, prompts, votes, annotators, and dropped_<reason>; "
-        "similar_prompts where similar ones are grouped",
+        "both_bad where such pairs are kept; similar_prompts where similar ones are grouped",
     )
     categories = CategoryCountSerializer(many=True)
     passed_over = serializers.DictField(

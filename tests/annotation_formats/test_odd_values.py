@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from annotation.formats import FORMATS, containers, guess
 from annotation.formats.base import Reading
 from annotation.formats.rows import Row, RowError
+from tests.annotation_formats import frozen
 
 GOLDEN = Path(__file__).parent / "golden"
 ODD: list[Any] = [
@@ -86,3 +88,14 @@ def test_odd_values_are_read_or_refused(name: str) -> None:
                 refused.append(error.place)
     assert len(refused) > 20
     assert all(place.startswith("Line 1") for place in refused)
+
+
+def test_two_bad_answers_are_written_where_a_format_can_say_so() -> None:
+    bad = replace(frozen.WIN_B, outcome="both_bad", strength=0.0)
+    unpaired = FORMATS["trl_unpaired"]
+    labels = [row["label"] for row in unpaired.rows([bad], unpaired.writing())]
+    assert labels == [False, False]
+    for name in ("trl_preference", "hh_rlhf", "llamafactory_ranking", "helpsteer2_preference"):
+        writing = FORMATS[name].writing()
+        assert list(FORMATS[name].rows([bad], writing)) == []
+        assert sum(writing.left.values()) == 1

@@ -137,6 +137,22 @@ def test_what_is_left_out_is_counted_by_reason(project: Any) -> None:
     assert found.passed_over == {"unlabelled": 1}
 
 
+def test_two_bad_answers_are_kept_as_that_where_the_recipe_says_so(project: Any) -> None:
+    for outcome in ("a", "tie", "both_bad"):
+        make_judgment(make_pair(project), outcome)
+    version = freeze(project, both_bad="keep")
+    assert sorted(row.outcome for row in rows(version)) == ["both_bad", "win"]
+    assert version.counts["both_bad"] == 1
+    assert version.counts["dropped_both_bad"] == 0
+    assert version.recipe["both_bad"] == "keep"
+    assert "both_bad" not in freeze(project).recipe
+
+
+def test_of_bad_answers_alone_nothing_is_learnt(project: Any) -> None:
+    make_judgment(make_pair(project), "both_bad")
+    assert refusal(project, both_bad="keep").code == "one_class"
+
+
 def test_what_is_frozen_is_what_was_shown(project: Any) -> None:
     import_records(project=project, records=crowd(0), by=None)
     recipe = Recipe(ties="random", test_fraction=0.4)

@@ -6,6 +6,7 @@ import math
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from tests.tiny_pictures import (
 from tests.training_engine import forked
 from training.engine import diffusion
 from training.engine.config import DiffusionDPOConfig
-from training.engine.diffusion_data import MediaDataset, MediaPair
+from training.engine.diffusion_data import MediaDataset, MediaPair, choose_pairs, controlled
 from training.engine.diffusion_work import weights_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -541,19 +542,21 @@ def test_pairs_weigh_by_agreement_strength_and_rank() -> None:
 def test_pairs_of_which_both_are_bad_teach_kto(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
     rundir = make_picture_run(tmp_path / "run", tiny_unet, **{**SMALL, "loss_type": "kto"})
     rows = read_parquet(rundir.data / "v.parquet")
-    bad = {"judgment": "j", "annotator": "rater", "kind": "person", "strength": 0}
-    rows[0] = type(rows[0])(
-        **{**rows[0].as_dict(), "outcome": "tie", "votes": [{**bad, "outcome": "both_bad"}]}
-    )
-    rows[1] = type(rows[1])(
-        **{**rows[1].as_dict(), "outcome": "tie", "votes": [{**bad, "outcome": "tie"}]}
-    )
+    rows[0] = replace(rows[0], outcome="both_bad", strength=0.0)
+    rows[1] = replace(rows[1], outcome="tie", strength=0.0)
     write_parquet(rows, rundir.data / "v.parquet")
     diffusion.train(rundir, False)  # type: ignore[arg-type]
     result = rundir.result()
     assert result is not None
     assert (result["counts"]["train"], result["counts"]["dropped_ties"]) == (5, 1)
     assert losses(rundir)[0] == pytest.approx(0.5, abs=1e-6)
+    assert choose_pairs(rows).counts["dropped_both_bad"] == 1
+
+
+def test_a_control_calls_two_bad_pictures_good() -> None:
+    bad = MediaPair("p", "", "a", "b", 1.0, both=-1)
+    turned = controlled(MediaDataset([bad], [], {}), "reversed", 0).train[0]
+    assert turned.both == 1
 
 
 @pytest.mark.slow

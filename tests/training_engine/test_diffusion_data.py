@@ -48,6 +48,7 @@ def test_ties_and_equal_files_are_left_out_and_counted() -> None:
     assert (tested.key, tested.number, tested.group) == ("pair-3", 4, "prompt-3")
     assert (tested.agreement, tested.strength) == (0.75, 2.0)
     told = {"train": 1, "test": 1, "dropped_ties": 1, "dropped_identical": 1}
+    told |= {"dropped_both_bad": 0}
     assert dataset.counts == {**told, "dropped_unreadable": 0}
 
 

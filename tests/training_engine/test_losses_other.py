@@ -86,6 +86,12 @@ def test_kto_of_pairs() -> None:
     assert untrained.tolist() == near(0.5)
 
 
+def test_two_bad_answers_are_pushed_away_from_each_by_itself() -> None:
+    one, other = rows(2), rows(-1)
+    value = losses_other.kto_bad(one, other, rows(1), 1.0, 2.0)
+    assert value == pytest.approx(2 * (torch.sigmoid(rows(1)) + torch.sigmoid(rows(-2))) / 2)
+
+
 def test_ktos_point_of_reference_is_no_gradient_and_never_below_0() -> None:
     drift = rows(-10, -12).requires_grad_()
     z0 = losses_other.kl_estimate(drift, rows(-11, -12))

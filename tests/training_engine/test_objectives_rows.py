@@ -12,9 +12,11 @@ from steelyard.inference.revising import ASKED, revision_messages
 from steelyard.inference.text import load_tokenizer
 from steelyard.lib.records import PreferenceRecord
 from tests.training_engine.rows import make_record
+from training.engine.config.imitation import SFTConfig
 from training.engine.config.objectives import KTOConfig, RationaleDPOConfig, SRPOConfig
+from training.engine.config.text import TextDPOConfig
 from training.engine.data import DoesNotFit, Encoder, Example, preference
-from training.engine.objectives import kto, rationale, srpo
+from training.engine.objectives import OBJECTIVES, kto, rationale, srpo
 from training.engine.objectives.reasons import (
     chosen_first,
     permuted,
@@ -245,3 +247,14 @@ def test_answers_that_would_be_cut_in_one_place_only_do_not_fit(tiny_lm: Path) -
     longest = whole.length
     with pytest.raises(DoesNotFit):
         srpo.six(make_record(3), Encoder(tokenizer, longest - 1), SRPOConfig())
+
+
+def test_two_bad_answers_teach_kto_and_are_left_out_and_counted_elsewhere(encoder: Encoder) -> None:
+    bad = said(3, outcome="both_bad", strength=0.0)
+    learnt = kto.rows(bad, encoder, KTOConfig())
+    assert learnt is not None
+    assert learnt.both_bad
+    settings = {"dpo": TextDPOConfig(), "sft": SFTConfig(), "rationale_dpo": config()}
+    for name, one in settings.items():
+        assert OBJECTIVES[name].rows(bad, encoder, one) is None
+    assert encoder.counts["dropped_both_bad"] == 3

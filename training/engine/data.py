@@ -49,6 +49,8 @@ class Example:
     """Mean strength of the votes toward chosen, 0 to 3."""
     number: int = 0
     """Of the record in its dataset version, from 1."""
+    both_bad: bool = False
+    """Whether neither answer is any good; there is no winner then."""
 
     def sequences(self) -> dict[str, tuple[list[int], list[int]]]:
         """Prompt and answer by name."""
@@ -137,6 +139,7 @@ class Encoder:
             agreement=record.agreement,
             margin=record.strength,
             number=self.number,
+            both_bad=record.outcome == "both_bad",
         )
 
 
@@ -212,14 +215,14 @@ def read_records(
             "would not see. Freeze a version of the categories whose prompts are text alone.",
             code="prompt_media",
         )
-    check_learnable([r.outcome == "tie" for r in records if r.split == "train"], len(records))
+    check_learnable([not r.won for r in records if r.split == "train"], len(records))
     return records
 
 
 def check_learnable(ties: Sequence[bool], rows: int) -> None:
     """
     Args:
-        ties: for each row to train on, whether it has no winner.
+        ties: for each row to train on, whether it is a tie or of two bad answers.
         rows: how many rows there are with those to test with.
 
     Raises:
@@ -233,8 +236,8 @@ def check_learnable(ties: Sequence[bool], rows: int) -> None:
         )
     if all(ties):
         raise UserError(
-            f"All {len(ties)} rows to train on are ties, so no answer is better than another and "
-            "there is nothing to learn. Label pairs in which one side wins.",
+            f"All {len(ties)} rows to train on are ties or of two bad answers, so none is better "
+            "than another and there is nothing to learn. Label pairs in which one side wins.",
             code="one_class",
         )
 
@@ -290,8 +293,21 @@ def encode_records(
 def preference(record: PreferenceRecord, encoder: Encoder, config: Any = None) -> Example | None:
     """A prompt with a chosen and a rejected answer, which most objectives learn from.
 
-    Answers that are the same, from the start or once cut, teach nothing: None.
+    Answers that are the same, from the start or once cut, teach nothing, nor do two bad ones: None.
     """
+    return None if without_winner(record, encoder) else two_answers(record, encoder)
+
+
+def without_winner(record: PreferenceRecord, encoder: Encoder, *, ties: bool = False) -> bool:
+    """Whether both answers are bad, which is counted; with ``ties``, also whether it is a tie."""
+    lost = record.outcome == "both_bad" or (ties and record.outcome == "tie")
+    if lost:
+        encoder.counts[f"dropped_{record.outcome}"] += 1
+    return lost
+
+
+def two_answers(record: PreferenceRecord, encoder: Encoder) -> Example | None:
+    """:func:`preference`, of two bad answers too."""
     row = encoder.row(record.prompt, {"chosen": record.chosen, "rejected": record.rejected})
     if row.answers[0] == row.answers[1]:
         encoder.counts["dropped_identical"] += 1
@@ -345,7 +361,7 @@ def chance_of_chosen(record: PreferenceRecord) -> float:
     votes = [worth[vote["outcome"]] for vote in record.votes if vote["outcome"] in worth]
     if votes:
         return sum(votes) / len(votes)
-    return 0.5 if record.outcome == "tie" else record.agreement
+    return record.agreement if record.won else 0.5
 
 
 def passes(
@@ -448,6 +464,10 @@ _LOST = {
         "{} are ties, which this recipe leaves out",
         "Label pairs in which one side wins.",
     ),
+    "dropped_both_bad": (
+        "{} are of two bad answers, which this recipe leaves out",
+        "Label pairs in which one side wins.",
+    ),
     "dropped_other_writer": (
         "{} have no answer by the model that written_by names",
         "Set written_by to a model that wrote the answers of rows to train on.",
@@ -469,7 +489,7 @@ def _check_left(train: list[Example], test: int, counts: Counter[str], rows: int
             code="no_train_rows",
             field=field,
         )
-    check_learnable([example.tie for example in train], rows)
+    check_learnable([example.tie or example.both_bad for example in train], rows)
 
 
 def _dataset(

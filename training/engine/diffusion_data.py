@@ -25,6 +25,7 @@ READERS = 4
 _CHUNK = 16
 _LEFT_OUT = {
     "dropped_ties": "ties",
+    "dropped_both_bad": "of which both are bad, which only kto learns from",
     "dropped_identical": "of one file twice",
     "dropped_unreadable": "with a file that cannot be read",
 }
@@ -58,8 +59,9 @@ class MediaPair:
     """Start and end in seconds and 1, -1 or 0: chosen, rejected or neither is better there."""
     regions: tuple[Region, ...] = ()
     """What reasons point at."""
-    both_bad: bool = False
-    """Whether neither side is any good; there is no winner then."""
+    both: int = 0
+    """-1 where neither side is any good, and 1 where a control says that both are; there is no
+    winner then."""
 
     @property
     def told(self) -> str:
@@ -163,13 +165,13 @@ def read_pairs(rundir: RunDir, spec: dict[str, Any], config: Any, modality: str)
 
 
 def choose_pairs(records: Sequence[PreferenceRecord], both_bad: bool = False) -> MediaDataset:
-    """The rows with a winner; ties and pairs of one and the same file are left out and counted.
+    """The rows with a winner; others and pairs of one and the same file are left out and counted.
 
     Weights are scaled to a mean of 1 over the rows to train on, so that the learning rate means
     the same with every weighting.
 
     Args:
-        both_bad: keep ties of which at least half of the voters said that both sides are bad.
+        both_bad: keep those of which both sides are bad.
 
     Raises:
         UserError: nothing is left, or a weight is no number from 0 up.
@@ -182,19 +184,16 @@ def choose_pairs(records: Sequence[PreferenceRecord], both_bad: bool = False) ->
                 f"Row {number} has the weight {record.weight}; a weight is a number from 0 up.",
                 code="bad_dataset",
             )
-        if record.outcome == "tie" and not (both_bad and _is_bad(record)):
+        if record.outcome == "tie":
             counts["dropped_ties"] += 1
+        elif record.outcome == "both_bad" and not both_bad:
+            counts["dropped_both_bad"] += 1
         elif record.chosen_media == record.rejected_media:
             counts["dropped_identical"] += 1
         else:
             part = "train" if record.split == "train" else "test"
             parts[part].append(_pair(number, record))
     return _dataset(parts["train"], parts["test"], counts)
-
-
-def _is_bad(record: PreferenceRecord) -> bool:
-    votes = [vote["outcome"] for vote in record.votes]
-    return record.outcome == "tie" and 0 < len(votes) <= 2 * votes.count("both_bad")
 
 
 def _pair(number: int, record: PreferenceRecord) -> MediaPair:
@@ -210,7 +209,7 @@ def _pair(number: int, record: PreferenceRecord) -> MediaPair:
         strength=record.strength,
         segments=segments_of(record),
         regions=regions_of(record),
-        both_bad=_is_bad(record),
+        both=-1 if record.outcome == "both_bad" else 0,
     )
 
 
@@ -257,10 +256,11 @@ def controlled(dataset: MediaDataset, control: str, seed: int) -> MediaDataset:
 
 
 def _turned(pair: MediaPair) -> MediaPair:
-    """As if the other side had won, in all that people said."""
+    """As if the other side had won, in all that people said; two bad ones are two good ones."""
     other = {"chosen": "rejected", "rejected": "chosen"}
     return replace(
         pair,
+        both=-pair.both,
         chosen=pair.rejected,
         rejected=pair.chosen,
         segments=tuple((start, end, -better) for start, end, better in pair.segments),

@@ -114,6 +114,7 @@ def _as_family(geometry: Geometry) -> Family:
 
 
 def _left_out(dataset: MediaDataset, rows: int) -> list[Finding]:
+    # two bad ones are told apart
     ties, same = dataset.counts["dropped_ties"], dataset.counts["dropped_identical"]
     if not ties + same:
         return []

@@ -167,6 +167,8 @@ class Work:
         """Let auto_beta learn of a step; the table is the same in all processes."""
         if self.config.auto_beta:
             rise = float((table["rise_chosen"] - table["rise_rejected"]).abs().nanmean())
+            if rise != rise:
+                return  # no pair of the step has a winner
             total, weight = self.typical_rise or (0.0, 0.0)
             keep = BETA_MEMORY
             self.typical_rise = [keep * total + (1 - keep) * rise, keep * weight + 1 - keep]
@@ -178,7 +180,10 @@ def weights_of(config: DiffusionDPOConfig, dataset: MediaDataset) -> dict[str, f
     def own(pair: MediaPair) -> float:
         if config.weight_by == "none":
             return pair.weight
-        return pair.weight * (pair.agreement if config.weight_by == "agreement" else pair.strength)
+        if config.weight_by == "agreement":
+            return pair.weight * pair.agreement
+        # of two bad ones nobody says how much better one is: a plain verdict
+        return pair.weight * (1.0 if pair.both else pair.strength)
 
     found = {pair.key: own(pair) for pair in dataset.pairs}
     for part in (dataset.train, dataset.test) if config.loss_type == "rank" else ():
@@ -226,12 +231,12 @@ def make_pass(
     bank: Tensor | None,
 ) -> Pass:
     device = work.model.device
-    liked = [-1.0 if pair.both_bad else 1.0 for pair in pairs]
+    liked = [(pair.both or 1, pair.both or -1) for pair in pairs]
     return Pass(
         rows,
         work.prepared.batch(pairs, draws, device, work.what),
         torch.tensor([work.weights[pair.key] for pair in pairs], device=device),
-        PairErrors(torch.tensor(liked, device=device), -torch.ones(len(pairs), device=device)),
+        PairErrors(*torch.tensor(liked, device=device, dtype=torch.float32).T),
         None if bank is None else bank.to(device),
     )
 
@@ -289,7 +294,13 @@ def look(
         held = errors.chosen - reference.chosen
         losses = losses + config.sft_weight * slope_at_start(config, beta) * held
     losses = losses * one.weights
-    return losses, told_of(work, losses, errors, reference, times[: one.batch.pairs])
+    told = told_of(work, losses, errors, reference, times[: one.batch.pairs])
+    won = one.good.chosen != one.good.rejected
+    of_pairs = {name for name in told if name.startswith(("reward_", "rise_"))}
+    return losses, {
+        name: value.where(won, torch.nan) if name in of_pairs else value
+        for name, value in told.items()
+    }
 
 
 def _share(seen: Output, slack: float) -> Tensor:

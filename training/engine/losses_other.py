@@ -108,6 +108,14 @@ def kto(
     return (good + bad) / 2
 
 
+def kto_bad(
+    one: Tensor, other: Tensor, z0: Tensor, beta: float, undesirable_weight: float = 1.0
+) -> Tensor:
+    """KTO of pairs whose answers are both undesirable: the mean of what each costs by itself."""
+    both = (beta * (one - z0)).sigmoid() + (beta * (other - z0)).sigmoid()
+    return undesirable_weight * both / 2
+
+
 class Ratios(NamedTuple):
     """SRPO's six R of a pair, each (batch,): of the chosen (w) or rejected (l) answer, written
     from the prompt alone or as an improvement on one of the two."""

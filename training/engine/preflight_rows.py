@@ -24,7 +24,10 @@ def row_findings(records: Sequence[PreferenceRecord], recipe: str, config: Any) 
     every = sum(record.outcome == "tie" for record in records)
     ties = sum(record.outcome == "tie" for record in train)
     counts = {"train": len(train), "test": len(test)}
+    bad = sum(record.outcome == "both_bad" for record in records)
     found = [Finding("rows", "fine", {**counts, "ties": every})]
+    if bad:
+        found.append(_both_bad(bad, len(records), recipe, config))
     if 0 < len(train) < FEW:
         found.append(Finding("few_rows", "look", counts, (), (Remedy("more_rows"),)))
     if not test:
@@ -38,6 +41,14 @@ def row_findings(records: Sequence[PreferenceRecord], recipe: str, config: Any) 
     if getattr(config, "ground_truth_weight", 0):
         found += _without(records, "no_ground_truth", lambda record: record.reference_answer)
     return found
+
+
+def _both_bad(count: int, rows: int, recipe: str, config: Any) -> Finding:
+    """KTO learns from them, others leave them out."""
+    values = {"count": count, "rows": rows}
+    if "kto" in (recipe, getattr(config, "loss_type", "")):
+        return Finding("both_bad", "fine", values)
+    return Finding("both_bad_left", "look", values)
 
 
 def _repetitions(records: Sequence[PreferenceRecord]) -> list[Finding]:

@@ -223,17 +223,19 @@ def _nothing_left(
 
 
 def _advice(rows: Sequence[Tokens], why: Counter[str], config: Any) -> list[Remedy]:
-    found = [Remedy("more_wins")] if why["dropped_tie"] else []
+    without = why["dropped_tie"] or why["dropped_both_bad"]
+    found = [Remedy("more_wins")] if without else []
     if why["dropped_other_writer"]:
         names = [n for n in writers_of(row.record for row in rows) if n != config.written_by]
         found.append(Remedy("written_by", {}, ", ".join(names[:NAMED])))
     return found
 
 
+_TOLD_ELSEWHERE = {None, "too_long", "dropped_identical", "dropped_both_bad"}
+
+
 def _left_out(rows: Sequence[Tokens], lost: dict[int, str], config: Any) -> list[Finding]:
-    other = [
-        row for row in rows if lost.get(row.number) not in {None, "too_long", "dropped_identical"}
-    ]
+    other = [row for row in rows if lost.get(row.number) not in _TOLD_ELSEWHERE]
     if not other:
         return []
     why = Counter(lost[row.number] for row in other)
@@ -376,7 +378,7 @@ def _back(rows: Sequence[Tokens], tokenizer: PreTrainedTokenizerBase) -> list[Fi
 
 def bias_findings(rows: Sequence[Tokens], recipe: str, settings: dict[str, Any]) -> list[Finding]:
     """Is the longer answer the better one here? Both intervals by 95 %, clustered by prompt."""
-    won = [row for row in rows if row.record.outcome != "tie" and row.record.split == "train"]
+    won = [row for row in rows if row.record.won and row.record.split == "train"]
     if len(won) < 2:
         return []
     difference = np.array([len(row.chosen) - len(row.rejected) for row in won], float)

@@ -164,6 +164,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "%(count)s of %(rows)s rows to train on have a prompt without a reference answer, which "
         "ground_truth_weight learns from; those pairs teach without it.",
     ),
+    "both_bad": (
+        "Pairs of which both are bad",
+        "%(count)s of %(rows)s rows have no winner, since both sides are bad. KTO learns from them "
+        "that neither is good.",
+    ),
+    "both_bad_left": (
+        "Pairs of which both are bad",
+        "%(count)s of %(rows)s rows have no winner, since both sides are bad. They are left out "
+        "here; KTO would learn from them.",
+    ),
     "many_ties": (
         "Many ties",
         "%(share)s %% of the rows to train on are ties. They teach that two answers are equal, "

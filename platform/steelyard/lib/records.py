@@ -100,7 +100,8 @@ class PreferenceRecord:
     chosen_model: str
     rejected_model: str
     outcome: str
-    """win, or tie where the recipe keeps ties (then chosen is side a)."""
+    """win; or, where the recipe keeps such, tie or both_bad (then chosen is side a, and there is no
+    winner)."""
     chosen_side: str
     """Which canonical side, a or b, is chosen."""
     strength: float
@@ -127,6 +128,11 @@ class PreferenceRecord:
     or tie."""
     reference_answer: str = ""
     """What the prompt's author holds to be right; of prompts that have none, no line says so."""
+
+    @property
+    def won(self) -> bool:
+        """Whether chosen is better than rejected."""
+        return self.outcome == "win"
 
     def as_dict(self) -> dict[str, Any]:
         return _said(dict(vars(self)))

@@ -34,7 +34,7 @@ COLUMNS = {
     "rejected_media": "SHA-256 of the other answer's file; empty for text.",
     "chosen_model": "What made the preferred answer.",
     "rejected_model": "What made the other answer.",
-    "outcome": "win, or tie.",
+    "outcome": "win, tie or both_bad.",
     "chosen_side": "Which of the pair's sides, a or b, is the chosen one.",
     "strength": "Mean strength of the votes for the chosen one, 0 to 3.",
     "agreement": "Share of the votes for the outcome, 0 to 1.",

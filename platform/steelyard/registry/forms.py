@@ -105,7 +105,12 @@ class RowsForm(forms.Form):
     outcome = forms.ChoiceField(
         required=False,
         label=_("Outcome"),
-        choices=[("", _("all")), ("win", _("a winner")), ("tie", _("a tie"))],
+        choices=[
+            ("", _("all")),
+            ("win", _("a winner")),
+            ("tie", _("a tie")),
+            ("both_bad", _("both bad")),
+        ],
     )
     agreement = forms.ChoiceField(
         required=False,

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.rows import Rows
 
-OUTCOMES = ("win", "tie")
+OUTCOMES = ("win", "tie", "both_bad")
 _TEXTS = ("chosen", "rejected")
 _PROMPT = "prompt.list.element.content"
 _WHY = "rationales.list.element.text"

@@ -76,7 +76,7 @@ def _count(version: DatasetVersion) -> dict[str, Any]:
         "leaks": leaks(version),
         "position": version.manifest.get("position"),
         "wins": sorted([*key[:2], n] for key, n in against.items() if key[2] == "win"),
-        "ties": sorted([*key[:2], n] for key, n in against.items() if key[2] != "win"),
+        "ties": sorted([*key[:2], n] for key, n in against.items() if key[2] == "tie"),
         "annotators": sorted(annotators.items(), key=lambda item: (-item[1], item[0])),
     }
 

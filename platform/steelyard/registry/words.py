@@ -23,6 +23,9 @@ _TIES = {
     "half": _("A tie is there twice with half the weight, once for each side."),
     "random": _("A tie goes to a side drawn by the seed."),
 }
+_BOTH_BAD = {
+    "keep": _("Pairs of which both are bad are kept as that."),
+}
 _CAPS = {
     "models": _("At most %(cap)s pairs of two models against each other."),
     "category": _("At most %(cap)s pairs of a category."),
@@ -33,6 +36,7 @@ _COUNTS = {
     "train": _("to train on"),
     "test": _("to test on"),
     "ties": _("ties among the verdicts"),
+    "both_bad": _("pairs of which both are bad"),
     "prompts": _("prompts"),
     "votes": _("votes behind the rows"),
     "annotators": _("annotators"),
@@ -57,6 +61,7 @@ def recipe_in_words(recipe: dict[str, Any]) -> list[str]:
             ("annotators", _ANNOTATORS),
             ("aggregation", _AGGREGATIONS),
             ("ties", _TIES),
+            ("both_bad", _BOTH_BAD),
         )
         if left.get(name) in table
     ]

@@ -49,6 +49,8 @@ class Seen:
         device = scored.values.device
         self.tie = torch.tensor([e.tie for e in examples], device=device)
         """bool: which examples have no winner."""
+        self.both_bad = torch.tensor([e.both_bad for e in examples], device=device)
+        """bool: of which examples neither answer is any good."""
         self.weight = torch.tensor([e.weight for e in examples], device=device)
         """How much each counts, from 0 up; the loop multiplies every loss by it."""
         self.p = torch.tensor([e.p for e in examples], device=device)

@@ -134,8 +134,8 @@ def rewards(lp: LogProbs, seen: Seen, beta: float) -> dict[str, Tensor]:
 
 
 def won(seen: Seen, values: Tensor) -> Tensor:
-    """The values of examples that have a winner; NaN for ties."""
-    return torch.where(seen.tie, torch.nan, values.detach())
+    """The values of examples that have a winner; NaN for others."""
+    return torch.where(seen.tie | seen.both_bad, torch.nan, values.detach())
 
 
 def notes(config: TextDPOConfig, has_ties: bool) -> list[str]:

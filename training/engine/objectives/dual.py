@@ -9,7 +9,7 @@ from torch import Tensor
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from training.engine.config.dual import DualDPOConfig
-from training.engine.data import Encoder, Example
+from training.engine.data import Encoder, Example, without_winner
 from training.engine.dual import Negative, negatives_of
 from training.engine.dual_losses import visual_preference
 from training.engine.losses import sigmoid
@@ -20,9 +20,8 @@ from training.engine.vision import VisionEncoder
 
 def rows(record: PreferenceRecord, encoder: Encoder, config: DualDPOConfig) -> Example | None:
     assert isinstance(encoder, VisionEncoder)
-    if record.outcome == "tie":
+    if without_winner(record, encoder, ties=True):
         # no answer that the picture should make likelier
-        encoder.counts["dropped_tie"] += 1
         return None
     other = _negative(record, encoder, config)
     if other is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from training.engine.config.imitation import SFTConfig
-from training.engine.data import Encoder, Example
+from training.engine.data import Encoder, Example, without_winner
 from training.engine.objectives.base import Objective, Seen
 
 MOST_NAMED = 10
@@ -40,16 +40,15 @@ def check_writer(records: Iterable[PreferenceRecord], config: Any) -> None:
 
 def rows(record: PreferenceRecord, encoder: Encoder, config: SFTConfig) -> Example | None:
     text = record.chosen
+    # of a tie neither answer is the better one; whoever names a writer asks for its answers
+    if without_winner(record, encoder, ties=not config.written_by):
+        return None
     if config.written_by:
         writers = {record.rejected_model: record.rejected, record.chosen_model: record.chosen}
         if config.written_by not in writers:
             encoder.counts["dropped_other_writer"] += 1
             return None
         text = writers[config.written_by]
-    elif record.outcome == "tie":
-        # neither answer is the better one
-        encoder.counts["dropped_tie"] += 1
-        return None
     return encoder.example(record, (encoder.row(record.prompt, {"answer": text}),), ("answer",))
 
 

@@ -9,15 +9,21 @@ import torch
 from torch import Tensor
 
 from steelyard.lib.hashing import stable_uniform
+from steelyard.lib.records import PreferenceRecord
 from training.engine import losses_other
 from training.engine.config.objectives import KTOConfig
-from training.engine.data import Example, preference
+from training.engine.data import Encoder, Example, two_answers
 from training.engine.forward import Row
 from training.engine.objectives.base import Objective, Seen
 from training.engine.objectives.dpo import log_probs, rewards
 
 OTHERS = "other"
 """The answer to another prompt that the drift is measured on."""
+
+
+def rows(record: PreferenceRecord, encoder: Encoder, config: KTOConfig) -> Example | None:
+    """A pair, also one of which both answers are bad."""
+    return two_answers(record, encoder)
 
 
 def with_others(
@@ -60,11 +66,14 @@ def loss(seen: Seen, config: KTOConfig) -> tuple[Tensor, dict[str, Tensor]]:
     kept = losses_other.kto(chosen, rejected, z0, **price)
     flipped = losses_other.kto(rejected, chosen, z0, **price)
     each = torch.where(seen.tie, (kept + flipped) / 2, kept)
+    if seen.both_bad.any():
+        bad = losses_other.kto_bad(chosen, rejected, z0, config.beta, config.undesirable_weight)
+        each = torch.where(seen.both_bad, bad, each)
     return each, {**rewards(lp, seen, config.beta), "kl_estimate": z0.expand(len(seen))}
 
 
 KTO = Objective(
-    rows=preference,
+    rows=rows,
     referenced=frozenset({"chosen", "rejected", OTHERS}),
     loss=loss,
     arrange=with_others,

@@ -63,10 +63,10 @@ def question(record: PreferenceRecord, *, first: bool) -> list[dict[str, str]]:
 def reason(record: PreferenceRecord, settings: RationaleSettings, *, first: bool) -> str:
     """Why chosen is better, as one text; empty where nobody said so.
 
-    Only those are heard who voted for chosen: another's reasons speak for the other answer. Of a
-    tie nobody is.
+    Only those are heard who voted for chosen: another's reasons speak for the other answer. Where
+    there is no winner nobody is.
     """
-    if record.outcome == "tie":
+    if not record.won:
         return ""
     kinds = {vote["annotator"]: vote["kind"] for vote in record.votes if _for_chosen(record, vote)}
     texts = [
