@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Judgment
 from evaluation.engine import effect, ratings, winrate
-from evaluation.models import Comparison, Evaluation
+from evaluation.models import Evaluation
 from evaluation.numbers import read_numbers
+from evaluation.votes import BOTH_BAD, PEOPLE, Votes, votes_of
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 
@@ -139,25 +138,21 @@ def by_source(votes: JudgmentQuerySet, source: str) -> JudgmentQuerySet:
     return votes.by_judges() if source == "judges" else votes.none()
 
 
-def win_rates(evaluation: Evaluation) -> list[WinRateRow]:
+def win_rates(evaluation: Evaluation, votes: Votes | None = None) -> list[WinRateRow]:
     """Win rate of each candidate, apart for people and for each judge that has voted.
 
     Where every comparison of a candidate is between identical outputs no vote is needed.
     """
-    comparisons: dict[int, list[Comparison]] = defaultdict(list)
-    for comparison in evaluation.comparisons.with_sides():
-        comparisons[comparison.candidate_id].append(comparison)
-    every = [comparison for own in comparisons.values() for comparison in own]
-    votes = _votes_on(evaluation.project, every)
+    votes = votes or votes_of(evaluation)
+    scores = _scored_by(votes)
+    seats = [seat.judge for seat in evaluation.seats]
     rows = []
-    for candidate in evaluation.candidates.order_by("name"):
-        own = comparisons[candidate.pk]
-        voters = {vote.judge for c in own for vote in votes[c.pair_id]}
-        if own and all(c.is_identical for c in own):
-            voters = {seat.judge for seat in evaluation.panel.select_related("judge")}
-            voters |= {None} if evaluation.ask_people else set()
-        for judge in sorted(voters, key=lambda judge: judge.name if judge else ""):
-            rows.append(_win_rate(candidate, judge, own, votes))
+    for candidate in evaluation.candidates.select_related("project", "made_by").order_by("name"):
+        own = votes.comparisons["candidate"] == candidate.pk
+        voters = [votes.judges.get(source) for source in votes.sources_of(candidate.pk)]
+        if own.any() and votes.comparisons["identical"][own].all():
+            voters = [None] * evaluation.ask_people + seats
+        rows += [_win_rate(candidate, judge, votes, scores) for judge in voters]
     return rows
 
 
@@ -168,31 +163,25 @@ def withdrawn_votes(evaluation: Evaluation) -> int:
     return rows.withdrawn(evaluation.project).count()
 
 
-@dataclass(frozen=True)
-class _Vote:
-    judge: Annotator | None
-    """None for a person."""
-    outcome: str
-    strength: int
-    """Negative means that a is better."""
-    scores: tuple[float, float] | None
-    """A scorer's, of a and of b, by the dimension that decides."""
-
-
-def _votes_on(project: Project, comparisons: Iterable[Comparison]) -> dict[int, list[_Vote]]:
-    """By pair, of those that were worth asking about."""
-    pairs = [c.pair_id for c in comparisons if not c.is_identical]
-    cast = Judgment.objects.decisive().standing(project).filter(pair__in=pairs).order_by("uuid")
-    judges = Annotator.objects.filter(kind="judge").in_bulk(
-        set(cast.by_judges().order_by().values_list("annotator_id", flat=True))
-    )
-    votes: dict[int, list[_Vote]] = defaultdict(list)
+def _scored_by(votes: Votes) -> dict[tuple[int, int], tuple[float, float]]:
+    """Scores of a and of b, by pair and scorer."""
     told = ("details__scores", "details__dimension", "details__difference")
-    rows = cast.values_list("pair_id", "annotator_id", "outcome", "strength", *told)
-    for pair, annotator, outcome, strength, *scored in rows:
+    scorers = [
+        pk for pk in votes.judges if votes.judges[pk].scorer or not votes.judges[pk].model_id
+    ]
+    if not scorers:
+        return {}
+    rows = Judgment.objects.filter(
+        annotator__in=scorers,
+        pk__in=votes.judgments["pk"][np.isin(votes.judgments["source"], scorers)].tolist(),
+        details__has_key="scores",
+    )
+    found = {}
+    for pair, annotator, *scored in rows.values_list("pair_id", "annotator_id", *told):
         both = _scores(*scored)
-        votes[pair].append(_Vote(judges.get(annotator), outcome, strength, both))
-    return votes
+        if both:
+            found[pair, annotator] = both
+    return found
 
 
 def _scores(
@@ -212,54 +201,58 @@ def _scores(
 def _win_rate(
     candidate: ModelVersion,
     judge: Annotator | None,
-    comparisons: list[Comparison],
-    votes: dict[int, list[_Vote]],
+    votes: Votes,
+    scores: dict[tuple[int, int], tuple[float, float]],
 ) -> WinRateRow:
-    scores, prompts, both_bad, judged, identical = [], [], 0, 0, 0
-    for comparison in comparisons:
-        said = [vote.outcome for vote in votes[comparison.pair_id] if vote.judge == judge]
-        judged += bool(said)
-        both_bad += said.count("both_bad")
-        if comparison.is_identical:
-            identical += 1
-            said = ["tie"]
-        for outcome in said:
-            score = _SCORE_OF_A[outcome]
-            scores.append(score if comparison.candidate_is_a else 1.0 - score)
-            prompts.append(comparison.pair.prompt_id)
-    scored, strength = _effects(judge, comparisons, votes)
+    source = judge.pk if judge else PEOPLE
+    cast = votes.cast(candidate.pk, source)
+    own = votes.comparisons["candidate"] == candidate.pk
+    said = votes.judgments["source"] == source
+    said &= own[votes.judgments["row"]]
+    said &= votes.comparisons["identical"][votes.judgments["row"]] == 0
+    scored, strength = _effects(source, said, votes, scores)
     return WinRateRow(
         candidate=candidate,
         judge=judge,
-        rate=winrate.win_rate(scores, prompts),
-        both_bad=both_bad,
-        identical=identical,
-        comparisons=len(comparisons),
-        judged=judged,
+        rate=winrate.win_rate(cast.score, cast.prompt),
+        both_bad=int((votes.judgments["said"][said] == BOTH_BAD).sum()),
+        identical=int(votes.comparisons["identical"][own].sum()),
+        comparisons=int(own.sum()),
+        judged=np.unique(votes.judgments["row"][said]).size,
         scored=scored,
         strength=strength,
     )
 
 
 def _effects(
-    judge: Annotator | None, comparisons: list[Comparison], votes: dict[int, list[_Vote]]
+    source: int,
+    said: np.ndarray,
+    votes: Votes,
+    scores: dict[tuple[int, int], tuple[float, float]],
 ) -> tuple[effect.Effect | None, effect.Effect | None]:
     """How large the difference is: by a scorer's scores, else by strengths."""
-    own = [(c, vote) for c in comparisons for vote in votes[c.pair_id] if vote.judge == judge]
-    told = [(c, *v.scores) for c, v in own if v.scores]
-    if told:
-        return (
-            effect.cohens_d(
-                [a if c.candidate_is_a else b for c, a, b in told],
-                [b if c.candidate_is_a else a for c, a, b in told],
-                [c.pair.prompt_id for c, _, _ in told],
-            ),
-            None,
-        )
-    if not any(vote.strength for _, vote in own):
+    rows = votes.judgments["row"][said]
+    prompts, is_a = votes.comparisons["prompt"], votes.comparisons["candidate_is_a"]
+    if scores:
+        pairs = votes.comparisons["pair"]
+        told = [
+            (row, *scores[key])
+            for row in rows.tolist()
+            if (key := (int(pairs[row]), source)) in scores
+        ]
+        if told:
+            return (
+                effect.cohens_d(
+                    [a if is_a[row] else b for row, a, b in told],
+                    [b if is_a[row] else a for row, a, b in told],
+                    [int(prompts[row]) for row, _, _ in told],
+                ),
+                None,
+            )
+    strengths = votes.judgments["strength"][said]
+    if not strengths.any():
         return None, None
-    signed = [-v.strength if c.candidate_is_a else v.strength for c, v in own]
-    return None, effect.mean_strength(signed, [c.pair.prompt_id for c, _ in own])
+    return None, effect.mean_strength(strengths.tolist(), prompts[rows].tolist())
 
 
 def standings(
