@@ -37,9 +37,14 @@ def card(
     job: TrainingJob, model: ModelVersion, result: dict[str, Any], libraries: dict[str, str]
 ) -> str:
     """Markdown with the front matter that the hub reads."""
+    control = model.label_control
     parts = [
         _front(job, model),
         f"# {model.name}",
+        f"**A control: it has learnt from {control} labels**, to show what an evaluation says of "
+        "such a model. It is not meant to be used."
+        if control
+        else "",
         f"{_about(job.recipe)} Trained on {job.run.created_at:%Y-%m-%d} in the project "
         f"“{job.project.name}”.",
         "## What it came from",
@@ -76,6 +81,7 @@ def _front(job: TrainingJob, model: ModelVersion) -> str:
             "tags:",
             "- preference",
             f"- {job.recipe.replace('_', '-')}",
+            *(["- control"] if model.label_control else []),
             "---",
         ]
     )

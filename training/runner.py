@@ -19,6 +19,7 @@ from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import free_name, register_model
 from steelyard.runs.models import Run
 from training.cards import write_card
+from training.controls import SETTING
 from training.launching import gpus_of, with_curve
 from training.models import TrainingJob
 from training.naming import checked_name
@@ -114,6 +115,9 @@ def _register(job: TrainingJob, folder: Path, result: dict[str, Any]) -> ModelVe
         job.run.dir.event(f"“{job.model_name}” was taken meanwhile; the model is called “{name}”")
     full = result.get("form") == "full"
     sampling = job.base.options.get("sampling")
+    options = {"sampling": sampling} if sampling else {}
+    if (control := job.config.get(SETTING, "none")) != "none":
+        options["label_control"] = control
     return register_model(
         project=job.project,
         name=name,
@@ -121,7 +125,7 @@ def _register(job: TrainingJob, folder: Path, result: dict[str, Any]) -> ModelVe
         family=job.base.family,
         source=str(folder) if full else job.base.source,
         adapter="" if full else str(folder),
-        options={"sampling": sampling} if sampling else {},
+        options=options,
         base=job.base,
         made_by=job.run,
         trained_on=job.version,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.factories import make_model, make_project
 from training.controls import controls_of
 from training.engine.config import config_of
 from training.models import TrainingJob
+from training.runner import finish
 from training.samples import MOST_STEPS
 
 pytestmark = pytest.mark.django_db
@@ -166,9 +168,27 @@ def test_a_control_differs_by_its_labels_alone_and_each_leads_to_the_other(
         job.save()
     page = page_of(client, "job-of-run", pictures, control.run.pk)
     assert "With the real labels" in page
+    assert "Labels drawn at random: a control." in page
     models = f"model={control.result.pk}&amp;model={real.result.pk}&amp;baseline={real.base.pk}"
     assert models in page
     url = reverse("training:training-new", args=[pictures.slug])
     form = client.get(url, {"run": real.run.pk, "label_control": "random"}).context["form"]
     assert (form["label_control"].value(), form["beta"].value()) == ("random", 50.0)
     assert form["model_name"].value() == "real random"
+
+
+def test_what_learnt_from_reversed_labels_is_marked_wherever_it_is_met(
+    pictures: Any, owner: Any, as_user: Any, make_job: Any
+) -> None:
+    job = make_job("backwards", label_control="reversed")
+    job.run.dir.model.mkdir(parents=True)
+    finish(job.run, {"form": "adapter"})
+    job.refresh_from_db()
+    model, client = job.result, as_user(owner)
+    assert model.label_control == "reversed"
+    assert "Labels reversed: a control." in page_of(client, "job-of-run", pictures, job.run.pk)
+    for url in (model.get_absolute_url(), reverse("registry:model-list", args=[pictures.slug])):
+        assert "<mark>control: reversed labels</mark>" in client.get(url).content.decode()
+    listed = client.get(f"/api/v1/projects/{pictures.slug}/models").json()["results"]
+    assert {one["name"]: one["label_control"] for one in listed}["backwards"] == "reversed"
+    assert "learnt from reversed labels" in (Path(model.adapter) / "README.md").read_text()

@@ -270,6 +270,7 @@ class Model(Record):
     made_by: int | None
     trained_on: int | None
     digest: str
+    label_control: str
     can_generate: bool
     can_train: bool | None
     """None where the hub could not be asked about a model of that name."""

@@ -201,6 +201,11 @@ class ModelVersion(models.Model):
         """Whether it has a hub's name that the hub could not be asked about when it was added."""
         return self.options.get("hub") == "not asked"
 
+    @property
+    def label_control(self) -> str:
+        """random or reversed where it has learnt from such labels, to compare a real model with."""
+        return str(self.options.get("label_control", ""))
+
     def ancestors(self) -> list[ModelVersion]:
         """What it was trained from, the nearest first."""
         chain, base = [], self.base

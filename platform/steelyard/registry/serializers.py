@@ -82,6 +82,9 @@ class ModelVersionSerializer(serializers.ModelSerializer):
         help_text="null where the hub could not be asked about a model of that name."
     )
     has_key = serializers.BooleanField(help_text="Whether an endpoint's key is kept here.")
+    label_control = serializers.CharField(
+        help_text="random or reversed where it is a control, trained on such labels; else empty."
+    )
     created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
 
     class Meta:
@@ -95,6 +98,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "adapter",
             "endpoint_model",
             "has_key",
+            "label_control",
             "base",
             "made_by",
             "trained_on",
