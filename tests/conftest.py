@@ -14,11 +14,14 @@ from django.db import connection
 from django.test import Client, TransactionTestCase
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from steelyard.web.static import StaticFilesMiddleware
 from tests import factories
 from tests.tiny_models import make_tiny_lm
 
 # The browser's loop runs in this thread, where Django would otherwise refuse to touch a database.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+# The endpoints of tests are servers on this machine.
+os.environ.setdefault("STEELYARD_PRIVATE_ENDPOINTS", "localhost,127.0.0.1,::1")
 
 # A page may take its time while engines are at work on the same two cores.
 expect.set_options(timeout=20_000)
@@ -50,6 +53,21 @@ def empty_the_tables(_: TransactionTestCase) -> None:
 
 
 TransactionTestCase._fixture_teardown = empty_the_tables  # type: ignore[method-assign]
+
+_read_static_files = StaticFilesMiddleware.add_files_from_finders
+_static_files: dict[str, Any] = {}
+
+
+def static_files_read_once(middleware: StaticFilesMiddleware) -> None:
+    """A server looks at its 200 static files when it starts; here every client is a server that
+    starts, and would spend more time on that than on its answers."""
+    if not _static_files:
+        _read_static_files(middleware)
+        _static_files.update(middleware.files)
+    middleware.files.update(_static_files)
+
+
+StaticFilesMiddleware.add_files_from_finders = static_files_read_once  # type: ignore[method-assign]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
