@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.db import models
 from django.db.models import Count, F, Prefetch, Q
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from steelyard.projects.models import Project
 
 
 class EvaluationQuerySet(models.QuerySet):
+    def to_advance(self, project: int | None = None) -> Self:
+        """Those that ask people by a plan, and those stopped of late, whose last leases run out;
+        of one project or of all."""
+        late = Q(stopped_at=None) | Q(stopped_at__gt=timezone.now() - timedelta(days=1))
+        rows = self.filter(late, state="comparing", ask_people=True).exclude(plan={})
+        return (rows.filter(project=project) if project else rows).order_by("pk")
+
     def with_progress(self) -> Self:
         """Adds ``comparisons_total`` and ``comparisons_waiting`` (open to people)."""
         waiting = Q(comparisons__pair__judged__lt=F("comparisons__pair__wanted"))
@@ -31,6 +40,13 @@ class ComparisonQuerySet(models.QuerySet):
     def against_baseline(self) -> Self:
         """Without those in which two candidates meet."""
         return self.filter(opponent=None)
+
+    def identical(self) -> Self:
+        """Those of two identical outputs that nobody is asked about."""
+        same = Q(pair__output_a__asset=F("pair__output_b__asset"))
+        same |= Q(pair__output_a__asset=None, pair__output_b__asset=None)
+        rows = self.filter(same, pair__wanted=0, pair__judged=0)
+        return rows.filter(pair__output_a__text=F("pair__output_b__text"))
 
     def with_sides(self) -> Self:
         """With everything that a row of the page shows."""

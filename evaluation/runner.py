@@ -12,6 +12,7 @@ from django.db.models.functions import Greatest
 from annotation.models import Output, Pair, Prompt
 from annotation.services.judging import start_judging
 from annotation.services.material import add_pair
+from evaluation.asking import open_more
 from evaluation.models import Comparison, Evaluation, EvaluationJudge
 from evaluation.outputs import asked_of, lines_of, store_output
 from evaluation.prompts import chosen_prompts
@@ -54,7 +55,9 @@ def finish(run: Run, result: dict[str, Any]) -> None:
     evaluation = _evaluation(run)
     with transaction.atomic():
         pairs = _compare(evaluation, _store_outputs(run, evaluation))
-        if evaluation.ask_people:
+        if evaluation.ask_people and evaluation.plan:
+            open_more(evaluation)
+        elif evaluation.ask_people:
             _ask_people(evaluation, pairs)
         for seat in evaluation.panel.filter(run=None).select_related("judge"):
             ask_seat(seat, pairs)

@@ -172,31 +172,30 @@ def by_ratings(
     found = []
     for model in range(1, models):
         own = (i == model) | (j == model)
-        far, wide = float(apart[model]), float(half[model])
+        far, reach = float(apart[model]), float(half[model])
         decision = KEEP_VOTING
-        if abs(far) > wide:
+        if abs(far) > reach:
             decision = "better" if far > 0.0 else "worse"
-        elif abs(far) + wide < same:
+        elif abs(far) + reach < same:
             decision = "no difference"
         left = 0 if decision != KEEP_VOTING else None
-        if left is None and np.isfinite(wide):
-            left = _more(far, wide, float(number[model]), int(own.sum()), same, alpha / claims)
+        if left is None and np.isfinite(reach):
+            left = _more(far, reach, float(number[model]), int(own.sum()), same, alpha / claims)
         direct_meetings = own & ((i == 0) | (j == 0))
         met = np.where(i == model, y, 1.0 - y)[direct_meetings]
         evidence = running_evidence(met)
         path = Path(
             np.array([int(own[:n].sum()) for n in points], dtype=int),
-            *(
-                np.array([_chance(a[model] + sign * h[model]) for a, h, _ in seen])
-                for sign in (0, -1, 1)
-            ),
+            np.array([_chance(gap[model]) for gap, _, _ in seen]),
+            np.array([_chance(gap[model] - wide[model]) for gap, wide, _ in seen]),
+            np.array([_chance(gap[model] + wide[model]) for gap, wide, _ in seen]),
         )
         found.append(
             Standing(
                 decision,
                 _chance(far),
-                _chance(far - wide),
-                _chance(far + wide),
+                _chance(far - reach),
+                _chance(far + reach),
                 float(evidence[-1]) if evidence.size else 0.0,
                 int(own.sum()),
                 left,

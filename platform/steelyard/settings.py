@@ -256,6 +256,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 10},
     },
+    "advance-evaluations": {
+        "task": "evaluation.tasks.advance_evaluations",
+        "schedule": 10.0,
+        "options": {"expires": 60},
+    },
     "advance-sweeps": {
         "task": "training.sweeps.tasks.advance_sweeps",
         "schedule": 5.0,

@@ -1,0 +1,168 @@
+"""Who met whom in an evaluation, and what people said: comparisons as arrays, in the order in which
+their votes were complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from django.db.models import Case, F, FloatField, IntegerField, Q, Value, When
+from django.db.models.functions import Coalesce, Extract
+
+from annotation.models import Judgment
+from evaluation.models import Evaluation
+from evaluation.numbers import read_numbers
+from evaluation.querysets import ComparisonQuerySet
+from steelyard.registry.models import ModelVersion
+
+_SCORE_OF_A = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
+
+
+@dataclass(frozen=True)
+class Met:
+    """Comparisons on which all that was asked for has been said; arrays of one length."""
+
+    prompt: np.ndarray
+    i: np.ndarray
+    j: np.ndarray
+    """Which of :func:`contestants` they are of; the candidate first, so that 0 is only among j."""
+    y: np.ndarray
+    """Mean score of i, ties as half: one a comparison, however many votes it has."""
+    probability: np.ndarray
+    """With which it was asked about; 0 where all pairs are."""
+    by_chance: np.ndarray
+    vote_i: np.ndarray
+    vote_j: np.ndarray
+    vote_at: np.ndarray
+    """Of every vote, also on comparisons that want more of them: the models, and when it was cast,
+    in seconds since 1970."""
+
+    def against_baseline(self, model: int) -> np.ndarray:
+        """The scores of a candidate against the baseline, one a prompt."""
+        return self.y[(self.i == model) & (self.j == 0)]
+
+    def later(self, model: int | None, at: float) -> int:
+        """How many votes on a candidate's comparisons, or on any, were cast after a moment."""
+        own = np.ones(self.vote_at.size, dtype=bool)
+        if model is not None:
+            own = (self.vote_i == model) | (self.vote_j == model)
+        return int((own & (self.vote_at > at)).sum())
+
+
+def contestants(evaluation: Evaluation) -> list[ModelVersion]:
+    """The baseline, then the candidates by age; their places are the models' numbers."""
+    return [evaluation.baseline, *evaluation.candidates.order_by("pk")]
+
+
+def asked(evaluation: Evaluation) -> ComparisonQuerySet:
+    """The comparisons that people are asked about: all of them, or those of the batches so far."""
+    rows = evaluation.comparisons.all()
+    return rows.exclude(asked_at=None) if evaluation.plan else rows
+
+
+def met(evaluation: Evaluation, models: list[ModelVersion]) -> Met:
+    """What people have said so far, less what has been withdrawn.
+
+    Two identical outputs are a tie that nobody need be asked about. Where they were drawn in a
+    batch they come in their turn; where all pairs are asked at once as many of them are counted as
+    of the others, evenly between them.
+    """
+    rows = asked(evaluation)
+    of = _comparisons(rows)
+    cast = Judgment.objects.decisive().by_people().standing(evaluation.project)
+    votes = _votes(cast.filter(pair__in=rows.order_by().values("pair")))
+    number = {model.pk: at for at, model in enumerate(models)}
+    known = np.array(sorted(number))
+    place = np.array([number[pk] for pk in sorted(number)])
+    i = place[np.searchsorted(known, of["candidate"])]
+    j = np.where(of["opponent"] == 0, 0, place[np.searchsorted(known, of["opponent"]) % known.size])
+    at = np.searchsorted(of["pair"], votes["pair"])
+    n = np.bincount(at, minlength=of["pair"].size).astype(float)
+    of_a = np.bincount(at, weights=votes["score"], minlength=n.size) / np.maximum(n, 1.0)
+    when = np.zeros(n.size)
+    np.maximum.at(when, at, votes["at"])
+    same = np.isin(of["pair"], _identical(rows))
+    done = (n > 0) & (of["complete"] == 1) & ~same
+    if evaluation.plan:
+        when, done = np.where(same, of["asked"], when), done | same
+    else:
+        when, done = _spread(when, done, same)
+    y = np.where(same, 0.5, np.where(of["is_a"] == 1, of_a, 1.0 - of_a))
+    order = np.flatnonzero(done)
+    order = order[np.lexsort((of["pair"][order], when[order]))]
+    return Met(
+        prompt=of["prompt"][order],
+        i=i[order],
+        j=j[order],
+        y=y[order],
+        probability=of["probability"][order],
+        by_chance=of["by_chance"][order] == 1,
+        vote_i=i[at],
+        vote_j=j[at],
+        vote_at=votes["at"],
+    )
+
+
+def _comparisons(rows: ComparisonQuerySet) -> dict[str, np.ndarray]:
+    complete = _flag(Q(pair__judged__gte=F("pair__wanted")))
+    return read_numbers(
+        rows.order_by("pair_id").values_list(
+            "pair_id",
+            "pair__prompt_id",
+            "candidate_id",
+            Coalesce("opponent_id", 0),
+            _flag(Q(candidate_is_a=True)),
+            complete,
+            _flag(Q(by_chance=True)),
+            Coalesce("probability", 0.0),
+            Coalesce(Extract("asked_at", "epoch"), 0.0, output_field=FloatField()),
+        ),
+        pair="i8",
+        prompt="i8",
+        candidate="i8",
+        opponent="i8",
+        is_a="i8",
+        complete="i8",
+        by_chance="i8",
+        probability="f8",
+        asked="f8",
+    )
+
+
+def _votes(rows: object) -> dict[str, np.ndarray]:
+    worth = [When(outcome=outcome, then=Value(score)) for outcome, score in _SCORE_OF_A.items()]
+    return read_numbers(
+        rows.order_by().values_list(  # type: ignore[attr-defined]
+            "pair_id",
+            Case(*worth, output_field=FloatField()),
+            Extract("created_at", "epoch", output_field=FloatField()),
+        ),
+        pair="i8",
+        score="f8",
+        at="f8",
+    )
+
+
+def _identical(rows: ComparisonQuerySet) -> list[int]:
+    """Pairs of two identical outputs. Nobody was asked about them, so only few are read."""
+    return list(rows.identical().values_list("pair_id", flat=True))
+
+
+def _spread(when: np.ndarray, done: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of identical outputs the share that the others have come to, between them."""
+    others = int((~same).sum())
+    here = np.flatnonzero(same)
+    if not others:
+        return when, same
+    share = here[: round(here.size * float(done.sum()) / others)]
+    if not share.size:
+        return when, done
+    times = np.sort(when[done])
+    turn = (np.arange(share.size) + 0.5) / share.size * times.size
+    when, done = when.copy(), done.copy()
+    when[share], done[share] = times[np.minimum(turn.astype(int), times.size - 1)], True
+    return when, done
+
+
+def _flag(condition: Q) -> Case:
+    return Case(When(condition, then=Value(1)), default=Value(0), output_field=IntegerField())
