@@ -1,28 +1,37 @@
 """AI judging: ``python -m annotation.engine RUN_DIR``.
 
-Reads ``run.json`` (a judge and pairs), writes ``verdicts.jsonl``, a line a pair, as they come.
-Started again it goes on with the pairs that have no line.
+Reads ``run.json`` (a judge and pairs), writes ``verdicts.jsonl``, a line a pair, as they come, and
+``usage.json``. Started again it goes on with the pairs that have no line; of those that were under
+way, answers that had come are known from the ledger.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from annotation.engine.tally import Tally
+from steelyard.inference.judging.calls import Caller
 from steelyard.inference.judging.judge import EndpointJudge
-from steelyard.inference.loading import CONCURRENCY, LocalWriter, open_endpoint, sampling_of
+from steelyard.inference.judging.ledger import Ledger
+from steelyard.inference.judging.looking import Pictures
+from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint, sampling_of
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
-from steelyard.lib.rundir import RunDir
+from steelyard.lib.rundir import RunDir, write_atomically
 
 FIRST_ATTEMPTS = 3
 """A dead endpoint is told within seconds; later on, a hiccup is waited out."""
-FATAL = {"endpoint_refused", "endpoint_unknown_model"}
+FATAL = {"endpoint_refused", "endpoint_unknown_model", "private_address"}
+DRAIN = 10.0
+"""Seconds that answers under way are waited for when a run is to stop: they are paid for."""
 Pairs = list[dict[str, Any]]
 
 
@@ -38,20 +47,22 @@ def work(rundir: RunDir, stop: Stop) -> None:
         left = [pair for pair in pairs if pair["pair"] not in tally.seen]
         if left:
             ask = _ask_endpoint if model["family"] == "endpoint" else _ask_local
-            ask(judge, sampling, left, tally, stop)
+            ask(spec, sampling, left, tally, stop)
         if not stop:
             tally.finish()
 
 
 def _ask_local(
-    judge: dict[str, Any], sampling: dict[str, Any], pairs: Pairs, tally: Tally, stop: Stop
+    spec: dict[str, Any], sampling: dict[str, Any], pairs: Pairs, tally: Tally, stop: Stop
 ) -> None:
     # imported here, for torch is slow to import and an endpoint needs none of it
     from steelyard.inference.judging.local import LocalJudge
     from steelyard.inference.sampling import Interrupted
 
+    judge = spec["judge"]
     tally.say(f"loading {judge['model']['name']}")
-    asked = LocalJudge(LocalWriter(judge["model"], lambda: bool(stop)), judge, sampling)
+    writer: Any = load_writer(judge["model"], stop=lambda: bool(stop))
+    asked = LocalJudge(writer, judge, sampling, Pictures(tally.rundir.media))
     tally.say("")
     for start in range(0, len(pairs), asked.batch):
         try:
@@ -63,28 +74,65 @@ def _ask_local(
 
 
 def _ask_endpoint(
-    judge: dict[str, Any], sampling: dict[str, Any], pairs: Pairs, tally: Tally, stop: Stop
+    spec: dict[str, Any], sampling: dict[str, Any], pairs: Pairs, tally: Tally, stop: Stop
 ) -> None:
-    """The first pair alone shows whether anybody answers; then several at a time."""
-    asked = EndpointJudge(open_endpoint(judge["model"]), judge, sampling, stop=lambda: bool(stop))
-    tally.say(f"asking {judge['model']['name']}")
+    judge = spec["judge"]
+    kept = Path(spec["calls"]) if spec.get("calls") else None
+    run = spec.get("run", "")
+    with (
+        closing(Ledger(kept, str(judge.get("id", "")), run)) as ledger,
+        closing(_caller(spec, ledger, stop)) as caller,
+    ):
+        asked = EndpointJudge(caller, judge, sampling, Pictures(tally.rundir.media))
+        try:
+            _all(asked, pairs, tally, stop, judge.get("limits", {}).get("at_once", CONCURRENCY))
+        finally:
+            usage = asdict(caller.used)
+            write_atomically(tally.rundir.path / "usage.json", json.dumps(usage).encode())
+            tally.used = usage
+
+
+def _caller(spec: dict[str, Any], ledger: Ledger, stop: Stop) -> Caller:
+    judge = spec["judge"]
+    return Caller(
+        open_endpoint(judge["model"]),
+        limits=judge.get("limits", {}),
+        ledger=ledger,
+        pace=Path(spec["pace"]) if spec.get("pace") else None,
+        plain=judge["template_version"] == 1 and not judge.get("template"),
+        revision=judge["model"].get("revision", ""),
+        spent=spec.get("spent", ()),
+        stop=lambda: bool(stop),
+    )
+
+
+def _all(asked: EndpointJudge, pairs: Pairs, tally: Tally, stop: Stop, at_once: int) -> None:
+    """The first pair alone shows whether anybody answers and how they like to be asked; then
+    several at a time."""
+    tally.say(f"asking {asked.judge['model']['name']}")
     try:
         tally.add(asked.verdict(pairs[0], attempts=FIRST_ATTEMPTS))
     except UserError as error:
         if stop:
             return
+        if error.code == "budget_spent":
+            tally.capped(error)
+            return
         if error.code != "endpoint_rejected":
             raise
         tally.failed(pairs[0], error)
     tally.say("")
-    pool = ThreadPoolExecutor(CONCURRENCY)
+    pool = ThreadPoolExecutor(at_once)
     try:
-        for pair, answer in _in_turn(pool, asked, pairs[1:], stop):
+        for pair, answer in _as_they_come(pool, asked, pairs[1:], at_once, tally, stop):
             try:
                 tally.add(answer.result())
             except UserError as error:
+                if error.code == "budget_spent":
+                    tally.capped(error)
+                    continue
                 if stop:
-                    return
+                    continue
                 if error.code in FATAL:
                     raise
                 tally.failed(pair, error)
@@ -92,18 +140,30 @@ def _ask_endpoint(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _in_turn(
-    pool: ThreadPoolExecutor, asked: EndpointJudge, pairs: Pairs, stop: Stop
+def _as_they_come(
+    pool: ThreadPoolExecutor,
+    asked: EndpointJudge,
+    pairs: Pairs,
+    at_once: int,
+    tally: Tally,
+    stop: Stop,
 ) -> Iterator[tuple[Mapping[str, Any], Future[dict[str, Any]]]]:
-    """Answers in the order of the pairs, with few questions under way at any time."""
-    under_way: deque[tuple[Mapping[str, Any], Future[dict[str, Any]]]] = deque()
-    for pair in pairs:
-        if stop:
+    """Answers as they are ready, with few questions under way at any time: a slow one holds up
+    nobody. When the run is to stop, those under way are waited for a while."""
+    under_way: dict[Future[dict[str, Any]], Mapping[str, Any]] = {}
+    left = iter(pairs)
+    pair = next(left, None)
+    while pair is not None or under_way:
+        while pair is not None and len(under_way) <= at_once and not (stop or tally.is_capped):
+            under_way[pool.submit(asked.verdict, pair)] = pair
+            pair = next(left, None)
+        if stop or tally.is_capped:
+            pair = None
+        ready, _ = wait(under_way, timeout=DRAIN if stop else None, return_when=FIRST_COMPLETED)
+        if stop and not ready:
             return
-        under_way.append((pair, pool.submit(asked.verdict, pair)))
-        if len(under_way) > CONCURRENCY:
-            yield under_way.popleft()
-    yield from under_way
+        for one in ready:
+            yield under_way.pop(one), one
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
 
+PROGRESS = 0.2
+"""Seconds between two writings of the progress: each goes to the disk."""
 IN_A_ROW = 8
 """So many failures without a success between them end the run: something is wrong with it all."""
 
@@ -25,7 +28,11 @@ class Tally:
         self.text = ""
         self.seen: set[int] = set()
         self.counts = {"judged": 0, "contradictory": 0, "invalid": 0, "failed": 0}
+        self.used: dict[str, Any] = {}
+        """What the endpoint was paid for, once it is known."""
+        self.is_capped = False
         self._row = 0
+        self._told = 0.0
         self._last: UserError | None = None
         for line in journal.lines():
             self._count(line)
@@ -39,7 +46,8 @@ class Tally:
         self.journal.add(line)
         self._count(line)
         self._row = 0
-        self._progress()
+        if time.monotonic() - self._told >= PROGRESS or len(self.seen) == self.total:
+            self._progress()
         if line.get("invalid"):
             self.rundir.event(f"Pair {line['pair']}: {line['invalid']}", "warning")
 
@@ -61,11 +69,19 @@ class Tally:
             )
         self._progress()
 
+    def capped(self, error: UserError) -> None:
+        """A cap is reached: nothing more is asked, and what was found out stays."""
+        if not self.is_capped:
+            self.is_capped = True
+            self._last = error
+            self.rundir.event(error.message, "warning")
+
     def finish(self) -> None:
         """
         Raises:
             UserError: there was work and nothing came of it.
         """
+        self._progress()
         if self._last is not None and not self.seen:
             raise UserError(
                 f"No pair got a verdict. The last trouble: {self._last.message}",
@@ -77,7 +93,10 @@ class Tally:
             f"contradicted itself when the answers changed places. {counts['invalid']} could not "
             f"be judged, {counts['failed']} were not answered"
         )
-        self.rundir.finish(status="succeeded", counts=counts)
+        more: dict[str, Any] = {"usage": self.used} if self.used else {}
+        if self.is_capped:
+            more["capped"] = True
+        self.rundir.finish(status="succeeded", counts=counts, **more)
 
     def _count(self, line: Mapping[str, Any]) -> None:
         self.seen.add(line["pair"])
@@ -89,5 +108,6 @@ class Tally:
             self.counts["contradictory"] += 1
 
     def _progress(self) -> None:
+        self._told = time.monotonic()
         done = len(self.seen) + self.counts["failed"]
         self.rundir.progress(done, self.total, "pairs", self.text)

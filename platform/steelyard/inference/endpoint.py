@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import email.utils
 import random
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import httpcore
 import httpx
 
 from steelyard.inference.clean import storable
+from steelyard.lib.addresses import NotAllowed, allowed_hosts, reachable
 from steelyard.lib.errors import UserError
 
 ATTEMPTS = 6
@@ -24,6 +30,50 @@ TIMEOUT = httpx.Timeout(300.0, connect=10.0)
 """Seconds. A long answer from a busy server takes minutes; a server that is there answers the
 connection at once."""
 _TRY_AGAIN = {408, 425, 429}
+GARBLED_ATTEMPTS = 3
+"""A server that answers something else than a completion does so by mishap, or always."""
+_TOO_LONG = re.compile(
+    r"context.{0,20}(?:length|window|size)|maximum.{0,30}(?:tokens|length)|(?:prompt|input|request)"
+    r".{0,20}(?:too long|too large)|too many tokens|context_length_exceeded",
+    re.IGNORECASE,
+)
+_NO_PICTURES = re.compile(r"image|vision|multi.?modal|picture|content.{0,20}(?:type|part)", re.I)
+
+
+class Pace(Protocol):
+    """How fast an endpoint may be asked, by everybody who asks it."""
+
+    def wait(self, tokens: int, stop: Callable[[], bool] | None) -> bool:
+        """Until the next question may be sent; False as soon as ``stop`` says so."""
+        ...
+
+    def hold(self, seconds: float) -> None:
+        """The server says that all are to wait."""
+        ...
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of an answer, and what could have stood in its place."""
+
+    text: str
+    chances: dict[str, float]
+    """Log-probabilities of the likeliest tokens, itself among them."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer and what it took."""
+
+    text: str
+    tokens_in: int
+    tokens_out: int
+    counted: bool
+    """Whether the server said how many tokens; else they are guessed from the characters."""
+    seconds: float
+    """From the question that was answered to its answer."""
+    tokens: tuple[Token, ...] = ()
+    """Where log-probabilities were asked for and given."""
 
 
 class Endpoint:
@@ -62,7 +112,9 @@ class Endpoint:
                 code="endpoint_refused",
             )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = httpx.Client(headers=headers, timeout=timeout)
+        self._client = httpx.Client(
+            headers=headers, timeout=timeout, transport=_transport(self.base_url)
+        )
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r}, {self.model!r})"
@@ -93,8 +145,43 @@ class Endpoint:
 
         Raises:
             UserError: ``endpoint_unreachable``, ``endpoint_refused`` (401, 403),
-                ``endpoint_unknown_model`` (404), ``endpoint_rejected`` (another 4xx) or
+                ``endpoint_unknown_model`` (404), ``endpoint_rejected`` (another 4xx),
+                ``prompt_too_long`` or ``cannot_see`` where it says so, ``private_address`` or
                 ``endpoint_garbled`` (no chat completion came back).
+        """
+        return self.complete(
+            messages,
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            top_p=top_p,
+            attempts=attempts,
+            stop=stop,
+        ).text
+
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        temperature: float,
+        max_new_tokens: int,
+        seed: int | None = None,
+        top_p: float | None = None,
+        attempts: int | None = None,
+        stop: Callable[[], bool] | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        chances: int = 0,
+        name: str = "",
+        pace: Pace | None = None,
+    ) -> Completion:
+        """Ask once; the answer with what it took. As :meth:`chat`, and
+
+        Args:
+            response_format: as chat completions have it; a server that knows none rejects it.
+            chances: how many likely tokens to be told at each place of the answer.
+            name: of the question, the same whenever it is asked; a server that knows
+                ``Idempotency-Key`` answers it once however often the connection breaks.
+            pace: waited for before each attempt.
         """
         body: dict[str, Any] = {
             "model": self.model,
@@ -106,16 +193,44 @@ class Endpoint:
             body["top_p"] = top_p
         if seed is not None:
             body["seed"] = seed
-        return self._text(self._post(body, attempts or self.attempts, stop))
+        if response_format is not None:
+            body["response_format"] = dict(response_format)
+        if chances:
+            body |= {"logprobs": True, "top_logprobs": chances}
+        garbled = 0
+        while True:
+            answer = self._post(body, attempts or self.attempts, stop, name, pace)
+            try:
+                return self._completion(answer, body)
+            except UserError:
+                garbled += 1
+                if garbled >= min(GARBLED_ATTEMPTS, attempts or self.attempts):
+                    raise
+                if not _sleep(self._wait(garbled - 1, _retry_after(answer)), stop):
+                    raise
 
     def _post(
-        self, body: dict[str, Any], attempts: int, stop: Callable[[], bool] | None
+        self,
+        body: dict[str, Any],
+        attempts: int,
+        stop: Callable[[], bool] | None,
+        name: str = "",
+        pace: Pace | None = None,
     ) -> httpx.Response:
         trouble = ""
+        headers = {"Idempotency-Key": name} if name else None
         for attempt in range(attempts):
             advised = None
+            if pace is not None and not pace.wait(guess_tokens(body), stop):
+                break
             try:
-                answer = self._client.post(f"{self.base_url}{self.path}", json=body)
+                answer = self._client.post(
+                    f"{self.base_url}{self.path}", json=body, headers=headers
+                )
+            except NotAllowed as error:
+                raise UserError(
+                    f"The endpoint {self.base_url} is not asked: {error}.", code="private_address"
+                ) from error
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise UserError(
                     f"{self.base_url} is not a URL that can be asked: {error}.",
@@ -132,6 +247,8 @@ class Endpoint:
                     self._refuse(answer)
                 trouble = f"it answered {answer.status_code} {self._said(answer)}".rstrip()
                 advised = _retry_after(answer)
+                if pace is not None and answer.status_code == 429 and advised:
+                    pace.hold(min(advised, LONGEST_WAIT))
             if attempt + 1 < attempts and not _sleep(self._wait(attempt, advised), stop):
                 break
         raise UserError(
@@ -181,15 +298,40 @@ class Endpoint:
                 "models.",
                 code="endpoint_unknown_model",
             )
+        if answer.is_redirect:
+            raise UserError(
+                f"The endpoint {self.base_url} leads on to {answer.headers.get('location', '')!r}, "
+                "and nobody follows. Enter the address that it is really at.",
+                code="endpoint_rejected",
+            )
         raise UserError(
             f"The endpoint {self.base_url} does not take the question "
             f"({answer.status_code} {said}).",
-            code="endpoint_rejected",
+            code=_why_rejected(answer, said),
+        )
+
+    def _completion(self, answer: httpx.Response, body: Mapping[str, Any]) -> Completion:
+        text, said = self._said_in(answer)
+        usage = said.get("usage")
+        usage = usage if isinstance(usage, dict) else {}
+        counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
+        counted = all(type(count) is int and count >= 0 for count in counts)
+        return Completion(
+            text=text,
+            tokens_in=counts[0] if counted else guess_tokens(body),  # type: ignore[arg-type]
+            tokens_out=counts[1] if counted else len(text) // 4 + 1,  # type: ignore[arg-type]
+            counted=counted,
+            seconds=answer.elapsed.total_seconds(),
+            tokens=_tokens_in(said),
         )
 
     def _text(self, answer: httpx.Response) -> str:
+        return self._said_in(answer)[0]
+
+    def _said_in(self, answer: httpx.Response) -> tuple[str, dict[str, Any]]:
         try:
-            message = answer.json()["choices"][0]["message"]
+            said = answer.json()
+            message = said["choices"][0]["message"]
             text = message.get("content") or ""
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UserError(
@@ -198,7 +340,86 @@ class Endpoint:
                 "/v1.",
                 code="endpoint_garbled",
             ) from error
-        return storable(str(text))
+        return storable(str(text)), said
+
+
+def guess_tokens(body: Mapping[str, Any]) -> int:
+    """About how many tokens a question has: a quarter of its characters, and a picture 800."""
+    total = 0
+    for message in body["messages"]:
+        content = message["content"]
+        parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+        for part in parts:
+            total += 800 if part["type"] == "image_url" else len(str(part["text"])) // 4 + 4
+    return total
+
+
+def _tokens_in(said: Mapping[str, Any]) -> tuple[Token, ...]:
+    """The log-probabilities of an answer, or nothing where there are none that can be read."""
+    try:
+        rows = said["choices"][0]["logprobs"]["content"]
+        return tuple(
+            Token(
+                str(row["token"]),
+                {
+                    str(row["token"]): float(row["logprob"]),
+                    **{str(one["token"]): float(one["logprob"]) for one in row["top_logprobs"]},
+                },
+            )
+            for row in rows
+        )
+    except (LookupError, TypeError, ValueError):
+        return ()
+
+
+def _why_rejected(answer: httpx.Response, said: str) -> str:
+    if answer.status_code == 413 or _TOO_LONG.search(said):
+        return "prompt_too_long"
+    if _NO_PICTURES.search(said) and b"image_url" in answer.request.content:
+        return "cannot_see"
+    return "endpoint_rejected"
+
+
+def _transport(base_url: str) -> httpx.BaseTransport:
+    """By the proxy that the environment names, which is the operator's to restrict; without one
+    straight to an address that has been looked at."""
+    try:
+        parts = urlsplit(base_url)
+        host = parts.hostname or ""
+    except ValueError:
+        return httpx.HTTPTransport()
+    proxy = getproxies().get(parts.scheme) or getproxies().get("all")
+    if proxy and host and not proxy_bypass(host):
+        return httpx.HTTPTransport(proxy=proxy)
+    transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=None))
+    transport._pool._network_backend = _Looking()  # type: ignore[attr-defined]
+    return transport
+
+
+class _Looking(httpcore.SyncBackend):
+    """Connects to addresses that may be reached, and to no other."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            addresses = reachable(host, port, allowed_hosts())
+        except NotAllowed:
+            raise
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        last: Exception | None = None
+        for address in addresses:
+            try:
+                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last = error
+        raise last or httpcore.ConnectError(f"{host} has no address")
 
 
 def _retry_after(answer: httpx.Response) -> float | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import ipaddress
 import socket
 import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
+
+from steelyard.lib.addresses import is_public
 
 TIMEOUT = 10.0
 """seconds for each step"""
@@ -72,22 +73,6 @@ def look_up(host: str, port: int, *, private: bool) -> list[str]:
     if not private and any(not is_public(one) for one in addresses):
         raise SendError(f"The host {host} is in a private network; nothing is sent there.")
     return addresses
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is on the open internet. One of version 6 that stands for one of
-    version 4 is as public as that."""
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def send(url: str, body: bytes, headers: Mapping[str, str], *, private: bool = False) -> Answer:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from steelyard.inference.judging.calls import Caller
 from steelyard.inference.judging.judge import EndpointJudge
+from steelyard.inference.judging.ledger import Ledger
 from steelyard.inference.judging.local import LocalJudge
-from steelyard.inference.loading import CONCURRENCY, LocalWriter, open_endpoint, sampling_of
+from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint, sampling_of
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
@@ -67,7 +69,8 @@ def worths(verdicts: Sequence[Mapping[str, Any]]) -> list[float]:
 def _here(
     judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
 ) -> Iterator[dict[str, Any]]:
-    asked = LocalJudge(LocalWriter(judge["model"], lambda: bool(stop)), judge, _sampling(judge))
+    writer: Any = load_writer(judge["model"], stop=lambda: bool(stop))
+    asked = LocalJudge(writer, judge, _sampling(judge))
     for start in range(0, len(pairs), asked.batch):
         yield from asked.verdicts(pairs[start : start + asked.batch])
 
@@ -75,8 +78,14 @@ def _here(
 def _by_endpoint(
     judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
 ) -> Iterator[dict[str, Any]]:
-    endpoint = open_endpoint(judge["model"])
-    asked = EndpointJudge(endpoint, judge, _sampling(judge), stop=lambda: bool(stop))
+    caller = Caller(
+        open_endpoint(judge["model"]),
+        limits=judge.get("limits", {}),
+        ledger=Ledger(None),
+        plain=judge["template_version"] == 1 and not judge.get("template"),
+        stop=lambda: bool(stop),
+    )
+    asked = EndpointJudge(caller, judge, _sampling(judge))
     try:
         with ThreadPoolExecutor(CONCURRENCY) as pool:
             yield from pool.map(asked.verdict, pairs)
@@ -85,7 +94,7 @@ def _by_endpoint(
             raise Interrupted from error
         raise
     finally:
-        endpoint.close()
+        caller.close()
 
 
 def _sampling(judge: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,25 +12,36 @@ surer of it when A is right.
 
 from __future__ import annotations
 
-import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from steelyard.inference.judging.judge import ORDERS, Order, ask, canonical, combine, refused
-from steelyard.inference.judging.prompting import VERDICT_CUE
-from steelyard.inference.loading import LocalWriter
-from steelyard.inference.text import (
-    Generated,
-    check_fits,
-    encode_prompt,
-    generate,
-    option_log_probabilities,
+from steelyard.inference.judging.judge import (
+    ORDERS,
+    Order,
+    ask,
+    asking_of,
+    canonical,
+    combine,
+    of_samples,
+    orders_of,
+    refused,
 )
+from steelyard.inference.judging.looking import Pictures
+from steelyard.inference.judging.prompting import VERDICT_CUE
+from steelyard.inference.judging.reading import (
+    WORDS,
+    PlainReader,
+    Question,
+    Reader,
+    SeeingReader,
+)
+from steelyard.inference.loading import LocalWriter, SeeingWriter
+from steelyard.inference.text import Generated
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
 
-WORDS = {"a": " A", "b": " B", "tie": " tie", "both_bad": " both bad"}
 MARGIN = 0.01
 """A smaller difference between the averages is none: the pair is a tie."""
 _ROOM = 24
@@ -66,12 +77,22 @@ class LocalJudge:
     """Asks a loaded model and measures its verdict."""
 
     def __init__(
-        self, writer: LocalWriter, judge: Mapping[str, Any], sampling: Mapping[str, Any]
+        self,
+        writer: LocalWriter | SeeingWriter,
+        judge: Mapping[str, Any],
+        sampling: Mapping[str, Any],
+        pictures: Pictures | None = None,
     ) -> None:
-        self.writer, self.judge, self.sampling = writer, judge, sampling
-        self.batch = max(1, writer.batch_size // len(ORDERS))
-        self._cue = self._encode(VERDICT_CUE)
-        self._options = {outcome: self._encode(word) for outcome, word in WORDS.items()}
+        self.judge, self.sampling = judge, sampling
+        self.pictures = pictures or Pictures()
+        self.reader: Reader = (
+            SeeingReader(writer) if isinstance(writer, SeeingWriter) else PlainReader(writer)
+        )
+        asking = asking_of(judge)
+        self._samples = asking["samples"]
+        many = self._samples * (len(ORDERS) if asking["orders"] == "both" else 1)
+        self.batch = max(1, writer.batch_size // many)
+        self._aspects = [one["name"] for one in judge.get("rubric", ())]
 
     def verdicts(self, pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One line a pair, in order.
@@ -79,69 +100,74 @@ class LocalJudge:
         A pair that does not fit the context is refused with the reason; the others go on.
         """
         lines: dict[int, dict[str, Any]] = {}
-        fitting = []
+        asked: list[Question] = []
         for pair in pairs:
             try:
-                self._check(pair)
-                fitting.append(pair)
+                asked += self._questions(pair)
             except UserError as error:
                 lines[pair["pair"]] = refused(pair["pair"], error.message)
-        asked = [(pair, swapped) for pair in fitting for swapped in ORDERS]
-        orders = [
-            self._order(pair, swapped, made)
-            for (pair, swapped), made in zip(asked, self._reasons(asked), strict=True)
-        ]
-        for place, pair in enumerate(fitting):
-            both = orders[place * len(ORDERS) : (place + 1) * len(ORDERS)]
-            lines[pair["pair"]] = settle(combine(pair["pair"], both), both)
+        started = time.monotonic()
+        made = self.reader.write(asked, self.sampling)
+        each = (time.monotonic() - started) / max(1, len(asked))
+        said: dict[int, dict[bool, list[Order]]] = {}
+        for question, answer in zip(asked, made, strict=True):
+            order = self._order(question, answer, each)
+            said.setdefault(question.pair, {}).setdefault(question.swapped, []).append(order)
+        for number, by_order in said.items():
+            orders = [of_samples(samples) for samples in by_order.values()]
+            lines[number] = settle(combine(number, orders), orders)
         return [lines[pair["pair"]] for pair in pairs]
 
-    def _check(self, pair: Mapping[str, Any]) -> None:
-        for swapped in ORDERS:
-            messages = ask(pair, self.judge, swapped)
-            ids = encode_prompt(self.writer.tokenizer, messages)
+    def _questions(self, pair: Mapping[str, Any]) -> list[Question]:
+        """All that is asked about a pair.
+
+        Raises:
+            UserError: it does not fit the context, or its pictures cannot be shown.
+        """
+        made = []
+        for swapped in orders_of(self.judge, pair):
+            shown = self.pictures.of(pair, swapped, self.judge)
+            messages = shown.told(ask(pair, self.judge, swapped))
+            pictures = [one for _, some in shown.pictures() for one in some] if shown else []
             room = self.sampling["max_new_tokens"] + _ROOM
-            check_fits(self.writer.model.config, ids, room, pair["messages"])
+            self.reader.check(messages, pictures, room, pair["messages"])
+            for sample in range(self._samples):
+                parts = ("judge", pair["pair"], swapped, *((sample,) if sample else ()))
+                made.append(Question(pair["pair"], swapped, messages, pictures, stable_int(*parts)))
+        return made
 
-    def _reasons(self, asked: Sequence[tuple[Mapping[str, Any], bool]]) -> list[Generated]:
-        return generate(
-            self.writer.model,
-            self.writer.tokenizer,
-            [ask(pair, self.judge, swapped) for pair, swapped in asked],
-            max_new_tokens=self.sampling["max_new_tokens"],
-            temperature=self.sampling["temperature"],
-            top_p=self.sampling["top_p"],
-            seeds=[stable_int("judge", pair["pair"], swapped) for pair, swapped in asked],
-            batch_size=self.writer.batch_size,
-            stop=self.writer.stop,
-        )
-
-    def _order(self, pair: Mapping[str, Any], swapped: bool, made: Generated) -> Order:
+    def _order(self, question: Question, made: Generated, seconds: float) -> Order:
+        started = time.monotonic()
+        swapped = question.swapped
         reason = _OWN_VERDICT.sub("", made.text).strip()
-        room = self.sampling["max_new_tokens"]
-        prefix = encode_prompt(self.writer.tokenizer, ask(pair, self.judge, swapped))
-        prefix += self._encode(reason)[:room] + self._cue
-        shown = self._probabilities(prefix)
-        best = max(shown, key=lambda outcome: shown[outcome])
+        limit = self.sampling["max_new_tokens"]
+        measured = self.reader.measure(question, reason, limit, VERDICT_CUE)
+        best = max(measured, key=lambda outcome: measured[outcome])
+        aspects = {
+            name: self._signed(
+                self.reader.measure(question, reason, limit, f"\n\nAspect {name}:"), swapped
+            )
+            for name in self._aspects
+        }
         return Order(
             swapped=swapped,
             raw=f"{made.text}{VERDICT_CUE}{WORDS[best]}",
             outcome=canonical(best, swapped),
             strength=None,
             rationale=reason,
-            probabilities={canonical(outcome, swapped): p for outcome, p in shown.items()},
+            probabilities={canonical(outcome, swapped): p for outcome, p in measured.items()},
+            aspects=aspects,
+            usage={
+                "tokens_in": self.reader.length(question),
+                "tokens_out": len(made.tokens),
+                "cost": 0.0,
+                "seconds": round(seconds + time.monotonic() - started, 4),
+            },
         )
 
-    def _probabilities(self, prefix: Sequence[int]) -> dict[str, float]:
-        """Of the four options among themselves, in the letters that were shown."""
-        scores = option_log_probabilities(
-            self.writer.model, prefix, [self._options[outcome] for outcome in WORDS]
-        )
-        weights = [math.exp(score - max(scores)) for score in scores]
-        return {
-            outcome: round(weight / sum(weights), 6)
-            for outcome, weight in zip(WORDS, weights, strict=True)
-        }
-
-    def _encode(self, text: str) -> list[int]:
-        return self.writer.tokenizer.encode(text, add_special_tokens=False)
+    def _signed(self, measured: Mapping[str, float], swapped: bool) -> int:
+        """The side that an aspect speaks for, by one step; none where it is hardly one."""
+        first = measured["a"] - measured["b"]
+        if abs(first) < MARGIN:
+            return 0
+        return 1 if (first < 0) != swapped else -1

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 _THINKING = re.compile(
@@ -55,34 +55,82 @@ class Verdict:
     strength: int | None
     """1 to 3 where the judge named one; None for a tie, both bad, or where it did not."""
     rationale: str
+    aspects: dict[str, int] = field(default_factory=dict)
+    """Signed strengths of those that could be read; negative where A is better."""
 
 
-def read_verdict(text: str) -> Verdict | None:
-    """The verdict and its reason, or None where none can be read."""
+def read_verdict(text: str, aspects: Sequence[str] = ()) -> Verdict | None:
+    """The verdict and its reason, or None where none can be read.
+
+    Args:
+        aspects: names of what gets a verdict of its own.
+    """
     text = _THINKING.sub("", text).strip()
-    return _from_json(text) or _from_words(text)
+    return _from_json(text, aspects) or _from_words(text, aspects)
 
 
-def _from_words(text: str) -> Verdict | None:
+def _from_words(text: str, aspects: Sequence[str]) -> Verdict | None:
+    read, text = _aspect_lines(text, aspects)
     for pattern in (_LINE, _BRACKETS, _ALONE):
         for found in reversed(list(pattern.finditer(text))):
             outcome = _outcome(found["said"])
             if outcome:
                 rationale = (text[: found.start()].strip(" \n*_#>[]") or text).strip()
-                return Verdict(outcome, _strength(outcome, found["said"]), rationale)
+                return Verdict(outcome, _strength(outcome, found["said"]), rationale, read)
     return None
 
 
-def _from_json(text: str) -> Verdict | None:
+def _aspect_lines(text: str, aspects: Sequence[str]) -> tuple[dict[str, int], str]:
+    """What lines like ``Aspect clarity: A (strength 2)`` say, and the text without them."""
+    read: dict[str, int] = {}
+    for name in aspects:
+        line = re.compile(
+            rf"^[\s*_#>-]*(?:aspect\s+)?{re.escape(name)}[\s*_]*[:=][\s*_]*(?P<said>.+)$",
+            re.IGNORECASE | re.MULTILINE,
+        )
+        for found in line.finditer(text):
+            outcome = _outcome(found["said"])
+            if outcome:
+                read[name] = _signed(outcome, _strength(outcome, found["said"]))
+        text = line.sub("", text)
+    return read, text
+
+
+def _aspects_in(said: object, aspects: Sequence[str]) -> dict[str, int]:
+    """What a JSON answer says of each: a word, or an object with verdict and strength."""
+    if not isinstance(said, dict):
+        return {}
+    lowered = {str(key).lower(): value for key, value in said.items()}
+    read: dict[str, int] = {}
+    for name in aspects:
+        value = lowered.get(name.lower())
+        strength = value.get("strength") if isinstance(value, dict) else None
+        word = value.get("verdict") if isinstance(value, dict) else value
+        outcome = _outcome(str(word)) if word is not None else None
+        if outcome:
+            named = _strength(outcome, f"strength {strength}" if strength else str(word))
+            read[name] = _signed(outcome, named)
+    return read
+
+
+def _signed(outcome: str, strength: int | None) -> int:
+    return {"a": -1, "b": 1}.get(outcome, 0) * (strength or 1)
+
+
+def _from_json(text: str, aspects: Sequence[str]) -> Verdict | None:
     for value in reversed(list(_objects(text))):
         lowered = {str(key).lower(): item for key, item in value.items()}
+        if aspects and '"aspects"' in text and "aspects" not in lowered:
+            # an aspect's own object out of an answer that was cut off
+            continue
         said = next((lowered[key] for key in _KEYS if key in lowered), None)
         outcome = _outcome(str(said)) if said is not None else None
         if outcome:
             rationale = next((str(lowered[key]) for key in _REASONS if key in lowered), "")
             named = f"strength {lowered['strength']}" if "strength" in lowered else str(said)
             named = named.replace("-", "")
-            return Verdict(outcome, _strength(outcome, named), rationale.strip())
+            read = _aspects_in(lowered.get("aspects"), aspects)
+            return Verdict(outcome, _strength(outcome, named), rationale.strip(), read)
     return None
 
 
