@@ -33,16 +33,30 @@ def likes_ink(page: Page) -> str:
     return steps.prefer(brightness)(page)
 
 
+def look_at_samples(page: Page) -> None:
+    """Step by step on a seed that stays, and the last step's on a new one beside the base's."""
+    steps_of_seed = page.locator("#samples .strip img")
+    expect(steps_of_seed).to_have_count(3)
+    expect(page.locator("#samples-16 img")).to_have_count(4)
+    page.get_by_text("After step 8").click()
+    expect(page.locator("#samples-8 img").first).to_be_visible()
+    assert all(
+        steps_of_seed.nth(n).evaluate("async image => { await image.decode(); return true; }")
+        for n in range(3)
+    )
+
+
 def walk(sign_in: Callable[[str], Page]) -> None:
     annotator, researcher = sign_in("annotator"), sign_in("researcher")
     steps.wait_for_pairs(annotator, PROJECT, 50)
     pressed = steps.label(annotator, PROJECT, likes_ink, 16)
     assert {"2", "6"} <= set(pressed), f"all on one side: {pressed}"
     steps.freeze(researcher, PROJECT, "ink", category="digit", test_fraction="0.2")
-    run = steps.train(
-        researcher, PROJECT, NEW, base=BASE, max_steps="16", batch_size="8", checkpoint_every="8"
-    )
+    settings = {"max_steps": "16", "batch_size": "8", "checkpoint_every": "8"}
+    settings |= {"sample_every": "8", "sample_prompts": "1"}
+    run = steps.train(researcher, PROJECT, NEW, base=BASE, **settings)
     steps.wait_for_run(researcher, run)
+    look_at_samples(researcher)
     expect(researcher.locator("#curves")).to_contain_text(re.compile("error", re.IGNORECASE))
     waiting = steps.evaluate(researcher, PROJECT, "more ink or not", new=NEW, base=BASE, limit="6")
     steps.label(annotator, PROJECT, likes_ink, waiting + steps.HELD)

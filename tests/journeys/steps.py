@@ -117,7 +117,7 @@ def evaluate(page: Page, project: str, name: str, *, new: str, base: str, **fiel
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("checkbox", name=new, exact=True).check()
     page.get_by_label("Baseline").select_option(label=base)
-    page.get_by_label("Compared by").select_option(label="People")
+    page.get_by_label("People compare").check()
     for field, value in fields.items():
         page.locator(f'[name="{field}"]').fill(value)
     page.get_by_role("button", name="Start the evaluation").click()
