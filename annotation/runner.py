@@ -6,9 +6,12 @@ import json
 from typing import Any
 from uuid import uuid5
 
+from django.conf import settings
 from django.db import transaction
 
-from annotation.models import Annotator, Judgment, Outcome, Pair
+from annotation.models import Annotator, JudgeSpending, Judgment, Outcome, Output, Pair
+from steelyard.assets.services import blob_path
+from steelyard.lib.files import place_file
 from steelyard.lib.rundir import write_atomically
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
@@ -21,26 +24,58 @@ _SEEN = "collected.json"
 def prepare(run: Run) -> dict[str, Any]:
     judge = _judge(run)
     pairs = Pair.objects.filter(project=run.project).with_content().in_bulk(run.spec["pairs"])
+    kept = settings.DATA_DIR / "cache" / "judging"
     return {
         "kind": "judge",
-        "judge": {
-            "name": judge.name,
-            "model": judge.model.as_spec() if judge.model else None,
-            "criteria": judge.criteria,
-            "template_version": judge.template_version,
-            "sampling": judge.sampling,
-        },
-        "pairs": [
-            {
-                "pair": pk,
-                "messages": pairs[pk].prompt.messages,
-                "a": pairs[pk].output_a.text,
-                "b": pairs[pk].output_b.text,
-            }
-            for pk in run.spec["pairs"]
-            if pk in pairs
-        ],
+        "judge": judge_spec(judge),
+        "pairs": [asked_of(run, pairs[pk]) for pk in run.spec["pairs"] if pk in pairs],
+        "run": str(run.uuid),
+        "calls": str(kept / f"{run.project_id}.sqlite"),
+        "pace": str(kept / "pace.sqlite"),
+        "spent": judge.spent,
     }
+
+
+def judge_spec(judge: Annotator) -> dict[str, Any]:
+    """What an engine is told of a judge."""
+    return {
+        "id": judge.pk,
+        "name": judge.name,
+        "model": judge.model.as_spec() if judge.model else None,
+        "criteria": judge.criteria,
+        "rubric": judge.rubric,
+        "template_version": judge.template_version,
+        "template": judge.template,
+        "sampling": judge.sampling,
+        "asking": judge.asking,
+        "limits": judge.limits,
+    }
+
+
+def asked_of(run: Run, pair: Pair) -> dict[str, Any]:
+    """A pair as the judge is shown it; its files go into the run's folder, by their content."""
+    asked: dict[str, Any] = {
+        "pair": pair.pk,
+        "messages": pair.prompt.messages,
+        "a": _words(pair.output_a),
+        "b": _words(pair.output_b),
+    }
+    files = {
+        "media": list(pair.prompt.media),
+        "a_media": [pair.output_a.asset.sha256] if pair.output_a.asset else [],
+        "b_media": [pair.output_b.asset.sha256] if pair.output_b.asset else [],
+    }
+    for name, some in files.items():
+        for sha256 in some:
+            if blob_path(sha256).exists():
+                place_file(blob_path(sha256), run.dir.media / sha256)
+        if some:
+            asked[name] = some
+    return asked
+
+
+def _words(output: Output) -> str:
+    return output.text or ("(It is shown before this text.)" if output.asset else "")
 
 
 def environment(run: Run) -> dict[str, str]:
@@ -73,12 +108,24 @@ def collect(run: Run) -> None:
 
 def finish(run: Run, result: dict[str, Any]) -> None:
     collect(run)
+    _store_spending(run)
 
 
 def abandoned(run: Run) -> None:
-    """What a failed or cancelled run has found out stays."""
+    """What a failed or cancelled run has found out stays, and what it has cost."""
     if run.dir.path.exists():
         collect(run)
+        _store_spending(run)
+
+
+def _store_spending(run: Run) -> None:
+    """What the engine says it has used up; of a model in this house it says nothing."""
+    place = run.dir.path / "usage.json"
+    if place.exists():
+        used = json.loads(place.read_text())
+        JudgeSpending.objects.update_or_create(
+            run=run, defaults={"judge_id": run.spec["judge"], **used}
+        )
 
 
 def _judge(run: Run) -> Annotator:
@@ -100,9 +147,11 @@ def _store(run: Run, lines: list[dict[str, Any]]) -> None:
 def _judgment(run: Run, judge: Annotator, pair: Pair, line: dict[str, Any]) -> Judgment:
     """An answer that cannot be read as a verdict is kept as a skip, with what was answered."""
     outcome = Outcome.SKIP if line.get("invalid") else Outcome(line["outcome"])
-    details = {"orders": line.get("orders", [])}
-    if line.get("invalid"):
-        details["invalid"] = line["invalid"]
+    orders = line.get("orders", [])
+    details = {
+        "orders": orders,
+        **{name: line[name] for name in ("p_a", "invalid") if line.get(name) is not None},
+    }
     return Judgment(
         uuid=uuid5(run.uuid, str(pair.pk)),
         project=run.project,
@@ -110,8 +159,10 @@ def _judgment(run: Run, judge: Annotator, pair: Pair, line: dict[str, Any]) -> J
         annotator=judge,
         outcome=outcome,
         strength=line.get("strength") or _STEP.get(outcome, 0) if outcome in _STEP else 0,
+        aspects=line.get("aspects", {}),
         rationale=line.get("rationale", ""),
-        swapped=False,
+        # shown in both orders it was shown as it stands too
+        swapped=len(orders) == 1 and orders[0]["swapped"],
         run=run,
         details=details,
     )

@@ -16,6 +16,7 @@ from steelyard.inference.scorers.base import FRAMES
 from steelyard.lib.errors import UserError
 from steelyard.lib.files import place_file
 from steelyard.runs.models import Run
+from steelyard.web.sealing import opened
 
 engine = "annotation.engine.scoring"
 
@@ -46,7 +47,7 @@ def environment(run: Run) -> dict[str, str]:
     """A server's key goes to the engine this way: run.json stays readable to others."""
     judge = _judge(run)
     key = judge.scorer.get("api_key")
-    return {judge.scorer_key_variable: key} if key else {}
+    return {judge.scorer_key_variable: opened(key)} if key else {}
 
 
 def gpus(run: Run) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, Sum
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -126,6 +126,14 @@ class Annotator(models.Model):
         named = self.family or self.name
         rows = Annotator.objects.filter(project=self.project_id, family=named)
         return rows.order_by("-version") if self.family else Annotator.objects.filter(pk=self.pk)
+
+    @property
+    def spent(self) -> list[float]:
+        """Calls, tokens and money of all its runs."""
+        sums = self.spendings.aggregate(
+            calls=Sum("calls"), tokens=Sum(F("tokens_in") + F("tokens_out")), cost=Sum("cost")
+        )
+        return [sums[name] or 0 for name in ("calls", "tokens", "cost")]
 
     @property
     def can_be_asked(self) -> bool:

@@ -24,6 +24,7 @@ from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.sources import check_source, is_folder
 from steelyard.runs.models import Run
+from steelyard.web.sealing import sealed
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin")
@@ -93,7 +94,7 @@ def create_scorer(
         "licence": KINDS[kind].licence,
     }
     if api_key and kind == "http":
-        scorer["api_key"] = api_key
+        scorer["api_key"] = sealed(api_key)
     judge, created = Annotator.objects.get_or_create(
         project=project, name=name, defaults={"kind": Annotator.Kind.JUDGE, "scorer": scorer}
     )

@@ -58,7 +58,7 @@ def test_an_endpoint_keeps_its_key_to_itself(as_user: Any, owner: Any, url: str)
     assert made.status_code == 201
     assert (made.json()["has_key"], made.json()["endpoint_model"]) == (True, "m")
     assert "sk-hush" not in made.content.decode()
-    assert ModelVersion.objects.get().options["api_key"] == "sk-hush"
+    assert list(ModelVersion.objects.get().secrets().values()) == ["sk-hush"]
 
 
 def test_only_an_admin_of_the_project_names_folders_of_the_server(

@@ -179,7 +179,7 @@ def test_an_endpoints_key_is_replaced_and_taken_away(
     client, url = as_user(owner), at(project, "model-key", endpoint.pk)
     client.post(url, {"api_key": "sk-new"})
     endpoint.refresh_from_db()
-    assert endpoint.options == {"model": "llama", "api_key": "sk-new"}
+    assert list(endpoint.secrets().values()) == ["sk-new"]
     client.post(url, {"api_key": ""})
     endpoint.refresh_from_db()
     assert endpoint.options == {"model": "llama"}
@@ -219,7 +219,7 @@ def test_only_the_projects_staff_reaches_versions_and_models(
         sent = {"name": "a", "family": "causal_lm", "source": "org/model"}
         assert client.post(at(project, "model-new"), sent).status_code == 404
     endpoint.refresh_from_db()
-    assert endpoint.options["api_key"] == KEY
+    assert list(endpoint.secrets().values()) == [KEY]
 
 
 def test_a_version_is_not_reached_through_another_project(

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from steelyard.registry.querysets import DatasetVersionQuerySet, ModelVersionQuerySet
+from steelyard.web.sealing import opened
 
 
 class Dataset(models.Model):
@@ -251,4 +252,4 @@ class ModelVersion(models.Model):
     def secrets(self) -> dict[str, str]:
         """For the environment of an engine that uses this model, and for nothing else."""
         key = self.options.get("api_key")
-        return {self.key_variable: key} if key else {}
+        return {self.key_variable: opened(key)} if key else {}

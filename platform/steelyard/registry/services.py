@@ -33,6 +33,7 @@ from steelyard.registry.models import Dataset, DatasetVersion, ModelFamily, Mode
 from steelyard.registry.pipelines import is_on_hub
 from steelyard.registry.sources import check_source, find_family, is_folder
 from steelyard.runs.models import Run
+from steelyard.web.sealing import opened, sealed
 from steelyard.webhooks.services import emit
 
 NAME_LIMIT = 200
@@ -65,7 +66,7 @@ def register_model(
         "family": family,
         "source": source,
         "adapter": adapter,
-        "options": options or {},
+        "options": _with_sealed_key(options or {}),
         "base": base,
         "trained_on": trained_on,
         "digest": digest,
@@ -73,7 +74,9 @@ def register_model(
     model, created = ModelVersion.objects.get_or_create(
         project=project, name=name, defaults={**values, "made_by": made_by, "created_by": by}
     )
-    if not created and any(getattr(model, field) != value for field, value in values.items()):
+    if not created and any(
+        _plain(getattr(model, field)) != _plain(value) for field, value in values.items()
+    ):
         raise UserError(
             _("This project has another model called “%(name)s”; choose another name.")
             % {"name": name},
@@ -148,6 +151,18 @@ def add_model(
     )
 
 
+def _with_sealed_key(options: dict[str, Any]) -> dict[str, Any]:
+    key = options.get("api_key")
+    return {**options, "api_key": sealed(key)} if key else options
+
+
+def _plain(value: Any) -> Any:
+    """Options with their key as it is, for one secret sealed twice looks different."""
+    if isinstance(value, dict) and value.get("api_key"):
+        return {**value, "api_key": opened(value["api_key"])}
+    return value
+
+
 @transaction.atomic
 def set_api_key(*, model: ModelVersion, api_key: str) -> None:
     """Replace an endpoint's key; an empty one takes it away. The model stays what it is."""
@@ -158,7 +173,7 @@ def set_api_key(*, model: ModelVersion, api_key: str) -> None:
     locked = ModelVersion.objects.select_for_update().get(pk=model.pk)
     options = {key: value for key, value in locked.options.items() if key != "api_key"}
     if api_key:
-        options["api_key"] = api_key
+        options["api_key"] = sealed(api_key)
     ModelVersion.objects.filter(pk=model.pk).update(options=options)
 
 
