@@ -5,6 +5,10 @@ from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from evaluation.models_arena import Arena as Arena
+from evaluation.models_arena import Battle as Battle
+from evaluation.models_arena import Turn as Turn
+from evaluation.models_arena import Visitor as Visitor
 from evaluation.querysets import ComparisonQuerySet, EvaluationQuerySet
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from evaluation import views, views_outputs
+from evaluation import arena_admin, views, views_outputs
 
 app_name = "evaluation"
 urlpatterns = [
@@ -12,5 +12,14 @@ urlpatterns = [
     path("generations/<int:pk>/", views_outputs.generation_detail, name="generation-detail"),
     path("models/<int:pk>/evaluations/", views.evaluations_for_model, name="evaluations-for-model"),
     path("versions/<int:pk>/rankings/", views.rankings_for_version, name="rankings-for-version"),
+    path("arenas/", arena_admin.arena_list, name="arena-list"),
+    path("arenas/new/", arena_admin.arena_new, name="arena-new"),
+    path("arenas/<int:pk>/", arena_admin.arena_detail, name="arena-detail"),
+    path("arenas/<int:pk>/change/", arena_admin.arena_change, name="arena-change"),
+    path(
+        "arenas/<int:pk>/voters/<int:voter>/withdraw/",
+        arena_admin.arena_withdraw,
+        name="arena-withdraw",
+    ),
     path("leaderboard/", views.leaderboard, name="leaderboard"),
 ]

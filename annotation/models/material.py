@@ -119,6 +119,7 @@ class Pair(models.Model):
         EVALUATION = "evaluation", _("Evaluation")
         CORRECTION = "correction", _("Correction")
         RANKING = "ranking", _("Ranking")
+        ARENA = "arena", _("Arena")
 
     project = models.ForeignKey(
         "projects.Project", models.CASCADE, related_name="pairs", db_index=False

@@ -141,6 +141,12 @@ def amend_judgment(
             code="of_ranking",
             status=409,
         )
+    if "arena" in judgment.details:
+        raise UserError(
+            _("That verdict was given in an arena, before the names were told; it stays."),
+            code="of_arena",
+            status=409,
+        )
     write = partial(_supersede, annotator, judgment)
     if found := _once(annotator, judgment.pair, verdict, write):
         return found

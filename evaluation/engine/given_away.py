@@ -31,8 +31,8 @@ _OF_ITSELF = (
 _MADE_BY = (
     r"(?:\b(?:trained|made|created|developed|built|designed|trainiert|entwickelt|erstellt"
     r"|entraîné|développé|créé|desarrollado|entrenado|creado)\s+"
-    r"(?:by|at|von|durch|bei|par|por)\b|\b(?:model|assistant|Modell|modèle|modelo) (?:by|from|of|von|de)"
-    r"\b|由)"
+    r"(?:by|at|von|durch|bei|par|por)\b"
+    r"|\b(?:model|assistant|Modell|modèle|modelo) (?:by|from|of|von|de)\b|由)"
 )
 _ME = r"(?:\b(?:I|me|my|myself|As|Ich|ich|mich|Je|je|yo)\b|我)"
 _SENTENCE = re.compile(

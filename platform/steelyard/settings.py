@@ -236,6 +236,9 @@ LIMITS_URL = env("STEELYARD_LIMITS_URL") or (
 )
 REQUESTS_OF_TOKEN = env_int("STEELYARD_REQUESTS_OF_TOKEN", 6000)
 REQUESTS_OF_ADDRESS = env_int("STEELYARD_REQUESTS_OF_ADDRESS", 30_000)
+# Questions a minute in arenas: of one visitor, and of all who come from one address.
+ARENA_QUESTIONS = env_int("STEELYARD_ARENA_QUESTIONS", 6)
+ARENA_QUESTIONS_OF_ADDRESS = env_int("STEELYARD_ARENA_QUESTIONS_OF_ADDRESS", 30)
 WEBHOOKS_PRIVATE = env_bool("STEELYARD_WEBHOOKS_PRIVATE", False)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -305,6 +308,7 @@ RUN_KINDS = {
     "export": "annotation.export_runner",
     "generate": "evaluation.runner",
     "round": "evaluation.round_runner",
+    "arena": "evaluation.arena_runner",
     "demo": "steelyard.demo.runner",
 }
 MAX_RUNS_AT_ONCE = env_int("STEELYARD_MAX_RUNS", 2)

@@ -31,6 +31,7 @@ urlpatterns = [
     path("account/", include("steelyard.accounts.urls")),
     path("words/<str:language>-<str:state>.js", catalogue, name="words"),
     path("assets/", include("steelyard.assets.urls")),
+    path("arena/", include("evaluation.arena_urls")),
     path("p/<slug:project>/overview/", overview.project_overview, name="project-overview"),
     path("p/<slug:project>/progress/", overview.project_progress, name="project-progress"),
     path("p/<slug:project>/", include("annotation.urls")),

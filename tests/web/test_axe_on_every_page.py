@@ -19,6 +19,8 @@ from annotation.recipe import Recipe
 from annotation.services import flags, groups, withdrawals
 from annotation.services.judging import create_judge
 from annotation.services.versions import publish_version
+from evaluation import arena_battles
+from evaluation.arena import open_arena
 from evaluation.services import start_evaluation
 from evaluation.services_round import start_generation
 from steelyard.accounts import services
@@ -61,6 +63,11 @@ PAGES: dict[str, tuple[str, ...]] = {
     "annotation:version-new": ("project",),
     "annotation:withdrawal-detail": ("project", "withdrawal"),
     "annotation:withdrawal-list": ("project",),
+    "arena:arena": ("arena_token",),
+    "arena:battle": ("arena_token", "battle"),
+    "evaluation:arena-detail": ("project", "arena"),
+    "evaluation:arena-list": ("project",),
+    "evaluation:arena-new": ("project",),
     "evaluation:evaluation-detail": ("project", "evaluation"),
     "evaluation:evaluation-list": ("project",),
     "evaluation:evaluation-new": ("project",),
@@ -119,6 +126,11 @@ NO_PAGES = {
     "annotation:set-known",
     "annotation:set-unknown",
     "annotation:withdrawal-lift",
+    "arena:again",
+    "arena:go-on",
+    "arena:vote",
+    "evaluation:arena-change",
+    "evaluation:arena-withdraw",
     "projects:guidelines-preview",
     "projects:member-remove",
     "projects:member-role",
@@ -155,6 +167,7 @@ NO_PAGES = {
     "training:try-answer",
     "training:try-model",
     # files and data
+    "arena:answers",
     "annotation:export-file",
     "annotation:import-errors",
     "annotation:judgment-download",
@@ -239,6 +252,11 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         by=root,
     )
     generation = start_generation(project=project, models=[model, other], by=root)
+    arena = open_arena(project=project, name="Try both", contestants=[model, other], by=root)
+    visitor = arena_battles.welcome(arena=arena, user=root)
+    battle = arena_battles.ask(visitor=visitor, question=f"Which?\n\n{table}", agreed=True)
+    said = {"left": f"This.\n\n{table}", "right": "That."}
+    battle.turns.update(left_state="done", right_state="done", **said)
     run = start_run(project=project, kind="train", title="Train with DPO", spec={}, by=root)
     flags.raise_flag(annotator=annotator, of=pair, reason="other", note="Look.", uuid=uuid4())
     group = groups.create_group(project=project, name="French", members=["root"], by=root)
@@ -265,6 +283,9 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         "model": model.pk,
         "judge": judge.pk,
         "evaluation": evaluation.pk,
+        "arena": arena.pk,
+        "arena_token": arena.token,
+        "battle": battle.uuid,
         "generation": generation.pk,
         "run": run.pk,
         "group": group.pk,
