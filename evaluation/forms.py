@@ -41,7 +41,9 @@ def _ask_for_sampling(form: forms.Form, project: Project) -> None:
             max_value=high,
             required=False,
             label=_ASKED[name],
-            help_text=_("Left empty, it is the model's own."),
+            help_text=_("Left empty, it is the side, or the model's own.")
+            if modality == Modality.IMAGE and name in ("width", "height")
+            else _("Left empty, it is the model's own."),
         )
     form.fields["seed"] = seed
 

@@ -23,6 +23,8 @@ IMAGE_SAMPLING = {
     "steps": (1, 1000, True),
     "guidance": (0.0, 30.0, False),
     "size": (0, 4096, True),
+    "width": (0, 4096, True),
+    "height": (0, 4096, True),
 }
 VIDEO_SAMPLING = {
     "steps": (1, 1000, True),
@@ -69,7 +71,11 @@ def sampling_used(model: ModelVersion, asked: dict[str, Any]) -> dict[str, Any]:
     """How a model answers: what is asked for goes before its own setting, and that before the
     defaults for text. What nobody says of pictures and clips its family decides."""
     usual = DEFAULT_SAMPLING if model.modality == Modality.TEXT else {}
-    return {**usual, **(model.options.get("sampling") or {}), **asked}
+    own = dict(model.options.get("sampling") or {})
+    if asked.get("size"):
+        # who asks for a square does not get the model's own oblong
+        own = {name: value for name, value in own.items() if name not in ("width", "height")}
+    return {**usual, **own, **asked}
 
 
 def check_shapes(models: Sequence[ModelVersion], asked: dict[str, Any]) -> None:

@@ -171,7 +171,7 @@ def _paint(
     from steelyard.inference.images import Sampling, load_painter
 
     painter: Any = load_painter(model, "cuda" if torch.cuda.is_available() else "cpu")
-    own = Sampling.of(painter.DEFAULT, model.get("sampling", {}), sampling)._asdict()
+    own = Sampling.of(painter.DEFAULT, model.get("sampling", {}), sampling).told()
     for some in _chunks(tasks, PICTURES_AT_A_TIME):
         if stop:
             return

@@ -20,7 +20,7 @@ from steelyard.inference.image_adapters import (
     save_adapter,
 )
 from steelyard.inference.image_pipelines import load_denoiser
-from steelyard.inference.images import load_painter
+from steelyard.inference.images import Sampling, load_painter
 from steelyard.inference.pixels import fit_square, open_picture, to_picture, to_tensor
 from steelyard.inference.prompts import picture_prompt
 from steelyard.lib.errors import UserError
@@ -91,6 +91,8 @@ def test_every_pipeline_paints_by_prompt_and_seed_alone(family: str, tmp_path: P
     with pytest.raises(UserError, match="multiple of") as error:
         painter.paint(["a cat"], seeds=[1], sampling={"size": 33})
     assert error.value.field == "size"
+    (oblong,) = painter.paint(["a cat"], seeds=[1], sampling={"steps": 2, "width": 64, "size": 32})
+    assert oblong.size == (64, 32)
     denoiser = load_denoiser(family, str(source), dtype=torch.float32)
     add_adapter(denoiser, rank=2, alpha=8, targets=["to_q", "to_v"])
     for name, parameter in denoiser.named_parameters():
@@ -347,3 +349,12 @@ def test_the_last_word_of_the_user_is_the_prompt() -> None:
     assert picture_prompt(messages) == "a cat"
     with pytest.raises(UserError):
         picture_prompt(messages[:1])
+
+
+def test_who_asks_for_a_square_does_not_get_the_models_own_oblong() -> None:
+    usual, own = Sampling(steps=3, guidance=2.0), {"width": 96, "height": 64}
+    assert Sampling.of(usual, own).sides(32) == (96, 64)
+    assert Sampling.of(usual, own, {"size": 48}).sides(32) == (48, 48)
+    assert Sampling.of(usual, own, {"width": 16}).sides(32) == (16, 64)
+    assert Sampling.of(usual, {"height": 16}).sides(32) == (32, 16)
+    assert Sampling.of(usual).told() == {"steps": 3, "guidance": 2.0, "size": 0}

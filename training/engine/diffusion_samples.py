@@ -99,11 +99,11 @@ def _sampling(
         said["steps"] = config.sample_steps
     elif "steps" not in (base.get("sampling") or {}):
         said["most_steps"] = STEPS
-    if family.modality == "image":
-        # a painter's pictures are squares of the size that the run's are near
-        fixed = family.fixed_size or not config.resolution
-        return said if fixed else {**said, "size": config.resolution}
+    if family.fixed_size:
+        return said
     place = prepared.places[prepared.dataset.pairs[0].key]
+    if family.modality == "image":
+        return {**said, "width": place.width, "height": place.height}
     shape = {"width": place.width, "height": place.height, "frames": place.frames}
     return {**said, **shape, **({"fps": max(1, round(place.rate))} if place.rate else {})}
 

@@ -34,21 +34,38 @@ class Sampling(NamedTuple):
     """How far to go beyond the prompt's own prediction; 1 asks the model once, unguided. A model
     that was distilled to take guidance as an input is told the number."""
     size: int = 0
-    """Side of the square picture in pixels; 0: the model's own."""
+    """Side of a square picture in pixels; 0: the model's own."""
+    width: int = 0
+    """In pixels; 0: as ``size``."""
+    height: int = 0
 
     @classmethod
     def of(cls, default: Sampling, *given: dict[str, Any]) -> Sampling:
-        """The default, overruled by one dictionary after the other.
+        """The default, overruled by one dictionary after the other: who names a size says of width
+        and height what he does not name too.
 
         Raises:
             UserError: ``bad_sampling``: an unknown name or a value out of range.
         """
         values = default._asdict()
         for sampling in given:
+            if sampling.get("size"):
+                values |= {"width": 0, "height": 0}
             for name, value in sampling.items():
                 _check(name, value)
                 values[name] = value
-        return cls(int(values["steps"]), float(values["guidance"]), int(values["size"]))
+        guidance = float(values.pop("guidance"))
+        return cls(guidance=guidance, **{name: int(value) for name, value in values.items()})
+
+    def told(self) -> dict[str, Any]:
+        """What is said of the picture; of width and height where they are not the size."""
+        said = self._asdict().items()
+        return {name: v for name, v in said if v or name not in ("width", "height")}
+
+    def sides(self, own: int) -> tuple[int, int]:
+        """Width and height, of a model whose own side is this."""
+        side = self.size or own
+        return self.width or side, self.height or side
 
 
 class Painter(Protocol):
@@ -59,8 +76,8 @@ class Painter(Protocol):
 
         Args:
             seeds: one a prompt.
-            sampling: ``steps``, ``guidance`` and ``size``; what is absent, the model's own setting
-                gives.
+            sampling: ``steps``, ``guidance``, ``size``, ``width`` and ``height``; what is absent,
+                the model's own setting gives.
         """
 
 
@@ -106,13 +123,14 @@ class ClassUnetPainter:
         self, prompts: Sequence[str], *, seeds: Sequence[int], sampling: dict[str, Any]
     ) -> list[Image.Image]:
         chosen = Sampling.of(self.DEFAULT, self.sampling, sampling)
-        if chosen.size not in (0, self.model.size):
-            raise UserError(
-                f"This model paints pictures of {self.model.size} pixels; size is 0 or that, not "
-                f"{chosen.size}.",
-                code="bad_sampling",
-                field="size",
-            )
+        for name in ("size", "width", "height"):
+            if (said := getattr(chosen, name)) not in (0, self.model.size):
+                raise UserError(
+                    f"This model paints pictures of {self.model.size} pixels; {name} is 0 or that, "
+                    f"not {said}.",
+                    code="bad_sampling",
+                    field=name,
+                )
         classes = [self.model.labels.class_of(prompt) for prompt in prompts]
         wanted = list(zip(classes, seeds, strict=True))
         pictures: list[Image.Image] = []
@@ -214,22 +232,23 @@ class PipelinePainter:
         self, prompts: Sequence[str], *, seeds: Sequence[int], sampling: dict[str, Any]
     ) -> list[Image.Image]:
         chosen = Sampling.of(self.DEFAULT, self.sampling, sampling)
-        if chosen.size % self.multiple:
-            raise UserError(
-                f"size must be a multiple of {self.multiple} for this model; it is {chosen.size}.",
-                code="bad_sampling",
-                field="size",
-            )
+        for name in ("size", "width", "height"):
+            if (said := getattr(chosen, name)) % self.multiple:
+                raise UserError(
+                    f"{name} must be a multiple of {self.multiple} for this model; it is {said}.",
+                    code="bad_sampling",
+                    field=name,
+                )
         return [self._one(p, s, chosen) for p, s in zip(prompts, seeds, strict=True)]
 
     @torch.inference_mode()
     def _one(self, prompt: str, seed: int, sampling: Sampling) -> Image.Image:
-        side = sampling.size or self.size
+        width, height = sampling.sides(self.size)
         made = self.pipeline(
             prompt,
             num_inference_steps=sampling.steps,
-            height=side,
-            width=side,
+            height=height,
+            width=width,
             # On the CPU, so that a seed means the same noise on every device.
             generator=torch.Generator().manual_seed(seed),
             **{self.style.guidance: sampling.guidance},
@@ -243,7 +262,7 @@ def _check(name: str, value: Any) -> None:
     ranges = {
         "steps": (1, 1000, "a whole number"),
         "guidance": (0, 100, "a number"),
-        "size": (0, 4096, "a whole number"),
+        **dict.fromkeys(("size", "width", "height"), (0, 4096, "a whole number")),
     }
     if name not in ranges:
         raise UserError(
