@@ -263,7 +263,8 @@ def _habits(judge: Annotator, said: dict[int, Said]) -> tuple[position.Position 
         [WORTH[outcome] for _, _, outcome in rows],
         [swapped for _, swapped, _ in rows],
     )
-    return found[0], judge.can_be_asked
+    both = all(len(one.shown) != 1 for one in said.values())
+    return found[0], both or judge.can_be_asked
 
 
 def _people(judge: Annotator) -> list[tuple[int, int, str]]:

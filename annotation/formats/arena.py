@@ -151,7 +151,7 @@ def _record(row: Row, judge: str) -> ImportedRecord:
 
 
 def _vote(outcome: str, name: str) -> ImportedVote:
-    return vote(outcome, annotator=name, kind=kind_of_judge(name))
+    return vote(outcome, annotator=name, kind=kind_of_judge(name), first="a")
 
 
 def _rows(

@@ -46,7 +46,7 @@ def read(row: Row) -> Iterator[ImportedRecord]:
         messages,
         a,
         b,
-        [vote(outcome_of(row))],
+        [vote(outcome_of(row), first="a")],
         columns=("conversation_a", "conversation_b"),
         model_a=row.name("model_a", limit=200),
         model_b=row.name("model_b", limit=200),

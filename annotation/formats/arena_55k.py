@@ -35,7 +35,7 @@ def read(row: Row) -> Iterator[ImportedRecord]:
         messages,
         a,
         b,
-        [vote(_outcome(row))],
+        [vote(_outcome(row), first="a")],
         columns=("response_a", "response_b"),
         model_a=row.name("model_a", limit=200),
         model_b=row.name("model_b", limit=200),

@@ -81,6 +81,7 @@ FORMAT = Format(
     rank=1,
     read=read,
     write=write,
+    anonymous=True,
     ties="Left out: a tie has no chosen answer.",
     cannot="Ties, strength, reasons, votes and models; system messages; prompts with pictures or "
     "clips.",

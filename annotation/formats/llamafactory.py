@@ -177,6 +177,7 @@ FORMAT = Format(
     rank=1,
     read=read,
     write=write,
+    anonymous=True,
     options=(_SHAPE, WITH_MEDIA),
     aside=aside,
     ties="Left out: a tie has no chosen answer.",

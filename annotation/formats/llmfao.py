@@ -4,7 +4,7 @@ wherever the data are shown).
 A folder with ``pairs-crowd.jsonl``, ``crowd-comparisons.csv``, ``models.jsonl`` (their names) and,
 for the AI judges, ``gpt3-crowd-comparisons.csv`` and ``gpt4-crowd-comparisons.csv``; and perhaps
 ``pairs-crowd-training.jsonl``, pairs with known answers, and ``crowd-instruction.md``, what the
-crowd was told. ``left`` is model_x.
+crowd was told. ``left`` is model_x, for everybody who judged.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def _vote(place: str, row: dict[str, str], annotator: str, kind: str) -> Importe
     if row["winner"] not in _OUTCOME:
         raise _wrong(place, f"winner is {row['winner']!r}; it must be left, right or tie.")
     outcome, strength = _OUTCOME[row["winner"]]
-    return ImportedVote(annotator=annotator, kind=kind, outcome=outcome, strength=strength)
+    return ImportedVote(
+        annotator=annotator, kind=kind, outcome=outcome, strength=strength, first="a"
+    )
 
 
 def _wrong(place: str, message: str) -> UserError:

@@ -5,13 +5,13 @@
     {"prompt": "…" or [{"role", "content"}], "a": "…", "b": "…", "model_a": "…", "model_b": "…",
      "category": "…", "reference_answer": "…",
      "outcome": "a", "annotator": "…", "kind": "person", "strength": -2,
-     "rationale": "…", "tags": ["…"], "aspects": {"style": 1},
+     "rationale": "…", "tags": ["…"], "aspects": {"style": 1}, "first": "a",
      "media": ["…"], "media_a": "…", "media_b": "…",
      "known": {"outcome": "a", "reason": "…"}, "training": true}
 
 Only ``prompt``, ``a`` and ``b`` must be there, or ``media_a`` and ``media_b`` where pictures or
-videos are compared. Several votes on one pair are several lines. A file is named by its SHA-256,
-or by its name in the archive that the lines come in.
+videos are compared. ``first`` is the side that was shown first. Several votes on one pair are
+several lines. A file is named by its SHA-256, or by its name in the archive that the lines come in.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from steelyard.lib.records import PreferenceRecord
 KEYS = ("prompt", "a", "b", "model_a", "model_b", "category", "reference_answer")
 MEDIA_KEYS = ("media", "media_a", "media_b")
 TRAINING_KEYS = ("known", "training")
-VOTE_KEYS = ("outcome", "annotator", "kind", "strength", "rationale", "tags", "aspects")
+VOTE_KEYS = ("outcome", "annotator", "kind", "strength", "rationale", "tags", "aspects", "first")
 EXAMPLE = """\
 {"prompt": "Why is the sky blue?", "a": "Air scatters blue light most.", "b": "It is the sea.", \
 "model_a": "small", "model_b": "large", "category": "science"}
@@ -196,8 +196,17 @@ def _votes(line: Line) -> list[ImportedVote]:
             rationale=line.text("rationale", default=""),
             tags=line.texts("tags"),
             aspects=_aspects(line),
+            first=_first(line),
         )
     ]
+
+
+def _first(line: Line) -> str:
+    """Which side the vote's annotator was shown first."""
+    first = line.text("first", default="")
+    if first not in ("", "a", "b"):
+        raise line.wrong(f"“first” is “{first}”; it must be a or b: the side shown first.")
+    return first
 
 
 def _aspects(line: Line) -> dict[str, int]:
@@ -232,6 +241,7 @@ def _strength(line: Line, outcome: str) -> int:
 
 
 FORMAT = Format(
+    both_bad=True,
     name="steelyard_pairs",
     title="Steelyard pairs",
     modalities=("text", "image", "video"),
@@ -241,7 +251,6 @@ FORMAT = Format(
     read=read_row,
     write=write,
     ties="Kept: every vote is a row with its own outcome.",
-    both_bad=True,
     cannot="Evidence and verdicts on parts; aspects where several votes are counted as one, of "
     "which a version has only the means.",
 )

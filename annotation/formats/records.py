@@ -23,6 +23,8 @@ class ImportedVote:
     tags: list[str] = field(default_factory=list)
     aspects: dict[str, int] = field(default_factory=dict)
     """Signed strength by aspect, -3 to 3, of the record's own sides."""
+    first: str = ""
+    """Which of the record's own sides was shown first, a or b; empty where that is not known."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ def vote(
     rationale: str = "",
     tags: list[str] | None = None,
     aspects: dict[str, int] | None = None,
+    first: str = "",
 ) -> ImportedVote:
     """A vote for an outcome; ``steps`` says how strongly, without a sign."""
     sign = {"a": -1, "b": 1}.get(outcome, 0)
@@ -94,6 +95,7 @@ def vote(
         rationale=rationale,
         tags=tags or [],
         aspects=aspects or {},
+        first=first,
     )
 
 

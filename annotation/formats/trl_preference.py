@@ -157,6 +157,7 @@ FORMAT = Format(
     fits=is_pair,
     read=read,
     write=write,
+    anonymous=True,
     options=OPTIONS,
     schema=schema,
     ties=TIES,

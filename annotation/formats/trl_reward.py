@@ -50,6 +50,7 @@ FORMAT = Format(
     fits=trl_preference.is_pair,
     read=read,
     write=write,
+    anonymous=True,
     options=(trl_preference.SHAPE, _PROMPT, WITH_MEDIA),
     schema=schema,
     ties=trl_preference.TIES,

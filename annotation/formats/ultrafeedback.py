@@ -82,6 +82,7 @@ FORMAT = Format(
     columns=("prompt", "chosen", "rejected", "score_chosen", "score_rejected"),
     read=read,
     write=write,
+    anonymous=True,
     options=(_TIES,),
     schema=schema,
     ties="Read where both scores are the same; when writing left out, or kept so, as chosen.",

@@ -71,6 +71,7 @@ _OF_VOTES = (
     "aspects",
     "rationale",
     "tags",
+    "swapped",
 )
 
 
@@ -130,7 +131,7 @@ def _judgment(
         aspects=turned_aspects(vote.aspects, row.flipped),
         rationale=vote.rationale,
         tags=vote.tags,
-        swapped=None,
+        swapped=(vote.first == "b") != row.flipped if vote.first else None,
     )
 
 

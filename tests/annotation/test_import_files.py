@@ -114,6 +114,31 @@ def test_of_votes_from_a_file_nobody_claims_which_answer_was_shown_first(
     assert shown == [["unknown"], ["a"]]
 
 
+def test_but_a_row_may_say_which_was_shown_first(project: Any) -> None:
+    said = {"a": "Yes.", "b": "No.", "outcome": "a", "annotator": "rater"}
+    rows = [{**said, "prompt": f"Question {n}?", "first": "ab"[n % 2]} for n in range(8)]
+    bring(project, as_lines(rows))
+    assert Judgment.objects.count() == 8
+    for vote in Judgment.objects.select_related("pair__prompt", "pair__output_b"):
+        number = int(vote.pair.prompt.messages[0]["content"][9])
+        first = "Yes." if number % 2 == 0 else "No."
+        assert vote.swapped is (vote.pair.output_b.text == first)
+    run = bring(project, as_lines([{**rows[0], "first": "left"}]), "more.jsonl")
+    assert errors_of(run)[0]["what"] == "“first” is “left”"
+
+
+def test_rows_without_annotators_are_votes_each_even_where_they_contradict(project: Any) -> None:
+    """As a version comes out vote by vote in TRL's columns, so it comes in again."""
+    row = trl(1)
+    turned = {**row, "chosen": row["rejected"], "rejected": row["chosen"]}
+    for _ in range(2):  # the same file twice changes nothing
+        bring(project, as_lines([row, row, turned]))
+        votes = Judgment.objects.filter(project=project)
+        names = ["imported labels", "imported labels 2", "imported labels 3"]
+        assert sorted(votes.values_list("annotator__name", flat=True)) == names
+        assert len(set(votes.values_list("outcome", flat=True))) == 2
+
+
 def test_one_wrong_row_and_nothing_comes_in_but_all_that_is_wrong_is_told(project: Any) -> None:
     run = bring(project, as_lines(BAD))
     assert run.state == "failed"
@@ -193,8 +218,10 @@ def test_two_votes_of_one_person_on_one_pair_are_found_across_batches(
     project: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(incoming, "BATCH_RECORDS", 1)
-    turned = trl(1, chosen="Bad answer 1.", rejected="Good answer 1.")
-    run = bring(project, as_lines([trl(1), trl(2), turned]))
+    vote = {"prompt": "Is it?", "a": "Yes.", "b": "No.", "annotator": "rater"}
+    others = {**vote, "prompt": "Was it?", "outcome": "a"}
+    rows = [{**vote, "outcome": "a"}, others, {**vote, "outcome": "b"}]
+    run = bring(project, as_lines(rows))
     assert run.error_code == "two_votes"
     assert errors_of(run)[0]["row"] == 3
     assert not Pair.objects.exists()
@@ -326,6 +353,7 @@ def test_the_crowds_comparisons_come_in_completely(project: Any) -> None:
     people = Judgment.objects.filter(annotator__kind="person")
     assert (people.count(), people.values("annotator").distinct().count()) == (8931, 124)
     assert Judgment.objects.filter(annotator__kind="judge").count() == 2 * 2139
+    assert not Judgment.objects.filter(swapped=None).exists()  # left and right are told
 
 
 Browse = Callable[[Any], Client]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from sklearn.metrics import cohen_kappa_score
 
 from annotation.formats import llmfao
 from annotation.models import Annotator, JudgeSpending, Judgment
@@ -51,13 +52,15 @@ def test_cards_of_real_judges_are_what_the_files_say(
         assert sum(n for (a, b), n in card.confusion.items() if a == b) == equal[True]
         assert card.agrees is not None
         assert card.agrees.lo < card.agrees.rate < card.agrees.hi
-        # κ from the table of both
+        # κ by scikit-learn, of outputs and not of sides
         n = len(crowd)
-        ours, theirs = Counter(said[r["id"]] for r in crowd), Counter(r["winner"] for r in crowd)
-        chance = sum(ours[w] * theirs[w] for w in theirs) / n**2
+        verdicts = dict(
+            Judgment.objects.filter(annotator=card.judge).values_list("pair", "outcome")
+        )
+        votes = Judgment.objects.by_people().values_list("pair", "outcome")
+        both = [(verdicts[pair], outcome) for pair, outcome in votes]
         assert card.kappa is not None
-        assert card.kappa.value is not None
-        assert card.kappa.value == pytest.approx((equal[True] / n - chance) / (1 - chance))
+        assert card.kappa.value == pytest.approx(cohen_kappa_score(*zip(*both, strict=True)))
         # the left side was first; each prompt counts alike
         assert card.habits is not None
         assert not card.drawn
