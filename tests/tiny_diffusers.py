@@ -63,12 +63,16 @@ def make(family: str, folder: Path, **settings: Any) -> Path:
     return folder
 
 
-def make_stable_diffusion(prediction: str = "epsilon") -> StableDiffusionPipeline:
+def make_stable_diffusion(prediction: str = "epsilon", across: int = 16) -> StableDiffusionPipeline:
+    """
+    Args:
+        across: latents of the model's own side, half of its pixels.
+    """
     return StableDiffusionPipeline(
         vae=_vae(latents=4, scaling_factor=0.18),
         text_encoder=_clip(CLIPTextModel),
         tokenizer=_clip_tokenizer(),
-        unet=_unet(cross_attention_dim=WIDTH),
+        unet=_unet(cross_attention_dim=WIDTH, sample_size=across),
         scheduler=DDIMScheduler(
             beta_schedule="scaled_linear",
             prediction_type=prediction,
@@ -268,14 +272,13 @@ MAKERS: dict[str, Callable[..., Any]] = {
 
 def _unet(**settings: Any) -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=16,
         layers_per_block=1,
         block_out_channels=(8, 16),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         norm_num_groups=4,
         attention_head_dim=4,
-        **settings,
+        **{"sample_size": 16, **settings},
     )
 
 

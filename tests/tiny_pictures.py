@@ -44,59 +44,6 @@ def make_tiny_class_unet(folder: Path, *, prediction: str = "epsilon", size: int
     return folder
 
 
-def make_tiny_stable_diffusion(folder: Path) -> Path:
-    """A random Stable Diffusion pipeline for pictures of 16 pixels (latents of 8)."""
-    import torch
-    from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline
-    from diffusers import UNet2DConditionModel as UNet
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    torch.manual_seed(0)
-    letters = [chr(c) for c in range(97, 123)]
-    names = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer({name: i for i, name in enumerate(names)}, [])
-    tokenizer.model_max_length = 16
-    text = CLIPTextConfig(
-        vocab_size=len(names),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=16,
-        bos_token_id=len(names) - 2,
-        eos_token_id=len(names) - 1,
-        pad_token_id=len(names) - 1,
-    )
-    unet = UNet(
-        sample_size=8,
-        layers_per_block=1,
-        block_out_channels=(8, 16),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-        attention_head_dim=4,
-        cross_attention_dim=16,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
-        up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
-        norm_num_groups=4,
-        latent_channels=4,
-    )
-    StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=PNDMScheduler(skip_prk_steps=True, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    ).save_pretrained(folder)
-    return folder
-
-
 def save_picture(folder: Path, image: Image.Image) -> str:
     """Keep a picture under its hash, as the run directory does; the hash."""
     folder.mkdir(parents=True, exist_ok=True)

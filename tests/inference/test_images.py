@@ -27,7 +27,6 @@ from steelyard.lib.errors import UserError
 from tests.tiny_diffusers import MAKERS, make
 from tests.tiny_pictures import (
     make_tiny_class_unet,
-    make_tiny_stable_diffusion,
     noise_picture,
 )
 
@@ -42,7 +41,7 @@ def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = make_tiny_stable_diffusion(tmp_path_factory.mktemp("sd") / "m")
+    folder = make("stable_diffusion", tmp_path_factory.mktemp("sd") / "m", across=8)
     return {"name": "sd", "family": "stable_diffusion", "source": str(folder)}
 
 
@@ -295,7 +294,7 @@ def test_a_missing_or_foreign_adapter_is_refused(tiny_unet: dict[str, Any], tmp_
     with pytest.raises(UserError) as error:
         load_painter({**tiny_unet, "adapters": [str(tmp_path)]})
     assert error.value.code == "bad_adapter"
-    other = make_tiny_stable_diffusion(tmp_path / "sd") / "unet"
+    other = make("stable_diffusion", tmp_path / "sd", across=8) / "unet"
     unet = UNet2DConditionModel.from_pretrained(other)
     add_adapter(unet, rank=2, alpha=2, targets=["to_k"])
     save_adapter(unet, tmp_path)

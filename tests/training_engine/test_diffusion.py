@@ -22,11 +22,11 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_file
 from steelyard.lib.records import read_parquet, write_parquet
 from steelyard.lib.rundir import RunDir
+from tests.tiny_diffusers import make
 from tests.tiny_pictures import (
     make_picture_run,
     make_record,
     make_tiny_class_unet,
-    make_tiny_stable_diffusion,
     metrics_of,
     write_picture_run,
 )
@@ -48,7 +48,7 @@ def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = make_tiny_stable_diffusion(tmp_path_factory.mktemp("sd") / "m")
+    folder = make("stable_diffusion", tmp_path_factory.mktemp("sd") / "m", across=8)
     return {"family": "stable_diffusion", "source": str(folder)}
 
 

@@ -21,10 +21,10 @@ from torch import Tensor
 from steelyard.inference.pixels import to_tensor
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
+from tests.tiny_diffusers import make
 from tests.tiny_pictures import (
     make_record,
     make_tiny_class_unet,
-    make_tiny_stable_diffusion,
     noise_picture,
     save_picture,
     write_picture_run,
@@ -55,7 +55,7 @@ def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = make_tiny_stable_diffusion(tmp_path_factory.mktemp("sd") / "m")
+    folder = make("stable_diffusion", tmp_path_factory.mktemp("sd") / "m", across=8)
     return {"family": "stable_diffusion", "source": str(folder)}
 
 

@@ -17,7 +17,6 @@ from tests.tiny_pictures import (
     make_picture_run,
     make_record,
     make_tiny_class_unet,
-    make_tiny_stable_diffusion,
     noise_picture,
     save_picture,
     write_picture_run,
@@ -42,7 +41,7 @@ def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = make_tiny_stable_diffusion(tmp_path_factory.mktemp("sd") / "m")
+    folder = tiny_diffusers.make("stable_diffusion", tmp_path_factory.mktemp("sd") / "m", across=8)
     return {"family": "stable_diffusion", "source": str(folder), "modality": "image"}
 
 
