@@ -57,10 +57,21 @@ class ComparisonQuerySet(models.QuerySet):
             "pair__output_b__model",
         )
 
-    def with_votes(self, project: Project) -> Self:
-        """With ``pair.votes``: what people and judges now say of it, skips left out; each with
-        ``is_withdrawn``."""
-        votes = apps.get_model("annotation", "Judgment").objects.decisive()
+    def with_content(self) -> Self:
+        """With all that is shown of a comparison, pictures and clips too."""
+        asset = "pair__output_%s__asset"
+        return (
+            self.with_sides()
+            .select_related("evaluation__project", "opponent", asset % "a", asset % "b")
+            .prefetch_related(*(f"{asset % side}__renditions" for side in "ab"))
+        )
+
+    def with_votes(self, project: Project, *, unreadable: bool = False) -> Self:
+        """With ``pair.votes``: what people and judges now say of it, skips left out but for answers
+        of judges that could not be read, if these are wanted; each with ``is_withdrawn``."""
+        votes = apps.get_model("annotation", "Judgment").objects.current()
+        said = ~Q(outcome="skip")
+        votes = votes.filter(said | Q(details__has_key="invalid") if unreadable else said)
         votes = votes.with_withdrawn(project)
         votes = votes.select_related("annotator").order_by("annotator__kind", "pk")
         return self.prefetch_related(Prefetch("pair__judgments", votes, to_attr="votes"))

@@ -146,8 +146,9 @@ def win_rates(evaluation: Evaluation, votes: Votes | None = None) -> list[WinRat
     votes = votes or votes_of(evaluation)
     scores = _scored_by(votes)
     seats = [seat.judge for seat in evaluation.seats]
+    models = evaluation.candidates.select_related("project", "made_by__training_job")
     rows = []
-    for candidate in evaluation.candidates.select_related("project", "made_by").order_by("name"):
+    for candidate in models.order_by("name"):
         own = votes.comparisons["candidate"] == candidate.pk
         voters = [votes.judges.get(source) for source in votes.sources_of(candidate.pk)]
         if own.any() and votes.comparisons["identical"][own].all():

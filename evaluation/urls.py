@@ -1,12 +1,20 @@
 from django.urls import path
 
-from evaluation import arena_admin, views, views_outputs
+from evaluation import arena_admin, views, views_insight, views_outputs
 
 app_name = "evaluation"
 urlpatterns = [
     path("evaluations/", views.evaluation_list, name="evaluation-list"),
     path("evaluations/new/", views.evaluation_new, name="evaluation-new"),
     path("evaluations/<int:pk>/", views.evaluation_detail, name="evaluation-detail"),
+    path(
+        "evaluations/<int:pk>/comparisons/", views_insight.comparison_list, name="comparison-list"
+    ),
+    path(
+        "evaluations/<int:pk>/comparisons/<int:number>/",
+        views_insight.comparison_detail,
+        name="comparison-detail",
+    ),
     path("rounds/new/", views.round_new, name="round-new"),
     path("generations/new/", views_outputs.generation_new, name="generation-new"),
     path("generations/<int:pk>/", views_outputs.generation_detail, name="generation-detail"),

@@ -8,12 +8,13 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.models import Output, Prompt
+from evaluation import insight
 from evaluation.forms import EvaluationForm, LeaderboardFilter, RoundForm
 from evaluation.models import Evaluation
 from evaluation.sampling import sampling_used
 from evaluation.services import start_evaluation
 from evaluation.services_round import next_seed, start_round
-from evaluation.standings import Standings, standings, win_rates, withdrawn_votes
+from evaluation.standings import Standings, standings, withdrawn_votes
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.lib.spreadsheet import csv_lines
@@ -22,6 +23,7 @@ from steelyard.projects.policy import get_project, get_visible
 from steelyard.registry.models import ModelVersion
 
 PER_PAGE = 25
+PER_PART = 10
 _COLUMNS = (
     "group",
     "rank_lo",
@@ -81,24 +83,21 @@ def round_new(request: HttpRequest, project: str) -> HttpResponse:
 def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     rows = Evaluation.objects.with_progress().with_parts()
     evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+    fragment = bool(request.htmx)  # type: ignore[attr-defined]
+    found = insight.page(evaluation, request.GET, whole=not fragment)
     comparisons = evaluation.comparisons.with_sides().with_votes(evaluation.project)
     comparisons = comparisons.order_by("pk")
-    candidates = list(evaluation.candidates.order_by("name"))
-    chosen = next((m for m in candidates if str(m.pk) == request.GET.get("candidate")), None)
-    if chosen is not None:
-        comparisons = comparisons.filter(candidate=chosen)
-    context = {
+    if found["chosen"] is not None:
+        comparisons = comparisons.filter(candidate=found["chosen"])
+    context = found | {
         "project": evaluation.project,
         "evaluation": evaluation,
-        "candidates": candidates,
-        "chosen": chosen,
-        "win_rates": win_rates(evaluation),
         "withdrawn": withdrawn_votes(evaluation),
-        "samplings": samplings_of(evaluation, candidates),
-        "page": Paginator(comparisons, PER_PAGE).get_page(request.GET.get("page")),
+        "samplings": samplings_of(evaluation, found["candidates"]),
+        "page": Paginator(comparisons, PER_PART).get_page(request.GET.get("page")),
         "working": evaluation.is_working,
     }
-    part = "#standing" if request.htmx else ""  # type: ignore[attr-defined]
+    part = "#standing" if fragment else ""
     return render(request, f"evaluation/evaluation.html{part}", context)
 
 

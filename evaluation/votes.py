@@ -6,11 +6,10 @@ Ten thousand comparisons are two queries and no object for each of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from django.db.models import Case, F, IntegerField, Q, Value, When
-from django.db.models.functions import Coalesce, Length
+from django.db.models.functions import Length
 
 from annotation.models import Annotator, Judgment
 from evaluation.models import Evaluation
@@ -48,9 +47,9 @@ class Cast:
 @dataclass(frozen=True)
 class Votes:
     comparisons: dict[str, np.ndarray]
-    """``pk``, ``pair``, ``prompt``, ``candidate``, ``candidate_is_a``, ``identical``, ``by_chance``
-    (−1 where all pairs are asked) and ``longer``, by how many characters the candidate's answer is
-    longer; in the order of their pks."""
+    """``pk``, ``pair``, ``prompt``, ``candidate``, ``candidate_is_a``, ``identical``,
+    ``by_chance`` (−1 where all pairs are asked) and ``longer``, by how many characters the
+    candidate's answer is longer; in the order of their pks."""
     judgments: dict[str, np.ndarray]
     """``pk``, ``row`` of the comparison, ``annotator``, ``source``, ``said``, ``score`` and
     ``strength`` of the candidate; in the order of their pks."""
@@ -76,12 +75,6 @@ class Votes:
             np.concatenate([np.zeros(same.size, dtype=int), votes["annotator"][said]]),
         )
 
-    @cached_property
-    def stamp(self) -> tuple[int, int]:
-        """What changes with every vote."""
-        pks = self.judgments["pk"]
-        return int(pks.size), int(pks.max()) if pks.size else 0
-
 
 def votes_of(evaluation: Evaluation) -> Votes:
     """Current decisive votes that no withdrawal is about; comparisons of two candidates with each
@@ -92,10 +85,10 @@ def votes_of(evaluation: Evaluation) -> Votes:
     cast = cast.filter(pair__in=against.values("pair")).order_by("pk")
     whole = IntegerField()
     said = Case(*(When(outcome=o, then=Value(w)) for o, w in _WORTH.items()), output_field=whole)
-    person = When(annotator__kind="person", then=Value(PEOPLE))
-    person = Case(person, default=F("annotator_id"), output_field=whole)
+    people = When(annotator__kind="person", then=Value(PEOPLE))
+    source = Case(people, default=F("annotator_id"), output_field=whole)
     votes = read_numbers(
-        cast.values_list("pk", "pair_id", "annotator_id", person, said, "strength"),
+        cast.values_list("pk", "pair_id", "annotator_id", source, said, "strength"),
         pk="i8",
         pair="i8",
         annotator="i8",
@@ -129,7 +122,6 @@ def _comparisons(evaluation: Evaluation) -> dict[str, np.ndarray]:
     files |= Q(pair__output_a__asset=None, pair__output_b__asset=None)
     identical = Q(pair__output_a__text=F("pair__output_b__text")) & files
     chance = [When(by_chance=True, then=Value(1)), When(by_chance=False, then=Value(0))]
-    longer = Length("pair__output_a__text") - Length("pair__output_b__text")
     rows = evaluation.comparisons.filter(opponent=None).order_by("pk")
     columns = read_numbers(
         rows.values_list(
@@ -140,7 +132,6 @@ def _comparisons(evaluation: Evaluation) -> dict[str, np.ndarray]:
             flag(Q(candidate_is_a=True)),
             flag(identical),
             Case(*chance, default=Value(-1), output_field=IntegerField()),
-            Coalesce(longer, 0),
         ),
         pk="i8",
         pair="i8",
@@ -149,7 +140,22 @@ def _comparisons(evaluation: Evaluation) -> dict[str, np.ndarray]:
         candidate_is_a="i8",
         identical="i8",
         by_chance="i8",
-        longer="i8",
     )
-    columns["longer"] = np.where(columns["candidate_is_a"] == 1, 1, -1) * columns["longer"]
-    return columns
+    return _Columns(columns, evaluation)
+
+
+class _Columns(dict[str, np.ndarray]):
+    """``longer`` is read when it is asked for: for it the database has to read every text."""
+
+    def __init__(self, columns: dict[str, np.ndarray], evaluation: Evaluation) -> None:
+        super().__init__(columns)
+        self.evaluation = evaluation
+
+    def __missing__(self, name: str) -> np.ndarray:
+        if name != "longer":
+            raise KeyError(name)
+        a, b = Length("pair__output_a__text"), Length("pair__output_b__text")
+        rows = self.evaluation.comparisons.filter(pk__in=self["pk"].tolist()).order_by("pk")
+        signed = Case(When(candidate_is_a=True, then=a - b), default=b - a)
+        self[name] = read_numbers(rows.values_list(signed), longer="i8")["longer"]
+        return self[name]

@@ -71,7 +71,8 @@ function drawn(figure) {
   const top = EDGE + Math.max(above, 24);
   const right = Math.max(frame.right - box.right, 8);
   const width = Math.ceil(left + box.width + right + EDGE);
-  const height = Math.ceil(top + box.height + EDGE);
+  const shown = [...figure.querySelectorAll(".legend")].map((one) => one.getBoundingClientRect().bottom);
+  const height = Math.ceil(top + Math.max(box.bottom, ...shown) - box.top + EDGE);
   const body = getComputedStyle(document.body);
   const picture = document.createElementNS(NS, "svg");
   picture.setAttribute("xmlns", NS);

@@ -68,6 +68,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "evaluation:arena-detail": ("project", "arena"),
     "evaluation:arena-list": ("project",),
     "evaluation:arena-new": ("project",),
+    "evaluation:comparison-detail": ("project", "evaluation", "comparison"),
+    "evaluation:comparison-list": ("project", "evaluation"),
     "evaluation:evaluation-detail": ("project", "evaluation"),
     "evaluation:evaluation-list": ("project",),
     "evaluation:evaluation-new": ("project",),
@@ -252,6 +254,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         by=root,
     )
     generation = start_generation(project=project, models=[model, other], by=root)
+    comparison = evaluation.comparisons.create(pair=pair, candidate=other, candidate_is_a=True)
     arena = open_arena(project=project, name="Try both", contestants=[model, other], by=root)
     visitor = arena_battles.welcome(arena=arena, user=root)
     battle = arena_battles.ask(visitor=visitor, question=f"Which?\n\n{table}", agreed=True)
@@ -283,6 +286,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         "model": model.pk,
         "judge": judge.pk,
         "evaluation": evaluation.pk,
+        "comparison": comparison.pk,
         "arena": arena.pk,
         "arena_token": arena.token,
         "battle": battle.uuid,

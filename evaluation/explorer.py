@@ -1,0 +1,138 @@
+"""Which of an evaluation's comparisons somebody wants to see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.fields.json import KT
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Annotator, Judgment, Prompt
+from evaluation.models import Comparison, Evaluation
+from evaluation.querysets import ComparisonQuerySet
+from steelyard.registry.models import ModelVersion
+
+STRONG = 2
+"""The strength from which a loss is a strong one."""
+KINDS = {
+    "disagree": _("a judge and people say the opposite"),
+    "people": _("people say the opposite of each other"),
+    "flips": _("a judge says otherwise when the answers change places"),
+    "losses": _("strong losses of the new model"),
+    "wins": _("strong wins of the new model"),
+    "invalid": _("a judge’s answer could not be read"),
+    "unjudged": _("no votes yet"),
+}
+
+
+class ExplorerFilter(forms.Form):
+    """What makes no sense is as if it were not said."""
+
+    candidate = forms.ModelChoiceField(
+        ModelVersion.objects.none(), required=False, empty_label=_("all"), label=_("New model")
+    )
+    show = forms.ChoiceField(
+        choices=[("", _("all")), *KINDS.items()], required=False, label=_("Only where")
+    )
+    judge = forms.ModelChoiceField(
+        Annotator.objects.none(), required=False, empty_label=_("any"), label=_("Judge")
+    )
+    category = forms.ChoiceField(required=False, label=_("Category"))
+    q = forms.CharField(required=False, max_length=200, label=_("With the words"))
+
+    def __init__(self, *args: Any, evaluation: Evaluation, **kwargs: Any) -> None:
+        super().__init__(*args, **{"auto_id": "filter-%s", **kwargs})
+        self.evaluation = evaluation
+        pairs = evaluation.comparisons.values("pair")
+        prompts = Prompt.objects.filter(pk__in=evaluation.comparisons.values("pair__prompt"))
+        voted = Judgment.objects.current().by_judges().filter(pair__in=pairs)
+        fields: Any = self.fields
+        fields["candidate"].queryset = evaluation.candidates.order_by("name")
+        fields["judge"].queryset = Annotator.objects.filter(
+            pk__in=voted.order_by().values("annotator")
+        )
+        found = set(prompts.order_by().values_list("category", flat=True).distinct()) - {""}
+        fields["category"].choices = [("", _("all")), *((c, c) for c in sorted(found))]
+        self.full_clean()
+        for name, few in (("category", not found), ("judge", not fields["judge"].queryset)):
+            if few:
+                del self.fields[name]
+
+    @property
+    def is_set(self) -> bool:
+        return any(self.cleaned_data.values())
+
+    def rows(self) -> ComparisonQuerySet:
+        said = self.cleaned_data
+        rows = comparisons_like(self.evaluation, said.get("show") or "", said.get("judge"))
+        if said.get("candidate"):
+            rows = rows.filter(candidate=said["candidate"])
+        if said.get("category"):
+            rows = rows.filter(pair__prompt__category=said["category"])
+        if said.get("q"):
+            # every text is read once, not for the count and again for the page
+            found = rows.filter(_with_words(self.evaluation, said["q"]))
+            rows = rows.filter(pk__in=list(found.values_list("pk", flat=True)))
+        return rows
+
+
+def comparisons_like(
+    evaluation: Evaluation, kind: str = "", judge: Annotator | None = None
+) -> ComparisonQuerySet:
+    """Comparisons of one of :data:`KINDS`, all where it is none of them.
+
+    Args:
+        judge: whom disagreements, flips and unreadable answers are to be of.
+    """
+    rows = Comparison.objects.filter(evaluation=evaluation).order_by("pk")
+    said = Judgment.objects.current().filter(pair=OuterRef("pair"))
+    decisive = said.exclude(outcome="skip").standing(evaluation.project)
+    by_judge = said.by_judges().filter(annotator=judge) if judge else said.by_judges()
+    people = decisive.by_people()
+    if kind == "disagree":
+        judges = decisive.by_judges().filter(annotator=judge) if judge else decisive.by_judges()
+        one_way = Exists(people.filter(outcome="a")) & Exists(judges.filter(outcome="b"))
+        other_way = Exists(people.filter(outcome="b")) & Exists(judges.filter(outcome="a"))
+        return rows.filter(one_way | other_way)
+    if kind == "people":
+        return rows.filter(Exists(people.filter(outcome="a")), Exists(people.filter(outcome="b")))
+    if kind == "flips":
+        orders = by_judge.annotate(
+            first=KT("details__orders__0__outcome"), second=KT("details__orders__1__outcome")
+        )
+        return rows.filter(Exists(orders.exclude(first=F("second")).filter(second__isnull=False)))
+    if kind in ("losses", "wins"):
+        for_a, for_b = Q(strength__lte=-STRONG), Q(strength__gte=STRONG)
+        if kind == "losses":
+            for_a, for_b = for_b, for_a
+        told = decisive.filter(annotator=judge) if judge else decisive
+        won = Q(Exists(told.filter(for_a)), candidate_is_a=True)
+        return rows.filter(won | Q(Exists(told.filter(for_b)), candidate_is_a=False))
+    if kind == "invalid":
+        return rows.filter(Exists(by_judge.filter(details__has_key="invalid")))
+    if kind == "unjudged":
+        return rows.filter(~Exists(decisive))
+    return rows
+
+
+def _with_words(evaluation: Evaluation, words: str) -> Q:
+    """In the prompt, in either output, or in what was said of them."""
+    pairs = evaluation.comparisons.values("pair")
+    prompts = Prompt.objects.filter(project=evaluation.project).saying(words).order_by()
+    reasons = Judgment.objects.filter(pair__in=pairs, rationale__icontains=words).order_by()
+    return (
+        Q(pair__prompt__in=prompts.values("pk"))
+        | Q(pair__output_a__text__icontains=words)
+        | Q(pair__output_b__text__icontains=words)
+        | Q(pair__in=reasons.values("pair"))
+    )
+
+
+def counts(evaluation: Evaluation) -> list[tuple[str, Any, int]]:
+    """Key, words and number of the kinds that occur."""
+    found = [
+        (kind, words, comparisons_like(evaluation, kind).count()) for kind, words in KINDS.items()
+    ]
+    return [one for one in found if one[2]]
