@@ -14,8 +14,9 @@ from django.db import connection
 from django.test import Client, TransactionTestCase
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from steelyard.runs import launchers
 from steelyard.web.static import StaticFilesMiddleware
-from tests import factories
+from tests import factories, forked
 from tests.tiny_models import make_tiny_lm
 
 # The browser's loop runs in this thread, where Django would otherwise refuse to touch a database.
@@ -83,6 +84,14 @@ def _folders_of_its_own(settings: Any, tmp_path: Path) -> None:
         setattr(settings, f"{name}_DIR", tmp_path / name.lower())
     # a real one takes most of a second for every person that a test makes
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _engines_start_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs fork their engine from a process that has loaded the libraries, unless the test is about
+    the command itself."""
+    if request.node.get_closest_marker("cold_start") is None:
+        monkeypatch.setattr(launchers, "_spawn", forked.launch_forked(launchers._spawn))
 
 
 @pytest.fixture

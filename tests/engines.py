@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.lib.rundir import RunDir
+from tests import forked
 
 
 def make_rundir(folder: Path, spec: dict[str, Any]) -> RunDir:
@@ -20,22 +21,31 @@ def make_rundir(folder: Path, spec: dict[str, Any]) -> RunDir:
     return rundir
 
 
-def start(engine: str, rundir: RunDir, **env: str) -> subprocess.Popen[bytes]:
-    """Start the engine as the launcher does; what it prints goes to the run's log."""
+def start(engine: str, rundir: RunDir, *, cold: bool = False, **env: str) -> Any:
+    """Start the engine as the launcher does; what it prints goes to the run's log.
+
+    Args:
+        cold: by its command, not forked from a process that has loaded the libraries.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **env}
+    if not cold:
+        return forked.start(engine, rundir.path, rundir.log, environment)
     with rundir.log.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", engine, str(rundir.path)],
             stdout=log,
             stderr=log,
             cwd=rundir.path,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **env},
+            env=environment,
             start_new_session=True,
         )
 
 
-def drive(engine: str, rundir: RunDir, timeout: float = 120, **env: str) -> dict[str, Any]:
+def drive(
+    engine: str, rundir: RunDir, timeout: float = 120, *, cold: bool = False, **env: str
+) -> dict[str, Any]:
     """Run the engine to its end; its result."""
-    process = start(engine, rundir, **env)
+    process = start(engine, rundir, cold=cold, **env)
     code = process.wait(timeout)
     result = rundir.result()
     assert result is not None, f"exit code {code}\n{rundir.log_tail()}"

@@ -49,7 +49,7 @@ def _spec(source: Path, pairs: int = 5, tokens: int = 16) -> dict[str, Any]:
 
 def test_it_works(roomy_lm: Path, tmp_path: Path) -> None:
     rundir = make_rundir(tmp_path / "run", _spec(roomy_lm))
-    result = drive(ENGINE, rundir)
+    result = drive(ENGINE, rundir, cold=True)
     assert result["status"] == "succeeded"
     verdicts = lines(rundir, "verdicts.jsonl")
     assert [v["pair"] for v in verdicts] == [1, 2, 3, 4, 5]

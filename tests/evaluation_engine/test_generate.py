@@ -71,7 +71,7 @@ def test_it_works(tiny_lm: Path, tmp_path: Path) -> None:
         ]
     )
     rundir = make_rundir(tmp_path / "run", spec)
-    assert drive(ENGINE, rundir) == {"status": "succeeded", "counts": {"outputs": 12}}
+    assert drive(ENGINE, rundir, cold=True) == {"status": "succeeded", "counts": {"outputs": 12}}
     made = _made(rundir)
     assert set(made) == {(m, f"key-{n}", 0) for m in ("base", "other") for n in range(6)}
 

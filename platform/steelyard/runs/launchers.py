@@ -115,9 +115,17 @@ def launch(
         on_gpu = config.get("device") != "cpu"
         return ray_launcher.launch(engine, rundir, env or {}, workers=processes, on_gpu=on_gpu)
     environment = {**_inherited(), **_threads(at_work * processes), **(env or {})}
+    arguments = [*_several(processes), "-m", engine, str(rundir.path)]
+    process = _spawn(arguments, rundir, environment)
+    write_atomically(rundir.path / "pid", f"{process.pid} {process.started}".encode())
+    return process
+
+
+def _spawn(arguments: list[str], rundir: RunDir, environment: dict[str, str]) -> Process:
+    """Start Python with these arguments, as a session of its own."""
     with rundir.log.open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, *_several(processes), "-m", engine, str(rundir.path)],
+            [sys.executable, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -126,9 +134,7 @@ def launch(
             start_new_session=True,
         )
     _children.append(child)
-    process = Process(child.pid, psutil.Process(child.pid).create_time(), rundir.path)
-    write_atomically(rundir.path / "pid", f"{process.pid} {process.started}".encode())
-    return process
+    return Process(child.pid, psutil.Process(child.pid).create_time(), rundir.path)
 
 
 def _several(processes: int) -> list[str]:
