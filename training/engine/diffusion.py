@@ -22,7 +22,7 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
 from training.engine import optim
-from training.engine.checkpoints import keep_model, resume
+from training.engine.checkpoints import keep_model
 from training.engine.config import DiffusionDPOConfig, config_of_run
 from training.engine.diffusion_data import TEST_DRAWS, Chances, Draw, MediaPair, read_pairs
 from training.engine.diffusion_keep import digest_of_model, save_model
@@ -30,7 +30,6 @@ from training.engine.diffusion_model import DiffusionModel, compile_blocks, open
 from training.engine.diffusion_prepared import Bank, Batch, Prepared
 from training.engine.diffusion_samples import sampler
 from training.engine.diffusion_work import (
-    KEPT,
     Pass,
     Told,
     Work,
@@ -115,9 +114,7 @@ def _train(rundir: RunDir, stop: Stop, config: DiffusionDPOConfig) -> None:
         return
     if world().leads:
         work.sample = sampler(rundir, config, base, model, prepared)
-    start, state = resume(rundir, parameters=work.kept, optimizer=work.optimizer)
-    for name in KEPT & state.keys():
-        setattr(work, name, state[name])
+    start = work.resume()
     _tell_plan(work, start)
     if _steps(work, start) and _test(work, config.max_steps):
         _finish(work, base)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
-from training.engine.checkpoints import save_checkpoint
 from training.engine.config import DiffusionDPOConfig
 from training.engine.diffusion_data import Chances, Draw, MediaDataset, MediaPair
 from training.engine.diffusion_losses import (
@@ -31,9 +31,8 @@ from training.engine.diffusion_parts import What, what_of
 from training.engine.diffusion_prepared import Bank, Batch, Prepared
 from training.engine.distributed import AgreedStop, gather, per_pass, share, world
 from training.engine.loop import LOOK_BACK, rows_of_step, steps_in_epoch
+from training.engine.remembering import Remembering
 
-KEPT = {"last", "first", "losses", "rises", "typical_rise", "told"}
-"""What of a :class:`Work` a checkpoint keeps beside the weights."""
 BETA_MEMORY = 0.99
 """How much of the mean rise that beta follows is kept at each step."""
 BETA_PER_ELEMENT = (1e-3, 10.0)
@@ -46,8 +45,11 @@ hardly ever: in one of 5000 such stretches."""
 
 
 @dataclass
-class Work:
+class Work(Remembering):
     """What the steps share; only weights, optimiser and ``KEPT`` change."""
+
+    KEPT = frozenset({"last", "first", "losses", "rises", "typical_rise", "told"})
+    WATCHED: ClassVar[dict[str, str]] = {"loss": "losses", "rise_chosen": "rises"}
 
     rundir: RunDir
     stop: Stop | AgreedStop
@@ -94,7 +96,6 @@ class Work:
 
     @property
     def kept(self) -> dict[str, nn.Parameter]:
-        """All tensors that a checkpoint holds."""
         return {
             **self.parameters,
             **{f"mean of {name}": mean for name, mean in self.model.mean.items()},
@@ -140,28 +141,6 @@ class Work:
         # their order is new in every epoch, so that each pair gets to see all levels
         count = len(draws)
         return [d._replace(uniform=(place + d.uniform) / count) for place, d in enumerate(draws)]
-
-    def record(self, step: int, values: dict[str, float], **pace: float) -> None:
-        """
-        Args:
-            pace: what depends on the machine's mood and belongs to no result.
-        """
-        self.rundir.metric(step, **values, **pace)
-        self.last |= values
-        self.first = {**values, **self.first}
-        if "loss" in values:
-            self.losses = [*self.losses, values["loss"]][-LOOK_BACK:]
-        if "rise_chosen" in values:
-            self.rises = [*self.rises, values["rise_chosen"]][-LOOK_BACK:]
-
-    def save(self, step: int) -> None:
-        save_checkpoint(
-            self.rundir,
-            step=step,
-            parameters=self.kept,
-            optimizer=self.optimizer,
-            state={name: getattr(self, name) for name in KEPT},
-        )
 
     def follow_rise(self, table: dict[str, Tensor]) -> None:
         """Let auto_beta learn of a step; the table is the same in all processes."""

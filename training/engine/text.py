@@ -26,7 +26,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
 from training.engine import adapter, optim
 from training.engine.bases import Base, check_family, open_base
-from training.engine.checkpoints import keep_model, resume, trainable
+from training.engine.checkpoints import keep_model, trainable
 from training.engine.config import TextRecipe, config_of_run
 from training.engine.config.text import is_high
 from training.engine.data import describe, encode_records, read_records
@@ -58,7 +58,6 @@ from training.engine.objectives.imitation import check_writer
 from training.engine.reference import Cache, Values, key_of, reference_values, weights_digest
 from training.engine.samples import sampler
 from training.engine.work import (
-    KEPT,
     Told,
     Work,
     draw_dropout,
@@ -169,9 +168,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     )
     if world().leads and not config.shard:
         work.sample = sampler(rundir, config, model, words.tokenizer, records, total)
-    start, state = resume(rundir, parameters=parameters, optimizer=work.optimizer)
-    for name in KEPT & state.keys():
-        setattr(work, name, state[name])
+    start = work.resume()
     _tell_plan(work, start, device)
     done = _steps(work, start) and _test(work, total)
     if done and objective.after is not None and world().size == 1:

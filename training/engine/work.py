@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,30 +13,28 @@ from transformers import PreTrainedModel
 
 from steelyard.lib.engine import Stop
 from steelyard.lib.rundir import RunDir
-from training.engine.checkpoints import save_checkpoint
 from training.engine.config import TextRecipe
 from training.engine.data import Dataset, passes
 from training.engine.distributed import AgreedStop, gather, per_pass
 from training.engine.drift import Apart, mean_drift
 from training.engine.dropout import Draws
 from training.engine.forward import Scored, compile_layers, one_by_one, score, why_not_packed
-from training.engine.loop import LOOK_BACK
 from training.engine.objectives import Objective, Seen
 from training.engine.reference import Values
+from training.engine.remembering import Remembering
 
 FALL = 0.1
 """How much log-probability a token of the chosen answers may lose, in nats, before it is told."""
-KEPT = {"last", "first", "losses", "shifts", "told"}
-"""What of a :class:`Work` a checkpoint keeps beside the weights."""
-
-
 Told = tuple[Sequence[int], dict[str, Tensor]]
 """Numbers of the examples of a pass, and what is told of them, (n,) each, by name."""
 
 
 @dataclass
-class Work:
+class Work(Remembering):
     """What the steps share."""
+
+    KEPT = frozenset({"last", "first", "losses", "shifts", "told"})
+    WATCHED: ClassVar[dict[str, str]] = {"loss": "losses", "shift_chosen": "shifts"}
 
     rundir: RunDir
     stop: Stop | AgreedStop
@@ -69,27 +68,9 @@ class Work:
     told: bool = False
     """Whether it was said that they lose."""
 
-    def record(self, step: int, values: dict[str, float], **pace: float) -> None:
-        """
-        Args:
-            pace: what depends on the machine's mood and belongs to no result.
-        """
-        self.rundir.metric(step, **values, **pace)
-        self.last |= values
-        self.first = {**values, **self.first}
-        if "loss" in values:
-            self.losses = [*self.losses, values["loss"]][-LOOK_BACK:]
-        if "shift_chosen" in values:
-            self.shifts = [*self.shifts, values["shift_chosen"]][-LOOK_BACK:]
-
-    def save(self, step: int) -> None:
-        save_checkpoint(
-            self.rundir,
-            step=step,
-            parameters=self.parameters,
-            optimizer=self.optimizer,
-            state={name: getattr(self, name) for name in KEPT},
-        )
+    @property
+    def kept(self) -> dict[str, nn.Parameter]:
+        return self.parameters
 
     def passes(self, numbers: Sequence[int]) -> list[list[int]]:
         return passes_of(self.config, self.dataset, numbers, self.halved)
