@@ -93,6 +93,18 @@ urlpatterns = [
     path(f"{_PROJECT}/groups/<int:pk>/pairs", groups.GroupPairs.as_view(), name="group-pairs"),
     path(f"{_PROJECT}/judges", judges.JudgeList.as_view(), name="judges"),
     path(f"{_PROJECT}/judges/<int:pk>/runs", judges.JudgeRuns.as_view(), name="judge-runs"),
+    path(
+        f"{_PROJECT}/judges/<int:pk>/estimate",
+        judges.JudgeEstimates.as_view(),
+        name="judge-estimates",
+    ),
+    path(
+        f"{_PROJECT}/judges/<int:pk>/versions",
+        judges.JudgeVersions.as_view(),
+        name="judge-versions",
+    ),
+    path(f"{_PROJECT}/judges/<int:pk>/limits", judges.JudgeLimits.as_view(), name="judge-limits"),
+    path(f"{_PROJECT}/judges/<int:pk>/checks", judges.JudgeChecks.as_view(), name="judge-checks"),
     path(f"{_PROJECT}/scorers", judges.ScorerList.as_view(), name="scorers"),
     path(f"{_PROJECT}/versions/preview", versions.Preview.as_view(), name="version-preview"),
     path(f"{_PROJECT}/versions/publish", versions.Publish.as_view(), name="version-publish"),

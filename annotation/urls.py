@@ -68,6 +68,9 @@ urlpatterns = [
     path("judges/new/", judges.judge_new, name="judge-new"),
     path("judges/scorers/new/", judges.judge_new_scorer, name="judge-new-scorer"),
     path("judges/<int:pk>/run/", judges.judge_run, name="judge-run"),
+    path("judges/<int:pk>/version/", judges.judge_version_new, name="judge-version-new"),
+    path("judges/<int:pk>/limits/", judges.judge_limits, name="judge-limits"),
+    path("judges/<int:pk>/check/", judges.judge_check, name="judge-check"),
     path("versions/new/", versions.version_new, name="version-new"),
     path("runs/<int:pk>/freeze/", versions.freeze_of_run, name="freeze-of-run"),
 ]

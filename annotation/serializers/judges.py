@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from annotation.models import Annotator
 from annotation.scores import TIE_BAND
-from annotation.services.judge_checks import MAX_NEW_TOKENS
+from annotation.services.judge_checks import (
+    ASKING,
+    MAX_NEW_TOKENS,
+    MOST_AT_ONCE,
+    MOST_SAMPLES,
+    MOST_SIDE,
+    ORDERS,
+    SAMPLING,
+)
+from annotation.services.judge_checks import MOST_FRAMES as MOST_JUDGED_FRAMES
 from annotation.services.judging import DEFAULT_CRITERIA, PROMPTS, WHICH
 from annotation.services.scoring import MOST_FRAMES, MOST_TIE_BAND
+from steelyard.inference.judging.prompting import LONGEST_TEMPLATE
 from steelyard.inference.scorers.base import FRAMES, KINDS
 from steelyard.web.api import StrictSerializer
 
@@ -26,8 +38,17 @@ class AnnotatorSerializer(serializers.ModelSerializer):
             "model",
             "scorer",
             "criteria",
+            "rubric",
             "sampling",
+            "asking",
             "template_version",
+            "template",
+            "limits",
+            "checks",
+            "family",
+            "version",
+            "parent",
+            "note",
             "created_at",
         ]
         read_only_fields = fields
@@ -51,14 +72,100 @@ class JudgeReportSerializer(serializers.Serializer):
     between_orders = AgreementSerializer(help_text="Over pairs asked in both orders.")
 
 
-class JudgeRequest(StrictSerializer):
+class JudgedAspectSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=100, help_text="An aspect of the label scheme.")
+    text = serializers.CharField(
+        max_length=2000, allow_blank=True, default="", help_text="What it is to mean to the judge."
+    )
+
+
+class LimitsSerializer(StrictSerializer):
+    """How fast a judge asks and what it may cost; what is not said is not limited."""
+
+    at_once = serializers.IntegerField(
+        required=False, min_value=1, max_value=MOST_AT_ONCE, help_text="Questions; 4 if not said."
+    )
+    requests_per_minute = serializers.IntegerField(required=False, min_value=1, max_value=10**6)
+    tokens_per_minute = serializers.IntegerField(required=False, min_value=1, max_value=10**9)
+    max_calls = serializers.IntegerField(
+        required=False, min_value=1, max_value=10**9, help_text="Of all its runs together."
+    )
+    max_tokens = serializers.IntegerField(required=False, min_value=1, max_value=10**12)
+    max_cost = serializers.FloatField(
+        required=False, min_value=0, max_value=10**9, help_text="By the prices."
+    )
+    price_in = serializers.FloatField(
+        required=False, min_value=0, max_value=10**6, help_text="Of a million tokens asked."
+    )
+    price_out = serializers.FloatField(
+        required=False, min_value=0, max_value=10**6, help_text="Of a million tokens answered."
+    )
+
+
+class _Asked(StrictSerializer):
+    """What a judge and its next version have in common; nothing is filled in."""
+
+    rubric = JudgedAspectSerializer(many=True, required=False)
+    template = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_TEMPLATE,
+        help_text="The project's own wording, with {request}, {answer_a} and {answer_b}; empty for "
+        "the shipped one.",
+    )
+    temperature = serializers.FloatField(required=False, min_value=0, max_value=2)
+    max_new_tokens = serializers.IntegerField(required=False, min_value=1, max_value=MAX_NEW_TOKENS)
+    orders = serializers.ChoiceField(
+        choices=ORDERS, required=False, help_text="random: one of the two, by pair and judge."
+    )
+    samples = serializers.IntegerField(
+        required=False, min_value=1, max_value=MOST_SAMPLES, help_text="Of each order."
+    )
+    max_side = serializers.IntegerField(
+        required=False, min_value=64, max_value=MOST_SIDE, help_text="Pixels of a picture."
+    )
+    frames = serializers.IntegerField(
+        required=False, min_value=1, max_value=MOST_JUDGED_FRAMES, help_text="Of a clip."
+    )
+    limits = LimitsSerializer(required=False)
+    note = serializers.CharField(required=False, allow_blank=True, max_length=300)
+
+    def as_request(self) -> dict[str, Any]:
+        """For the service: what is said, in its groups."""
+        said = self.validated_data
+        groups: dict[str, dict[str, Any]] = {
+            "sampling": {name: said[name] for name in SAMPLING if name in said},
+            "asking": {name: said[name] for name in ASKING if name in said},
+        }
+        plain = ("criteria", "rubric", "template", "limits", "note")
+        return {**{name: said[name] for name in plain if name in said}, **groups}
+
+
+class NewJudgeRequest(_Asked):
     """What ``POST judges`` takes."""
 
     name = serializers.CharField(max_length=150)
     model = serializers.CharField(help_text="Name of a language model or endpoint.")
     criteria = serializers.CharField(default=DEFAULT_CRITERIA, max_length=10_000)
-    temperature = serializers.FloatField(default=0.0, min_value=0, max_value=2)
-    max_new_tokens = serializers.IntegerField(default=256, min_value=1, max_value=MAX_NEW_TOKENS)
+
+
+class JudgeVersionRequest(_Asked):
+    """What ``POST judges/{id}/versions`` takes: what is not said stays as it is."""
+
+    model = serializers.CharField(required=False, help_text="Name of another model.")
+    criteria = serializers.CharField(required=False, max_length=10_000)
+
+
+class AskingEstimateSerializer(serializers.Serializer):
+    """About what asking will come to."""
+
+    pairs = serializers.IntegerField()
+    calls = serializers.IntegerField()
+    tokens_in = serializers.IntegerField()
+    tokens_out = serializers.IntegerField()
+    cost = serializers.FloatField(allow_null=True, help_text="Null where no prices are known.")
+    minutes = serializers.FloatField(allow_null=True, help_text="Null where no pace is known.")
+    known = serializers.BooleanField(help_text="Whether earlier calls tell how long answers are.")
 
 
 class JudgeRunRequest(StrictSerializer):

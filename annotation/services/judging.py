@@ -27,8 +27,10 @@ from steelyard.accounts.models import User
 from steelyard.inference.judging.prompting import LATEST, check_template
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
+from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run
+from steelyard.runs.services import start_run
 
 WHICH = {
     "unjudged": gettext_lazy("All pairs that it has not judged yet"),
@@ -178,6 +180,33 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
         open_pairs=_judgeable(judge),
         kind="judge",
         verb="judges",
+        by=by,
+    )
+
+
+@transaction.atomic
+def start_check(*, judge: Annotator, by: User) -> Run:
+    """Start a run that measures how much an answer gains by telling the judge to choose it.
+
+    Raises:
+        UserError: whoever asks is no admin of the project, or the judge has no model to ask.
+    """
+    if role_in(by, judge.project) not in ADMINS:
+        raise UserError(
+            _("Only an admin of the project may have a judge checked: it costs calls."),
+            code="admins_only",
+            status=403,
+        )
+    if judge.model is None:
+        raise UserError(
+            _("%(judge)s has no model to ask; its votes came from a file.") % {"judge": judge.name},
+            code="not_a_judge",
+        )
+    return start_run(
+        project=judge.project,
+        kind="check_judge",
+        title=f"{judge.name} is checked for obedience to answers",
+        spec={"judge": judge.pk},
         by=by,
     )
 

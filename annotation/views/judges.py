@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from annotation.agreement import among_people, judge_reports
-from annotation.forms.judges import JudgeForm, JudgeRunForm, ScorerForm
+from annotation.forms.judges import JudgeForm, JudgeRunForm, LimitsForm, ScorerForm
 from annotation.models import Annotator
+from annotation.services.estimating import estimate
 from annotation.services.judging import (
     WHICH,
     create_judge,
+    new_judge_version,
     pairs_for,
     pairs_left,
+    set_limits,
+    start_check,
     start_judging,
 )
 from annotation.services.scoring import create_scorer
@@ -21,7 +28,7 @@ from steelyard.accounts.people import user_of
 from steelyard.inference.scorers.base import KINDS
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality
-from steelyard.projects.policy import get_project, get_visible
+from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.runs.models import Run
 
 
@@ -31,9 +38,9 @@ def judge_list(request: HttpRequest, project: str) -> HttpResponse:
         "project": found,
         "reports": judge_reports(found),
         "among_people": among_people(found),
-        "runs": Run.objects.filter(project=found, kind__in=["judge", "score"]).order_by(
-            "-created_at"
-        )[:10],
+        "runs": Run.objects.filter(
+            project=found, kind__in=["judge", "score", "check_judge"]
+        ).order_by("-created_at")[:10],
         "reads_text": found.modality == Modality.TEXT,
     }
     return render(request, "annotation/judges.html", context)
@@ -72,18 +79,68 @@ def judge_new_scorer(request: HttpRequest, project: str) -> HttpResponse:
     return render(request, "annotation/judge_new_scorer.html", context)
 
 
-def judge_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
-    rows = Annotator.objects.filter(kind=Annotator.Kind.JUDGE).select_related("project", "model")
-    judge = get_visible(rows, user_of(request), pk=pk, project__slug=project)
-    form = JudgeRunForm(request.POST or None, project=judge.project)
+def judge_version_new(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    judge = _judge(request, project, pk)
+    form = JudgeForm(request.POST or None, project=judge.project, judge=judge)
     if request.method == "POST" and form.is_valid():
         try:
-            pairs = pairs_for(judge=judge, **form.as_request())
-            run = start_judging(judge=judge, pairs=pairs, by=user_of(request))
+            made = new_judge_version(judge=judge, **form.as_request())
         except UserError as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
         else:
-            return redirect(run)
-    counts = {which: pairs_left(judge, which).count() for which in WHICH}
-    context = {"project": judge.project, "judge": judge, "form": form, "counts": counts}
+            return redirect("annotation:judge-run", judge.project.slug, made.pk)
+    context = {"project": judge.project, "form": form, "judge": judge}
+    return render(request, "annotation/judge_new.html", context)
+
+
+def judge_limits(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    judge = _judge(request, project, pk)
+    form = LimitsForm(request.POST or None, initial=judge.limits)
+    if request.method == "POST" and form.is_valid():
+        try:
+            set_limits(judge=judge, limits=form.limits())
+        except UserError as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+        else:
+            messages.success(request, _("The limits of %(judge)s are kept.") % {"judge": judge})
+            return redirect("annotation:judge-run", judge.project.slug, judge.pk)
+    context = {"project": judge.project, "form": form, "judge": judge}
+    return render(request, "annotation/judge_limits.html", context)
+
+
+@require_POST
+def judge_check(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    return redirect(start_check(judge=_judge(request, project, pk), by=user_of(request)))
+
+
+def judge_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    judge = _judge(request, project, pk)
+    form = JudgeRunForm(request.POST or None, project=judge.project)
+    found = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            pairs = pairs_for(judge=judge, **form.as_request())
+            if "estimate" in request.POST:
+                found = estimate(judge=judge, pairs=pairs)
+            else:
+                return redirect(start_judging(judge=judge, pairs=pairs, by=user_of(request)))
+        except UserError as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+    context = {
+        "project": judge.project,
+        "judge": judge,
+        "form": form,
+        "counts": {which: pairs_left(judge, which).count() for which in WHICH},
+        "estimate": found,
+        "spent": judge.spent,
+        "currency": settings.CURRENCY,
+        "line": judge.line.select_related("parent"),
+        "may_check": role_in(user_of(request), judge.project) in ADMINS,
+    }
     return render(request, "annotation/judge_run.html", context)
+
+
+def _judge(request: HttpRequest, project: str, pk: int) -> Annotator:
+    rows = Annotator.objects.filter(kind=Annotator.Kind.JUDGE)
+    rows = rows.select_related("project", "model__project", "parent")
+    return get_visible(rows, user_of(request), pk=pk, project__slug=project)

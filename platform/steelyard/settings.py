@@ -240,6 +240,8 @@ REQUESTS_OF_ADDRESS = env_int("STEELYARD_REQUESTS_OF_ADDRESS", 30_000)
 ARENA_QUESTIONS = env_int("STEELYARD_ARENA_QUESTIONS", 6)
 ARENA_QUESTIONS_OF_ADDRESS = env_int("STEELYARD_ARENA_QUESTIONS_OF_ADDRESS", 30)
 WEBHOOKS_PRIVATE = env_bool("STEELYARD_WEBHOOKS_PRIVATE", False)
+# Read where an endpoint is asked, which is a process that knows no settings; see lib.addresses.
+PRIVATE_ENDPOINTS = os.environ.get("STEELYARD_PRIVATE_ENDPOINTS", "")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -302,6 +304,7 @@ RUN_KINDS = {
     "preflight": "training.preflight_runner",
     "try": "training.try_runner",
     "judge": "annotation.runner",
+    "check_judge": "annotation.check_runner",
     "score": "annotation.score_runner",
     "freeze": "annotation.freeze_runner",
     "import": "annotation.import_runner",

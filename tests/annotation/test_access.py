@@ -147,7 +147,16 @@ def things_in(project: Any, owner: Any) -> Things:
             "person-pause",
             "person-release",
         ],
-        judge: ["judge-run", "judge-runs"],
+        judge: [
+            "judge-check",
+            "judge-checks",
+            "judge-estimates",
+            "judge-limits",
+            "judge-run",
+            "judge-runs",
+            "judge-version-new",
+            "judge-versions",
+        ],
         lambda: factories.make_pair(project).pk: ["pair-detail", "pair-flags"],
         lambda: factories.make_set(project).pk: [
             "set-flags",

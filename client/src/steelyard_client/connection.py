@@ -67,6 +67,10 @@ class Connection:
         """``again`` says that it may be sent twice: a second one changes nothing."""
         return _body(self.send("POST", path, json=body, params=params, again=again))
 
+    def put(self, path: str, body: Any) -> Any:
+        """Replace what is there; a second one changes nothing."""
+        return _body(self.send("PUT", path, json=body, again=True))
+
     def upload(
         self, path: str, media: Media, *, name: str, fields: dict[str, str] | None = None
     ) -> Any:

@@ -26,6 +26,7 @@ from steelyard_client.pairs import (
 from steelyard_client.ranking import RankingVerbs
 from steelyard_client.records import (
     Asset,
+    Estimate,
     EvaluationInfo,
     Imported,
     Judge,
@@ -393,11 +394,35 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         body = {"name": name, "kind": kind, "source": source, **more}
         return Judge.of(self._connection.post(f"{self._path}/scorers", body))
 
+    def add_judge(self, name: str, model: str, **more: Any) -> Judge:
+        """Make an AI judge of a model (``criteria``, ``rubric``, ``template``, ``orders``,
+        ``samples``, ``temperature``, ``max_new_tokens``, ``limits``, ``note``)."""
+        body = {"name": name, "model": model, **more}
+        return Judge.of(self._connection.post(f"{self._path}/judges", body))
+
+    def new_judge_version(self, judge: Judge | str, **changes: Any) -> Judge:
+        """The next version of a judge; what is not said stays as it is."""
+        return Judge.of(self._connection.post(f"{self._of_judge(judge)}/versions", changes))
+
+    def limit_judge(self, judge: Judge | str, **limits: Any) -> Judge:
+        """Set a judge's pace, prices and caps; what is not said is no longer limited."""
+        return Judge.of(self._connection.put(f"{self._of_judge(judge)}/limits", limits))
+
+    def estimate_judge(self, judge: Judge | str, **which: Any) -> Estimate:
+        """About what asking a judge would take; nobody is asked."""
+        return Estimate.of(self._connection.post(f"{self._of_judge(judge)}/estimate", which))
+
+    def check_judge(self, judge: Judge | str) -> Run:
+        """Measure how much an answer gains by telling the judge to choose it; admins only."""
+        return self._run(self._connection.post(f"{self._of_judge(judge)}/checks", {}))
+
     def ask_judge(self, judge: Judge | str, **which: Any) -> Run:
         """Let an AI judge compare pairs (``which``, ``category``, ``prompts``, ``limit``)."""
-        if isinstance(judge, str):
-            judge = self._judge(judge)
-        return self._run(self._connection.post(f"{self._path}/judges/{judge.id}/runs", which))
+        return self._run(self._connection.post(f"{self._of_judge(judge)}/runs", which))
+
+    def _of_judge(self, judge: Judge | str) -> str:
+        found = self._judge(judge) if isinstance(judge, str) else judge
+        return f"{self._path}/judges/{found.id}"
 
     def _judge(self, name: str) -> Judge:
         there = self.judges()

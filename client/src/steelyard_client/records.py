@@ -285,6 +285,19 @@ class Judge(Record):
     kind: str
     name: str
     model: str | None
+    version: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate(Record):
+    """About what asking a judge would take."""
+
+    pairs: int
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    cost: float | None
+    minutes: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,7 +191,8 @@ class ModelVersion(models.Model):
 
     @property
     def can_generate(self) -> bool:
-        return self.family != ModelFamily.IMPORTED
+        """Whether it makes outputs of its project; one that writes judges pictures, no more."""
+        return self.family != ModelFamily.IMPORTED and self.modality == self.project.modality
 
     @property
     def can_train(self) -> bool:

@@ -27,11 +27,11 @@ from steelyard.lib.hashing import canonical_json, digest_of
 from steelyard.lib.records import LINES_VERSION
 from steelyard.lib.rundir import write_atomically
 from steelyard.lib.shards import ShardWriter
-from steelyard.projects.models import Project
+from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import Dataset, DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.pipelines import is_on_hub
-from steelyard.registry.sources import check_source, find_family, is_folder
+from steelyard.registry.sources import SEEING, check_source, find_family, is_folder
 from steelyard.runs.models import Run
 from steelyard.web.sealing import opened, sealed
 from steelyard.webhooks.services import emit
@@ -143,7 +143,7 @@ def add_model(
     return register_model(
         project=project,
         name=name,
-        modality=project.modality,
+        modality=Modality.TEXT if family in SEEING else project.modality,
         family=family,
         source=source,
         options=options,

@@ -31,12 +31,14 @@ from steelyard.registry.pipelines import (
 )
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+SEEING = [ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT]
 FAMILIES = {
     Modality.TEXT: [ModelFamily.CAUSAL_LM, ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT],
-    Modality.IMAGE: [ModelFamily(family) for family in IMAGE],
-    Modality.VIDEO: [ModelFamily(family) for family in VIDEO],
+    Modality.IMAGE: [*(ModelFamily(family) for family in IMAGE), *SEEING],
+    Modality.VIDEO: [*(ModelFamily(family) for family in VIDEO), *SEEING],
 }
-"""Which families can be added by hand to a project of a modality."""
+"""Which families can be added by hand to a project of a modality; those that write are judges where
+pictures or clips are compared."""
 
 
 def check_source(*, modality: str, family: str, source: str, model: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +25,7 @@ def judged(
     judge: Mapping[str, Any],
     pairs: Sequence[Mapping[str, Any]],
     stop: Stop,
+    tell: Callable[[int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Each pair with a verdict in the journal, which a later start goes on with. Equal answers are
     a tie that nobody is asked about.
@@ -32,6 +33,7 @@ def judged(
     Args:
         judge: ``model`` (a spec), ``criteria``, ``template_version``, ``sampling``.
         pairs: ``pair`` (a number), ``messages``, ``a`` and ``b``, and what else is to be kept.
+        tell: told now and then how many have a verdict.
 
     Raises:
         UserError: the judge cannot be asked.
@@ -44,8 +46,12 @@ def judged(
     by_number = {pair["pair"]: pair for pair in left if pair["a"] != pair["b"]}
     if by_number:
         ask = _by_endpoint if judge["model"]["family"] == "endpoint" else _here
+        done = len(pairs) - len(by_number)
         for line in ask(judge, list(by_number.values()), stop):
             journal.add({**by_number[line["pair"]], **line})
+            done += 1
+            if tell is not None:
+                tell(done)
     return list(journal.lines())
 
 

@@ -83,7 +83,10 @@ def asking_of(judge: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def orders_of(judge: Mapping[str, Any], pair: Mapping[str, Any]) -> tuple[bool, ...]:
-    """Which ways round a pair is shown: both, or one that is drawn by pair and judge."""
+    """Which ways round a pair is shown: both, or one that is drawn by pair and judge; a pair may
+    say so itself in ``swaps``."""
+    if "swaps" in pair:
+        return tuple(pair["swaps"])
     if asking_of(judge)["orders"] == "both":
         return ORDERS
     return (bool(stable_int("order", judge.get("name", ""), pair["pair"]) & 1),)

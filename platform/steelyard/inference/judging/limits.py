@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -116,8 +117,11 @@ class SharedPace:
 
 @dataclass
 class Budget:
-    """Caps on what a judge may use up, all its runs together; questions under way count as what
-    they may come to at most, so that no cap is ever passed."""
+    """Caps on what a judge may use up, all its runs together.
+
+    Questions under way count as what they may come to at most, so that no cap is passed: answers at
+    their longest, questions by their characters, corrected by how far that was wrong before.
+    """
 
     limits: Mapping[str, Any]
     calls: int = 0
@@ -127,6 +131,8 @@ class Budget:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._booked: dict[int, tuple[int, float]] = {}
+        self._guesses: dict[int, int] = {}
+        self._wrong_by = 1.5
         self._next = 0
 
     def price(self, tokens_in: int, tokens_out: int) -> float:
@@ -143,6 +149,8 @@ class Budget:
             UserError: ``budget_spent``: a cap could be passed by it.
         """
         with self._lock:
+            guessed = tokens_in
+            tokens_in = math.ceil(tokens_in * self._wrong_by)
             tokens = tokens_in + most_out
             cost = self.price(tokens_in, most_out)
             under_way = self._booked.values()
@@ -162,14 +170,18 @@ class Budget:
                     )
             self._next += 1
             self._booked[self._next] = (tokens, cost)
+            self._guesses[self._next] = guessed
             return self._next
 
     def settle(self, number: int, tokens_in: int = 0, tokens_out: int = 0) -> float:
         """What the question came to; nothing where it had no answer. Returns its cost."""
         with self._lock:
             self._booked.pop(number, None)
+            guessed = self._guesses.pop(number, 0)
             if not tokens_in and not tokens_out:
                 return 0.0
+            if guessed:
+                self._wrong_by = max(self._wrong_by, tokens_in / guessed)
             cost = self.price(tokens_in, tokens_out)
             self.calls += 1
             self.tokens += tokens_in + tokens_out
