@@ -2,12 +2,29 @@ from django.urls import path
 
 from evaluation import api
 
+from evaluation import api_stopping  # noqa: I001
+
 urlpatterns = [
     path("projects/<slug:project>/evaluations", api.EvaluationList.as_view(), name="evaluations"),
     path(
         "projects/<slug:project>/evaluations/<int:pk>",
         api.EvaluationDetail.as_view(),
         name="evaluation",
+    ),
+    path(
+        "projects/<slug:project>/evaluations/<int:pk>/stopping",
+        api_stopping.EvaluationStopping.as_view(),
+        name="evaluation-stopping",
+    ),
+    path(
+        "projects/<slug:project>/evaluations/<int:pk>/stop",
+        api_stopping.EvaluationStop.as_view(),
+        name="evaluation-stop",
+    ),
+    path(
+        "projects/<slug:project>/evaluations/<int:pk>/go-on",
+        api_stopping.EvaluationGoOn.as_view(),
+        name="evaluation-go-on",
     ),
     path("projects/<slug:project>/generations", api.GenerationList.as_view(), name="generations"),
     path(

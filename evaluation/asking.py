@@ -71,7 +71,7 @@ def _advanced(pk: int) -> bool:
             close(evaluation)  # leases may have run out since
             return False
         plan = Plan.of(evaluation.plan)
-        state = state_of(evaluation)
+        state = state_of(evaluation, paths=False)
         if plan.stops_itself and _keep_decisions(evaluation, state):
             stop(evaluation, DECIDED)
             return False
@@ -211,7 +211,7 @@ def open_more(evaluation: Evaluation, state: StoppingState | None = None) -> int
     Returns:
         how many comparisons were drawn.
     """
-    state = state or state_of(evaluation)
+    state = state or state_of(evaluation, paths=False)
     target = EACH * (1 + _people_at_work(evaluation))
     if _fresh(evaluation) > target // 2:
         return 0

@@ -114,6 +114,11 @@ class Evaluation(models.Model):
         return not self.comparisons.filter(pair__judged__lt=models.F("pair__wanted")).exists()
 
     @property
+    def is_voting(self) -> bool:
+        """Whether people are asked, or were."""
+        return self.ask_people and self.state == self.State.COMPARING
+
+    @property
     def is_working(self) -> bool:
         """Whether a run of it is still under way, so that the page keeps itself fresh."""
         if self.generation is not None and self.generation.is_active:

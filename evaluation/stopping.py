@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from math import exp
+from math import exp, isnan
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,13 @@ class CandidateState:
         return exp(min(self.now.log_e, 500.0))
 
     @property
+    def e_words(self) -> str:
+        """The e-value as a page shows it."""
+        if self.now.log_e > 13.8:
+            return _("over a million")
+        return f"{self.e_value:,.0f}" if self.e_value >= 10 else f"{self.e_value:.2g}"
+
+    @property
     def words(self) -> str:
         """The decision and how much is behind it."""
         if self.decided is None:
@@ -138,6 +145,12 @@ class RateCheck:
     chance: tuple[float, float]
     """Of those alone that chance asked for."""
 
+    @property
+    def ways(self) -> list[tuple[float, float] | None]:
+        """All three, None where there are no votes."""
+        found = (self.rating, self.weighted, self.chance)
+        return [None if isnan(one[0]) else one for one in found]
+
 
 @dataclass(frozen=True)
 class StoppingState:
@@ -181,12 +194,15 @@ class StoppingState:
         return [c for c in self.candidates if c.decided is None and not c.is_open]
 
 
-def state_of(evaluation: Evaluation) -> StoppingState:
+def state_of(evaluation: Evaluation, *, paths: bool = True) -> StoppingState:
     """Where each candidate stands by people's votes.
 
     The interval and the e-value may be looked at after each vote. With active pairs and several
     candidates all comparisons tell of each of them, by way of ratings; otherwise each is judged by
     its own meetings with the baseline, one score a prompt.
+
+    Args:
+        paths: whether anybody looks at how the intervals came about.
     """
     plan = Plan.of(evaluation.plan)
     models = contestants(evaluation)
@@ -195,7 +211,14 @@ def state_of(evaluation: Evaluation) -> StoppingState:
     known = [_decided(evaluation.decisions.get(str(model.pk))) for model in models[1:]]
     if by_ratings:
         standings = stopping.by_ratings(
-            found.prompt, found.i, found.j, found.y, len(models), delta=plan.delta, alpha=plan.alpha
+            found.prompt,
+            found.i,
+            found.j,
+            found.y,
+            len(models),
+            delta=plan.delta,
+            alpha=plan.alpha,
+            points=stopping.POINTS_BY_RATINGS if paths else 0,
         )
     else:
         standings = stopping.direct(

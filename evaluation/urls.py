@@ -2,11 +2,15 @@ from django.urls import path
 
 from evaluation import arena_admin, views, views_insight, views_outputs
 
+from evaluation import views_stopping  # noqa: I001
+
 app_name = "evaluation"
 urlpatterns = [
     path("evaluations/", views.evaluation_list, name="evaluation-list"),
     path("evaluations/new/", views.evaluation_new, name="evaluation-new"),
     path("evaluations/<int:pk>/", views.evaluation_detail, name="evaluation-detail"),
+    path("evaluations/<int:pk>/stop/", views_stopping.evaluation_stop, name="evaluation-stop"),
+    path("evaluations/<int:pk>/go-on/", views_stopping.evaluation_go_on, name="evaluation-go-on"),
     path(
         "evaluations/<int:pk>/comparisons/", views_insight.comparison_list, name="comparison-list"
     ),

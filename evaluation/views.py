@@ -15,11 +15,12 @@ from evaluation.sampling import sampling_used
 from evaluation.services import start_evaluation
 from evaluation.services_round import next_seed, start_round
 from evaluation.standings import Standings, standings, withdrawn_votes
+from evaluation.stopping import state_of
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.lib.spreadsheet import csv_lines
-from steelyard.projects.models import Project
-from steelyard.projects.policy import get_project, get_visible
+from steelyard.projects.models import Project, Role
+from steelyard.projects.policy import get_project, get_visible, role_in
 from steelyard.registry.models import ModelVersion
 
 PER_PAGE = 25
@@ -96,6 +97,8 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "samplings": samplings_of(evaluation, found["candidates"]),
         "page": Paginator(comparisons, PER_PART).get_page(request.GET.get("page")),
         "working": evaluation.is_working,
+        "stopping": state_of(evaluation, paths=False) if evaluation.is_voting else None,
+        "may_stop": role_in(user_of(request), evaluation.project) == Role.ADMIN,
     }
     part = "#standing" if fragment else ""
     return render(request, f"evaluation/evaluation.html{part}", context)

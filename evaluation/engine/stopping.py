@@ -154,6 +154,7 @@ def by_ratings(
     *,
     delta: float,
     alpha: float,
+    points: int = POINTS_BY_RATINGS,
 ) -> list[Standing]:
     """Each candidate (models 1, 2, …) against the baseline (model 0) by all comparisons, in the
     order they came; those of one prompt are one cluster.
@@ -162,12 +163,15 @@ def by_ratings(
     likelihood of the ratings is as it would be had the pairs been fixed. The interval is the
     asymptotic confidence sequence at α shared out over the candidates. The win rate of a candidate
     is what its rating says: σ of the difference.
+
+    Args:
+        points: of each path; each is a fit of its own, so 0 where nobody draws it.
     """
     claims = models - 1
-    apart, half, number = _rated(prompt, i, j, y, models, alpha / claims)
-    points = np.unique(np.linspace(EARLY, y.size, POINTS_BY_RATINGS).round().astype(int))
-    points = points[points <= y.size]
-    seen = [_rated(prompt[:n], i[:n], j[:n], y[:n], models, alpha / claims) for n in points]
+    apart, half, number = differences(prompt, i, j, y, models, alpha / claims)
+    steps = np.unique(np.linspace(EARLY, y.size, points).round().astype(int))
+    steps = steps[(steps > 0) & (steps <= y.size)]
+    seen = [differences(prompt[:n], i[:n], j[:n], y[:n], models, alpha / claims) for n in steps]
     same = log((0.5 + delta) / (0.5 - delta)) if delta < 0.5 else inf
     found = []
     for model in range(1, models):
@@ -185,7 +189,7 @@ def by_ratings(
         met = np.where(i == model, y, 1.0 - y)[direct_meetings]
         evidence = running_evidence(met)
         path = Path(
-            np.array([int(own[:n].sum()) for n in points], dtype=int),
+            np.array([int(own[:n].sum()) for n in steps], dtype=int),
             np.array([_chance(gap[model]) for gap, _, _ in seen]),
             np.array([_chance(gap[model] - wide[model]) for gap, wide, _ in seen]),
             np.array([_chance(gap[model] + wide[model]) for gap, wide, _ in seen]),
@@ -205,11 +209,12 @@ def by_ratings(
     return found
 
 
-def _rated(
+def differences(
     prompt: np.ndarray, i: np.ndarray, j: np.ndarray, y: np.ndarray, models: int, alpha: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each model's log-odds over model 0, their half width and on how many prompts they stand;
-    0, infinity and 0 where nothing ties the two together, or too little."""
+    """Each model's log-odds over model 0, half the width of the interval that is valid at all
+    times, and on how many prompts they stand; 0, infinity and 0 where nothing ties the two
+    together, or too little. Shapes (models,)."""
     apart, half, number = np.zeros(models), np.full(models, inf), np.zeros(models)
     cells: Cells = count(prompt, i, j, y, models)
     group = next((g for g in groups(score_table(cells, models)) if 0 in g), None)

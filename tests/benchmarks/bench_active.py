@@ -19,6 +19,14 @@ question is which is best, or which are within 100 Elo of the best. Fixed: the s
 plan of random pairs that answers in four runs of five, which nobody knows beforehand. Live:
 models that are ruled out are shown no longer; voting ends when one is left, or those left are that
 close.
+
+*Decision.* What an evaluation asks: is each candidate better or worse than the baseline, or is
+there no difference of more than 5 points? Votes are drawn as for the continuation, the models at
+random. Fixed: the number of random pairs that a power calculation gives for 80 % power at a win
+rate of 55 %, at the real share of ties, and one look. Live: what the platform does, pairs that tell
+most among those that are not decided, a look after every four labels; and the same with all pairs
+drawn by chance. Beside it the fixed sample that would have been right as often, which nobody knows
+beforehand.
 """
 
 from __future__ import annotations
@@ -32,12 +40,13 @@ from statistics import NormalDist
 import numpy as np
 
 from evaluation.engine import davidson
-from evaluation.engine.active import next_pairs, posterior, settled
+from evaluation.engine.active import RANDOM, next_pairs, posterior, settled
 from evaluation.engine.bradley_terry import Fit, count, fit, maximum, score_table
 from evaluation.engine.connectivity import groups
 from evaluation.engine.ranks import above
 from evaluation.engine.ratings import ELO
 from evaluation.engine.sequential import half_width
+from evaluation.engine.stopping import KEEP_VOTING, Standing, by_ratings, differences, direct
 
 # ruff: noqa: T201
 
@@ -46,6 +55,8 @@ LOOK = 4
 """Batches between two looks at the board."""
 SHARES, CORRELATIONS = (0.05, 0.1), (0.7, 0.8, 0.9)
 FEW, CLOSE, LONGEST = 8, 100.0 / ELO, 3500
+DELTA, ALPHA, POWER = 0.05, 0.05, 0.8
+AT_ONCE, END = 4, 20_000
 
 
 class Pool:
@@ -208,6 +219,165 @@ class Search:
         return bool(self.out[self.truth.argmax()])
 
 
+class Decision:
+    """Candidates 1, 2, … against the baseline 0, votes from the fitted model."""
+
+    def __init__(self, theta: np.ndarray, nu: float, seed: int) -> None:
+        self.models = theta.size
+        self.rng = np.random.default_rng(seed)
+        self.win, self.tie, _ = davidson.probabilities(theta[:, None] - theta, nu)
+        self.truth = (self.win + self.tie / 2.0)[1:, 0] - 0.5
+        self.nu = nu
+        self.i, self.j = np.zeros((2, 0), dtype=int)
+        self.y = np.zeros(0)
+
+    def vote(self, i: np.ndarray, j: np.ndarray) -> None:
+        """The first model's score; the baseline is never the first."""
+        i, j = np.maximum(i, j), np.minimum(i, j)
+        i, j = np.where(j == 0, i, j), np.where(j == 0, 0, i)
+        luck = self.rng.random(i.size)
+        win, tie = self.win[i, j], self.tie[i, j]
+        y = np.where(luck < win, 1.0, np.where(luck < win + tie, 0.5, 0.0))
+        self.i, self.j, self.y = (
+            np.concatenate(both) for both in ((self.i, i), (self.j, j), (self.y, y))
+        )
+
+    def live(self, by_chance: float) -> tuple[int, list[str]]:
+        """Labels, and what was decided of each candidate; a share of the pairs by chance."""
+        said = [KEEP_VOTING] * (self.models - 1)
+        known: list[float | None] = [None] * len(said)
+        scored = np.zeros((self.models, self.models))
+        while KEEP_VOTING in said and self.y.size < END:
+            free = np.array([True, *(one == KEEP_VOTING for one in said)])
+            pairs = next_pairs(
+                *posterior(scored),
+                AT_ONCE,
+                self.rng,
+                allowed=np.outer(free, free),
+                random=by_chance,
+                nu=self.nu,
+            )
+            self.vote(pairs.i, pairs.j)
+            i, j, y = self.i[-AT_ONCE:], self.j[-AT_ONCE:], self.y[-AT_ONCE:]
+            np.add.at(scored, (i, j), y)
+            np.add.at(scored, (j, i), 1.0 - y)
+            for at, one in enumerate(self.standings(known)):
+                if said[at] == KEEP_VOTING:
+                    said[at] = one.decision
+        return self.y.size, said
+
+    def standings(self, known: list[float | None]) -> list[Standing]:
+        if self.models == 2:
+            return direct([self.y], delta=DELTA, alpha=ALPHA, known=known)
+        prompt = np.arange(self.y.size)
+        return by_ratings(
+            prompt, self.i, self.j, self.y, self.models, delta=DELTA, alpha=ALPHA, points=0
+        )
+
+    def fixed(self, labels: int) -> list[str]:
+        """What one look after so many random pairs would say."""
+        every = np.argwhere(np.triu(np.ones((self.models, self.models)), 1))
+        more = every[self.rng.integers(0, len(every), labels - self.y.size)]
+        self.vote(more[:, 0], more[:, 1])
+        claims = self.models - 1
+        apart, half, number = differences(
+            np.arange(self.y.size), self.i, self.j, self.y, self.models, ALPHA / claims
+        )
+        # the same spread, held against a normal quantile
+        z = NormalDist().inv_cdf(1.0 - ALPHA / 2.0 / claims)
+        wide = half / half_width(np.maximum(number, 1.0), 1.0, ALPHA / claims)
+        wide = wide * z / np.sqrt(np.maximum(number, 1.0))
+        same = np.log((0.5 + DELTA) / (0.5 - DELTA))
+        found = []
+        for far, reach in zip(apart[1:].tolist(), wide[1:].tolist(), strict=True):
+            if abs(far) > reach:
+                found.append("better" if far > 0 else "worse")
+            else:
+                found.append("no difference" if abs(far) + reach < same else KEEP_VOTING)
+        return found
+
+    def right(self, said: list[str]) -> float:
+        """Share of the candidates of which the truth was said."""
+        return float(np.mean([self.fits(one, t) for one, t in zip(said, self.truth, strict=True)]))
+
+    def wrong(self, said: list[str]) -> float:
+        """Share of which something false was."""
+        false = [
+            one != KEEP_VOTING and not self.fits(one, t)
+            for one, t in zip(said, self.truth, strict=True)
+        ]
+        return float(np.mean(false))
+
+    @staticmethod
+    def fits(said: str, truth: float) -> bool:
+        signs = {
+            "better": truth > 0,
+            "worse": truth < 0,
+            "no difference": abs(truth) < DELTA - 1e-9,
+        }
+        return bool(signs.get(said, False))
+
+
+def planned(models: int, tie: float) -> int:
+    """Random pairs for 80 % power at a win rate of 55 %: the difference of two ratings in a
+    complete graph has the variance (models − 1)/(information a pair · pairs)."""
+    normal = NormalDist().inv_cdf
+    z = normal(1.0 - ALPHA / 2.0 / (models - 1)) + normal(POWER)
+    information = 0.25**2 / ((1.0 - tie) / 4.0)
+    far = np.log((0.5 + DELTA) / (0.5 - DELTA))
+    return int(np.ceil((models - 1) * z**2 / (information * far**2)))
+
+
+def decision(pool: Pool, models: int, runs: int, theta: np.ndarray | None = None) -> None:
+    fitted = davidson.fit(pool.cluster, pool.i, pool.j, pool.y, pool.models)
+    tie = float((pool.y == 0.5).mean())
+    rng = np.random.default_rng(1)
+    chosen = [
+        fitted.theta[rng.permutation(pool.models)[:models]] if theta is None else theta
+        for _ in range(runs)
+    ]
+    live = [Decision(one, fitted.nu, seed) for seed, one in enumerate(chosen)]
+    ends = [one.live(RANDOM) for one in live]
+    labels = np.array([n for n, _ in ends])
+    live_right = np.mean([d.right(said) for d, (_, said) in zip(live, ends, strict=True)])
+    live_wrong = np.mean([d.wrong(said) for d, (_, said) in zip(live, ends, strict=True)])
+    plan = planned(models, tie)
+    fixed = [Decision(one, fitted.nu, seed) for seed, one in enumerate(chosen)]
+    steps = sorted({*np.round(np.geomspace(20, 4 * plan, 40)).astype(int).tolist(), plan})
+    said = [[d.fixed(n) for n in steps] for d in fixed]
+    right = [
+        np.mean([d.right(own[at]) for d, own in zip(fixed, said, strict=True)])
+        for at in range(len(steps))
+    ]
+    at = steps.index(plan)
+    wrong = np.mean([d.wrong(own[at]) for d, own in zip(fixed, said, strict=True)])
+    as_often = next((n for n, r in zip(steps, right, strict=True) if r >= live_right), None)
+    what = "any two real models" if models == 2 else f"a baseline and {models - 1} real models"
+    if theta is not None:
+        what = f"two models at {50 + 100 * (live[0].truth[0]):.0f} %"
+    print(f"decision: {what}, {runs} runs")
+    print(
+        f"  planned for 80 % power: {plan:,} random labels, {right[at]:.0%} of candidates decided "
+        f"right, {wrong:.1%} wrong"
+    )
+    print(
+        f"  live active: mean {labels.mean():,.0f}, median {np.median(labels):,.0f}, four in five "
+        f"by {np.quantile(labels, 0.8):,.0f}; {live_right:.0%} right, {live_wrong:.1%} wrong"
+    )
+    if models > 2:
+        other = [Decision(one, fitted.nu, seed).live(1.0)[0] for seed, one in enumerate(chosen)]
+        print(f"  live random: mean {np.mean(other):,.0f}, median {np.median(other):,.0f}")
+    print(f"  saved against the plan: {1 - labels.mean() / plan:.0%} on average", end="")
+    print(f", {(labels > plan).mean():.0%} of runs need more than the plan")
+    if as_often:
+        print(
+            f"  the fixed sample that would have been right as often: {as_often:,}; against that "
+            f"{1 - labels.mean() / as_often:.0%} saved"
+        )
+    else:
+        print(f"  no fixed sample up to {4 * plan:,} is right as often")
+
+
 def line(name: str, fixed: float, live: float, active: float) -> None:
     print(f"{name:<38} {fixed:>9,.0f} {live:>12,.0f} {active:>12,.0f} {1 - active / fixed:>9.0%}")
 
@@ -265,12 +435,29 @@ def continuation(pool: Pool, runs: int) -> None:
         )
 
 
+def at_rate(rate: float, nu: float) -> float:
+    """The log-odds at which a win and half the ties come to this rate."""
+    low, high = -10.0, 10.0
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        win, tie, _loss = davidson.probabilities(np.array(middle), nu)
+        low, high = (middle, high) if win + tie / 2.0 < rate else (low, middle)
+    return low
+
+
 def main(runs: int) -> None:
     start = time.perf_counter()
     pool = Pool()
     print(f"{pool.i.size:,} real votes on {pool.models} models\n")
     replay(pool, runs)
     continuation(pool, 4 * runs)
+    print()
+    decision(pool, 2, 20 * runs)
+    decision(pool, 4, 6 * runs)
+    decision(pool, 8, 2 * runs)
+    # the hardest for it: just the difference that the plan is made for
+    fitted = davidson.fit(pool.cluster, pool.i, pool.j, pool.y, pool.models)
+    decision(pool, 2, 12 * runs, theta=np.array([0.0, at_rate(0.5 + DELTA, fitted.nu)]))
     print(f"{time.perf_counter() - start:.0f} s")
 
 

@@ -165,7 +165,7 @@ def test_identical_outputs_are_drawn_as_ties_and_cost_nothing(planned: Start) ->
 def test_a_better_candidate_stops_the_voting_and_later_votes_change_nothing(
     planned: Start, project: Any, member: Any
 ) -> None:
-    evaluation = planned(SURE, prompts=60)
+    evaluation = planned(SURE, prompts=40)
     annotator = annotator_for(user=member, project=project)
     held = next_pair(annotator=annotator)
     assert held is not None
@@ -256,13 +256,13 @@ def test_voting_stops_and_goes_on_by_hand(planned: Start, owner: Any) -> None:
 def test_going_on_after_a_decision_asks_about_the_rest_and_keeps_the_decision(
     planned: Start, owner: Any
 ) -> None:
-    evaluation = run_out(planned(SURE, prompts=60), lambda row: "candidate")
+    evaluation = run_out(planned(SURE, prompts=40), lambda row: "candidate")
     decided = evaluation.decisions
     go_on(evaluation=evaluation, by=owner)
     assert evaluation.plan["stop"] == "fixed"
     run_out(evaluation, lambda row: "opponent")
     assert evaluation.decisions == decided
-    assert (evaluation.stop_reason, state_of(evaluation).votes) == ("no_pairs", 60)
+    assert (evaluation.stop_reason, state_of(evaluation).votes) == ("no_pairs", 40)
 
 
 def test_going_on_after_the_budget_needs_a_larger_one(planned: Start, owner: Any) -> None:
@@ -314,11 +314,11 @@ def test_a_worker_that_dies_has_done_nothing_and_the_next_does_it(
 
 
 def test_equal_models_are_not_told_apart_however_often_one_looks(planned: Start) -> None:
-    """Six series of 60 prompts, each looked at after every eight: one alarm has a chance of at
-    most a quarter, two of a thirtieth."""
-    evaluation = planned(SURE, prompts=60)
+    """Four series of 40 prompts, each looked at after every eight: two alarms have a chance of
+    1 %."""
+    evaluation = planned(SURE, prompts=40)
     alarms = 0
-    for seed in range(6):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         Judgment.objects.all().delete()
         Pair.objects.update(judged=0, wanted=0)
