@@ -220,11 +220,11 @@ class JudgmentQuerySet(models.QuerySet):
 
     def of_model(self, model: ModelVersion) -> Self:
         """Judgments on pairs with an output of that model on either side."""
-        return self.filter(Q(pair__output_a__model=model) | Q(pair__output_b__model=model))
+        return self.filter(Q(battle_a=model.pk) | Q(battle_b=model.pk))
 
     def rated(self) -> Self:
         """Those that a leaderboard counts: decisive, between different models."""
-        return self.decisive().exclude(pair__output_a__model=F("pair__output_b__model"))
+        return self.decisive().exclude(battle_a=F("battle_b"))
 
     def withdrawn(self, project: Project) -> Self:
         """Those that a withdrawal in force is about."""

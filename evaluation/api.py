@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -17,13 +17,12 @@ from evaluation.serializers import (
     EvaluationSerializer,
     GenerationRequest,
     GenerationSerializer,
-    LeaderboardSerializer,
     RoundRequest,
     models_named,
 )
 from evaluation.services import start_evaluation
 from evaluation.services_round import start_generation, start_round
-from evaluation.standings import SOURCES, standings, win_rates
+from evaluation.standings import win_rates
 from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
@@ -115,45 +114,6 @@ class GenerationDetail(APIView):
             for line in lines_so_far(run)
         ]
         return Response(GenerationSerializer({"run": run, "outputs": outputs}).data)
-
-
-class Leaderboard(APIView):
-    """Bradley–Terry ratings over a project's current votes between different models."""
-
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("by", str, enum=list(SOURCES), description="Whose votes."),
-            OpenApiParameter("judge", str, description="Name of a judge: its votes alone."),
-            OpenApiParameter("category", str, description="Only prompts of this category."),
-        ],
-        responses=LeaderboardSerializer,
-    )
-    def get(self, request: Request, project: str) -> Response:
-        found = get_project(user_of(request), project)
-        by = request.query_params.get(
-            "by", "judges" if request.query_params.get("judge") else "people"
-        )
-        if by not in SOURCES:
-            raise serializers.ValidationError({"by": [f"{by!r} is not one of people, judges."]})
-        judge = _judge_named(found, request.query_params.get("judge", ""))
-        category = request.query_params.get("category", "")
-        board = standings(found, source=by, category=category, judge=judge)
-        body = {
-            "by": by,
-            "judge": judge.name if judge else None,
-            "category": category,
-            "votes": board.votes,
-            "prompts": board.prompts,
-            "annotators": board.annotators,
-            "withdrawn": board.withdrawn,
-            "standings": [
-                {"group": number, "model": standing.model, "row": standing.row}
-                for number, group in enumerate(board.groups, 1)
-                for standing in group
-            ],
-            "unrated": board.unrated,
-        }
-        return Response(LeaderboardSerializer(body).data)
 
 
 def _judge_named(project: Project, name: str) -> Annotator | None:

@@ -1,8 +1,10 @@
 from django.urls import path
 
-from evaluation import api
-
-from evaluation import api_stopping  # noqa: I001
+from evaluation import (
+    api,
+    api_stopping,
+    api_urls_board,
+)
 
 urlpatterns = [
     path("projects/<slug:project>/evaluations", api.EvaluationList.as_view(), name="evaluations"),
@@ -33,5 +35,5 @@ urlpatterns = [
         name="generation",
     ),
     path("projects/<slug:project>/rounds", api.RoundList.as_view(), name="rounds"),
-    path("projects/<slug:project>/leaderboard", api.Leaderboard.as_view(), name="leaderboard"),
+    *api_urls_board.urlpatterns,
 ]

@@ -3,14 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Annotator, Judgment, Pair, Prompt
+from annotation.models import Annotator, Prompt
 from evaluation.sampling import SAMPLING
 from evaluation.services_round import MOST_SAMPLES
-from evaluation.standings import SOURCES
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 
@@ -326,39 +325,6 @@ class GenerationForm(forms.Form):
         if data["source"] == "version":
             prompt_set["version"] = data["version"].pk
         return {**asked, "prompt_set": prompt_set}
-
-
-class LeaderboardFilter(forms.Form):
-    """Which votes a leaderboard counts; what makes no sense is as if it were not said."""
-
-    by = forms.ChoiceField(choices=list(SOURCES.items()), required=False, label=_("Votes of"))
-    judge = forms.ModelChoiceField(
-        Annotator.objects.none(), required=False, empty_label=_("all together"), label=_("Judge")
-    )
-    category = forms.ChoiceField(required=False, label=_("Category"))
-
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, **{"auto_id": "filter-%s", **kwargs})
-        voted = Exists(Judgment.objects.decisive().filter(annotator=OuterRef("pk")))
-        asked = Exists(Pair.objects.filter(prompt=OuterRef("pk")))
-        prompts = Prompt.objects.filter(asked, project=project)
-        self.fields["judge"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
-            voted, project=project, kind="judge"
-        )
-        self.fields["category"].choices = [  # type: ignore[attr-defined]
-            ("", _("all")),
-            *[(name, name) for name in _categories(prompts)],
-        ]
-        self.full_clean()
-        if self.as_request()["source"] != "judges":
-            del self.fields["judge"]
-
-    def as_request(self) -> dict[str, Any]:
-        """The keyword arguments of ``standings``."""
-        said = self.cleaned_data
-        source = said.get("by") or "people"
-        judge = said.get("judge") if source == "judges" else None
-        return {"source": source, "judge": judge, "category": said.get("category") or ""}
 
 
 def _categories(prompts: QuerySet[Prompt]) -> list[str]:

@@ -9,6 +9,8 @@ from evaluation.models_arena import Arena as Arena
 from evaluation.models_arena import Battle as Battle
 from evaluation.models_arena import Turn as Turn
 from evaluation.models_arena import Visitor as Visitor
+from evaluation.models_board import OutputMeasure as OutputMeasure
+from evaluation.models_board import PublishedBoard as PublishedBoard
 from evaluation.querysets import ComparisonQuerySet, EvaluationQuerySet
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
 _PACK = {"i8": "int8send({}::bigint)", "f8": "float8send({}::double precision)"}
+_WORD = 62
+"""Bits of a word that hold numbers; the sign is none of them."""
 
 
 def read_numbers(rows: QuerySet, **columns: str) -> dict[str, np.ndarray]:
@@ -21,16 +24,65 @@ def read_numbers(rows: QuerySet, **columns: str) -> dict[str, np.ndarray]:
     Raises:
         ValueError: there is a null among them.
     """
-    sql, parameters = rows.query.sql_with_params()
     packed = " || ".join(_PACK[kind].format(name) for name, kind in columns.items())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"select count(*), string_agg({packed}, ''::bytea) "
-            f"from ({sql}) as numbers({', '.join(columns)})",
-            parameters,
-        )
-        number, data = cursor.fetchone()
-    table = np.frombuffer(data or b"", dtype=[(name, f">{kind}") for name, kind in columns.items()])
+    number, data = _gathered(rows, list(columns), packed)
+    table = np.frombuffer(data, dtype=[(name, f">{kind}") for name, kind in columns.items()])
     if table.size != number:
         raise ValueError(f"{number - table.size} of {number} rows hold a null")
     return {name: table[name].astype(kind) for name, kind in columns.items()}
+
+
+def read_packed(rows: QuerySet, **bounds: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Columns of whole numbers whose bounds are known, as few words a row as hold them: half the
+    time of :func:`read_numbers`, since each word costs the database as much as reading the row.
+
+    Args:
+        rows: a ``values_list``; its columns are never null and never outside their bounds.
+        bounds: name, least and greatest value of each column, in its order.
+    """
+    words = _words(bounds)
+    packed = " || ".join(
+        "int8send("
+        + " | ".join(f"(({name}::bigint - ({bounds[name][0]})) << {shift})" for name, shift in word)
+        + ")"
+        for word in words
+    )
+    _, data = _gathered(rows, list(bounds), packed)
+    table = np.frombuffer(data, dtype=">i8").astype(np.int64).reshape(-1, len(words))
+    found = {}
+    for at, word in enumerate(words):
+        for name, shift in word:
+            lo, hi = bounds[name]
+            mask = (1 << (hi - lo).bit_length()) - 1
+            found[name] = ((table[:, at] >> shift) & mask) + lo
+    return found
+
+
+def _words(bounds: dict[str, tuple[int, int]]) -> list[list[tuple[str, int]]]:
+    """Which columns share a word, each with its place in it."""
+    words: list[list[tuple[str, int]]] = []
+    used = _WORD + 1
+    for name, (lo, hi) in bounds.items():
+        bits = (hi - lo).bit_length()
+        if used + bits > _WORD:
+            words.append([])
+            used = 0
+        words[-1].append((name, used))
+        used += bits
+    return words
+
+
+def _gathered(rows: QuerySet, names: list[str], packed: str) -> tuple[int, bytes]:
+    """How many rows there are, and their packed values one after another."""
+    try:
+        sql, parameters = rows.query.sql_with_params()
+    except EmptyResultSet:  # nothing can meet its conditions
+        return 0, b""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select count(*), string_agg({packed}, ''::bytea) "
+            f"from ({sql}) as numbers({', '.join(names)})",
+            parameters,
+        )
+        number, data = cursor.fetchone()
+    return number, data or b""

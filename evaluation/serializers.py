@@ -242,45 +242,6 @@ class EvaluationDetailSerializer(EvaluationSerializer):
         read_only_fields = fields
 
 
-class StandingSerializer(serializers.Serializer):
-    """One row of a leaderboard."""
-
-    group = serializers.IntegerField(
-        help_text="Ratings and ranks of two groups cannot be compared; 1 is the largest."
-    )
-    model = serializers.CharField(source="model.name")
-    rank_lo = serializers.IntegerField(source="row.rank_lo")
-    rank_hi = serializers.IntegerField(source="row.rank_hi")
-    rating = serializers.FloatField(source="row.rating")
-    lo = serializers.FloatField(source="row.lo", allow_null=True)
-    hi = serializers.FloatField(source="row.hi", allow_null=True)
-    win_rate = serializers.FloatField(source="row.win_rate")
-    votes = serializers.IntegerField(source="row.votes")
-
-
-class UnratedSerializer(serializers.Serializer):
-    """A model for which no finite rating exists."""
-
-    model = serializers.CharField(source="model.name")
-    reason = serializers.CharField(source="row.reason")
-    win_rate = serializers.FloatField(source="row.win_rate", allow_null=True)
-    votes = serializers.IntegerField(source="row.votes")
-
-
-class LeaderboardSerializer(serializers.Serializer):
-    by = serializers.CharField()
-    judge = serializers.CharField(allow_null=True)
-    category = serializers.CharField(allow_blank=True)
-    votes = serializers.IntegerField()
-    prompts = serializers.IntegerField()
-    annotators = serializers.IntegerField()
-    withdrawn = serializers.IntegerField(
-        help_text="Votes that have been withdrawn and count for nothing here."
-    )
-    standings = StandingSerializer(many=True)
-    unrated = UnratedSerializer(many=True)
-
-
 def models_named(project: Project, names: list[str], *, field: str) -> list[ModelVersion]:
     """The project's model versions of those names, in that order.
 

@@ -8,7 +8,9 @@ from django.db import transaction
 from annotation.models import Pair
 from annotation.recent import Recent
 from evaluation import asking
+from evaluation.features import measure
 from evaluation.models import Evaluation
+from steelyard.projects.models import Project
 
 WAIT_SECONDS = 1
 """Votes within it are looked at together."""
@@ -34,3 +36,9 @@ def wake(*, pair: Pair, **_: Any) -> None:
         advance_evaluations.apply_async([pair.project_id], countdown=WAIT_SECONDS)
 
     transaction.on_commit(send, robust=True)
+
+
+@shared_task(name="evaluation.tasks.measure_outputs")
+def measure_outputs(project: int) -> None:
+    """Measure the style of outputs of which there are too many for a page to wait for."""
+    measure(Project.objects.get(pk=project))

@@ -1,8 +1,13 @@
 from django.urls import path
 
-from evaluation import arena_admin, views, views_insight, views_outputs
-
-from evaluation import views_stopping  # noqa: I001
+from evaluation import (
+    arena_admin,
+    urls_board,
+    views,
+    views_insight,
+    views_outputs,
+    views_stopping,
+)
 
 app_name = "evaluation"
 urlpatterns = [
@@ -33,5 +38,5 @@ urlpatterns = [
         arena_admin.arena_withdraw,
         name="arena-withdraw",
     ),
-    path("leaderboard/", views.leaderboard, name="leaderboard"),
+    *urls_board.urlpatterns,
 ]

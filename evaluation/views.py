@@ -4,39 +4,26 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.models import Output, Prompt
 from evaluation import insight
-from evaluation.forms import EvaluationForm, LeaderboardFilter, RoundForm
+from evaluation.forms import EvaluationForm, RoundForm
 from evaluation.models import Evaluation
 from evaluation.sampling import sampling_used
 from evaluation.services import start_evaluation
 from evaluation.services_round import next_seed, start_round
-from evaluation.standings import Standings, standings, withdrawn_votes
+from evaluation.standings import withdrawn_votes
 from evaluation.stopping import state_of
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
-from steelyard.lib.spreadsheet import csv_lines
-from steelyard.projects.models import Project, Role
+from steelyard.projects.models import Role
 from steelyard.projects.policy import get_project, get_visible, role_in
 from steelyard.registry.models import ModelVersion
 
 PER_PAGE = 25
 PER_PART = 10
-_COLUMNS = (
-    "group",
-    "rank_lo",
-    "rank_hi",
-    "model",
-    "rating",
-    "lo",
-    "hi",
-    "win_rate",
-    "votes",
-    "why_not_rated",
-)
 
 
 def evaluation_list(request: HttpRequest, project: str) -> HttpResponse:
@@ -110,37 +97,6 @@ def samplings_of(
     """How each model really answers."""
     models = [evaluation.baseline, *candidates]
     return [(m, sampling_used(m, evaluation.sampling)) for m in models]
-
-
-def leaderboard(request: HttpRequest, project: str) -> HttpResponse | StreamingHttpResponse:
-    """The page, or with ``format=csv`` its table."""
-    found = get_project(user_of(request), project)
-    chosen = LeaderboardFilter(request.GET, project=found)
-    board = standings(found, **chosen.as_request())
-    if request.GET.get("format") == "csv":
-        return _csv(found, board)
-    context: dict[str, Any] = {"project": found, "filter": chosen, "standings": board}
-    return render(request, "evaluation/leaderboard.html", context | chosen.as_request())
-
-
-def _csv(project: Project, board: Standings) -> StreamingHttpResponse:
-    rows: list[tuple[object, ...]] = []
-    for number, group in enumerate(board.groups, 1):
-        for standing in group:
-            r = standing.row
-            ranks = (number, r.rank_lo, r.rank_hi)
-            rows.append(
-                (*ranks, standing.model.name, r.rating, r.lo, r.hi, r.win_rate, r.votes, "")
-            )
-    for left in board.unrated:
-        u = left.row
-        rows.append(("", "", "", left.model.name, "", "", "", u.win_rate, u.votes, u.reason))
-    name = f'attachment; filename="{project.slug}-leaderboard.csv"'
-    return StreamingHttpResponse(
-        csv_lines(_COLUMNS, rows),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": name},
-    )
 
 
 def evaluations_for_model(request: HttpRequest, project: str, pk: int) -> HttpResponse:

@@ -4,7 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models.material import Output, Pair
@@ -107,6 +107,11 @@ class Judgment(models.Model):
     )
     is_current = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # what a leaderboard counts by, written by a trigger from the pair, so that it need not join a
+    # million rows with three tables; nothing that they say ever changes
+    battle_prompt = models.BigIntegerField(default=0, db_default=0, editable=False)
+    battle_a = models.BigIntegerField(default=0, db_default=0, editable=False)
+    battle_b = models.BigIntegerField(default=0, db_default=0, editable=False)
 
     objects = JudgmentQuerySet.as_manager()
 
@@ -140,6 +145,20 @@ class Judgment(models.Model):
             ),
             # read by lists of the API, newest first
             models.Index(fields=["project", "id"], name="judgment_listed"),
+            # read by leaderboards, all of it and nothing else of the row
+            models.Index(
+                fields=["project", "id"],
+                include=[
+                    "annotator",
+                    "outcome",
+                    "battle_prompt",
+                    "battle_a",
+                    "battle_b",
+                    "created_at",
+                ],
+                name="judgment_counted",
+                condition=Q(is_current=True) & ~Q(outcome="skip") & ~Q(battle_a=F("battle_b")),
+            ),
         ]
 
     def __str__(self) -> str:

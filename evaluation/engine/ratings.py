@@ -36,8 +36,8 @@ class LeaderboardRow:
     rank_lo: int
     """Best and worst rank that no difference of the board contradicts."""
     rank_hi: int
-    win_rate: float
-    """Share of this model's votes that it won, ties as half."""
+    win_rate: float | None
+    """Share of this model's votes that it won, ties as half; None without votes of its own."""
     votes: int
 
 
@@ -103,7 +103,7 @@ def leaderboard(
     scored = score_table(cells, models)
     together = groups(scored)
     rated = set(np.concatenate(together).tolist()) if together else set()
-    unrated = [_unrated(model, scored) for model in range(models) if model not in rated]
+    left = [unrated(model, scored) for model in range(models) if model not in rated]
     fitted: list[Fit] = []
     effects: list[list[Effect]] = []
     for group in together:
@@ -115,8 +115,8 @@ def leaderboard(
             held = _held(group, prompt, i, j, y, controls, votes, equal_opponents)
             fitted.append(held.ratings)
             effects.append(_effects(held))
-    rows = [_rows(group, one, scored) for group, one in zip(together, fitted, strict=True)]
-    return Board(rows, unrated, effects)
+    rows = [rows_of(group, one, scored) for group, one in zip(together, fitted, strict=True)]
+    return Board(rows, left, effects)
 
 
 def _held(
@@ -154,7 +154,14 @@ def _effects(held: contextual.Contextual) -> list[Effect]:
     ]
 
 
-def _rows(kept: np.ndarray, fitted: Fit, scored: np.ndarray) -> list[LeaderboardRow]:
+def rows_of(kept: np.ndarray, fitted: Fit, scored: np.ndarray) -> list[LeaderboardRow]:
+    """The rows of one group, the best first.
+
+    Args:
+        kept: its models, sorted.
+        fitted: of these.
+        scored: ``S[i, j]`` of all models, what i has scored against j.
+    """
     rating = MEAN + ELO * fitted.theta
     better = above(fitted)
     sd = ELO * np.sqrt(fitted.variance())
@@ -173,14 +180,15 @@ def _rows(kept: np.ndarray, fitted: Fit, scored: np.ndarray) -> list[Leaderboard
                 hi=None if half is None else float(rating[at]) + half,
                 rank_lo=1 + int(better[:, at].sum()),
                 rank_hi=kept.size - int(better[at].sum()),
-                win_rate=float(scored[model].sum() / votes[model]),
+                win_rate=float(scored[model].sum() / votes[model]) if votes[model] else None,
                 votes=round(float(votes[model])),
             )
         )
     return rows
 
 
-def _unrated(model: int, scored: np.ndarray) -> Unrated:
+def unrated(model: int, scored: np.ndarray) -> Unrated:
+    """A model that no group has, with the reason and its own record."""
     won, lost = float(scored[model].sum()), float(scored[:, model].sum())
     votes = won + lost
     rate = won / votes if votes else None

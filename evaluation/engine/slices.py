@@ -74,7 +74,9 @@ def boards(
     j: np.ndarray,
     y: np.ndarray,
     models: int,
-    slices: Sequence[object],
+    slices: Sequence[object] | np.ndarray,
+    *,
+    equal_opponents: bool = False,
 ) -> dict[object, Board]:
     """A leaderboard of each slice; arguments as for :func:`~evaluation.engine.ratings.leaderboard`.
 
@@ -86,7 +88,9 @@ def boards(
     found: dict[object, Board] = {}
     for name in np.unique(of):
         mine = of == name
-        found[name.item()] = leaderboard(prompt[mine], i[mine], j[mine], y[mine], models)
+        found[name.item()] = leaderboard(
+            prompt[mine], i[mine], j[mine], y[mine], models, equal_opponents=equal_opponents
+        )
     return found
 
 

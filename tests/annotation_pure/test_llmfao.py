@@ -24,7 +24,7 @@ from annotation.recipe import Recipe
 from annotation.services.importing import import_records
 from annotation.services.versions import preview, publish_version
 from evaluation.engine.ratings import ELO
-from evaluation.standings import Standings, standings
+from evaluation.leaderboard import Standings, standings
 from steelyard.lib.records import read_parquet
 from steelyard.registry.models import ModelVersion
 from tests.factories import make_project

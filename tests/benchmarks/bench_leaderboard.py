@@ -106,7 +106,7 @@ def fill(votes: int) -> Any:
 
 
 def ours(project: Any) -> Any:
-    from evaluation.standings import standings
+    from evaluation.leaderboard import standings
 
     return standings(project, source="people")
 

@@ -14,8 +14,9 @@ from annotation.models import Judgment, Pair
 from annotation.services.judging import create_judge
 from annotation.services.queue import annotator_for, next_pair
 from annotation.services.verdicts import Verdict, record_judgment
+from evaluation.leaderboard import standings
 from evaluation.services import start_evaluation
-from evaluation.standings import standings, win_rates
+from evaluation.standings import win_rates
 from tests.chat_server import ChatServer
 from tests.factories import make_model, make_project, make_prompt, make_user
 

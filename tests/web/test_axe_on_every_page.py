@@ -3,6 +3,7 @@ nothing that scrolls sideways. A page that is not in the list below fails a test
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,9 @@ from annotation.services.judging import create_judge
 from annotation.services.versions import publish_version
 from evaluation import arena_battles
 from evaluation.arena import open_arena
+from evaluation.leaderboard import Options, standings
+from evaluation.models import PublishedBoard
+from evaluation.serializers_board import board_as_json
 from evaluation.services import start_evaluation
 from evaluation.services_round import start_generation
 from steelyard.accounts import services
@@ -78,6 +82,11 @@ PAGES: dict[str, tuple[str, ...]] = {
     "evaluation:generation-detail": ("project", "generation"),
     "evaluation:generation-new": ("project",),
     "evaluation:leaderboard": ("project",),
+    "evaluation:leaderboard-categories": ("project",),
+    "evaluation:leaderboard-match": ("project", "met", "met_other"),
+    "evaluation:leaderboard-matrix": ("project",),
+    "evaluation:leaderboard-published": ("project", "published"),
+    "evaluation:leaderboard-published-list": ("project",),
     "evaluation:round-new": ("project",),
     "projects:home": (),
     "projects:member-list": ("project",),
@@ -136,6 +145,7 @@ NO_PAGES = {
     "arena:vote",
     "evaluation:arena-change",
     "evaluation:arena-withdraw",
+    "evaluation:leaderboard-publish",
     "projects:guidelines-preview",
     "projects:member-remove",
     "projects:member-role",
@@ -258,6 +268,18 @@ def things(project: Project, root: Any) -> dict[str, Any]:
     )
     generation = start_generation(project=project, models=[model, other], by=root)
     comparison = evaluation.comparisons.create(pair=pair, candidate=other, candidate_is_a=True)
+    met = standings(project).tables.models
+    published = PublishedBoard.objects.create(
+        project=project,
+        number=1,
+        title="As it was",
+        options=Options().as_json(),
+        result=board_as_json(standings(project)),
+        votes=0,
+        digest="0" * 64,
+        ballots=zlib.compress(b""),
+        code_version="1",
+    )
     arena = open_arena(project=project, name="Try both", contestants=[model, other], by=root)
     visitor = arena_battles.welcome(arena=arena, user=root)
     battle = arena_battles.ask(visitor=visitor, question=f"Which?\n\n{table}", agreed=True)
@@ -290,6 +312,9 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         "judge": judge.pk,
         "evaluation": evaluation.pk,
         "comparison": comparison.pk,
+        "met": met[0].pk,
+        "met_other": met[1].pk,
+        "published": published.number,
         "arena": arena.pk,
         "arena_token": arena.token,
         "battle": battle.uuid,

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from evaluation.engine.ratings import Unrated
-from evaluation.standings import NotRated
+from evaluation.leaderboard import NotRated
 from steelyard.web.catalogue import catalogue_url
 from steelyard.web.templatetags.steelyard import duration, in_sentence, number, percent, relative
 

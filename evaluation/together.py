@@ -1,0 +1,181 @@
+"""Few votes of people and many of judges, brought together: what people would say of all that the
+judges have judged (:mod:`evaluation.engine.ppi`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from django.utils.translation import gettext, ngettext
+
+from evaluation.engine import ppi, ratings
+from evaluation.engine.connectivity import groups
+
+TOO_FEW = "too few prompts with votes of people"
+"""The reason of a model whose group could not be rated."""
+
+
+class TooFew(Exception):
+    """There are no ratings; ``words`` say why in the page's language."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+@dataclass(frozen=True)
+class Together:
+    """How the two kinds of votes came together, in the largest group that could be rated."""
+
+    board: ratings.Board
+    labelled: int
+    """Prompts with votes of people on pairs that a judge has judged too."""
+    labelled_pairs: int
+    judged_pairs: int
+    """Pairs that judges alone have judged."""
+    weight: float
+    """0 where the judges count for nothing, 1 as much as people."""
+    gain: float
+    """``effective`` for each labelled prompt."""
+    left_out: int
+    """Pairs with votes of people that no judge has judged."""
+    judged_of: np.ndarray
+    """By model, its pairs that judges alone have judged."""
+
+    @property
+    def effective(self) -> float:
+        """How many prompts with votes of people alone would know as much."""
+        return self.labelled * self.gain
+
+    @property
+    def few(self) -> bool:
+        """Whether intervals may be a little too narrow."""
+        return self.labelled < ppi.FEW
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """One entry for each pair of outputs; arrays of one length."""
+
+    prompt: np.ndarray
+    i: np.ndarray
+    j: np.ndarray
+    human: np.ndarray
+    """Mean score of i by people; nan without any."""
+    judged: np.ndarray
+    """Mean score of i by judges; nan without any."""
+
+    def where(self, mask: np.ndarray) -> _Pairs:
+        return _Pairs(
+            *(one[mask] for one in (self.prompt, self.i, self.j, self.human, self.judged))
+        )
+
+    def battles(self, group: np.ndarray, *, labelled: bool) -> ppi.Battles:
+        """As the engine takes them, models numbered within a group."""
+        i, j = np.searchsorted(group, self.i), np.searchsorted(group, self.j)
+        return ppi.Battles(self.prompt, i, j, self.judged, self.human if labelled else None)
+
+
+def together(
+    pair: np.ndarray,
+    prompt: np.ndarray,
+    i: np.ndarray,
+    j: np.ndarray,
+    score: np.ndarray,
+    of_judge: np.ndarray,
+    models: int,
+) -> Together:
+    """Ratings as people would give them.
+
+    Args:
+        pair, prompt, i, j, score: of each vote; the score is i's.
+        of_judge: whether a judge cast it.
+
+    Raises:
+        TooFew: no group of models has ratings, for want of people's votes.
+    """
+    every = _by_pair(pair, prompt, i, j, score, of_judge)
+    seen, judged = ~np.isnan(every.human), ~np.isnan(every.judged)
+    both, alone = seen & judged, judged & ~seen
+    usable = every.where(judged)
+    best_known = np.where(np.isnan(usable.human), usable.judged, usable.human)
+    scored = _table(usable.i, usable.j, best_known, models)
+    people = _table(i[~of_judge], j[~of_judge], score[~of_judge], models)
+    rows, fits, refusals, left = [], [], [], []
+    for group in groups(scored):
+        among = np.isin(every.i, group) & np.isin(every.j, group)
+        labelled, others = every.where(both & among), every.where(alone & among)
+        try:
+            fitted = ppi.ratings(
+                labelled.battles(group, labelled=True),
+                others.battles(group, labelled=False),
+                group.size,
+            )
+        except ValueError as why:
+            refusals.append(_words(labelled, why))
+            left += [ratings.Unrated(int(m), TOO_FEW, *_record(people, int(m))) for m in group]
+            continue
+        rows.append(ratings.rows_of(group, fitted.ratings, people))
+        fits.append((fitted, labelled.i.size, others.i.size))
+    if not fits:
+        raise TooFew(refusals[0] if refusals else _words(every.where(both), None))
+    rated = {row.model for one in rows for row in one} | {one.model for one in left}
+    left += [ratings.unrated(m, people) for m in range(models) if m not in rated]
+    fitted, n_labelled, n_judged = fits[0]
+    judges_alone = every.where(alone)
+    return Together(
+        board=ratings.Board(rows, left),
+        labelled=fitted.labelled,
+        labelled_pairs=n_labelled,
+        judged_pairs=n_judged,
+        weight=fitted.weight,
+        gain=fitted.gain if np.isfinite(fitted.gain) else 1.0,
+        left_out=int((seen & ~judged).sum()),
+        judged_of=np.bincount(judges_alone.i, minlength=models)
+        + np.bincount(judges_alone.j, minlength=models),
+    )
+
+
+def _by_pair(
+    pair: np.ndarray,
+    prompt: np.ndarray,
+    i: np.ndarray,
+    j: np.ndarray,
+    score: np.ndarray,
+    of_judge: np.ndarray,
+) -> _Pairs:
+    _, first, at = np.unique(pair, return_index=True, return_inverse=True)
+
+    def mean(mask: np.ndarray) -> np.ndarray:
+        number = np.bincount(at[mask], minlength=first.size)
+        total = np.bincount(at[mask], weights=score[mask], minlength=first.size)
+        return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+    return _Pairs(prompt[first], i[first], j[first], mean(~of_judge), mean(of_judge))
+
+
+def _table(i: np.ndarray, j: np.ndarray, score: np.ndarray, models: int) -> np.ndarray:
+    size = models**2
+    first = np.bincount(i * models + j, weights=score, minlength=size).astype(float)
+    second = np.bincount(j * models + i, weights=1.0 - score, minlength=size).astype(float)
+    return (first + second).reshape(models, models)
+
+
+def _record(scored: np.ndarray, model: int) -> tuple[float | None, int]:
+    """Win rate and votes of a model."""
+    won, lost = float(scored[model].sum()), float(scored[:, model].sum())
+    return (won / (won + lost) if won + lost else None), round(won + lost)
+
+
+def _words(labelled: _Pairs, why: ValueError | None) -> str:
+    """Why there are no ratings, in the page's language."""
+    number = np.unique(labelled.prompt).size
+    if why is not None and not isinstance(why, ppi.TooFewLabels):
+        return gettext("No finite ratings exist: too few models met, or one won all its votes.")
+    return ngettext(
+        "%(count)s prompt has votes of people on a pair that a judge has judged too; at least "
+        "%(least)s are needed to correct the judges by.",
+        "%(count)s prompts have votes of people on a pair that a judge has judged too; at least "
+        "%(least)s are needed to correct the judges by.",
+        number,
+    ) % {"count": number, "least": ppi.LEAST}
