@@ -46,7 +46,14 @@ _CHOICES = {
     "both_bad": BOTH_BAD,
     "cap_by": CAPS,
 }
-_LISTS = ("exclude", "categories", "only", "models", "without_models", "withdrawals")
+ORIGINS = {
+    "import": "brought in",
+    "evaluation": "made by evaluations and rounds",
+    "correction": "with a better answer that somebody wrote",
+    "ranking": "of ranked sets",
+    "arena": "of arenas",
+}
+_LISTS = ("exclude", "categories", "only", "models", "without_models", "withdrawals", "origins")
 _WHOLE = (
     ("min_votes", 1, 1000),
     ("seed", 0, 2**31 - 1),
@@ -99,6 +106,8 @@ class Recipe:
     """Only pairs whose outputs are both by these models; none chosen means all."""
     without_models: tuple[str, ...] = ()
     """No pair with an output of one of these models."""
+    origins: tuple[str, ...] = ()
+    """Only pairs that came about in these ways; none chosen means all."""
     min_right: float = 0.0
     """Annotators who are right on a smaller share of the known answers, 0 to 1, do not count."""
     min_known: int = 10
@@ -155,8 +164,13 @@ class Recipe:
         for name in ("count_withdrawn", "group_similar"):
             if type(getattr(self, name)) is not bool:
                 raise _wrong(name, "it must be true or false")
+        self._check_origins()
         self._check_days()
         self._check_names()
+
+    def _check_origins(self) -> None:
+        if unknown := [name for name in self.origins if name not in ORIGINS]:
+            raise _wrong("origins", f"“{unknown[0]}” is none of {', '.join(ORIGINS)}")
 
     def _check_days(self) -> None:
         for name in ("since", "until"):

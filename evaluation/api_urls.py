@@ -2,6 +2,7 @@ from django.urls import path
 
 from evaluation import (
     api,
+    api_arena,
     api_stopping,
     api_urls_board,
 )
@@ -34,6 +35,8 @@ urlpatterns = [
         api.GenerationDetail.as_view(),
         name="generation",
     ),
+    path("projects/<slug:project>/arenas", api_arena.ArenaList.as_view(), name="arenas"),
+    path("projects/<slug:project>/arenas/<int:pk>", api_arena.ArenaDetail.as_view(), name="arena"),
     path("projects/<slug:project>/rounds", api.RoundList.as_view(), name="rounds"),
     *api_urls_board.urlpatterns,
 ]

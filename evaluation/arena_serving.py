@@ -50,7 +50,7 @@ def collect(turn: Turn) -> Turn:
     if turn.state != Turn.State.WAITING or turn.run is None:
         return turn
     # first the state, then the folder: what was written before it ended is seen
-    run = Run.objects.get(pk=turn.run_id)
+    run = Run.objects.get(pk=turn.run.pk)
     for side in SIDES:
         if turn.state_of(side) == Turn.State.WAITING:
             _take(turn, run, side)

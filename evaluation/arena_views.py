@@ -25,8 +25,8 @@ from evaluation.models_arena import SIDES, Arena, Battle, Turn, Visitor
 from steelyard.accounts.addresses import address_of
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
-from steelyard.projects.policy import role_in
-from steelyard.runs.models import Run, RunState
+from steelyard.projects.policy import STAFF, role_in
+from steelyard.runs.models import RunState
 from steelyard.web.limits import wait_for
 
 
@@ -98,6 +98,7 @@ def go_on(request: HttpRequest, token: str, battle: UUID) -> HttpResponse:
     found = _battle(request, token, battle)
     if isinstance(found, HttpResponse):
         return found
+    _last_turn(found)
     try:
         _limit(request, found.arena, found.visitor)
         arena_battles.go_on(battle=found, question=request.POST.get("question", ""))
@@ -112,6 +113,7 @@ def again(request: HttpRequest, token: str, battle: UUID) -> HttpResponse:
     found = _battle(request, token, battle)
     if isinstance(found, HttpResponse):
         return found
+    _last_turn(found)
     try:
         _limit(request, found.arena, found.visitor)
         arena_battles.try_again(battle=found)
@@ -126,6 +128,7 @@ def vote(request: HttpRequest, token: str, battle: UUID) -> HttpResponse:
     found = _battle(request, token, battle)
     if isinstance(found, HttpResponse):
         return found
+    _last_turn(found)
     try:
         arena_battles.vote(battle=found, value=request.POST.get("verdict", ""))
     except UserError as error:
@@ -143,11 +146,8 @@ def _page(request: HttpRequest, found: Battle, error: UserError | None = None) -
     if judgment is not None:
         said = sides.turned(judgment.outcome, judgment.strength, bool(judgment.swapped))
         chosen = sides.value_of(*said)
-    is_staff = (
-        role_in(request.user, found.arena.project) in ("admin", "researcher")
-        if isinstance(request.user, User)
-        else False
-    )
+    user = _user(request)
+    is_staff = user is not None and role_in(user, found.arena.project) in STAFF
     context = {
         "arena": found.arena,
         "battle": found,
@@ -261,7 +261,7 @@ def _votes_of(visitor: Visitor | None) -> int:
 
 def _what_it_waits_for(turn: Turn) -> str:
     """In a visitor's words; what they say of the models tells nothing."""
-    run = Run.objects.filter(pk=turn.run_id).first()
+    run = turn.run
     if run is None or run.state == RunState.QUEUED:
         return _("Waits for a free place on the server.")
     if not run.done and run.state == RunState.RUNNING:

@@ -16,8 +16,10 @@ from steelyard.registry.models import ModelFamily, ModelVersion
 class QuestionForm(forms.Form):
     """What a visitor asks: their own words, or by the other button one of the project's prompts."""
 
+    use_required_attribute = False
+
     question = forms.CharField(
-        required=False,
+        error_messages={"required": _("Write a question.")},
         label=_("Your question"),
         widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}),
     )
@@ -32,6 +34,7 @@ class QuestionForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.arena = arena
         self.fields["question"].widget.attrs["maxlength"] = arena.longest_prompt
+        self.fields["question"].required = not self.takes
         if agreed:
             self.fields["agreed"].initial = True
 

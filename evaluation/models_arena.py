@@ -60,6 +60,11 @@ class Arena(models.Model):
         return reverse("evaluation:arena-detail", args=[self.project.slug, self.pk])
 
     @property
+    def names(self) -> list[str]:
+        """Of its contestants."""
+        return sorted(model.name for model in self.contestants.all())
+
+    @property
     def path(self) -> str:
         """Where people are invited to."""
         return reverse("arena:arena", args=[self.token])

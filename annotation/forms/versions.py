@@ -9,7 +9,16 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
 from annotation.models import Annotator, Output
-from annotation.recipe import AGGREGATIONS, ANNOTATORS, BOTH_BAD, CAPS, TIES, Recipe, help_texts
+from annotation.recipe import (
+    AGGREGATIONS,
+    ANNOTATORS,
+    BOTH_BAD,
+    CAPS,
+    ORIGINS,
+    TIES,
+    Recipe,
+    help_texts,
+)
 from steelyard.projects.models import Project
 from steelyard.registry.models import Dataset, ModelVersion
 from steelyard.registry.services import NAME_LIMIT
@@ -75,6 +84,12 @@ class RecipeForm(forms.Form):
     )
     without_models = forms.MultipleChoiceField(
         required=False, label=_("No output of"), widget=_several()
+    )
+    origins = forms.MultipleChoiceField(
+        required=False,
+        choices=lambda: in_words(ORIGINS),
+        label=_("Only pairs"),
+        widget=forms.CheckboxSelectMultiple,
     )
     min_right = forms.FloatField(
         required=False,
@@ -163,7 +178,16 @@ GROUPS: list[tuple[Any, list[str]]] = [
     ),
     (
         _("Which pairs"),
-        ["both_bad", "categories", "models", "without_models", "min_strength", "cap", "cap_by"],
+        [
+            "both_bad",
+            "categories",
+            "origins",
+            "models",
+            "without_models",
+            "min_strength",
+            "cap",
+            "cap_by",
+        ],
     ),
     (_("Training and testing"), ["test_fraction", "group_similar", "seed"]),
 ]

@@ -182,6 +182,8 @@ def counted(project: Project, recipe: Recipe) -> JudgmentQuerySet:
     rows = Judgment.objects.decisive().filter(project=project)
     if recipe.annotators != "both":
         rows = rows.by_people() if recipe.annotators == "people" else rows.by_judges()
+    if recipe.origins:
+        rows = rows.filter(pair__origin__in=recipe.origins)
     if recipe.only:
         rows = rows.filter(annotator__name__in=recipe.only)
     if recipe.exclude:

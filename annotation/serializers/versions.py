@@ -2,7 +2,16 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from annotation.recipe import AGGREGATIONS, ANNOTATORS, BOTH_BAD, CAPS, TIES, Recipe, help_texts
+from annotation.recipe import (
+    AGGREGATIONS,
+    ANNOTATORS,
+    BOTH_BAD,
+    CAPS,
+    ORIGINS,
+    TIES,
+    Recipe,
+    help_texts,
+)
 from steelyard.registry.services import NAME_LIMIT
 from steelyard.web.api import StrictSerializer
 
@@ -25,6 +34,11 @@ class RecipeSerializer(serializers.Serializer):
         child=serializers.CharField(allow_blank=True),
         default=list,
         help_text=_HELP["categories"],
+    )
+    origins = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(ORIGINS.items())),
+        default=list,
+        help_text=_HELP["origins"],
     )
     min_votes = serializers.IntegerField(
         default=_DEFAULT.min_votes, min_value=1, max_value=1000, help_text=_HELP["min_votes"]

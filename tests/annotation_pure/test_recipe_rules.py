@@ -183,3 +183,14 @@ def test_a_version_can_be_asked_for_in_the_background(
     assert not is_large(project)
     monkeypatch.setattr("annotation.services.versions.AT_ONCE", 0)
     assert is_large(project)
+
+
+def test_only_pairs_of_the_origins_that_are_named(project: Any) -> None:
+    for origin in ("import", "arena", "arena"):
+        factories.make_judgment(factories.make_pair(project, origin=origin))
+    assert len(rows(project)) == 3
+    assert len(rows(project, origins=("arena",))) == 2
+    assert len(rows(project, origins=("arena", "import"))) == 3
+    with pytest.raises(UserError) as caught:
+        Recipe(origins=("thin air",))
+    assert caught.value.field == "origins"

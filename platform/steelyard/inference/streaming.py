@@ -11,6 +11,7 @@ import httpx
 from steelyard.inference.clean import storable
 from steelyard.inference.endpoint import TIMEOUT, Endpoint
 from steelyard.inference.loading import load_writer, open_endpoint
+from steelyard.lib.addresses import NotAllowed
 from steelyard.lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -193,6 +194,10 @@ def stream(
                 if answer.status_code not in _TRY_AGAIN and answer.status_code < 500:
                     endpoint._refuse(answer)
                 trouble = f"it answered {answer.status_code} {endpoint._said(answer)}".rstrip()
+        except NotAllowed as error:
+            raise UserError(
+                f"The endpoint {endpoint.base_url} is not asked: {error}.", code="private_address"
+            ) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise UserError(
                 f"{endpoint.base_url} is not a URL that can be asked: {error}.",

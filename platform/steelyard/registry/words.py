@@ -133,6 +133,8 @@ def _of_pairs(left: dict[str, Any]) -> list[str]:
     told = []
     if names := left.pop("models", []):
         told.append(gettext("Only pairs of outputs by %(names)s.") % {"names": ", ".join(names)})
+    if names := left.pop("origins", []):
+        told.append(gettext("Only pairs of the origin %(names)s.") % {"names": ", ".join(names)})
     if names := left.pop("without_models", []):
         told.append(gettext("No output by %(names)s.") % {"names": ", ".join(names)})
     if strength := left.pop("min_strength", 0):

@@ -35,7 +35,7 @@ SECTIONS: list[Section] = [
     (_("Models"), "registry:model-list", ("registry:model",)),
     (_("Runs"), "runs:run-list", ("runs:",)),
     (_("Train"), "training:training-new", ("training:",)),
-    (_("Evaluations"), "evaluation:evaluation-list", ("evaluation:evaluation",)),
+    (_("Evaluations"), "evaluation:evaluation-list", ("evaluation:evaluation", "evaluation:arena")),
     (_("Leaderboard"), "evaluation:leaderboard", ("evaluation:leaderboard",)),
 ]
 SETTINGS: Section = (
