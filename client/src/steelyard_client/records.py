@@ -356,6 +356,45 @@ class Seat(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CandidateState(Record):
+    """One candidate against the baseline by people's votes up to now."""
+
+    candidate: str
+    decision: str
+    """better, worse, no difference or keep voting"""
+    rate: float
+    lo: float
+    hi: float
+    """Valid however often one looks."""
+    log_e: float
+    prompts: int
+    decided: dict[str, Any] | None
+    """What was sure, and when; later votes change nothing of it."""
+    later_votes: int
+    labels_left: int | None
+    """Votes that are likely needed still."""
+    path: list[dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopping(Record):
+    """How sure an evaluation is by people's votes, and whether they are still asked."""
+
+    plan: dict[str, Any]
+    by_ratings: bool
+    votes: int
+    asked: int
+    budget_left: int | None
+    stopped_at: datetime | None
+    stop_reason: str
+    """decided, budget, no_pairs, by_hand, or empty while voting goes on"""
+    later_votes: int
+    candidates: list[CandidateState] = field(
+        metadata={"of": lambda rows: [CandidateState.of(row) for row in rows]}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationInfo(Record):
     id: int
     name: str

@@ -9,7 +9,7 @@ from typing import Any
 from steelyard_client import progress as bars
 from steelyard_client.connection import Connection
 from steelyard_client.errors import RunFailed, SteelyardError
-from steelyard_client.records import EvaluationInfo, JobInfo, RunInfo
+from steelyard_client.records import EvaluationInfo, JobInfo, RunInfo, Stopping
 
 ENDED = {"succeeded", "failed", "cancelled"}
 EVERY = 2.0
@@ -156,9 +156,24 @@ class Evaluation(_Started):
 
     def refresh(self) -> EvaluationInfo:
         """With the win rates so far."""
-        path = f"projects/{self.project}/evaluations/{self.info.id}"
-        self.info = EvaluationInfo.of(self._connection.get(path))
+        self.info = EvaluationInfo.of(self._connection.get(self._path))
         return self.info
+
+    def stopping(self) -> Stopping:
+        """How sure it is by people's votes, and how many more it needs."""
+        return Stopping.of(self._connection.get(f"{self._path}/stopping"))
+
+    def stop(self) -> Stopping:
+        """Ask people no more; admins only."""
+        return Stopping.of(self._connection.post(f"{self._path}/stop", {}))
+
+    def go_on(self, budget: int | None = None) -> Stopping:
+        """Ask people again, up to so many votes from the beginning; admins only."""
+        return Stopping.of(self._connection.post(f"{self._path}/go-on", {"budget": budget}))
+
+    @property
+    def _path(self) -> str:
+        return f"projects/{self.project}/evaluations/{self.info.id}"
 
     def wait(self, *, progress: bool = False, timeout: float | None = None) -> EvaluationInfo:
         """Wait until the outputs are there, and where judges compare them, until each has.
