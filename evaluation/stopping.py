@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from evaluation.engine import active, stopping
+from evaluation.engine.sequential import EARLY
 from evaluation.engine.stopping import KEEP_VOTING, Standing
 from evaluation.met import Met, asked, contestants, met
 from evaluation.models import Evaluation
@@ -143,7 +144,7 @@ class RateCheck:
     weighted: tuple[float, float]
     """Of all votes, each by one over the probability with which it was asked for."""
     chance: tuple[float, float]
-    """Of those alone that chance asked for."""
+    """Of those alone that chance asked for; nan of a model with fewer than 20 of them."""
 
     @property
     def ways(self) -> list[tuple[float, float] | None]:
@@ -295,6 +296,8 @@ def _checks(found: Met, models: list[ModelVersion]) -> list[RateCheck]:
         active.average_win_rates(i, j, y, weight, number),
         active.average_win_rates(i[chance], j[chance], y[chance], np.ones(chance.sum()), number),
     )
+    drawn = np.bincount(i[chance], minlength=number) + np.bincount(j[chance], minlength=number)
+    ways[2].rate[drawn < EARLY] = np.nan
     return [
         RateCheck(model, *((float(way.rate[at]), float(way.se[at])) for way in ways))
         for at, model in enumerate(models)

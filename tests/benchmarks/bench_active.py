@@ -343,7 +343,7 @@ def decision(pool: Pool, models: int, runs: int, theta: np.ndarray | None = None
     live_wrong = np.mean([d.wrong(said) for d, (_, said) in zip(live, ends, strict=True)])
     plan = planned(models, tie)
     fixed = [Decision(one, fitted.nu, seed) for seed, one in enumerate(chosen)]
-    steps = sorted({*np.round(np.geomspace(20, 4 * plan, 40)).astype(int).tolist(), plan})
+    steps = sorted({*np.round(np.geomspace(20, 4 * plan, 24)).astype(int).tolist(), plan})
     said = [[d.fixed(n) for n in steps] for d in fixed]
     right = [
         np.mean([d.right(own[at]) for d, own in zip(fixed, said, strict=True)])
