@@ -71,9 +71,31 @@ def static_files_read_once(middleware: StaticFilesMiddleware) -> None:
 StaticFilesMiddleware.add_files_from_finders = static_files_read_once  # type: ignore[method-assign]
 
 
+LONG = (
+    "web/test_axe_on_every_page.py",
+    "training/sweeps/test_end_to_end.py",
+    "training_engine/test_train.py",
+    "training_engine/test_distributed.py",
+    "demo/test_digits.py",
+    "demo/test_text.py",
+    "training_engine/test_diffusion.py",
+    "training_engine/test_video_end_to_end.py",
+    "training_engine/test_vision.py",
+    "training_engine/test_diffusion_digits.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The journeys first: they take longest, and the other process has the rest to do meanwhile."""
-    items.sort(key=lambda item: "journeys" not in item.path.parts)
+    """The journeys first, then what takes half a minute or more: whole files go to one process,
+    and a long one among the last would leave the other with nothing to do."""
+
+    def place(item: pytest.Item) -> int:
+        if "journeys" in item.path.parts:
+            return -1
+        names = (number for number, name in enumerate(LONG) if item.path.match(f"tests/{name}"))
+        return next(names, len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
