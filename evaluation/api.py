@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
@@ -10,19 +12,23 @@ from rest_framework.views import APIView
 from annotation.models import Annotator
 from evaluation.grids import lines_so_far
 from evaluation.models import Evaluation
+from evaluation.presets import figures_of
 from evaluation.querysets import EvaluationQuerySet
+from evaluation.questions import aspect_rates
 from evaluation.serializers import (
     EvaluationDetailSerializer,
     EvaluationRequest,
     EvaluationSerializer,
     GenerationRequest,
     GenerationSerializer,
+    JudgeRequest,
     RoundRequest,
     models_named,
 )
-from evaluation.services import start_evaluation
+from evaluation.services import ask_judge, resume_evaluation, start_evaluation
 from evaluation.services_round import start_generation, start_round
 from evaluation.standings import win_rates
+from evaluation.votes import votes_of
 from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
@@ -51,7 +57,9 @@ class EvaluationList(ListAPIView):
         data = dict(body.validated_data)
         data["baseline"] = models_named(found, [data["baseline"]], field="baseline")[0]
         data["candidates"] = models_named(found, data["candidates"], field="candidates")
-        data["judges"] = _judges_named(found, data["judges"])
+        data["judges"] = judges_named(found, data["judges"])
+        named = ("source", "version", "set", "category", "limit")
+        data["prompt_set"] = {name: data.pop(name) for name in named if name in data}
         evaluation = start_evaluation(project=found, by=user_of(request), **data)
         return Response(EvaluationSerializer(evaluation).data, status=201)
 
@@ -63,8 +71,41 @@ class EvaluationDetail(APIView):
     def get(self, request: Request, project: str, pk: int) -> Response:
         rows = Evaluation.objects.with_parts()
         evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
-        evaluation.win_rates = win_rates(evaluation)  # type: ignore[attr-defined]
-        return Response(EvaluationDetailSerializer(evaluation).data)
+        return Response(_detail(evaluation))
+
+
+class EvaluationJudges(APIView):
+    """Ask one more judge about the comparisons, or one that failed about the rest."""
+
+    @extend_schema(request=JudgeRequest, responses={201: EvaluationDetailSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        rows = Evaluation.objects.with_parts()
+        evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+        body = JudgeRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        judge = _judge_named(evaluation.project, body.validated_data["judge"])
+        assert judge is not None
+        ask_judge(evaluation=evaluation, judge=judge, by=user_of(request))
+        return Response(_detail(rows.get(pk=pk)), status=201)
+
+
+class EvaluationResume(APIView):
+    """Generate what is missing after an evaluation failed; the outputs that were made are kept."""
+
+    @extend_schema(request=None, responses=EvaluationDetailSerializer)
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        rows = Evaluation.objects.with_parts()
+        evaluation = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+        resume_evaluation(evaluation=evaluation, by=user_of(request))
+        return Response(_detail(rows.get(pk=pk)))
+
+
+def _detail(evaluation: Evaluation) -> Any:
+    votes = votes_of(evaluation)
+    evaluation.win_rates = win_rates(evaluation, votes)  # type: ignore[attr-defined]
+    evaluation.figures = figures_of(evaluation, votes)  # type: ignore[attr-defined]
+    evaluation.aspects = aspect_rates(evaluation, votes)  # type: ignore[attr-defined]
+    return EvaluationDetailSerializer(evaluation).data
 
 
 class RoundList(APIView):
@@ -127,7 +168,7 @@ def _judge_named(project: Project, name: str) -> Annotator | None:
     return judge
 
 
-def _judges_named(project: Project, names: list[str]) -> list[Annotator]:
+def judges_named(project: Project, names: list[str]) -> list[Annotator]:
     """In that order, each once."""
     found = {j.name: j for j in Annotator.objects.filter(project=project, kind="judge")}
     for name in names:

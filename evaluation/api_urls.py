@@ -3,6 +3,7 @@ from django.urls import path
 from evaluation import (
     api,
     api_arena,
+    api_prompt_sets,
     api_stopping,
     api_urls_board,
 )
@@ -28,6 +29,26 @@ urlpatterns = [
         "projects/<slug:project>/evaluations/<int:pk>/go-on",
         api_stopping.EvaluationGoOn.as_view(),
         name="evaluation-go-on",
+    ),
+    path(
+        "projects/<slug:project>/evaluations/<int:pk>/judges",
+        api.EvaluationJudges.as_view(),
+        name="evaluation-judges",
+    ),
+    path(
+        "projects/<slug:project>/evaluations/<int:pk>/resume",
+        api.EvaluationResume.as_view(),
+        name="evaluation-resume",
+    ),
+    path(
+        "projects/<slug:project>/prompt-sets",
+        api_prompt_sets.PromptSetList.as_view(),
+        name="prompt-sets",
+    ),
+    path(
+        "projects/<slug:project>/prompt-sets/<int:pk>",
+        api_prompt_sets.PromptSetDetail.as_view(),
+        name="prompt-set",
     ),
     path("projects/<slug:project>/generations", api.GenerationList.as_view(), name="generations"),
     path(

@@ -8,8 +8,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Prompt
+from evaluation.models import PromptSet
+from evaluation.plan import PAIRS, STOPS
+from evaluation.prompt_sets import MAX_BYTES, make_set, set_from_file
+from evaluation.prompts import SOURCES
 from evaluation.sampling import SAMPLING
 from evaluation.services_round import MOST_SAMPLES
+from steelyard.accounts.models import User
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 
@@ -81,17 +86,50 @@ class EvaluationForm(forms.Form):
             "both orders."
         ),
     )
-    category = forms.ChoiceField(
+    questions = forms.MultipleChoiceField(
         required=False,
-        label=_("Held-out prompts"),
-        help_text=_("No dataset version contains them."),
+        widget=forms.CheckboxSelectMultiple,
+        label=_("Aspects with a win rate of their own"),
+        help_text=_("Besides the overall verdict; people are asked all of the label scheme's."),
     )
+    source = forms.ChoiceField(choices=list(SOURCES.items()), label=_("Prompts"), required=False)
+    version = forms.ModelChoiceField(
+        DatasetVersion.objects.none(),
+        required=False,
+        label=_("Dataset version"),
+        help_text=_("Only for the test split of one. Models must not have been trained on it."),
+    )
+    set = forms.ModelChoiceField(
+        PromptSet.objects.none(),
+        required=False,
+        label=_("Prompt set"),
+        help_text=_("Only for prompts of a set."),
+    )
+    category = forms.ChoiceField(required=False, label=_("Category"))
     limit = forms.IntegerField(
         min_value=0,
         initial=0,
         required=False,
         label=_("At most"),
         help_text=_("prompts; 0 for all"),
+    )
+    pairs = forms.ChoiceField(
+        choices=list(PAIRS.items()), required=False, label=_("Pairs that people are asked about")
+    )
+    stop = forms.ChoiceField(choices=list(STOPS.items()), required=False, label=_("People stop"))
+    budget = forms.IntegerField(
+        min_value=1,
+        required=False,
+        label=_("Budget"),
+        help_text=_("votes of people at most; empty for no limit"),
+    )
+    delta = forms.FloatField(
+        min_value=0.005,
+        max_value=0.25,
+        initial=0.05,
+        required=False,
+        label=_("A difference that would not matter"),
+        help_text=_("from 50 %, as a share: only where people stop once the answer is sure"),
     )
     max_new_tokens = forms.IntegerField(
         min_value=1,
@@ -119,18 +157,27 @@ class EvaluationForm(forms.Form):
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        models = ModelVersion.objects.filter(project=project).exclude(family=ModelFamily.IMPORTED)
-        prompts = Prompt.objects.filter(project=project, held_out=True)
+        models = ModelVersion.objects.filter(project=project)
+        prompts = Prompt.objects.filter(project=project)
+        versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
+        sets = PromptSet.objects.filter(project=project)
+        aspects = project.scheme["aspects"]
+        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        self.fields["set"].queryset = sets  # type: ignore[attr-defined]
+        self.fields["questions"].choices = [(a, a) for a in aspects]  # type: ignore[attr-defined]
+        if not aspects:
+            del self.fields["questions"]
         self.fields["candidates"].queryset = models  # type: ignore[attr-defined]
         self.fields["baseline"].queryset = models  # type: ignore[attr-defined]
         self.fields["judges"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
             ~Q(scorer={}) | Q(model__isnull=False), project=project, kind="judge"
         )
         self.fields["category"].choices = [  # type: ignore[attr-defined]
-            ("", gettext("all %(count)s") % {"count": prompts.count()}),
+            ("", gettext("all")),
             *[(name, name) for name in _categories(prompts)],
         ]
         _ask_for_sampling(self, project)
+        self.fields["preset"] = forms.CharField(required=False, widget=forms.HiddenInput)
         if project.modality != Modality.TEXT:
             self.fields["same_seeds"] = forms.BooleanField(
                 required=False,
@@ -142,22 +189,133 @@ class EvaluationForm(forms.Form):
                 ),
             )
 
+    @property
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """Its fields under the headings of the page."""
+        heads = {
+            "": ("preset", "name", "candidates", "baseline"),
+            gettext("Who compares"): ("people", "judges", "questions"),
+            gettext("Prompts"): ("source", "version", "set", "category", "limit"),
+            gettext("How people are asked"): ("pairs", "stop", "budget", "delta"),
+        }
+        named = {name for names in heads.values() for name in names}
+        rest = tuple(name for name in self.fields if name not in named)
+        heads[gettext("How the models answer")] = rest
+        return [
+            (head, [self[name] for name in names if name in self.fields])
+            for head, names in heads.items()
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        source = data.get("source")
+        if source == "version" and not data.get("version") and "version" not in self.errors:
+            self.add_error("version", gettext("Choose the version whose prompts are meant."))
+        if source == "set" and not data.get("set") and "set" not in self.errors:
+            self.add_error("set", gettext("Choose the prompt set that is meant."))
+        return data
+
     def as_request(self) -> dict[str, Any]:
         """The keyword arguments of ``start_evaluation``."""
         data = self.cleaned_data
-        sampling = _sampling_in(data)
+        names = ("name", "baseline", "people", "seed", "preset")
+        source = data["source"] or "held_out"
+        prompt_set = {"source": source, "category": data["category"], "limit": data["limit"] or 0}
+        if source != "held_out":
+            prompt_set[source] = data[source].pk
         return {
-            "name": data["name"],
+            **{name: data[name] for name in names},
             "candidates": list(data["candidates"]),
-            "baseline": data["baseline"],
-            "people": data["people"],
             "judges": list(data["judges"]),
-            "category": data["category"],
-            "limit": data["limit"] or 0,
-            "sampling": sampling,
-            "seed": data["seed"],
+            "questions": data.get("questions", []),
+            "prompt_set": prompt_set,
+            "plan": self._plan() if data["people"] else None,
+            "sampling": _sampling_in(data),
             "same_seeds": data.get("same_seeds"),
         }
+
+    def _plan(self) -> dict[str, Any]:
+        said = {name: self.cleaned_data[name] for name in ("pairs", "stop", "budget", "delta")}
+        return {name: value for name, value in said.items() if value not in {None, ""}}
+
+
+class PromptSetForm(forms.Form):
+    """What a prompt set is made of; the services check what the form cannot."""
+
+    name = forms.CharField(max_length=150, label=_("Name"))
+    note = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 2}), label=_("Note")
+    )
+    source = forms.ChoiceField(
+        choices=[
+            ("held_out", _("held-out prompts of this project")),
+            ("any", _("any prompts of this project")),
+            ("version", _("the test split of a dataset version")),
+            ("file", _("those of a file")),
+        ],
+        label=_("Prompts"),
+    )
+    version = forms.ModelChoiceField(
+        DatasetVersion.objects.none(),
+        required=False,
+        label=_("Dataset version"),
+        help_text=_("Only for the test split of one."),
+    )
+    category = forms.ChoiceField(required=False, label=_("Category"))
+    draw = forms.IntegerField(
+        min_value=0,
+        initial=0,
+        required=False,
+        label=_("Draw"),
+        help_text=_("so many prompts, by the seed; 0 for all"),
+    )
+    seed = forms.IntegerField(
+        min_value=0, max_value=2**31 - 1, initial=0, required=False, label=_("Seed")
+    )
+    file = forms.FileField(
+        required=False,
+        label=_("File"),
+        help_text=_(
+            "JSON Lines with “prompt” or “turns”, or CSV with a column “prompt”. New prompts are "
+            "held out."
+        ),
+    )
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
+        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        self.fields["category"].choices = [  # type: ignore[attr-defined]
+            ("", gettext("all")),
+            *[(n, n) for n in _categories(Prompt.objects.filter(project=project))],
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if data.get("source") == "version" and not data.get("version"):
+            self.add_error("version", gettext("Choose the version whose prompts are meant."))
+        if data.get("source") == "file" and not data.get("file"):
+            self.add_error("file", gettext("Choose the file."))
+        return data
+
+    def make(self, *, project: Project, by: User) -> PromptSet:
+        """
+        Raises:
+            UserError: as :func:`make_set` and :func:`set_from_file`.
+        """
+        data = self.cleaned_data
+        said = {"project": project, "name": data["name"], "note": data["note"], "by": by}
+        if data["source"] == "file":
+            file = data["file"]
+            return set_from_file(**said, data=file.read(MAX_BYTES + 1), filename=file.name)
+        return make_set(
+            **said,
+            held_out=True if data["source"] == "held_out" else None,
+            version=data["version"].pk if data["source"] == "version" else None,
+            category=data["category"],
+            draw=data["draw"] or 0,
+            seed=data["seed"] or 0,
+        )
 
 
 class RoundForm(forms.Form):

@@ -10,7 +10,6 @@ from annotation.models import Output, Prompt
 from annotation.services.material import add_output
 from evaluation.sampling import sampling_used
 from steelyard.assets.services import blob_path, store_upload
-from steelyard.lib.errors import UserError
 from steelyard.lib.files import place_file
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run
@@ -33,17 +32,14 @@ def asked_of(run: Run, models: Sequence[ModelVersion], prompts: Sequence[Prompt]
 
 
 def lines_of(run: Run) -> Iterator[dict[str, Any]]:
-    """What the engine made.
-
-    Raises:
-        UserError: nothing was.
-    """
+    """What the engine made so far, whole lines alone: one that was killed may have left half a
+    line. Nothing where nothing had to be made."""
     path = run.dir.path / "outputs.jsonl"
     if not path.exists():
-        raise UserError(f"The generation run ended without {path.name}.", code="no_outputs")
+        return
     with path.open(encoding="utf-8") as stream:
         for line in stream:
-            if line.strip():
+            if line.endswith("\n"):
                 yield json.loads(line)
 
 

@@ -13,10 +13,11 @@ from annotation.models import Output, Pair, Prompt
 from annotation.services.judging import start_judging
 from annotation.services.material import add_pair
 from evaluation.asking import open_more
+from evaluation.contestants import contestants, counted, in_bulk, outputs_there
 from evaluation.models import Comparison, Evaluation, EvaluationJudge
 from evaluation.outputs import asked_of, lines_of, store_output
-from evaluation.prompts import chosen_prompts
-from steelyard.registry.models import ModelVersion
+from evaluation.services import prompts_of
+from steelyard.lib.errors import UserError
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
@@ -25,26 +26,29 @@ EVALUATION_PRIORITY = 10
 
 
 def prepare(run: Run) -> dict[str, Any]:
+    """Models that generate, and in ``there`` what need not be made again; outputs of the others
+    are taken from the store."""
     evaluation = _evaluation(run)
-    models = _models(evaluation)
-    prompts = chosen_prompts(evaluation.project, evaluation.prompt_set, models)
+    models = contestants(evaluation)
+    prompts = prompts_of(evaluation)
     return {
-        **asked_of(run, models, prompts),
+        **asked_of(run, [model for model in models if model.can_generate], prompts),
         "sampling": evaluation.sampling,
         "samples": 1,
         "seed": evaluation.seed,
         "same_seeds": evaluation.same_seeds,
+        "there": outputs_there(evaluation, models, prompts),
     }
 
 
 def environment(run: Run) -> dict[str, str]:
     """Keys of endpoints, for this process alone."""
-    models = _models(_evaluation(run))
+    models = contestants(_evaluation(run))
     return {name: key for model in models for name, key in model.secrets().items()}
 
 
 def gpus(run: Run) -> int:
-    return gpus_for(model.family for model in _models(_evaluation(run)))
+    return gpus_for(model.family for model in contestants(_evaluation(run)))
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:
@@ -54,7 +58,13 @@ def finish(run: Run, result: dict[str, Any]) -> None:
     """
     evaluation = _evaluation(run)
     with transaction.atomic():
-        pairs = _compare(evaluation, _store_outputs(run, evaluation))
+        spec = run.dir.spec()
+        there = spec.get("there", {})
+        outputs = in_bulk(there) | _store_outputs(run, evaluation)
+        keys = [prompt["key"] for prompt in spec["prompts"]]
+        models = contestants(evaluation)
+        evaluation.counts |= counted(models, keys, there, outputs)
+        pairs = _compare(evaluation, outputs)
         if evaluation.ask_people and evaluation.plan:
             open_more(evaluation)
         elif evaluation.ask_people:
@@ -62,28 +72,33 @@ def finish(run: Run, result: dict[str, Any]) -> None:
         for seat in evaluation.panel.filter(run=None).select_related("judge"):
             ask_seat(seat, pairs)
         evaluation.state = Evaluation.State.COMPARING
-        evaluation.save(update_fields=["state"])
+        evaluation.save(update_fields=["state", "counts"])
 
 
 def abandoned(run: Run) -> None:
-    Evaluation.objects.filter(generation=run).update(
-        state=Evaluation.State.FAILED, error=run.error or "The generation run was cancelled."
-    )
+    """The outputs that were made before it ended are kept, so that it can go on."""
+    evaluation = Evaluation.objects.filter(generation=run).first()
+    if evaluation is None:
+        return
+    with transaction.atomic():
+        kept = _store_outputs(run, evaluation)
+        evaluation.counts["kept"] = len(kept)
+        evaluation.state = Evaluation.State.FAILED
+        evaluation.error = run.error or "The generation run was cancelled."
+        evaluation.save(update_fields=["state", "error", "counts"])
 
 
 def _evaluation(run: Run) -> Evaluation:
     return Evaluation.objects.select_related("baseline").get(pk=run.spec["evaluation"])
 
 
-def _models(evaluation: Evaluation) -> list[ModelVersion]:
-    return [evaluation.baseline, *evaluation.candidates.order_by("pk")]
-
-
 def _store_outputs(run: Run, evaluation: Evaluation) -> dict[tuple[str, str], Output]:
-    prompts = {p.key: p for p in Prompt.objects.filter(project=evaluation.project, held_out=True)}
-    models = {m.name: m for m in _models(evaluation)}
+    lines = list(lines_of(run))
+    keys = {line["prompt"] for line in lines}
+    prompts = {p.key: p for p in Prompt.objects.filter(project=evaluation.project, key__in=keys)}
+    models = {m.name: m for m in contestants(evaluation)}
     outputs = {}
-    for line in lines_of(run):
+    for line in lines:
         prompt, model = prompts[line["prompt"]], models[line["model"]]
         outputs[prompt.key, model.name] = store_output(run, line, prompt, model)
     return outputs
@@ -100,7 +115,9 @@ def _compare(evaluation: Evaluation, outputs: dict[tuple[str, str], Output]) -> 
     for (key, name), output in outputs.items():
         if name == evaluation.baseline.name:
             continue
-        other = outputs[key, evaluation.baseline.name]
+        other = outputs.get((key, evaluation.baseline.name))
+        if other is None or output.pk == other.pk:
+            continue
         pair, _ = add_pair(first=output, second=other, origin=Pair.Origin.EVALUATION, wanted=0)
         comparison, _ = Comparison.objects.get_or_create(
             evaluation=evaluation,
@@ -123,8 +140,17 @@ def _ask_people(evaluation: Evaluation, pairs: list[Pair]) -> None:
 
 def ask_seat(seat: EvaluationJudge, pairs: Iterable[Pair]) -> None:
     """Start the judge on what it has not judged. No run where it has judged all of these pairs in
-    another evaluation, or all outputs are identical."""
+    another evaluation, or all outputs are identical; where it cannot be asked the evaluation says
+    why, and the others go on."""
     waiting = Pair.objects.filter(pk__in=[pair.pk for pair in pairs]).not_seen_by(seat.judge)
-    if waiting.exists():
-        seat.run = start_judging(judge=seat.judge, pairs=waiting, by=seat.evaluation.created_by)
+    if not waiting.exists():
+        return
+    evaluation = seat.evaluation
+    try:
+        with transaction.atomic():
+            seat.run = start_judging(judge=seat.judge, pairs=waiting, by=evaluation.created_by)
+    except UserError as error:
+        evaluation.counts.setdefault("refused", {})[seat.judge.name] = error.message
+        evaluation.save(update_fields=["counts"])
+    else:
         seat.save(update_fields=["run"])

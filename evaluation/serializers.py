@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from evaluation.models import Evaluation
+from evaluation.models import Evaluation, PromptSet
+from evaluation.presets import PRESETS
+from evaluation.prompt_sets import categories_of
+from evaluation.prompts import SOURCES
 from evaluation.sampling import sampling_used
 from evaluation.services_round import LONGEST, MOST_SAMPLES, MOST_TYPED, PAIRINGS
 from steelyard.projects.models import Project
@@ -30,8 +34,35 @@ class EvaluationRequest(StrictSerializer):
         default=list,
         help_text="Names of annotators of kind judge, each of which compares for itself.",
     )
+    source = serializers.ChoiceField(
+        choices=list(SOURCES),
+        required=False,
+        default="held_out",
+        help_text="Where its prompts are from: held-out ones, the test split of a version, a set.",
+    )
+    version = serializers.IntegerField(required=False, help_text="Id of a dataset version.")
+    set = serializers.IntegerField(required=False, help_text="Id of a prompt set.")
     category = serializers.CharField(required=False, allow_blank=True, default="")
     limit = serializers.IntegerField(required=False, min_value=0, default=0)
+    preset = serializers.ChoiceField(
+        choices=list(PRESETS),
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The protocol whose figures are reckoned besides; settings are as said here.",
+    )
+    questions = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        default=list,
+        help_text="Aspects of the label scheme that have a win rate each.",
+    )
+    plan = serializers.DictField(
+        required=False,
+        default=dict,
+        help_text="How people are asked: pairs (all, active), budget (votes), random_share, stop "
+        "(fixed, always_valid), alpha, delta; all pairs at once where nothing is said.",
+    )
     sampling = serializers.DictField(
         required=False,
         default=dict,
@@ -46,6 +77,72 @@ class EvaluationRequest(StrictSerializer):
         help_text="Whether all models draw from the same seeds: true for text, false for images "
         "and videos where nothing is said, since equal seeds mislead there.",
     )
+
+
+class JudgeRequest(StrictSerializer):
+    """What ``POST evaluations/{id}/judges`` takes."""
+
+    judge = serializers.CharField(help_text="Name of an annotator of kind judge.")
+
+
+class PromptSetRequest(StrictSerializer):
+    """What ``POST prompt-sets`` takes: a filter, or the text of a file in ``lines``."""
+
+    name = serializers.CharField(max_length=150)
+    note = serializers.CharField(required=False, allow_blank=True, default="")
+    held_out = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Prompts that are held out, or that are not; both where nothing is said.",
+    )
+    version = serializers.IntegerField(
+        required=False, help_text="Id of a dataset version: those that it tests with."
+    )
+    category = serializers.CharField(required=False, allow_blank=True, default="")
+    draw = serializers.IntegerField(
+        required=False, min_value=0, default=0, help_text="So many, by the seed; 0 for all."
+    )
+    seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
+    lines = serializers.CharField(
+        required=False,
+        trim_whitespace=False,
+        help_text="JSON Lines with prompt or turns, category, reference_answer, media, instead of "
+        "a filter. New prompts are held out.",
+    )
+
+
+class NamedSetSerializer(serializers.ModelSerializer):
+    """A prompt set."""
+
+    size = serializers.IntegerField(help_text="How many prompts it has.")
+
+    class Meta:
+        model = PromptSet
+        fields = ["id", "name", "note", "made_from", "size", "created_at"]
+        read_only_fields = fields
+
+
+class CategorySerializer(serializers.Serializer):
+    category = serializers.CharField()
+    prompts = serializers.IntegerField()
+
+
+class NamedSetDetailSerializer(NamedSetSerializer):
+    prompts = serializers.SerializerMethodField(help_text="Keys of its prompts, in its order.")
+    categories = serializers.SerializerMethodField()
+
+    def get_prompts(self, found: PromptSet) -> list[str]:
+        return list(found.items.values_list("prompt__key", flat=True))
+
+    @extend_schema_field(CategorySerializer(many=True))
+    def get_categories(self, found: PromptSet) -> list[dict[str, Any]]:
+        counted = categories_of(item.prompt for item in found.items.select_related("prompt"))
+        return [{"category": name, "prompts": number} for name, number in counted]
+
+    class Meta(NamedSetSerializer.Meta):
+        fields = [*NamedSetSerializer.Meta.fields, "prompts", "categories"]
+        read_only_fields = fields
 
 
 class RoundRequest(StrictSerializer):
@@ -180,6 +277,55 @@ class WinRateSerializer(serializers.Serializer):
     )
 
 
+class AspectSerializer(serializers.Serializer):
+    """A win rate by one question besides the overall verdict."""
+
+    candidate = serializers.CharField(source="candidate.name")
+    source = serializers.CharField(help_text="people or judges")  # type: ignore[assignment]
+    judge = serializers.CharField(source="judge.name", default=None, allow_null=True)
+    question = serializers.CharField(source="row.name")
+    win_rate = serializers.FloatField(source="row.value")
+    lo = serializers.FloatField(source="row.lo", allow_null=True)
+    hi = serializers.FloatField(source="row.hi", allow_null=True)
+    prompts = serializers.IntegerField(source="row.n")
+
+
+class FigureSerializer(serializers.Serializer):
+    """A win rate reckoned by the evaluation's protocol."""
+
+    candidate = serializers.CharField(source="candidate.name")
+    source = serializers.CharField(help_text="people or judges")  # type: ignore[assignment]
+    judge = serializers.CharField(source="judge.name", default=None, allow_null=True)
+    name = serializers.CharField()
+    win_rate = serializers.FloatField(source="rate", allow_null=True)
+    lo = serializers.FloatField(allow_null=True)
+    hi = serializers.FloatField(allow_null=True)
+    words = serializers.CharField(help_text="What it is, or why there is none.")
+
+
+class CountsSerializer(serializers.Serializer):
+    """What became of prompts and outputs, by model's name."""
+
+    reused = serializers.DictField(
+        child=serializers.IntegerField(),
+        default=dict,
+        help_text="Outputs that were there already, by the same sampling and seed.",
+    )
+    missing = serializers.DictField(
+        child=serializers.IntegerField(), default=dict, help_text="Prompts without an output."
+    )
+    trained_on = serializers.DictField(
+        child=serializers.IntegerField(),
+        default=dict,
+        help_text="Prompts that were left out, because the model was trained on them.",
+    )
+    refused = serializers.DictField(
+        child=serializers.CharField(),
+        default=dict,
+        help_text="By judge, why it could not be asked.",
+    )
+
+
 class SeatSerializer(serializers.Serializer):
     """A judge or scorer of an evaluation."""
 
@@ -197,6 +343,8 @@ class EvaluationSerializer(serializers.ModelSerializer):
     candidates: serializers.Field = serializers.SlugRelatedField("name", many=True, read_only=True)
     people = serializers.BooleanField(source="ask_people")
     panel = SeatSerializer(source="seats", many=True)
+    counts = CountsSerializer()
+    questions = serializers.SerializerMethodField()
     generation = serializers.IntegerField(source="generation_id", allow_null=True)
     finished = serializers.BooleanField(
         help_text="Nothing is left to wait for: it failed, or its judges are done and people have "
@@ -206,6 +354,9 @@ class EvaluationSerializer(serializers.ModelSerializer):
     samplings = serializers.SerializerMethodField(
         help_text="By model, how it answers: what was asked for, its own setting, the defaults."
     )
+
+    def get_questions(self, evaluation: Evaluation) -> list[str]:
+        return [one["name"] for one in evaluation.questions]
 
     def get_samplings(self, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
         models = [evaluation.baseline, *evaluation.candidates.all()]
@@ -220,6 +371,10 @@ class EvaluationSerializer(serializers.ModelSerializer):
             "candidates",
             "people",
             "panel",
+            "preset",
+            "questions",
+            "plan",
+            "counts",
             "state",
             "finished",
             "prompt_set",
@@ -236,9 +391,11 @@ class EvaluationSerializer(serializers.ModelSerializer):
 
 class EvaluationDetailSerializer(EvaluationSerializer):
     win_rates = WinRateSerializer(many=True, read_only=True)
+    aspects = AspectSerializer(many=True, read_only=True)
+    figures = FigureSerializer(many=True, read_only=True)
 
     class Meta(EvaluationSerializer.Meta):
-        fields = [*EvaluationSerializer.Meta.fields, "win_rates"]
+        fields = [*EvaluationSerializer.Meta.fields, "win_rates", "aspects", "figures"]
         read_only_fields = fields
 
 

@@ -1,21 +1,26 @@
-"""What is asked of evaluation: start one, read its standings."""
+"""What is asked of evaluation: start one, go on with one that failed, ask a judge."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotator
+from annotation.models import Annotator, Pair, Prompt
+from annotation.services.judging import start_judging
+from evaluation.contestants import contestants, outputs_there
 from evaluation.models import Evaluation, EvaluationJudge
-from evaluation.prompts import chosen_prompts
+from evaluation.plan import checked_plan
+from evaluation.presets import PRESETS
+from evaluation.prompts import checked_set, chosen_prompts, trained_on
+from evaluation.questions import checked_questions
 from evaluation.sampling import check_shapes, checked_sampling
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality, Project
-from steelyard.registry.models import ModelVersion
+from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.runs.services import start_run
 
 
@@ -28,20 +33,24 @@ def start_evaluation(
     candidates: Sequence[ModelVersion],
     people: bool = True,
     judges: Sequence[Annotator] = (),
-    category: str = "",
-    limit: int = 0,
+    prompt_set: Mapping[str, Any] | None = None,
     sampling: dict[str, Any] | None = None,
     seed: int = 0,
     same_seeds: bool | None = None,
+    preset: str = "",
+    questions: Sequence[str] = (),
+    plan: Mapping[str, Any] | None = None,
     by: User,
 ) -> Evaluation:
-    """Ask for outputs of every model on the held-out prompts and for their comparison.
+    """Ask for outputs of every model to the prompts and for their comparison.
 
     Args:
-        candidates: each is compared with the baseline on every prompt.
+        candidates: each is compared with the baseline on every prompt. A model that is known by
+            imported outputs answers nothing: those that it has are compared.
         people: whether the pairs enter the labelling queue.
         judges: the AI judges and scorers that compare, each for itself; beside people or alone.
-        limit: at most so many prompts; 0 for all.
+        prompt_set: ``source`` (``held_out``, ``version``, ``set``), ``version`` or ``set`` (ids),
+            ``category`` and ``limit``; all held-out prompts where nothing is said.
         sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps``,
             ``guidance`` and ``size`` for images, ``steps``, ``guidance``, ``frames``, ``fps``,
             ``width`` and ``height`` for clips; it goes before a model's own setting, and what is
@@ -49,53 +58,155 @@ def start_evaluation(
         same_seeds: whether all models draw from the same seeds. None is true for texts and false
             for pictures and clips, where a pair of one seed shows any change, good or not, the same
             way nearly everywhere: win rates near 0 or 100 % that mean nothing.
+        preset: the protocol that it follows, a key of :data:`evaluation.presets.PRESETS`; what
+            its figures are then reckoned by.
+        questions: names of aspects that have a win rate each, besides the overall verdict.
+        plan: see :class:`evaluation.plan.Plan`; all pairs at once where nothing is said.
 
     Raises:
-        UserError: a model cannot generate, the prompt set is empty, nobody compares, a judge cannot
-            be asked, or a sampling setting is unknown or out of bounds.
+        UserError: a model is another project's or has no output to any of the prompts, there are
+            no prompts or models were trained on all of them, nobody compares, a judge cannot be
+            asked, nobody is asked a question, or a setting is unknown or out of bounds.
     """
     _check_models(project, baseline, candidates)
     check_panel(project, people, judges)
-    chosen_sampling = checked_sampling(project, sampling or {})
-    check_shapes([baseline, *candidates], chosen_sampling)
-    prompt_set = {"category": category, "limit": limit}
-    if not chosen_prompts(project, prompt_set, [baseline, *candidates]):
-        missing = (
-            _("This project has no held-out prompts of category “%(category)s”.")
-            if category
-            else _("This project has no held-out prompts.")
-        )
-        advice = _(
-            "Add some under Import → Held-out prompts; they are kept out of every dataset version."
-        )
+    if preset and preset not in PRESETS:
         raise UserError(
-            f"{missing % {'category': category}} {advice}",
-            code="no_prompts",
-            field="category",
+            _("preset must be one of %(names)s.") % {"names": ", ".join(PRESETS)}, field="preset"
+        )
+    asked = checked_questions(project, questions, people=people, judges=judges)
+    chosen_sampling = checked_sampling(project, sampling or {})
+    models = [baseline, *candidates]
+    check_shapes(models, chosen_sampling)
+    chosen = checked_set(project, dict(prompt_set or {}), seed)
+    prompts = chosen_prompts(project, chosen, models)
+    if not prompts:
+        raise _no_prompts(chosen)
+    left_out = trained_on(models, prompts)
+    seen: set[str] = set().union(*left_out.values())
+    if len(seen) == len(prompts):
+        raise UserError(
+            _("%(models)s were trained on all of these prompts. Choose others.")
+            % {"models": ", ".join(sorted(left_out))},
+            code="trained_on",
+            field="source",
         )
     evaluation = Evaluation.objects.create(
         project=project,
         name=name,
         baseline=baseline,
         ask_people=people,
-        prompt_set=prompt_set,
+        prompt_set=chosen,
         sampling=chosen_sampling,
         seed=seed,
         same_seeds=usual_seeds(project) if same_seeds is None else same_seeds,
+        preset=preset,
+        questions=asked,
+        plan=checked_plan(plan, ask_people=people),
+        counts={"trained_on": {model: len(keys) for model, keys in left_out.items()}},
         created_by=by,
     )
     evaluation.candidates.set(candidates)
     for judge in judges:
         EvaluationJudge.objects.create(evaluation=evaluation, judge=judge)
-    evaluation.generation = start_run(
-        project=project,
+    _check_imported(evaluation, [one for one in prompts if one.key not in seen])
+    evaluation.generation = _generate(evaluation, by)
+    evaluation.save(update_fields=["generation"])
+    return evaluation
+
+
+def _generate(evaluation: Evaluation, by: User | None) -> Any:
+    return start_run(
+        project=evaluation.project,
         kind="generate",
-        title=f"Outputs for {name}",
+        title=f"Outputs for {evaluation.name}",
         spec={"evaluation": evaluation.pk},
         by=by,
     )
+
+
+def prompts_of(evaluation: Evaluation) -> list[Prompt]:
+    """Those that it is about, less those that one of its models was trained on."""
+    models = contestants(evaluation)
+    prompts = chosen_prompts(evaluation.project, evaluation.prompt_set, models)
+    seen: set[str] = set().union(*trained_on(models, prompts).values())
+    return [prompt for prompt in prompts if prompt.key not in seen]
+
+
+@transaction.atomic
+def resume_evaluation(*, evaluation: Evaluation, by: User) -> Evaluation:
+    """Generate what is missing after the outputs could not be made; those that were are kept.
+
+    Raises:
+        UserError: it has not failed.
+    """
+    failed = Evaluation.objects.filter(pk=evaluation.pk, state=Evaluation.State.FAILED)
+    if not failed.update(state=Evaluation.State.GENERATING, error=""):
+        raise UserError(
+            _("Only an evaluation that failed can go on."), code="not_failed", status=409
+        )
+    evaluation.refresh_from_db()
+    evaluation.generation = _generate(evaluation, by)
     evaluation.save(update_fields=["generation"])
     return evaluation
+
+
+@transaction.atomic
+def ask_judge(*, evaluation: Evaluation, judge: Annotator, by: User) -> EvaluationJudge:
+    """Ask a judge about the comparisons that it has not judged: one that failed, or a new one.
+
+    Raises:
+        UserError: it cannot be asked, is at work already, or nothing is left for it.
+    """
+    check_panel(evaluation.project, False, [judge])
+    # two requests at once ask it once
+    evaluation = Evaluation.objects.select_for_update(of=("self",)).get(pk=evaluation.pk)
+    if evaluation.state == Evaluation.State.FAILED:
+        raise UserError(_("There are no outputs to compare."), code="no_outputs", status=409)
+    seat, _new = EvaluationJudge.objects.get_or_create(evaluation=evaluation, judge=judge)
+    if evaluation.state == Evaluation.State.GENERATING:
+        return seat  # it is asked when the outputs are there
+    if seat.is_active:
+        raise UserError(
+            _("%(judge)s is at work on it.") % {"judge": judge.name},
+            code="judge_at_work",
+            status=409,
+        )
+    seat.run = start_judging(judge=judge, pairs=pairs_for(seat), by=by)
+    seat.save(update_fields=["run"])
+    refused = evaluation.counts.get("refused", {})
+    if refused.pop(judge.name, ""):
+        evaluation.save(update_fields=["counts"])
+    return seat
+
+
+def pairs_for(seat: EvaluationJudge) -> list[Pair]:
+    """What a judge can still be asked about; two identical outputs are nobody's work."""
+    comparisons = seat.evaluation.comparisons.against_baseline().with_sides()
+    pairs = [row.pair_id for row in comparisons if not row.is_identical]
+    return list(Pair.objects.filter(pk__in=pairs).not_seen_by(seat.judge).order_by("pk"))
+
+
+def _no_prompts(chosen: dict[str, Any]) -> UserError:
+    category = chosen["category"]
+    if chosen["source"] != "held_out":
+        return UserError(
+            _("It has no prompts that these models can be asked%(category)s.")
+            % {"category": _(" of category “%(name)s”") % {"name": category} if category else ""},
+            code="no_prompts",
+            field="category" if category else chosen["source"],
+        )
+    missing = (
+        _("This project has no held-out prompts of category “%(category)s”.")
+        if category
+        else _("This project has no held-out prompts.")
+    )
+    advice = _(
+        "Add some under Import → Held-out prompts; they are kept out of every dataset version."
+    )
+    return UserError(
+        f"{missing % {'category': category}} {advice}", code="no_prompts", field="category"
+    )
 
 
 def _check_models(
@@ -104,7 +215,10 @@ def _check_models(
     if not candidates:
         raise UserError(_("Choose at least one model to evaluate."), field="candidates")
     for model in [baseline, *candidates]:
-        check_model(project, model, field="candidates")
+        if model.family == ModelFamily.IMPORTED:
+            _check_own(project, model, field="candidates")
+        else:
+            check_model(project, model, field="candidates")
     if baseline in candidates:
         raise UserError(
             _("%(baseline)s is the baseline and cannot be compared with itself.")
@@ -113,20 +227,41 @@ def _check_models(
         )
 
 
+def _check_imported(evaluation: Evaluation, prompts: Sequence[Prompt]) -> None:
+    models = contestants(evaluation)
+    imported = [model for model in models if model.family == ModelFamily.IMPORTED]
+    for name, own in outputs_there(evaluation, imported, prompts).items():
+        if not own:
+            raise UserError(
+                _(
+                    "%(model)s is known by imported outputs only, and has none to any of these "
+                    "prompts."
+                )
+                % {"model": name},
+                code="no_outputs",
+                field="candidates",
+            )
+
+
+def _check_own(project: Project, model: ModelVersion, *, field: str) -> None:
+    if model.project_id != project.pk:
+        raise UserError(
+            _("%(model)s belongs to another project.") % {"model": model.name}, field=field
+        )
+
+
 def check_model(project: Project, model: ModelVersion, *, field: str) -> None:
     """
     Raises:
         UserError: it is another project's, or cannot answer.
     """
-    if model.project_id != project.pk:
-        raise UserError(
-            _("%(model)s belongs to another project.") % {"model": model.name}, field=field
-        )
+    _check_own(project, model, field=field)
     if not model.can_generate:
         raise UserError(
-            _(
-                "%(model)s is known by imported outputs only and cannot answer new prompts. "
-                "Its imported votes are on the leaderboard."
+            (
+                _("%(model)s is known by imported outputs only and cannot answer new prompts.")
+                if model.family == ModelFamily.IMPORTED
+                else _("%(model)s makes no outputs of this project's kind.")
             )
             % {"model": model.name},
             code="cannot_generate",

@@ -6,6 +6,8 @@ from evaluation import (
     views,
     views_insight,
     views_outputs,
+    views_panel,
+    views_prompt_sets,
     views_stopping,
 )
 
@@ -23,6 +25,16 @@ urlpatterns = [
         "evaluations/<int:pk>/comparisons/<int:number>/",
         views_insight.comparison_detail,
         name="comparison-detail",
+    ),
+    path("evaluations/<int:pk>/ask/", views_panel.evaluation_ask, name="evaluation-ask"),
+    path("evaluations/<int:pk>/resume/", views_panel.evaluation_resume, name="evaluation-resume"),
+    path("prompt-sets/", views_prompt_sets.prompt_set_list, name="prompt-set-list"),
+    path("prompt-sets/new/", views_prompt_sets.prompt_set_new, name="prompt-set-new"),
+    path("prompt-sets/<int:pk>/", views_prompt_sets.prompt_set_detail, name="prompt-set-detail"),
+    path(
+        "prompt-sets/<int:pk>/delete/",
+        views_prompt_sets.prompt_set_delete,
+        name="prompt-set-delete",
     ),
     path("rounds/new/", views.round_new, name="round-new"),
     path("generations/new/", views_outputs.generation_new, name="generation-new"),

@@ -11,6 +11,7 @@ from annotation.models import Output, Prompt
 from evaluation import insight
 from evaluation.forms import EvaluationForm, RoundForm
 from evaluation.models import Evaluation
+from evaluation.presets import figures_of, presets_for
 from evaluation.sampling import sampling_used
 from evaluation.services import start_evaluation
 from evaluation.services_round import next_seed, start_round
@@ -36,10 +37,14 @@ def evaluation_list(request: HttpRequest, project: str) -> HttpResponse:
 
 def evaluation_new(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
+    presets = presets_for(found.modality)
+    preset = presets.get(request.POST.get("preset") or request.GET.get("preset") or "")
+    aspects = found.scheme["aspects"]
+    initial = {**request.GET.dict(), "candidates": request.GET.getlist("model")}
     form = EvaluationForm(
         request.POST or None,
         project=found,
-        initial={**request.GET.dict(), "candidates": request.GET.getlist("model")},
+        initial=initial | (preset.initial(aspects) if preset else {}),
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -49,7 +54,14 @@ def evaluation_new(request: HttpRequest, project: str) -> HttpResponse:
         else:
             return redirect(evaluation)
     held_out = Prompt.objects.filter(project=found, held_out=True).count()
-    context = {"project": found, "form": form, "held_out": held_out}
+    context = {
+        "project": found,
+        "form": form,
+        "held_out": held_out,
+        "presets": presets,
+        "preset": preset,
+        "lacks": preset.lacks(aspects) if preset else [],
+    }
     return render(request, "evaluation/evaluation_new.html", context)
 
 
@@ -86,6 +98,7 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "working": evaluation.is_working,
         "stopping": state_of(evaluation, paths=False) if evaluation.is_voting else None,
         "may_stop": role_in(user_of(request), evaluation.project) == Role.ADMIN,
+        "figures": figures_of(evaluation),
     }
     part = "#standing" if fragment else ""
     return render(request, f"evaluation/evaluation.html{part}", context)

@@ -1,8 +1,12 @@
 """Outputs of several models on the same prompts.
 
-Reads ``run.json`` (models, prompts, sampling, samples, seed, same_seeds), writes ``outputs.jsonl``,
-a line a model, prompt and sample, as they come; pictures and clips lie under ``media/``. Started
-again it makes what has no line yet. One model is in memory at a time.
+Reads ``run.json`` (models, prompts, sampling, samples, seed, same_seeds, and in ``there`` by model
+the prompts to which an output need not be made), writes ``outputs.jsonl``, a line a model, prompt
+and sample, as they come; pictures and clips lie under ``media/``. Started again it makes what has
+no line yet. One model is in memory at a time.
+
+What a user says several times in a row are turns: each is answered in sequence, with the answers
+before it, and the output is all of them.
 """
 
 from __future__ import annotations
@@ -13,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation.engine.turns import joined, spoken, turns_of, upto
 from steelyard.inference.kinds import PAINTERS, VIDEO
-from steelyard.inference.loading import check_writer, load_writer, sampling_of
+from steelyard.inference.loading import Writer, check_writer, load_writer, sampling_of
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex, stable_int
@@ -41,6 +46,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     spec = rundir.spec()
     with Journal(rundir.path / "outputs.jsonl") as journal:
         made = {(line["model"], line["prompt"], line.get("sample", 0)) for line in journal.lines()}
+        made |= {(model, key, 0) for model, own in spec.get("there", {}).items() for key in own}
         plan = [(model, _tasks(spec, model, made)) for model in _in_good_order(spec["models"])]
         _check(rundir, plan, spec["sampling"])
         total = len(spec["models"]) * len(spec["prompts"]) * spec["samples"]
@@ -75,7 +81,7 @@ def _tasks(
             prompt["key"],
             prompt["messages"],
             sample,
-            _seed(spec["seed"], prompt["key"], sample, *drawn_for),
+            seed_of(spec["seed"], prompt["key"], sample, *drawn_for),
             tuple(prompt.get("media", ())),
         )
         for prompt in spec["prompts"]
@@ -85,7 +91,7 @@ def _tasks(
     return sorted(tasks, key=lambda task: sum(len(str(m["content"])) for m in task.messages))
 
 
-def _seed(seed: int, *about: str | int) -> int:
+def seed_of(seed: int, *about: str | int) -> int:
     """31 bits, which every library and endpoint takes."""
     return stable_int(seed, *about) & 0x7FFF_FFFF
 
@@ -103,7 +109,7 @@ def _check(
         if tasks and model["family"] in WRITERS:
             rundir.progress(0, 0, "outputs", f"looking at {model['name']}")
             own = sampling_of(model, sampling)
-            asked = [task.messages for task in tasks]
+            asked = [spoken(task.messages) for task in tasks]
             check_writer(model, asked, sampling=own, media=_files(rundir, tasks))
 
 
@@ -138,13 +144,7 @@ def _write(
         for some in _chunks(tasks, writer.batch_size):
             if stop:
                 return
-            texts = writer.write(
-                [task.messages for task in some],
-                sampling=own,
-                seeds=[task.seed for task in some],
-                media=_files(rundir, some),
-            )
-            for task, text in zip(some, texts, strict=True):
+            for task, text in zip(some, _answers(writer, rundir, some, own), strict=True):
                 yield _line(model, task, own) | {"text": text}
     except Interrupted:
         return
@@ -153,6 +153,26 @@ def _write(
             raise
     finally:
         writer.close()
+
+
+def _answers(
+    writer: Writer, rundir: RunDir, tasks: Sequence[Task], sampling: dict[str, Any]
+) -> list[str]:
+    """One a task; turns are asked one after the other, of all tasks that have as many."""
+    said: list[list[str]] = [[] for _ in tasks]
+    files = _files(rundir, tasks)
+    turns = [turns_of(task.messages) for task in tasks]
+    for turn in range(max(turns)):
+        asked = [at for at, number in enumerate(turns) if number > turn]
+        texts = writer.write(
+            [upto(tasks[at].messages, said[at]) for at in asked],
+            sampling=sampling,
+            seeds=[seed_of(tasks[at].seed, turn) if turn else tasks[at].seed for at in asked],
+            media=[files[at] for at in asked],
+        )
+        for at, text in zip(asked, texts, strict=True):
+            said[at].append(text)
+    return [joined(texts) for texts in said]
 
 
 def _files(rundir: RunDir, tasks: Sequence[Task]) -> list[list[Path]]:

@@ -95,6 +95,7 @@ def test_a_video_project_is_asked_for_the_shape_of_its_clips(
 ) -> None:
     project.modality = "video"
     project.save()
+    project.models.update(modality="video")
     url = reverse("evaluation:evaluation-new", args=[project.slug])
     client, form = as_user(owner), form_for(models, frames=50, fps=8, steps="", guidance=4.5)
     del form["max_new_tokens"], form["temperature"]

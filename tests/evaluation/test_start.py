@@ -76,8 +76,8 @@ def test_a_model_against_itself(start: Start, models: list[Any]) -> None:
 
 def test_a_model_known_by_imported_outputs_only(start: Start, project: Any) -> None:
     problem = refused(start, candidates=[make_model(project, "imported")])
-    assert problem.code == "cannot_generate"
-    assert "imported" in problem.message
+    assert problem.code == "no_outputs"
+    assert "none to any of these prompts" in problem.message
 
 
 def test_another_projects_model(start: Start) -> None:
@@ -86,7 +86,7 @@ def test_another_projects_model(start: Start) -> None:
 
 
 def test_no_held_out_prompts_in_the_category(start: Start) -> None:
-    problem = refused(start, category="poems")
+    problem = refused(start, prompt_set={"category": "poems"})
     assert problem.code == "no_prompts"
     assert "“poems”" in problem.message
 
@@ -133,6 +133,7 @@ def test_a_shape_that_a_model_does_not_make_is_refused(
     (source / "model_index.json").write_text("{}")
     for model in models:
         model.modality, model.family, model.source = "video", "wan", str(source)
+        model.save()
     for sampling, field in (({"frames": 50}, "frames"), ({"width": 100}, "width")):
         problem = refused(start, sampling=sampling)
         assert (problem.code, problem.field) == ("bad_sampling", field)

@@ -24,6 +24,7 @@ from evaluation import arena_battles
 from evaluation.arena import open_arena
 from evaluation.leaderboard import Options, standings
 from evaluation.models import PublishedBoard
+from evaluation.prompt_sets import make_set
 from evaluation.serializers_board import board_as_json
 from evaluation.services import start_evaluation
 from evaluation.services_round import start_generation
@@ -87,6 +88,9 @@ PAGES: dict[str, tuple[str, ...]] = {
     "evaluation:leaderboard-matrix": ("project",),
     "evaluation:leaderboard-published": ("project", "published"),
     "evaluation:leaderboard-published-list": ("project",),
+    "evaluation:prompt-set-detail": ("project", "prompt_set"),
+    "evaluation:prompt-set-list": ("project",),
+    "evaluation:prompt-set-new": ("project",),
     "evaluation:round-new": ("project",),
     "projects:home": (),
     "projects:member-list": ("project",),
@@ -145,7 +149,12 @@ NO_PAGES = {
     "arena:vote",
     "evaluation:arena-change",
     "evaluation:arena-withdraw",
+    "evaluation:evaluation-ask",
+    "evaluation:evaluation-go-on",
+    "evaluation:evaluation-stop",
+    "evaluation:evaluation-resume",
     "evaluation:leaderboard-publish",
+    "evaluation:prompt-set-delete",
     "projects:guidelines-preview",
     "projects:member-remove",
     "projects:member-role",
@@ -311,6 +320,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         "model": model.pk,
         "judge": judge.pk,
         "evaluation": evaluation.pk,
+        "prompt_set": make_set(project=project, name="Kept", by=root).pk,
         "comparison": comparison.pk,
         "met": met[0].pk,
         "met_other": met[1].pk,

@@ -40,6 +40,8 @@ from steelyard_client.records import (
     Progress,
     ProjectInfo,
     Prompt,
+    PromptSet,
+    PublishedLeaderboard,
     Recorded,
     RunInfo,
     VersionInfo,
@@ -442,19 +444,34 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         judges: Iterable[str] = (),
         **options: Any,
     ) -> Evaluation:
-        """Compare models with a baseline on the held-out prompts.
+        """Compare models with a baseline, on the held-out prompts where nothing else is said.
 
         Args:
             baseline, candidates: names of models.
             people: whether people compare, in the labelling queue; where nothing is said, they do
                 unless judges are named.
             judges: names of the AI judges and scorers that compare, each for itself.
-            options: category, limit, sampling, seed.
+            options: source (held_out, version, set), version and set (ids), category, limit,
+                sampling, seed, preset, questions, plan.
         """
         judges = list(judges)
         body = {"name": name, "baseline": baseline, "candidates": list(candidates), **options}
         body |= {"people": not judges if people is None else people, "judges": judges}
         return self._evaluation(self._connection.post(f"{self._path}/evaluations", body))
+
+    def make_prompt_set(self, name: str, **options: Any) -> PromptSet:
+        """Make a set of prompts that evaluations come back to.
+
+        Args:
+            options: note, and held_out, version (an id), category, draw and seed of a filter, or
+                lines, the text of a JSON Lines file.
+        """
+        body = {"name": name, **options}
+        return PromptSet.of(self._connection.post(f"{self._path}/prompt-sets", body))
+
+    def prompt_sets(self) -> Iterator[PromptSet]:
+        """The newest first."""
+        return map(PromptSet.of, self._pages("prompt-sets"))
 
     def new_pairs(self, model: str, *, opponent: str | None = None, **options: Any) -> Run:
         """Let a model answer the prompts that are not held out; the pairs come into the queue.
@@ -514,8 +531,82 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         return Run(self._connection, self.slug, RunInfo.of(row))
 
     def leaderboard(
-        self, *, by: str = "people", judge: str | None = None, category: str | None = None
+        self,
+        *,
+        by: str | None = None,
+        judge: str | None = None,
+        category: str | None = None,
+        until: str | None = None,
+        without: Iterable[str] = (),
+        style: bool = False,
+        equal: bool = False,
     ) -> Leaderboard:
-        """Ratings over the votes of ``people`` or ``judges``, or of one judge."""
-        said = {"by": "judges" if judge else by, "judge": judge, "category": category}
+        """Ratings over the votes of ``people`` or ``judges``, of one judge, or ``combined``: few of
+        people with many of judges.
+
+        Args:
+            until: a day such as 2026-01-31, counted to its end, or a moment in ISO 8601.
+            without: annotators whose votes are left out.
+            style: ratings as they would be, did the outputs not differ in style.
+            equal: every two models count equally, however often they met.
+        """
+        said = self._board(by, judge, category, until, without, style, equal)
         return Leaderboard.of(self._connection.get(f"{self._path}/leaderboard", said))
+
+    def _board(
+        self,
+        by: str | None,
+        judge: str | None,
+        category: str | None,
+        until: str | None,
+        without: Iterable[str],
+        style: bool,
+        equal: bool,
+    ) -> dict[str, Any]:
+        """Which votes are meant, as the API takes it."""
+        said = {
+            "by": by or ("judges" if judge else "people"),
+            "judge": judge,
+            "category": category,
+            "until": until,
+            "without": list(without),
+            "style": style or None,
+            "equal": equal or None,
+        }
+        return {name: value for name, value in said.items() if value}
+
+    def leaderboard_matrix(self, **said: Any) -> dict[str, Any]:
+        """Who beat whom, and what the ratings expect; takes what ``leaderboard`` takes."""
+        return self._connection.get(f"{self._path}/leaderboard/matrix", said)
+
+    def leaderboard_categories(self, **said: Any) -> list[dict[str, Any]]:
+        """A leaderboard for each category; takes what ``leaderboard`` takes."""
+        return self._connection.get(f"{self._path}/leaderboard/categories", said)
+
+    def publish_leaderboard(
+        self,
+        title: str,
+        *,
+        note: str = "",
+        by: str | None = None,
+        judge: str | None = None,
+        category: str | None = None,
+        until: str | None = None,
+        without: Iterable[str] = (),
+        style: bool = False,
+        equal: bool = False,
+    ) -> PublishedLeaderboard:
+        """Keep the leaderboard as it stands now; admins alone may."""
+        said = self._board(by, judge, category, until, without, style, equal)
+        body = {"title": title, "note": note, **said}
+        return PublishedLeaderboard.of(self._connection.post(f"{self._path}/leaderboards", body))
+
+    def published_leaderboards(self) -> Iterator[PublishedLeaderboard]:
+        """The newest first."""
+        return map(PublishedLeaderboard.of, self._pages("leaderboards"))
+
+    def published_leaderboard(self, number: int, *, recompute: bool = False) -> dict[str, Any]:
+        """One with its rows in ``result`` and what has become of its votes in ``since``; with
+        ``recompute`` also the same options on today's votes in ``now``."""
+        said = {"recompute": "true"} if recompute else None
+        return self._connection.get(f"{self._path}/leaderboards/{number}", said)

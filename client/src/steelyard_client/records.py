@@ -347,6 +347,17 @@ class WinRate(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromptSet(Record):
+    """Prompts that evaluations come back to."""
+
+    id: int
+    name: str
+    note: str
+    size: int
+    made_from: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Seat(Record):
     """A judge or scorer of an evaluation."""
 
@@ -427,8 +438,25 @@ class Standing(Record):
     rating: float
     lo: float | None
     hi: float | None
-    win_rate: float
+    win_rate: float | None
     votes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedLeaderboard(Record):
+    """A leaderboard as it stood; it never changes."""
+
+    number: int
+    title: str
+    note: str
+    options: dict[str, Any]
+    """Which votes were counted, and by which rule."""
+    votes: int
+    digest: str
+    """SHA-256 of the sorted UUIDs of its votes."""
+    code_version: str
+    created_at: datetime
+    url: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -175,6 +175,18 @@ class Evaluation(_Started):
     def _path(self) -> str:
         return f"projects/{self.project}/evaluations/{self.info.id}"
 
+    def ask(self, judge: str) -> EvaluationInfo:
+        """Ask one more judge, or one that failed about what it has not judged."""
+        path = f"projects/{self.project}/evaluations/{self.info.id}/judges"
+        self.info = EvaluationInfo.of(self._connection.post(path, {"judge": judge}))
+        return self.info
+
+    def resume(self) -> EvaluationInfo:
+        """After it failed, make the outputs that are missing; those that were made are kept."""
+        path = f"projects/{self.project}/evaluations/{self.info.id}/resume"
+        self.info = EvaluationInfo.of(self._connection.post(path, {}))
+        return self.info
+
     def wait(self, *, progress: bool = False, timeout: float | None = None) -> EvaluationInfo:
         """Wait until the outputs are there, and where judges compare them, until each has.
         People take their time; for them ``win_rates`` grows afterwards."""
