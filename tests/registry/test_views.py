@@ -12,6 +12,7 @@ from steelyard.inference.kinds import VIDEO
 from steelyard.lib.hashing import sha256_hex
 from steelyard.registry.models import Dataset, ModelVersion
 from steelyard.registry.services import register_model
+from steelyard.registry.sources import SEEING
 from steelyard.registry.tagging import set_tag
 from tests.factories import make_project, make_user
 
@@ -189,7 +190,8 @@ def test_a_video_project_takes_the_models_that_make_clips(as_user: Any) -> None:
     project = make_project(modality="video")
     client = as_user(make_user(project=project, role="admin"))
     shown = client.get(at(project, "model-new")).context["form"]["family"]
-    assert [value for value, _ in shown.field.choices] == ["", *VIDEO]
+    # those that see are judges of clips
+    assert [value for value, _ in shown.field.choices] == ["", *VIDEO, *SEEING]
 
 
 def test_only_the_projects_staff_reaches_versions_and_models(

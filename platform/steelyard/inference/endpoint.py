@@ -392,7 +392,7 @@ def _transport(base_url: str) -> httpx.BaseTransport:
     if proxy and host and not proxy_bypass(host):
         return httpx.HTTPTransport(proxy=proxy)
     transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=None))
-    transport._pool._network_backend = _Looking()  # type: ignore[attr-defined]
+    transport._pool._network_backend = _Looking()
     return transport
 
 
