@@ -114,6 +114,23 @@ def test_the_preview_is_what_is_published(project: Any, change: dict[str, Any]) 
     assert sum(train + test for _, train, test in seen.categories) == version.counts["rows"]
 
 
+def test_two_bad_answers_are_kept_by_the_page_and_the_api(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    for outcome in ("a", "both_bad"):
+        factories.make_judgment(factories.make_pair(project), outcome)
+    client = as_user(owner)
+    asked = f"/api/v1/projects/{project.slug}/versions/preview"
+    told = client.get(asked, {"both_bad": "keep", "test_fraction": 0}).json()["counts"]
+    assert (told["rows"], told["both_bad"]) == (2, 1)
+    client.post(url(project), {**PUBLISH, "test_fraction": 0, "both_bad": "keep"})
+    version = DatasetVersion.objects.get()
+    assert version.counts["both_bad"] == 1
+    page = client.get(version.get_absolute_url()).content.decode()
+    assert '<span class="tag">both bad</span>' in page
+    assert "Pairs of which both are bad are kept as that." in page
+
+
 def test_htmx_is_answered_with_the_counts_alone(project: Any, owner: Any, as_user: Any) -> None:
     fill(project)
     query = {**RECIPE, "categories": ["c1"]}

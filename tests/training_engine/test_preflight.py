@@ -393,6 +393,13 @@ def test_rows_are_looked_at_before_they_are_tokenised() -> None:
     assert found["no_test_rows"].level == "look"
 
 
+def test_two_bad_answers_are_told_as_what_they_are_to_the_recipe() -> None:
+    records = [make_record(n, outcome="both_bad" if n < 3 else "win") for n in range(1, 9)]
+    learnt, left = (by_code(row_findings(records, recipe, {})) for recipe in ("kto", "dpo"))
+    assert learnt["both_bad"].values["count"] == 2
+    assert left["both_bad_left"].level == "look"
+
+
 def test_every_sentence_can_be_filled_in() -> None:
     for title, text in WORDS.values():
         assert title
