@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, Judgment
@@ -190,13 +190,14 @@ def standing_of(arena: Arena) -> Standing:
 def _contestants(arena: Arena, battles: QuerySet[Battle]) -> list[Contestant]:
     met: Counter[int] = Counter()
     voted: Counter[int] = Counter()
-    for left, right, judgment in battles.values_list("left", "right", "judgment"):
-        met.update((left, right))
-        voted.update((left, right) if judgment else ())
+    counts = battles.order_by().values_list("left", "right")
+    for left, right, n, votes in counts.annotate(n=Count("pk"), votes=Count("judgment")):
+        met.update({left: n, right: n})
+        voted.update({left: votes, right: votes})
     failed: Counter[int] = Counter()
     for side in ("left", "right"):
         rows = Turn.objects.filter(**{"battle__arena": arena, f"{side}_state": Turn.State.FAILED})
-        failed.update(rows.values_list(f"battle__{side}", flat=True))
+        failed.update(rows.order_by().values_list(f"battle__{side}", flat=True))
     return [
         Contestant(model, met[model.pk], voted[model.pk], failed[model.pk])
         for model in arena.contestants.select_related("project").order_by("name")

@@ -6,6 +6,7 @@ from collections import Counter
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -180,8 +181,11 @@ def vote(*, battle: Battle, value: str) -> Judgment:
 
 
 def taken_prompt(arena: Arena, draw: int) -> Prompt | None:
-    """One of the project's prompts without files, by a draw; None where there is none."""
+    """One of the project's prompts without files, by a draw; None where there is none. Of those
+    that are held out, where there are any: a contestant may have learnt from the others."""
     rows = Prompt.objects.filter(project=arena.project, media=[]).order_by("pk")
+    held_out = rows.filter(held_out=True)
+    rows = held_out if held_out.exists() else rows
     n = rows.count()
     return rows[stable_int(arena.seed, "prompt", draw) % n] if n else None
 
@@ -224,8 +228,9 @@ def _drawn(battle: Battle) -> Battle:
     """With two contestants, and which is left."""
     arena = battle.arena
     met: Counter[tuple[int, int]] = Counter()
-    for left, right in Battle.objects.filter(arena=arena).values_list("left", "right"):
-        met[min(left, right), max(left, right)] += 1
+    counts = Battle.objects.filter(arena=arena).order_by().values_list("left", "right")
+    for left, right, n in counts.annotate(n=Count("pk")):
+        met[min(left, right), max(left, right)] += n
     models = {model.pk: model for model in arena.contestants.all()}
     match = draw(list(models), met, stable_uniform(arena.seed, "meet", battle.uuid))
     two = [models[match.first], models[match.second]]

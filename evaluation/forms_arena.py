@@ -12,6 +12,9 @@ from evaluation.models_arena import Arena
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelFamily, ModelVersion
 
+USUAL_TOKENS = 400
+"""Somebody reads: the 80 of an evaluation would break off most answers."""
+
 
 class QuestionForm(forms.Form):
     """What a visitor asks: their own words, or by the other button one of the project's prompts."""
@@ -74,6 +77,7 @@ class ArenaForm(forms.Form):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["contestants"].queryset = contestants_of(project)  # type: ignore[attr-defined]
+        self.fields["max_new_tokens"].initial = USUAL_TOKENS
 
     def clean_contestants(self) -> Any:
         chosen = self.cleaned_data["contestants"]

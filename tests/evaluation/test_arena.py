@@ -193,12 +193,13 @@ def test_a_question_taken_from_the_project_needs_no_agreement_and_makes_no_promp
     assert refused.status_code == 422
     assert b"Agree that your question is kept" in refused.content
     assert not Turn.objects.exists()
-    known = make_prompt(project, "Known?")
+    make_prompt(project, "Trained on?")
+    known = make_prompt(project, "Known?", held_out=True)
     battle = ask(guest, arena, "", agreed="", take="1")
     assert battle.prompt == known
     answer(battle)
     assert vote(guest, battle).pair.prompt == known
-    assert Prompt.objects.count() == 1
+    assert Prompt.objects.count() == 2
     assert guest.post(address(battle, "go-on"), {"question": "And mine?"}).status_code == 409
 
 
