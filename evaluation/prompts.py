@@ -111,7 +111,7 @@ def trained_on(models: Iterable[ModelVersion], prompts: Sequence[Prompt]) -> dic
     """
     keys = {prompt.key for prompt in prompts if not prompt.held_out}
     seen: dict[int, set[str]] = {}
-    found = {}
+    found: dict[str, set[str]] = {}
     for model in models if keys else ():
         for version in learnt_from(model):
             if version.pk not in seen:

@@ -34,7 +34,7 @@ class EvaluationRequest(StrictSerializer):
         default=list,
         help_text="Names of annotators of kind judge, each of which compares for itself.",
     )
-    source = serializers.ChoiceField(
+    source = serializers.ChoiceField(  # type: ignore[assignment]
         choices=list(SOURCES),
         required=False,
         default="held_out",

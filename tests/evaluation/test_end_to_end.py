@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from annotation.models import Judgment, Pair
+from annotation.models import Judgment, Output, Pair
 from annotation.services.judging import create_judge
+from annotation.services.material import add_prompt
 from annotation.services.queue import annotator_for, next_pair
 from annotation.services.verdicts import Verdict, record_judgment
 from evaluation.leaderboard import standings
-from evaluation.services import start_evaluation
+from evaluation.services import resume_evaluation, start_evaluation
 from evaluation.standings import win_rates
 from tests.chat_server import ChatServer
 from tests.factories import make_model, make_project, make_prompt, make_user
@@ -162,3 +163,48 @@ def test_a_dead_endpoint_fails_the_evaluation_and_says_where(
     assert evaluation.state == "failed"
     assert "127.0.0.1:9" in evaluation.error
     assert not Pair.objects.exists()
+
+
+def test_an_endpoint_that_dies_midway_loses_nothing_and_turns_are_asked_in_sequence(
+    lab: tuple[Any, Any], settle: Callable[..., Any]
+) -> None:
+    project, owner = lab
+    turns = [{"role": "user", "content": one} for one in ("Name a fish.", "And another?")]
+    add_prompt(project=project, messages=turns, held_out=True)
+    alive = {"base"}
+
+    def reply(body: dict[str, Any], number: int) -> Any:
+        if body["model"] not in alive:
+            return 401, {}, {"error": {"message": "The key has run out."}}
+        said = [message["content"] for message in body["messages"]]
+        return f"{body['model']} heard {' / '.join(said)}"
+
+    with ChatServer(reply) as server:
+        base, new = (
+            make_model(project, n, family="endpoint", source=server.url, options={"model": n})
+            for n in ("base", "new")
+        )
+        evaluation = start_evaluation(
+            project=project,
+            name="Midway",
+            baseline=base,
+            candidates=[new],
+            sampling=SAMPLING,
+            by=owner,
+        )
+        assert settle(evaluation.generation).state == "failed"
+        evaluation.refresh_from_db()
+        assert (evaluation.state, evaluation.counts["kept"]) == ("failed", 4)
+        alive.add("new")
+        before = sum(body["model"] == "base" for body in server.asked)
+        evaluation = resume_evaluation(evaluation=evaluation, by=owner)
+        assert settle(evaluation.generation).state == "succeeded"
+        assert sum(body["model"] == "base" for body in server.asked) == before
+    evaluation.refresh_from_db()
+    assert evaluation.counts["reused"] == {"base": 4}
+    assert evaluation.comparisons.count() == 4
+    fish = Output.objects.get(model=new, prompt__messages=turns)
+    first = "new heard Name a fish."
+    assert fish.text == (
+        f"[Answer 1]\n{first}\n\n[Answer 2]\nnew heard Name a fish. / {first} / And another?"
+    )

@@ -126,7 +126,7 @@ def test_imported_contestants_are_compared_by_the_outputs_that_they_have(
 
 
 def test_a_generation_that_dies_keeps_what_it_has_and_goes_on(
-    owner: Any, start: Start, answered: Start
+    owner: Any, as_user: Any, start: Start, answered: Start
 ) -> None:
     evaluation = start()
     run = evaluation.generation
@@ -144,6 +144,8 @@ def test_a_generation_that_dies_keeps_what_it_has_and_goes_on(
     evaluation.refresh_from_db()
     assert (evaluation.state, evaluation.error) == ("failed", "The endpoint is gone.")
     assert [output.text for output in Output.objects.all()] == ["Kept."]
+    page = as_user(owner).get(evaluation.get_absolute_url()).content.decode()
+    assert "1 output was made and is kept." in page
     resumed = resume_evaluation(evaluation=evaluation, by=owner)
     assert resumed.generation != run
     assert runner.prepare(resumed.generation)["there"]["base"].keys() == {key}
