@@ -1,5 +1,5 @@
-"""Clips that somebody judges, a version, a trained video model, its samples, new clips of it and its
-base that are judged again: on pages, with the real engines."""
+"""Clips that somebody judges, a version, a trained video model, its samples, new clips of it and
+its base that are judged again: on pages, with the real engines."""
 
 from __future__ import annotations
 
