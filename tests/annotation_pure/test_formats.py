@@ -155,9 +155,9 @@ def test_a_crowds_folder_is_read(folder: Path) -> None:
     (record,) = llmfao.read(folder)
     assert (record.model_a, record.model_b) == ("Seven", "Eight")
     assert record.votes == [
-        ImportedVote("worker w1", "person", "a", -1),
-        ImportedVote("worker w2", "person", "tie", 0),
-        ImportedVote("gpt-4", "judge", "b", 1),
+        ImportedVote("worker w1", "person", "a", -1, first="a"),
+        ImportedVote("worker w2", "person", "tie", 0, first="a"),
+        ImportedVote("gpt-4", "judge", "b", 1, first="a"),
     ]
 
 
