@@ -162,6 +162,16 @@ def checked_set(project: Project, asked: dict[str, Any], seed: int = 0) -> dict[
     return known
 
 
+def source_of(project: Project, prompt_set: dict[str, Any]) -> PromptSet | DatasetVersion | None:
+    """The set or the version that the prompts are of; None where they are held-out ones."""
+    if prompt_set.get("source") == "set":
+        return PromptSet.objects.select_related("project").filter(pk=prompt_set["set"]).first()
+    if prompt_set.get("source") == "version":
+        rows = DatasetVersion.objects.select_related("project", "dataset")
+        return rows.filter(project=project, pk=prompt_set["version"]).first()
+    return None
+
+
 def checked_version(project: Project, pk: int | None) -> DatasetVersion:
     """
     Raises:

@@ -11,7 +11,8 @@ from annotation.models import Output, Prompt
 from evaluation import insight
 from evaluation.forms import EvaluationForm, RoundForm
 from evaluation.models import Evaluation
-from evaluation.presets import figures_of, presets_for
+from evaluation.presets import PRESETS, figures_of, presets_for
+from evaluation.prompts import source_of
 from evaluation.sampling import sampling_used
 from evaluation.services import start_evaluation
 from evaluation.services_round import next_seed, start_round
@@ -99,6 +100,8 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "stopping": state_of(evaluation, paths=False) if evaluation.is_voting else None,
         "may_stop": role_in(user_of(request), evaluation.project) == Role.ADMIN,
         "figures": figures_of(evaluation),
+        "source": source_of(evaluation.project, evaluation.prompt_set),
+        "protocol": PRESETS.get(evaluation.preset),
     }
     part = "#standing" if fragment else ""
     return render(request, f"evaluation/evaluation.html{part}", context)

@@ -128,6 +128,7 @@ def test_what_a_model_was_trained_on_is_left_out_and_told(
     leaky.save()
     page = as_user(owner).get(leaky.get_absolute_url()).content.decode()
     assert "new was trained on them" in page
+    assert f'of the set <a href="{everything.get_absolute_url()}">All of it</a>' in page
     with pytest.raises(UserError, match="stays"):
         delete_set(prompt_set=everything)
 
