@@ -19,7 +19,8 @@ from evaluation.explorer import counts
 from evaluation.models import Evaluation
 from evaluation.plan import Plan
 from evaluation.standings import win_rates
-from evaluation.stopping import state_of
+from evaluation.stopping import CandidateState, state_of
+from evaluation.training_line import line_of
 from evaluation.votes import PEOPLE, Cast, Votes, votes_of
 from steelyard.projects.models import Modality
 from steelyard.registry.models import ModelVersion
@@ -66,8 +67,8 @@ def verdicts(
 ) -> list[Verdict]:
     """One for each candidate with votes, by people where they have voted, else by its first judge.
 
-    Where people are asked by a plan it is the plan's own; otherwise each candidate is held against
-    the baseline by its own meetings, candidates of one source judged together (e-BH).
+    Of people it is that by which the evaluation stops; of a judge each candidate is held against
+    the baseline by its own meetings, all candidates together (e-BH).
     """
     plan = Plan.of(evaluation.plan)
     led: dict[int, list[ModelVersion]] = {}
@@ -78,18 +79,17 @@ def verdicts(
     found: dict[int, Verdict] = {}
     for source, own in led.items():
         who = name_of(votes, source)
-        if source == PEOPLE and evaluation.plan and evaluation.ask_people:
+        if source == PEOPLE and evaluation.ask_people:
             for state in state_of(evaluation).candidates:
-                after = state.decided.prompts if state.decided else None
                 found[state.candidate.pk] = Verdict(
-                    state.candidate,
-                    source,
-                    who,
-                    state.now,
-                    state.decision,
-                    after,
-                    plan.delta,
-                    plan.alpha,
+                    candidate=state.candidate,
+                    source=source,
+                    who=who,
+                    standing=state.now,
+                    decision=state.decision,
+                    after=_after(state, votes, plan),
+                    delta=plan.delta,
+                    alpha=plan.alpha,
                 )
             continue
         scores = [_in_order(votes.cast(candidate.pk, source)) for candidate in own]
@@ -111,6 +111,16 @@ def name_of(votes: Votes, source: int) -> str:
 def _in_order(cast: Cast) -> np.ndarray:
     """One score a prompt, in the order of their first votes."""
     return sequential.by_prompt(cast.score.tolist(), cast.prompt.tolist())
+
+
+def _after(state: CandidateState, votes: Votes, plan: Plan) -> int | None:
+    """Prompts after which people had decided, as it was kept or, until that is done, reckoned."""
+    if state.is_open:
+        return None
+    if state.decided is not None:
+        return state.decided.prompts
+    scores = _in_order(votes.cast(state.candidate.pk, PEOPLE))
+    return min(state.now.prompts, _decided_after(scores, plan.delta, plan.alpha))
 
 
 def _decided_after(scores: np.ndarray, delta: float, alpha: float) -> int:
@@ -304,8 +314,10 @@ class Length:
     """Share of prompts on which the candidate's answer is the longer one."""
     mean: float
     """How many characters it is longer on average."""
-    whole: bool = False
-    """Whether theirs has the gamed rows and the difficulties that its authors publish."""
+
+    @property
+    def apart(self) -> float:
+        return abs(self.mean)
 
 
 def length(evaluation: Evaluation, votes: Votes, cast: Cast) -> Length | None:
@@ -484,6 +496,7 @@ def page(evaluation: Evaluation, chosen: Mapping[str, str], *, whole: bool) -> d
         "verdicts": verdicts(evaluation, votes, candidates),
         "helped": helped,
         "overview": overview(candidates, rows, helped),
+        "line": line_of(evaluation, rows),
     }
     if not whole:
         return found

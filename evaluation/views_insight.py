@@ -10,10 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from annotation.models import Judgment
+from evaluation.agreeing import agreeing
+from evaluation.choosing import ChoosingFilter, choosing
 from evaluation.explorer import ExplorerFilter
 from evaluation.models import Comparison, Evaluation
+from evaluation.training_line import lines_of_run
 from steelyard.accounts.people import user_of
-from steelyard.projects.policy import get_visible
+from steelyard.projects.policy import get_project, get_visible
+from steelyard.runs.models import Run
 
 PER_PAGE = 10
 
@@ -82,3 +86,29 @@ def said_of(comparison: Comparison, vote: Judgment) -> dict[str, Any]:
         "flipped": len(told) > 1 and None not in told[:2] and told[0] != told[1],
         "aspects": {name: sign * value for name, value in vote.aspects.items()},
     }
+
+
+def agreement(request: HttpRequest, project: str) -> HttpResponse:
+    """Who agrees with whom, and how far people agree at all."""
+    found = get_project(user_of(request), project)
+    context = {"project": found, "agreeing": agreeing(found)}
+    return render(request, "evaluation/agreement.html", context)
+
+
+def best_of_n(request: HttpRequest, project: str) -> HttpResponse:
+    """What choosing the best of n answers by one scorer does to what another thinks of them."""
+    found = get_project(user_of(request), project)
+    chosen = ChoosingFilter(request.GET, project=found)
+    model, proxy, gold = chosen.chosen
+    curve = choosing(model, proxy, gold) if model and proxy and gold else None
+    context = {"project": found, "filter": chosen, "choosing": curve, "model": model}
+    return render(request, "evaluation/best_of_n.html", context)
+
+
+def win_rates_of_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """A fragment for a training run's page: win rates as training went."""
+    run = get_visible(
+        Run.objects.select_related("project"), user_of(request), pk=pk, project__slug=project
+    )
+    context = {"project": run.project, "lines": lines_of_run(run.project, run)}
+    return render(request, "evaluation/_lines.html", context)

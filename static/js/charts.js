@@ -18,6 +18,16 @@ function plain(value) {
   return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
 }
 
+// a colour out of light-dark() is only known where it is used
+function colourOf(name) {
+  const probe = document.createElement("i");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const value = plain(getComputedStyle(probe).color);
+  probe.remove();
+  return value;
+}
+
 function dress(copy, shown) {
   const style = getComputedStyle(shown);
   copy.removeAttribute("style");
@@ -74,15 +84,16 @@ function drawn(figure) {
   const shown = [...figure.querySelectorAll(".legend")].map((one) => one.getBoundingClientRect().bottom);
   const height = Math.ceil(top + Math.max(box.bottom, ...shown) - box.top + EDGE);
   const body = getComputedStyle(document.body);
+  const paper = colourOf("--paper");
   const picture = document.createElementNS(NS, "svg");
   picture.setAttribute("xmlns", NS);
   picture.setAttribute("width", width);
   picture.setAttribute("height", height);
   picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  const paper = document.createElementNS(NS, "rect");
-  paper.setAttribute("width", width);
-  paper.setAttribute("height", height);
-  paper.setAttribute("style", `fill: ${body.backgroundColor}`);
+  const ground = document.createElementNS(NS, "rect");
+  ground.setAttribute("width", width);
+  ground.setAttribute("height", height);
+  ground.setAttribute("style", `fill: ${paper}`);
   const copy = plot.cloneNode(true);
   dress(copy, plot);
   copy.setAttribute("x", left);
@@ -91,7 +102,7 @@ function drawn(figure) {
   copy.setAttribute("height", box.height);
   copy.setAttribute("overflow", "visible");
   const title = words(figure.querySelector("figcaption").textContent, EDGE + 13, 600, body.color);
-  picture.append(paper, title, copy, ...beside(figure, plot, left, top));
+  picture.append(ground, title, copy, ...beside(figure, plot, left, top));
   return { picture, width, height };
 }
 

@@ -86,7 +86,7 @@ def test_a_matrix_is_the_darker_the_higher_and_empty_where_nobody_met() -> None:
     html = render(source, names=["rater", "robot", "scorer"], cells=cells)
     svg = svg_of(html)
     depth = [one.get("style") for one in svg.iter("rect")]
-    assert depth[:3] == ["--depth: 0%", "--depth: 85%", "--depth: 0%"]
+    assert depth[:3] == ["--depth: 0%", "--depth: 45%", "--depth: 0%"]
     assert len(depth) == 9
     assert csv_of(html)[1] == ["rater", "robot", "1", "5"]
     assert len(csv_of(html)) == 4

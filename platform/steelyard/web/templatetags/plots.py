@@ -36,6 +36,8 @@ _serial = count(1)
 HEIGHT = 220
 ROW = 40
 CELL = 30
+DEEPEST = 45
+"""per cent of the accent in the darkest cell of a matrix, on which words can still be read"""
 
 
 @register.inclusion_tag("components/charts/_downloads.html")
@@ -86,9 +88,10 @@ def interval_chart(
     form = per_cent if share else short
     labels = [Tick((1 - _at(t, y_ticks)) * HEIGHT, _level(t, share)) for t in y_ticks]
     most = max((p.n or 0 for p in every), default=0)
+    told = [one for one in shown if one.style != "dashed"]
     table = Table(
-        _columns(shown, x_label, y_label, n_label),
-        [_line(one, p, len(shown) > 1) for one in shown for p in one.points],
+        _columns(told, x_label, y_label, n_label),
+        [_line(one, p, len(told) > 1) for one in told for p in one.points],
     )
     return {
         "id": f"plot-{next(_serial)}",
@@ -104,7 +107,7 @@ def interval_chart(
         "gap": TICK_GAP,
         "gutter": math.ceil(max(len(t.label) for t in labels) * DIGIT_WIDTH) + TICK_GAP,
         "height": HEIGHT,
-        "n": sum(len(one.points) for one in shown),
+        "n": sum(len(one.points) for one in told),
         "table": _readable(table, share, bool(x_names) or any(p.name for p in every)),
         "csv": csv_link(table),
         "file": file_name(title),
@@ -150,11 +153,11 @@ def forest_chart(
         reference: where there is no difference.
         n_label: what n counts.
     """
-    ends = [e for r in rows for e in (r.value, r.lo, r.hi) if finite(e)]
+    ends = [e for r in rows for e in (r.value, r.lo, r.hi) if e is not None and finite(e)]
     if not rows or not ends:
         return {"rows": [], "title": title}
     marks = [*ends, reference] if reference is not None else ends
-    ticks = nice_ticks(min(marks), max(marks), wanted=4, highest=1.0 if share else None)  # type: ignore[type-var]
+    ticks = nice_ticks(min(marks), max(marks), wanted=4, highest=1.0 if share else None)
     if share:
         ticks = [tick for tick in ticks if tick >= -1e-9]
     form = per_cent if share else short
@@ -225,7 +228,7 @@ def heat_matrix(
 
     def shade(value: float | None) -> float:
         depth = 0.0 if value is None else (value - lowest) / (1.0 - lowest)
-        return round(85 * min(1.0, max(0.0, depth)))
+        return round(DEEPEST * min(1.0, max(0.0, depth)))
 
     rows = []
     for i, name in enumerate(names):
@@ -239,11 +242,7 @@ def heat_matrix(
                     "shade": shade(value) if i != j else 0,
                     "same": i == j,
                     "value": value,
-                    "short": ""
-                    if value is None
-                    else f"{100 * value:.0f}"
-                    if share
-                    else f"{value:.2f}",
+                    "short": _brief(value, share),
                     "shown": form(value),
                     "n": n,
                     "other": names[j],
@@ -272,6 +271,13 @@ def heat_matrix(
         "csv": csv_link(table),
         "file": file_name(title),
     }
+
+
+def _brief(value: float | None, share: bool) -> str:
+    """As few characters as a cell has room for on a phone."""
+    if value is None:
+        return ""
+    return f"{100 * value:.0f}" if share else f"{value:.2f}".replace("0.", ".", 1)
 
 
 def _at(value: float | None, ticks: Sequence[float]) -> float:
@@ -357,10 +363,10 @@ def _line(one: Series, p: Point, several: bool) -> tuple[object, ...]:
 
 
 def _readable(table: Table, share: bool, named: bool) -> dict[str, Any]:
-    form = per_cent if share else short
+    form: Any = per_cent if share else short
     edge = len(table.columns) - 4
     rows = []
     for row in table.rows:
         head = [short(v) if isinstance(v, int | float) else v for v in row[:edge]]
         rows.append([*head, *(form(v) for v in row[edge:-1]), row[-1] if row[-1] != "" else "–"])
-    return {"columns": table.columns, "rows": rows, "named": named}
+    return {"columns": table.columns, "rows": rows, "worded": named or edge > 1}
