@@ -20,11 +20,11 @@ from evaluation.models_board import PublishedBoard
 from evaluation.serializers_board import (
     BoardRequest,
     LeaderboardCategorySerializer,
+    LeaderboardPublishRequest,
     LeaderboardSerializer,
     MatrixSerializer,
     PublishedDetailSerializer,
     PublishedSerializer,
-    PublishRequest,
     board_as_json,
 )
 from evaluation.services_board import changes, publish_board, since
@@ -129,10 +129,10 @@ class PublishedList(ListAPIView):
         rows = PublishedBoard.objects.filter(project=found).select_related("project")
         return rows.defer("ballots", "result").order_by("-pk")
 
-    @extend_schema(request=PublishRequest, responses={201: PublishedSerializer})
+    @extend_schema(request=LeaderboardPublishRequest, responses={201: PublishedSerializer})
     def post(self, request: Request, project: str) -> Response:
         found = get_project(user_of(request), project, ADMINS)
-        body = PublishRequest(data=request.data)
+        body = LeaderboardPublishRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = body.validated_data
         made = publish_board(

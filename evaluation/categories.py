@@ -36,7 +36,7 @@ class ByCategory:
     categories: list[OneCategory]
     """Those with most votes first."""
     models: list[ModelVersion]
-    """Those that have a rating anywhere, the one with most votes first."""
+    """Those that have a rating anywhere, the one with the highest mean of them first."""
     hidden: int
     """Categories that are not shown."""
 
@@ -60,12 +60,12 @@ def by_category(project: Project, options: Options) -> ByCategory:
     number = np.bincount(read.category, minlength=len(read.names))
     order = [int(at) for at in np.argsort(-number, kind="stable") if number[at]]
     categories = [_one(read, at) for at in order[:MOST]]
-    votes: dict[int, int] = {}
+    ratings_of: dict[int, list[float]] = {}
     for one in categories:
         for pk, row in one.rows.items():
-            votes[pk] = votes.get(pk, 0) + row.votes
-    found = ModelVersion.objects.select_related("project").in_bulk(list(votes))
-    models = sorted(found.values(), key=lambda model: (-votes[model.pk], model.name))
+            ratings_of.setdefault(pk, []).append(row.rating)
+    found = ModelVersion.objects.select_related("project").in_bulk(list(ratings_of))
+    models = sorted(found.values(), key=lambda m: (-float(np.mean(ratings_of[m.pk])), m.name))
     return ByCategory(categories, models, max(0, len(order) - MOST))
 
 

@@ -4,6 +4,7 @@ what its file is known by."""
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -92,7 +93,7 @@ def covariates(project: Project, pair: np.ndarray) -> tuple[tuple[str, ...], np.
 
 def _amount(side: str, name: str) -> Coalesce:
     """0 where a file's is not known."""
-    product = None
+    product: Any = None
     for part in _FIELDS.get(name, (f"measure__{name}",)):
         factor = Cast(F(f"{side}__{part}"), FloatField())
         product = factor if product is None else product * factor

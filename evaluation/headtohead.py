@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from django.db.models import Q, QuerySet
@@ -13,6 +14,9 @@ from evaluation.engine.winrate import WinRate, win_rate
 from evaluation.leaderboard import Options, Standings, counted, read_votes
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
+
+if TYPE_CHECKING:
+    from annotation.querysets import JudgmentQuerySet
 
 LEAST = 5
 """Votes under which a cell stays blank."""
@@ -72,7 +76,7 @@ def matrix(board: Standings, most: int | None = None) -> list[MatrixRow]:
         most: only the first so many.
     """
     places = {model.pk: at for at, model in enumerate(board.tables.models)}
-    ordered = [
+    ordered: list[tuple[ModelVersion, float | None, int]] = [
         (standing.model, standing.row.rating, number)
         for number, group in enumerate(board.groups, 1)
         for standing in group
@@ -132,7 +136,9 @@ def match(
     )
 
 
-def _between(votes: QuerySet, first: ModelVersion, second: ModelVersion) -> QuerySet:
+def _between(
+    votes: JudgmentQuerySet, first: ModelVersion, second: ModelVersion
+) -> JudgmentQuerySet:
     return votes.filter(
         Q(battle_a=first.pk, battle_b=second.pk) | Q(battle_a=second.pk, battle_b=first.pk)
     )

@@ -303,7 +303,8 @@ def _cast_by(votes: JudgmentQuerySet, project: Project, options: Options) -> Jud
     """Those of the annotators that the options are about, without a join."""
     everybody = Annotator.objects.filter(project=project).values_list("pk", "kind")
     left_out = {one.pk for one in options.without}
-    wanted, others = [], []
+    wanted: list[int] = []
+    others: list[int] = []
     for pk, kind in everybody:
         own = options.source == "combined" or kind == _KIND_OF[options.source]
         if kind == "judge" and options.judge is not None:
@@ -346,7 +347,7 @@ def read_votes(
         *[When(outcome=outcome, then=Value(at)) for at, outcome in enumerate(CODES)],
         output_field=IntegerField(),
     )
-    columns = ["battle_prompt", "battle_a", "battle_b", code, "annotator_id"]
+    columns: list[Any] = ["battle_prompt", "battle_a", "battle_b", code, "annotator_id"]
     if pairs:
         bounds["pair"] = _bounds(Judgment.objects.filter(project=project), "pair_id")
         votes = votes.filter(pair__gte=bounds["pair"][0], pair__lte=bounds["pair"][1])
@@ -391,7 +392,9 @@ def _make(project: Project, options: Options) -> _Made:
     deep = options.style or options.source == "combined"
     votes, pks = read_votes(project, standing, pairs=deep)
     i, j = positions(pks, votes.a), positions(pks, votes.b)
-    tables = _tables(i, j, votes.code, pks.size)
+    # beside ratings of both, all that is counted is people's
+    own = ~_of_judges(project, votes) if options.source == "combined" else slice(None)
+    tables = _tables(i[own], j[own], votes.code[own], pks.size)
     how = _combined if options.source == "combined" else _rated
     board, extra = how(project, options, votes, (i, j), pks.size)
     group = _group_of(board, pks.size)
@@ -403,7 +406,7 @@ def _make(project: Project, options: Options) -> _Made:
         wins=tables[0],
         ties=tables[1],
         bad=tables[2],
-        prompts_of=_prompts_of(votes.prompt, i, j, pks.size),
+        prompts_of=_prompts_of(votes.prompt[own], i[own], j[own], pks.size),
         expected=_expected(board, tables),
         votes=int(used.sum()),
         prompts=_distinct(votes.prompt if whole else votes.prompt[used]).size,
@@ -462,13 +465,18 @@ def _combined(
     models: int,
 ) -> tuple[ratings.Board, dict[str, Any]]:
     """Few votes of people, corrected judges for the rest."""
-    judges = Annotator.objects.filter(project=project, kind="judge").values_list("pk", flat=True)
-    of_judge = np.isin(votes.annotator, np.fromiter(judges, dtype=np.int64))
+    of_judge = _of_judges(project, votes)
     try:
         found = together(votes.pair, votes.prompt, *sides, votes.score, of_judge, models)
     except TooFew as why:
         return ratings.Board([], []), {"refused": why.words}
     return found.board, {"assisted": found}
+
+
+def _of_judges(project: Project, votes: Votes) -> np.ndarray:
+    """Which votes are judges'."""
+    judges = Annotator.objects.filter(project=project, kind="judge").values_list("pk", flat=True)
+    return np.isin(votes.annotator, np.fromiter(judges, dtype=np.int64))
 
 
 def _tables(

@@ -96,7 +96,9 @@ class LeaderboardSerializer(serializers.Serializer):
     without = serializers.ListField(
         child=serializers.CharField(), help_text="Annotators whose votes are left out."
     )
-    style = serializers.BooleanField(help_text="Whether ratings are those at equal style.")
+    style = serializers.BooleanField(  # type: ignore[assignment]
+        help_text="Whether ratings are those at equal style."
+    )
     equal = serializers.BooleanField(
         help_text="Whether every two models count equally, however often they met."
     )
@@ -206,11 +208,13 @@ class BoardRequest(StrictSerializer):
         default=list,
         help_text="Names of annotators whose votes are left out.",
     )
-    style = serializers.BooleanField(required=False, default=False)
+    style = serializers.BooleanField(  # type: ignore[assignment]
+        required=False, default=False
+    )
     equal = serializers.BooleanField(required=False, default=False)
 
 
-class PublishRequest(BoardRequest):
+class LeaderboardPublishRequest(BoardRequest):
     """What ``POST leaderboards`` takes."""
 
     title = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")

@@ -118,9 +118,9 @@ def since(published: PublishedBoard) -> Since:
     """Compared with the votes as they stand now."""
     project = published.project
     then = ballots_of(published)
-    of_project = Judgment.objects.filter(project=project).order_by().values_list("pk")
-    withdrawn = read_numbers(of_project.withdrawn(project), pk="i8")["pk"]
-    replaced = read_numbers(of_project.filter(is_current=False), pk="i8")["pk"]
+    of_project = Judgment.objects.filter(project=project).order_by()
+    withdrawn = read_numbers(of_project.withdrawn(project).values_list("pk"), pk="i8")["pk"]
+    replaced = read_numbers(of_project.filter(is_current=False).values_list("pk"), pk="i8")["pk"]
     now = _ballots(project, Options.from_json(project, published.options))
     return Since(
         withdrawn=int(np.isin(withdrawn, then).sum()),

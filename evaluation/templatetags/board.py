@@ -31,4 +31,11 @@ def whole_percent(value: float | None) -> str:
 @register.filter
 def signed_percent(value: float | None) -> str:
     """A difference of shares in points, with its sign."""
-    return "" if value is None else f"{100 * value:+.0f}".replace("-", "−")
+    return "" if value is None else points(100 * value)
+
+
+@register.filter
+def points(value: float) -> str:
+    """A difference as a whole number with its sign."""
+    whole = round(value)
+    return f"{whole:+d}".replace("-", "−") if whole else "0"

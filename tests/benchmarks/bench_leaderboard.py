@@ -1,20 +1,28 @@
-"""A leaderboard of 100 models from a million votes in PostgreSQL, against evalica's points alone.
+"""A leaderboard of 100 models from a million votes in PostgreSQL, against evalica's points alone
+and against arena-rank.
 
 ::
 
+    STEELYARD_ARENA_RANK=/path/to/python \\
     python -m steelyard.servers.test_env python tests/benchmarks/bench_leaderboard.py [VOTES]
 
 Ours is what the page calls: rows to ratings, intervals clustered by prompt, and rank ranges.
 Evalica's is rows to ratings without any interval (its bootstrap would fit a thousand times more).
-CPU seconds are of this process; wall seconds have the database's work in them.
+arena-rank pins JAX and NumPy, so it has an environment of its own, whose Python the variable names;
+without it its line is left out. Its time is that of votes in a data frame to ratings with
+intervals, once it is warm: reading the rows from the database is not in it, while it is in ours.
+CPU seconds are of this process, and of all of PostgreSQL's beside it.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # ruff: noqa: T201
@@ -102,13 +110,98 @@ def fill(votes: int) -> Any:
         for statement in (PLAN, OUTPUTS, PAIRS, VOTES):
             cursor.execute(statement.format(**numbers))
             cursor.execute("analyze")
+        # as autovacuum would have done it, by and by
+        cursor.execute("vacuum annotation_judgment")
     return project
 
 
+ARENA_RANK = """
+import sys, time
+import pandas as pd
+from arena_rank.models.bradley_terry import BradleyTerry
+from arena_rank.utils.data_utils import PairDataset
+
+frame = pd.read_csv(sys.argv[1])
+for turn in range(3):
+    wall, cpu = time.perf_counter(), time.process_time()
+    data = PairDataset.from_pandas(frame)
+    model = BradleyTerry(n_competitors=len(data.competitors))
+    model.compute_ratings_and_cis(data, significance_level=0.05)
+    print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
+"""
+"""The first turn compiles; the others are warm."""
+
+
 def ours(project: Any) -> Any:
+    from evaluation import kept
+    from evaluation.leaderboard import standings
+
+    kept._boards.clear()
+    return standings(project, source="people")
+
+
+def ours_again(project: Any) -> Any:
+    """The page's second call, with no vote between."""
     from evaluation.leaderboard import standings
 
     return standings(project, source="people")
+
+
+def ours_read(project: Any) -> Any:
+    """Only the rows from the database."""
+    from evaluation.leaderboard import Options, counted, read_votes
+
+    return read_votes(project, counted(project, Options()).standing(project))
+
+
+def arena_ranks(python: str, project: Any) -> tuple[float, float] | None:
+    """Wall and CPU seconds of arena-rank once it is warm; None where it is not there."""
+    names = {"a": "model_a", "b": "model_b", "tie": "tie", "both_bad": "both_bad"}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "votes.csv"
+        with file.open("w", encoding="utf-8") as stream:
+            stream.write("model_a,model_b,winner\n")
+            stream.writelines(f"{r[1]},{r[2]},{names[r[3]]}\n" for r in rows(project))
+        command = [python, "-c", ARENA_RANK, str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"arena-rank failed: {done.stderr.strip().splitlines()[-1]}")
+        return None
+    turns = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
+    wall, cpu = (min(turn[at] for turn in turns[1:]) for at in (0, 1))
+    name = "arena-rank, votes in memory to intervals, warm"
+    print(f"{name:<52} {wall:7.2f} s wall {cpu:7.2f} s CPU")
+    print(f"{'  (its first call, which compiles)':<52} {turns[0][0]:7.2f} s wall")
+    return wall, cpu
+
+
+def database_cpu() -> float:
+    """CPU seconds of all of PostgreSQL so far, workers that have ended among them; 0 where it does
+    not run here."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def stat(pid: int | str) -> list[str]:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+    try:
+        postmaster = stat(backend)[1]
+        own = stat(postmaster)
+        total = sum(map(int, own[11:15]))
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                one = stat(entry.name)
+            except OSError:
+                continue
+            if one[1] == postmaster:
+                total += int(one[11]) + int(one[12])
+    except OSError:
+        return 0.0
+    return total / tick
 
 
 def rows(project: Any) -> list[tuple[Any, ...]]:
@@ -135,20 +228,28 @@ def evalicas(project: Any) -> Any:
     winners = {"a": evalica.Winner.X, "b": evalica.Winner.Y, "tie": evalica.Winner.Draw}
     found = rows(project)
     return evalica.bradley_terry(
-        [row[1] for row in found], [row[2] for row in found], [winners[row[3]] for row in found]
+        [row[1] for row in found],
+        [row[2] for row in found],
+        [winners[row[3]] for row in found],
+        tolerance=1e-13,
+        limit=100_000,
     )
 
 
 def timed(name: str, work: Callable[[], Any], times: int = 3) -> tuple[Any, float, float]:
     """The result, and the best wall and CPU seconds of a few calls."""
-    walls, cpus = [], []
+    walls, cpus, theirs = [], [], []
     for _ in range(times):
-        wall, cpu = time.perf_counter(), time.process_time()
+        before, wall, cpu = database_cpu(), time.perf_counter(), time.process_time()
         result = work()
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
-    print(f"{name:<52} {min(walls):7.2f} s wall {min(cpus):7.2f} s CPU")
-    return result, min(walls), min(cpus)
+        theirs.append(database_cpu() - before)
+    print(
+        f"{name:<52} {min(walls):7.2f} s wall {min(cpus):7.2f} s CPU "
+        f"{min(theirs):6.2f} s of PostgreSQL"
+    )
+    return result, min(walls), min(cpus) + min(theirs)
 
 
 def from_arrays(project: Any) -> Callable[[], Any]:
@@ -172,6 +273,8 @@ def main(votes: int) -> None:
     board, wall, cpu = timed(
         "ours, rows to ratings with intervals and ranks", lambda: ours(project)
     )
+    timed("  of which the rows from the database", lambda: ours_read(project))
+    timed("ours again, no vote between", lambda: ours_again(project))
     scores, their_wall, their_cpu = timed("evalica, rows to points", lambda: evalicas(project))
     timed("ours, votes in memory to the same", from_arrays(project))
     import numpy as np
@@ -181,7 +284,15 @@ def main(votes: int) -> None:
     theirs = 1000 + 400 / np.log(10) * (logs - logs.mean())
     gap = max(abs(points[name] - theirs[name]) for name in points)
     print(f"{len(points)} models from {board.votes:,} votes; points differ by at most {gap:.1e}")
+    assert gap < 1e-6, "evalica gives other ratings"
     print(f"evalica / ours: {their_wall / wall:.1f} in wall time, {their_cpu / cpu:.1f} in CPU")
+    python = os.environ.get("STEELYARD_ARENA_RANK", "")
+    if not python:
+        print("arena-rank / ours: left out, STEELYARD_ARENA_RANK names no Python that has it")
+        return
+    arena = arena_ranks(python, project)
+    if arena:
+        print(f"arena-rank / ours: {arena[0] / wall:.1f} in wall time, {arena[1] / cpu:.1f} in CPU")
 
 
 if __name__ == "__main__":

@@ -270,9 +270,13 @@ def _work(commands: Parsers) -> None:
     _wait(runs)
 
     board = _in_project(commands, "leaderboard", verbs.leaderboard, "models by rating")
-    board.add_argument("--by", choices=["people", "judges"], default="people")
+    board.add_argument("--by", choices=["people", "judges", "combined"])
     board.add_argument("--judge", help="the votes of this judge alone")
     board.add_argument("--category", help="prompts of this category alone")
+    board.add_argument("--until", help="votes until this day's end, such as 2026-01-31")
+    board.add_argument("--without", action="append", default=[], help="leave out an annotator")
+    board.add_argument("--style", action="store_true", help="at equal style")
+    board.add_argument("--equal", action="store_true", help="every two models count equally")
 
 
 Verb = Callable[[argparse.Namespace], None]

@@ -265,7 +265,8 @@ def runs(said: Namespace) -> None:
 
 
 def leaderboard(said: Namespace) -> None:
-    board = project_of(said).leaderboard(by=said.by, judge=said.judge, category=said.category)
+    names = ("by", "judge", "category", "until", "without", "style", "equal")
+    board = project_of(said).leaderboard(**{name: getattr(said, name) for name in names})
     if said.json:
         as_json(board.raw)
         return
