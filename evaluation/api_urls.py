@@ -1,12 +1,6 @@
 from django.urls import path
 
-from evaluation import (
-    api,
-    api_arena,
-    api_prompt_sets,
-    api_stopping,
-    api_urls_board,
-)
+from evaluation import api, api_arena, api_judges, api_prompt_sets, api_stopping, api_urls_board
 
 urlpatterns = [
     path("projects/<slug:project>/evaluations", api.EvaluationList.as_view(), name="evaluations"),
@@ -14,6 +8,16 @@ urlpatterns = [
         "projects/<slug:project>/evaluations/<int:pk>",
         api.EvaluationDetail.as_view(),
         name="evaluation",
+    ),
+    path(
+        "projects/<slug:project>/evaluations/<int:pk>/judges",
+        api.EvaluationJudges.as_view(),
+        name="evaluation-judges",
+    ),
+    path(
+        "projects/<slug:project>/evaluations/<int:pk>/resume",
+        api.EvaluationResume.as_view(),
+        name="evaluation-resume",
     ),
     path(
         "projects/<slug:project>/evaluations/<int:pk>/stopping",
@@ -31,16 +35,6 @@ urlpatterns = [
         name="evaluation-go-on",
     ),
     path(
-        "projects/<slug:project>/evaluations/<int:pk>/judges",
-        api.EvaluationJudges.as_view(),
-        name="evaluation-judges",
-    ),
-    path(
-        "projects/<slug:project>/evaluations/<int:pk>/resume",
-        api.EvaluationResume.as_view(),
-        name="evaluation-resume",
-    ),
-    path(
         "projects/<slug:project>/prompt-sets",
         api_prompt_sets.PromptSetList.as_view(),
         name="prompt-sets",
@@ -55,6 +49,11 @@ urlpatterns = [
         "projects/<slug:project>/generations/<int:pk>",
         api.GenerationDetail.as_view(),
         name="generation",
+    ),
+    path(
+        "projects/<slug:project>/judges/<int:pk>/card",
+        api_judges.JudgeCard.as_view(),
+        name="judge-card",
     ),
     path("projects/<slug:project>/arenas", api_arena.ArenaList.as_view(), name="arenas"),
     path("projects/<slug:project>/arenas/<int:pk>", api_arena.ArenaDetail.as_view(), name="arena"),

@@ -5,6 +5,7 @@ from evaluation import (
     urls_board,
     views,
     views_insight,
+    views_judges,
     views_outputs,
     views_panel,
     views_prompt_sets,
@@ -16,8 +17,6 @@ urlpatterns = [
     path("evaluations/", views.evaluation_list, name="evaluation-list"),
     path("evaluations/new/", views.evaluation_new, name="evaluation-new"),
     path("evaluations/<int:pk>/", views.evaluation_detail, name="evaluation-detail"),
-    path("evaluations/<int:pk>/stop/", views_stopping.evaluation_stop, name="evaluation-stop"),
-    path("evaluations/<int:pk>/go-on/", views_stopping.evaluation_go_on, name="evaluation-go-on"),
     path(
         "evaluations/<int:pk>/comparisons/", views_insight.comparison_list, name="comparison-list"
     ),
@@ -26,6 +25,8 @@ urlpatterns = [
         views_insight.comparison_detail,
         name="comparison-detail",
     ),
+    path("evaluations/<int:pk>/stop/", views_stopping.evaluation_stop, name="evaluation-stop"),
+    path("evaluations/<int:pk>/go-on/", views_stopping.evaluation_go_on, name="evaluation-go-on"),
     path("evaluations/<int:pk>/ask/", views_panel.evaluation_ask, name="evaluation-ask"),
     path("evaluations/<int:pk>/resume/", views_panel.evaluation_resume, name="evaluation-resume"),
     path("prompt-sets/", views_prompt_sets.prompt_set_list, name="prompt-set-list"),
@@ -53,5 +54,6 @@ urlpatterns = [
         arena_admin.arena_withdraw,
         name="arena-withdraw",
     ),
+    path("judges/<int:pk>/card/", views_judges.judge_card, name="judge-card"),
     *urls_board.urlpatterns,
 ]

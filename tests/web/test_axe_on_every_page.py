@@ -58,6 +58,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "annotation:judge-new-scorer": ("pictures",),
     "annotation:judge-run": ("project", "judge"),
     "annotation:judge-version-new": ("project", "judge"),
+    "evaluation:judge-card": ("project", "judge"),
     "annotation:judgment-list": ("project",),
     "annotation:label": ("project",),
     "annotation:label-mine": ("project",),

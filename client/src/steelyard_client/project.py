@@ -418,6 +418,11 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         """Measure how much an answer gains by telling the judge to choose it; admins only."""
         return self._run(self._connection.post(f"{self._of_judge(judge)}/checks", {}))
 
+    def judge_card(self, judge: Judge | str) -> dict[str, Any]:
+        """What is known of a judge: agreement with people, calibration, position, cost."""
+        card: dict[str, Any] = self._connection.get(f"{self._of_judge(judge)}/card")
+        return card
+
     def ask_judge(self, judge: Judge | str, **which: Any) -> Run:
         """Let an AI judge compare pairs (``which``, ``category``, ``prompts``, ``limit``)."""
         return self._run(self._connection.post(f"{self._of_judge(judge)}/runs", which))
