@@ -14,6 +14,7 @@ from typing import Any
 from annotation.models import Output, Prompt
 from evaluation.engine.generate import seed_of
 from evaluation.models import Evaluation
+from evaluation.prompts import chosen_prompts, trained_on
 from evaluation.sampling import sampling_used
 from steelyard.registry.models import ModelVersion
 
@@ -23,6 +24,14 @@ _BATCH = 2000
 def contestants(evaluation: Evaluation) -> list[ModelVersion]:
     """The baseline first."""
     return [evaluation.baseline, *evaluation.candidates.order_by("pk")]
+
+
+def prompts_of(evaluation: Evaluation) -> list[Prompt]:
+    """Those that it is about, less those that one of its models was trained on."""
+    models = contestants(evaluation)
+    prompts = chosen_prompts(evaluation.project, evaluation.prompt_set, models)
+    seen: set[str] = set().union(*trained_on(models, prompts).values())
+    return [prompt for prompt in prompts if prompt.key not in seen]
 
 
 def outputs_there(

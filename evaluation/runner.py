@@ -13,10 +13,15 @@ from annotation.models import Output, Pair, Prompt
 from annotation.services.judging import start_judging
 from annotation.services.material import add_pair
 from evaluation.asking import open_more
-from evaluation.contestants import contestants, counted, in_bulk, outputs_there
+from evaluation.contestants import (
+    contestants,
+    counted,
+    in_bulk,
+    outputs_there,
+    prompts_of,
+)
 from evaluation.models import Comparison, Evaluation, EvaluationJudge
 from evaluation.outputs import asked_of, lines_of, store_output
-from evaluation.services import prompts_of
 from steelyard.lib.errors import UserError
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run

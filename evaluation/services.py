@@ -125,14 +125,6 @@ def _generate(evaluation: Evaluation, by: User | None) -> Any:
     )
 
 
-def prompts_of(evaluation: Evaluation) -> list[Prompt]:
-    """Those that it is about, less those that one of its models was trained on."""
-    models = contestants(evaluation)
-    prompts = chosen_prompts(evaluation.project, evaluation.prompt_set, models)
-    seen: set[str] = set().union(*trained_on(models, prompts).values())
-    return [prompt for prompt in prompts if prompt.key not in seen]
-
-
 @transaction.atomic
 def resume_evaluation(*, evaluation: Evaluation, by: User) -> Evaluation:
     """Generate what is missing after the outputs could not be made; those that were are kept.
