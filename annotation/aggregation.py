@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -69,12 +70,39 @@ def dawid_skene_of(
     """
     if not len(item):
         return np.zeros(0, dtype=np.int64)
+    return weighed(item, worker, said, rounds=rounds, tolerance=tolerance).outcome
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What one-coin Dawid–Skene makes of votes."""
+
+    outcome: np.ndarray
+    """The place of each item's outcome in a, b, tie, both_bad; shape (items,)."""
+    posterior: np.ndarray
+    """The probability of each outcome, shape (items, 4)."""
+    skill: np.ndarray
+    """How probably each worker is right, 0 to 1, in the order of their numbers."""
+    weight: np.ndarray
+    """What each worker's vote adds to the log odds of an outcome against any other."""
+
+
+def weighed(
+    item: np.ndarray,
+    worker: np.ndarray,
+    said: np.ndarray,
+    *,
+    rounds: int = 500,
+    tolerance: float = 1e-9,
+) -> Weighed:
+    """All that :func:`dawid_skene_of` finds, of at least one vote; arguments as there."""
     order = np.lexsort((said, worker, item))
     item, worker, said = item[order], np.unique(worker[order], return_inverse=True)[1], said[order]
-    posterior = _fit(item, worker, said, int(item[-1]) + 1, rounds, tolerance)
+    posterior, skill, gain = _fit(item, worker, said, int(item[-1]) + 1, rounds, tolerance)
     ranked = np.argsort(-posterior, axis=1, kind="stable")
     best, second = (posterior[np.arange(len(ranked)), ranked[:, place]] for place in (0, 1))
-    return np.where(best - second < _SAME, _CLASSES.index("tie"), ranked[:, 0])
+    outcome = np.where(best - second < _SAME, _CLASSES.index("tie"), ranked[:, 0])
+    return Weighed(outcome, posterior, skill, gain)
 
 
 def dawid_skene(
@@ -119,8 +147,8 @@ def _fit(
     items: int,
     rounds: int,
     tolerance: float,
-) -> np.ndarray:
-    """Posterior of each outcome, shape (items, 4)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Posterior of each outcome, shape (items, 4); each worker's skill, and what it weighs."""
     occurs = np.isin(np.arange(4), said)
     occurs[:2] |= occurs[:2].any()
     wrong_ways = max(int(occurs.sum()) - 1, 1)
@@ -143,4 +171,4 @@ def _fit(
         before, posterior = posterior, scores / scores.sum(axis=1, keepdims=True)
         if np.abs(posterior - before).max() < tolerance:
             break
-    return posterior
+    return posterior, skill, gain

@@ -9,6 +9,7 @@ from uuid import uuid5
 from django.conf import settings
 from django.db import transaction
 
+from annotation.juries import recount_with
 from annotation.models import Annotator, JudgeSpending, Judgment, Outcome, Output, Pair
 from steelyard.assets.services import blob_path
 from steelyard.lib.files import place_file
@@ -97,17 +98,22 @@ def collect(run: Run) -> None:
     """
     place = run.dir.path / _SEEN
     seen = json.loads(place.read_text())["verdicts"] if place.exists() else 0
+    new = False
     while True:
         lines, offset = run.dir.read_lines("verdicts.jsonl", seen)
         if offset == seen:
-            return
+            break
+        new = True
         _store(run, lines)
         write_atomically(place, json.dumps({"verdicts": offset}).encode())
         seen = offset
+    if new:
+        recount_with(run.spec["judge"])
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:
     collect(run)
+    recount_with(run.spec["judge"])
     _store_spending(run)
 
 

@@ -9,6 +9,7 @@ from uuid import uuid5
 from django.conf import settings
 from django.db import transaction
 
+from annotation.juries import recount_with
 from annotation.models import Annotator, Judgment, Outcome, Pair
 from annotation.scores import spread_of, verdict_of
 from steelyard.assets.services import blob_path
@@ -111,6 +112,7 @@ def _store(run: Run) -> None:
     ]
     # a verdict taken in before, or by another run of the same scorer, is left as it is
     Judgment.objects.bulk_create(judgments, ignore_conflicts=True, batch_size=1000)
+    recount_with(judge)
 
 
 def _lines(run: Run) -> list[dict[str, Any]]:

@@ -170,7 +170,7 @@ class EvaluationForm(forms.Form):
         self.fields["candidates"].queryset = models  # type: ignore[attr-defined]
         self.fields["baseline"].queryset = models  # type: ignore[attr-defined]
         self.fields["judges"].queryset = Annotator.objects.filter(  # type: ignore[attr-defined]
-            ~Q(scorer={}) | Q(model__isnull=False), project=project, kind="judge"
+            ~Q(scorer={}) | Q(model__isnull=False) | Q(is_jury=True), project=project, kind="judge"
         )
         self.fields["category"].choices = [  # type: ignore[attr-defined]
             ("", gettext("all")),

@@ -209,7 +209,9 @@ def _said(judge: Annotator) -> dict[int, Said]:
     )
     found = {}
     strengths = set()
-    for pair, prompt, category, outcome, strength, swapped, orders, a, b in columns.iterator(2000):
+    for pair, prompt, category, outcome, strength, swapped, orders, told, a, b in columns.iterator(
+        2000
+    ):
         p = _measured(orders)
         strengths.add(abs(strength))
         found[pair] = Said(
@@ -218,7 +220,7 @@ def _said(judge: Annotator) -> dict[int, Said]:
             category=category,
             outcome=outcome,
             models=(a, b),
-            p=WORTH[outcome] if p is None else p,
+            p=p if p is not None else told if judge.is_jury else WORTH[outcome],
             measured=p is not None,
             shown=_shown(outcome, swapped, orders),
             strength=strength,

@@ -301,14 +301,16 @@ def counted(project: Project, options: Options) -> JudgmentQuerySet:
 
 def _cast_by(votes: JudgmentQuerySet, project: Project, options: Options) -> JudgmentQuerySet:
     """Those of the annotators that the options are about, without a join."""
-    everybody = Annotator.objects.filter(project=project).values_list("pk", "kind")
+    everybody = Annotator.objects.filter(project=project).values_list("pk", "kind", "is_jury")
     left_out = {one.pk for one in options.without}
     wanted: list[int] = []
     others: list[int] = []
-    for pk, kind in everybody:
+    for pk, kind, is_jury in everybody:
         own = options.source == "combined" or kind == _KIND_OF[options.source]
         if kind == "judge" and options.judge is not None:
             own = own and pk == options.judge.pk
+        elif is_jury:
+            own = False  # its members' votes are there already
         (wanted if own and pk not in left_out else others).append(pk)
     if not others:
         return votes

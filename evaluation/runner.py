@@ -74,7 +74,9 @@ def finish(run: Run, result: dict[str, Any]) -> None:
             open_more(evaluation)
         elif evaluation.ask_people:
             _ask_people(evaluation, pairs)
-        for seat in evaluation.panel.filter(run=None).select_related("judge"):
+        # a jury's votes are made of its members'
+        seats = evaluation.panel.filter(run=None, judge__is_jury=False)
+        for seat in seats.select_related("judge"):
             ask_seat(seat, pairs)
         evaluation.state = Evaluation.State.COMPARING
         evaluation.save(update_fields=["state", "counts"])

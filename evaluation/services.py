@@ -107,7 +107,7 @@ def start_evaluation(
         created_by=by,
     )
     evaluation.candidates.set(candidates)
-    for judge in judges:
+    for judge in with_members(judges):
         EvaluationJudge.objects.create(evaluation=evaluation, judge=judge)
     _check_imported(evaluation, [one for one in prompts if one.key not in seen])
     evaluation.generation = _generate(evaluation, by)
@@ -156,6 +156,9 @@ def ask_judge(*, evaluation: Evaluation, judge: Annotator, by: User) -> Evaluati
     if evaluation.state == Evaluation.State.FAILED:
         raise UserError(_("There are no outputs to compare."), code="no_outputs", status=409)
     seat, _new = EvaluationJudge.objects.get_or_create(evaluation=evaluation, judge=judge)
+    if judge.is_jury:
+        _ask_jurors(evaluation, judge, by)
+        return seat
     if evaluation.state == Evaluation.State.GENERATING:
         return seat  # it is asked when the outputs are there
     if seat.is_active:
@@ -170,6 +173,35 @@ def ask_judge(*, evaluation: Evaluation, judge: Annotator, by: User) -> Evaluati
     if refused.pop(judge.name, ""):
         evaluation.save(update_fields=["counts"])
     return seat
+
+
+def with_members(judges: Sequence[Annotator]) -> list[Annotator]:
+    """The judges, and for each jury those of its members that can be asked: these have seats of
+    their own, and the jury's votes are made of theirs."""
+    found = list(judges)
+    for jury in judges:
+        if jury.is_jury:
+            found += [one for one in jury.members.all() if one.can_be_asked]
+    return list(dict.fromkeys(found))
+
+
+def _ask_jurors(evaluation: Evaluation, jury: Annotator, by: User) -> None:
+    """Each that is not at work already and has something left.
+
+    Raises:
+        UserError: that is none of them.
+    """
+    asked, refused = 0, None
+    for judge in with_members([jury])[1:]:
+        try:
+            with transaction.atomic():
+                ask_judge(evaluation=evaluation, judge=judge, by=by)
+        except UserError as error:
+            refused = error
+        else:
+            asked += 1
+    if refused and not asked:
+        raise refused
 
 
 def pairs_for(seat: EvaluationJudge) -> list[Pair]:

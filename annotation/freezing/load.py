@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from psycopg import Copy
 
@@ -176,6 +176,11 @@ def _votes(project: Project, recipe: Recipe, drawn: str) -> Votes:
     return Votes(**table)
 
 
+def _juries(project: Project) -> QuerySet[Annotator, int]:
+    rows = Annotator.objects.filter(project=project, is_jury=True)
+    return rows.values_list("pk", flat=True)
+
+
 def counted(project: Project, recipe: Recipe) -> JudgmentQuerySet:
     """The votes that a recipe counts, but for the rule that looks at known answers; pairs of
     held-out prompts are left out with the pairs."""
@@ -186,6 +191,9 @@ def counted(project: Project, recipe: Recipe) -> JudgmentQuerySet:
         rows = rows.filter(pair__origin__in=recipe.origins)
     if recipe.only:
         rows = rows.filter(annotator__name__in=recipe.only)
+    elif juries := list(_juries(project)):
+        # their votes are their members' once more, unless they are asked for by name
+        rows = rows.exclude(annotator__in=juries)
     if recipe.exclude:
         rows = rows.exclude(annotator__name__in=recipe.exclude)
     if recipe.since:

@@ -58,6 +58,12 @@ class Annotator(models.Model):
         blank=True,
         help_text="Rates, caps and prices; they may change, for no verdict depends on them.",
     )
+    is_jury = models.BooleanField(
+        default=False, db_default=False, help_text="Votes are made of its members' votes."
+    )
+    members = models.ManyToManyField(
+        "self", symmetrical=False, blank=True, related_name="juries", help_text="Of a jury."
+    )
     checks = models.JSONField(default=dict, blank=True, help_text="What was measured of it.")
     family = models.CharField(
         max_length=150, blank=True, help_text="Of a judge: the name of all its versions."
@@ -138,7 +144,8 @@ class Annotator(models.Model):
     @property
     def can_be_asked(self) -> bool:
         """Whether it is a judge that was made here; of others the votes came from a file."""
-        return self.kind == self.Kind.JUDGE and bool(self.model_id or self.scorer)
+        made_here = bool(self.model_id or self.scorer or self.is_jury)
+        return self.kind == self.Kind.JUDGE and made_here
 
     @property
     def scorer_shown(self) -> dict[str, Any]:

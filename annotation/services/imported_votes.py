@@ -188,7 +188,7 @@ def annotator_trouble(
 
 
 def _check_annotator(place: str, kind: str, annotator: Annotator) -> None:
-    if annotator.user_id or annotator.model_id:
+    if annotator.user_id or annotator.model_id or annotator.is_jury:
         raise _somebodys_own(place, annotator.name)
     if annotator.kind != kind:
         raise _other_kind(place, annotator.name, annotator.kind, kind)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from annotation.formats.records import ImportedPrompt, ImportedRecord
+from annotation.juries import recount_in
 from annotation.keys import prompt_key
 from annotation.models import Annotator, Judgment, Output, Pair, Prompt
 from annotation.services.imported_media import Files, check_sides, find_files
@@ -117,6 +118,7 @@ def import_records(
     judgments = store_votes(project, rows, pairs, new)
     if tell_database:
         plan_for(len(rows))
+        recount_in(project.pk)
     return Imported(
         records=len(rows),
         prompts=len(prompts) - known,

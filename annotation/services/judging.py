@@ -166,6 +166,8 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
     Raises:
         UserError: the annotator is no judge that can be asked, or nothing is left for it.
     """
+    if judge.is_jury:
+        return _ask_members(judge, list(pairs), by)
     if judge.kind == Annotator.Kind.JUDGE and judge.scorer:
         return start_scoring(judge=judge, pairs=pairs, by=by)
     if judge.kind != Annotator.Kind.JUDGE or judge.model is None:
@@ -182,6 +184,19 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
         verb="judges",
         by=by,
     )
+
+
+def _ask_members(jury: Annotator, pairs: list[Pair], by: User | None) -> Run:
+    """A run of each member that has something left; the first of them."""
+    runs, refused = [], None
+    for member in jury.members.select_related("project", "model"):
+        try:
+            runs.append(start_judging(judge=member, pairs=pairs, by=by))
+        except UserError as error:
+            refused = error
+    if not runs:
+        raise refused or UserError(_("%(jury)s has no members.") % {"jury": jury.name})
+    return runs[0]
 
 
 @transaction.atomic
@@ -248,6 +263,8 @@ def _judgeable(judge: Annotator) -> PairQuerySet:
     if judge.scorer:
         return scorable(judge)
     rows = Pair.objects.filter(project=judge.project_id, closed=False, is_training=False)
+    if judge.is_jury:
+        return rows.not_seen_by(judge)
     if judge.model is None or not can_see(judge.model):
         rows = rows.filter(prompt__media=[])
     return rows.not_seen_by(judge)

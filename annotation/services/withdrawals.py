@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation.juries import recount_in
 from annotation.models import Annotator, Judgment, Withdrawal
 from annotation.querysets import JudgmentQuerySet
 from steelyard.accounts.models import User
@@ -79,6 +80,7 @@ def withdraw(
             "lifted_by": None,
         },
     )
+    recount_in(project.pk)
     record(by=by, action="votes.withdraw", target=project.slug, key=said.key, reason=reason)
     return withdrawal
 
@@ -93,6 +95,7 @@ def lift(*, withdrawal: Withdrawal, by: User | None) -> None:
     rows = Withdrawal.objects.filter(pk=withdrawal.pk, lifted_at=None)
     if not rows.update(lifted_at=timezone.now(), lifted_by=by):
         raise UserError(_("This withdrawal is lifted already."), code="lifted", status=409)
+    recount_in(withdrawal.project_id)
     record(by=by, action="votes.restore", target=withdrawal.project.slug, key=withdrawal.key)
 
 

@@ -59,6 +59,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "annotation:judge-run": ("project", "judge"),
     "annotation:judge-version-new": ("project", "judge"),
     "evaluation:judge-card": ("project", "judge"),
+    "annotation:jury-new": ("project",),
     "annotation:judgment-list": ("project",),
     "annotation:label": ("project",),
     "annotation:label-mine": ("project",),

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Annotator
+from steelyard.projects.models import Project
+
+
+class JuryForm(forms.Form):
+    """Who sits in a jury stays as it is: other members are another jury."""
+
+    name = forms.CharField(max_length=150, help_text=_("Shown beside its votes."), label=_("Name"))
+    members = forms.ModelMultipleChoiceField(
+        Annotator.objects.none(),
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_(
+            "Judges that differ in model and wording make better juries than the same one "
+            "several times."
+        ),
+        label=_("Members"),
+    )
+    note = forms.CharField(required=False, max_length=300, label=_("Note"))
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        judges = Annotator.objects.filter(project=project, kind=Annotator.Kind.JUDGE, is_jury=False)
+        self.fields["members"].queryset = judges  # type: ignore[attr-defined]
+
+    def as_request(self) -> dict[str, Any]:
+        return {**self.cleaned_data, "members": list(self.cleaned_data["members"])}
