@@ -204,6 +204,7 @@ def _said(judge: Annotator) -> dict[int, Said]:
         "strength",
         "swapped",
         "details__orders",
+        "details__p_a",
         "battle_a",
         "battle_b",
     )
