@@ -12,6 +12,7 @@ from annotation.views import (
     ranking,
     sets,
     transfer,
+    tuning,
     versions,
     withdrawals,
 )
@@ -68,11 +69,13 @@ urlpatterns = [
     path("judges/", judges.judge_list, name="judge-list"),
     path("judges/new/", judges.judge_new, name="judge-new"),
     path("judges/scorers/new/", judges.judge_new_scorer, name="judge-new-scorer"),
-    path("judges/<int:pk>/run/", judges.judge_run, name="judge-run"),
     path("judges/juries/new/", juries.jury_new, name="jury-new"),
+    path("judges/<int:pk>/run/", judges.judge_run, name="judge-run"),
     path("judges/<int:pk>/version/", judges.judge_version_new, name="judge-version-new"),
     path("judges/<int:pk>/limits/", judges.judge_limits, name="judge-limits"),
     path("judges/<int:pk>/check/", judges.judge_check, name="judge-check"),
+    path("judges/<int:pk>/tune/", tuning.judge_tune, name="judge-tune"),
+    path("runs/<int:pk>/tuning/", tuning.tuning_of_run, name="tuning-of-run"),
     path("versions/new/", versions.version_new, name="version-new"),
     path("runs/<int:pk>/freeze/", versions.freeze_of_run, name="freeze-of-run"),
 ]

@@ -22,6 +22,7 @@ from typing import Any
 HEAVY = {
     "annotation.engine",
     "annotation.engine.scoring",
+    "annotation.engine.tuning",
     "evaluation.engine",
     "steelyard.demo.engine",
     "training.engine",

@@ -12,15 +12,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from annotation.engine.callers import caller_of, ledger_of
 from annotation.engine.tally import Tally
-from steelyard.inference.judging.calls import Caller
 from steelyard.inference.judging.judge import EndpointJudge
-from steelyard.inference.judging.ledger import Ledger
 from steelyard.inference.judging.looking import Pictures
-from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint, sampling_of
+from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
@@ -77,11 +75,9 @@ def _ask_endpoint(
     spec: dict[str, Any], sampling: dict[str, Any], pairs: Pairs, tally: Tally, stop: Stop
 ) -> None:
     judge = spec["judge"]
-    kept = Path(spec["calls"]) if spec.get("calls") else None
-    run = spec.get("run", "")
     with (
-        closing(Ledger(kept, str(judge.get("id", "")), run)) as ledger,
-        closing(_caller(spec, ledger, stop)) as caller,
+        closing(ledger_of(spec, str(judge.get("id", "")), spec.get("run", ""))) as ledger,
+        closing(caller_of(spec, ledger, stop)) as caller,
     ):
         asked = EndpointJudge(caller, judge, sampling, Pictures(tally.rundir.media))
         try:
@@ -90,20 +86,6 @@ def _ask_endpoint(
             usage = asdict(caller.used)
             write_atomically(tally.rundir.path / "usage.json", json.dumps(usage).encode())
             tally.used = usage
-
-
-def _caller(spec: dict[str, Any], ledger: Ledger, stop: Stop) -> Caller:
-    judge = spec["judge"]
-    return Caller(
-        open_endpoint(judge["model"]),
-        limits=judge.get("limits", {}),
-        ledger=ledger,
-        pace=Path(spec["pace"]) if spec.get("pace") else None,
-        plain=judge["template_version"] == 1 and not judge.get("template"),
-        revision=judge["model"].get("revision", ""),
-        spent=spec.get("spent", ()),
-        stop=lambda: bool(stop),
-    )
 
 
 def _all(asked: EndpointJudge, pairs: Pairs, tally: Tally, stop: Stop, at_once: int) -> None:

@@ -192,6 +192,12 @@ def judging_models(project: Project) -> QuerySet[ModelVersion]:
     return ModelVersion.objects.filter(project=project, family__in=families).order_by("name")
 
 
+def writing_models(project: Project) -> QuerySet[ModelVersion]:
+    """Those that write text, whether or not they can see."""
+    families = [ModelFamily.CAUSAL_LM, ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT]
+    return ModelVersion.objects.filter(project=project, family__in=families).order_by("name")
+
+
 def _said_of(judge: Annotator) -> dict[str, Any]:
     """A judge as the form has it."""
     lines = [f"{one['name']}: {one['text']}".rstrip(": ") for one in judge.rubric]

@@ -305,6 +305,7 @@ RUN_KINDS = {
     "try": "training.try_runner",
     "judge": "annotation.runner",
     "check_judge": "annotation.check_runner",
+    "tune_judge": "annotation.tune_runner",
     "score": "annotation.score_runner",
     "freeze": "annotation.freeze_runner",
     "import": "annotation.import_runner",

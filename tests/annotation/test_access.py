@@ -20,6 +20,7 @@ from annotation.services.versions import publish_version, start_freeze
 from annotation.services.withdrawals import withdraw
 from annotation.transfer.outgoing import Order
 from steelyard.accounts.services import create_token
+from steelyard.runs.services import start_run
 from steelyard.web.scopes import SCOPES
 from tests import factories
 
@@ -127,6 +128,11 @@ def things_in(project: Any, owner: Any) -> Things:
         run = start_freeze(project=project, dataset_name="All", recipe=Recipe(), by=owner)
         return run.pk
 
+    def tuning() -> int:
+        parts: dict[str, Any] = {"train": [], "validation": [], "test": []}
+        spec = {"judge": judge(), "reflection": 0, "budget": 1, "seed": 0, "parts": parts}
+        return start_run(project=project, kind="tune_judge", title="t", spec=spec, by=owner).pk
+
     def withdrawal() -> int:
         judgment()
         return withdraw(project=project, annotator=person, reason="asleep", by=owner).pk
@@ -154,6 +160,8 @@ def things_in(project: Any, owner: Any) -> Things:
             "judge-limits",
             "judge-run",
             "judge-runs",
+            "judge-tune",
+            "judge-tunings",
             "judge-version-new",
             "judge-versions",
         ],
@@ -175,6 +183,7 @@ def things_in(project: Any, owner: Any) -> Things:
         lambda: _file_of(written()): ["export-file"],
         withdrawal: ["withdrawal", "withdrawal-detail", "withdrawal-lift"],
         freeze: ["freeze-of-run"],
+        tuning: ["tuning-of-run", "tuning-detail"],
     }
     return {name: make for make, names in makers.items() for name in names}
 

@@ -423,6 +423,23 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         card: dict[str, Any] = self._connection.get(f"{self._of_judge(judge)}/card")
         return card
 
+    def tune_judge(self, judge: Judge | str, reflection: str, **options: Any) -> Run:
+        """Let a model write better criteria by what people said and why (``budget``, ``seed``).
+
+        The best become the judge's next version, with its agreement on pairs that the search never
+        saw; ``tuning(run.id)`` tells it and all texts that were tried.
+        """
+        body = {"reflection": reflection, **options}
+        return self._run(self._connection.post(f"{self._of_judge(judge)}/tunings", body))
+
+    def tuning_plan(self, judge: Judge | str) -> dict[str, Any]:
+        """The pairs that a judge would be tuned and tested on, and the budget proposed."""
+        return self._connection.get(f"{self._of_judge(judge)}/tunings")
+
+    def tuning(self, run: int) -> dict[str, Any]:
+        """A tuning run: its ``texts``, the version ``made`` and the agreement in ``test``."""
+        return self._connection.get(f"{self._path}/tunings/{run}")
+
     def ask_judge(self, judge: Judge | str, **which: Any) -> Run:
         """Let an AI judge compare pairs (``which``, ``category``, ``prompts``, ``limit``)."""
         return self._run(self._connection.post(f"{self._of_judge(judge)}/runs", which))

@@ -18,6 +18,10 @@ PANELS = (
     ("Rewards, chosen and rejected", ("reward_chosen", "reward_rejected")),
     ("Log-probabilities, chosen and rejected", ("logp_chosen", "logp_rejected")),
     ("Squared errors, chosen and rejected", ("error_chosen", "error_rejected")),
+    (
+        "Agreement with people on the validation pairs, by text",
+        ("validation_agreement", "best_validation_agreement"),
+    ),
     ("Learning rate", ("learning_rate",)),
     ("Gradient length", ("grad_norm",)),
     ("Memory, MiB", ("resource_rss_mib", "resource_gpu_memory_mib")),

@@ -25,6 +25,7 @@ KINDS = {
     "try": gettext_lazy("Try-out"),
     "judge": gettext_lazy("Judging"),
     "score": gettext_lazy("Scoring"),
+    "tune_judge": gettext_lazy("Tuning a judge"),
     "freeze": gettext_lazy("Freezing"),
     "import": gettext_lazy("Import"),
     "export": gettext_lazy("Export"),

@@ -1,0 +1,131 @@
+"""What tuning a judge means: the engine is told what people said and why, and the criteria that it
+finds are the judge's next version, with its agreement on pairs that the search never saw."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.models import Annotator, JudgeSpending, Judgment, Pair
+from annotation.runner import asked_of, judge_spec
+from annotation.services.judging import new_judge_version
+from annotation.services.tuned import made_by
+from steelyard.registry.models import ModelVersion
+from steelyard.runs.gpus import gpus_for
+from steelyard.runs.models import Run
+
+engine = "annotation.engine.tuning"
+
+
+def prepare(run: Run) -> dict[str, Any]:
+    judge, reflection = _judge(run), _reflection(run)
+    kept = settings.DATA_DIR / "cache" / "judging"
+    return {
+        "kind": "tune_judge",
+        "judge": judge_spec(judge),
+        "reflection": reflection.as_spec(),
+        "pairs": _pairs(run),
+        "budget": run.spec["budget"],
+        "seed": run.spec["seed"],
+        "run": str(run.uuid),
+        "calls": str(kept / f"{run.project_id}.sqlite"),
+        "pace": str(kept / "pace.sqlite"),
+        "spent": judge.spent,
+    }
+
+
+def _pairs(run: Run) -> list[dict[str, Any]]:
+    """Each with its part, what most people say, and everybody's votes and reasons without names."""
+    parts = run.spec["parts"]
+    wanted = [pk for some in parts.values() for pk, _ in some]
+    pairs = Pair.objects.filter(project=run.project).with_content().in_bulk(wanted)
+    rows = Judgment.objects.decisive().by_people().standing(run.project).filter(pair__in=wanted)
+    votes: dict[int, Counter[str]] = defaultdict(Counter)
+    reasons: dict[int, list[dict[str, str]]] = defaultdict(list)
+    for pair, outcome, why, tags in rows.order_by("pk").values_list(
+        "pair", "outcome", "rationale", "tags"
+    ):
+        votes[pair][outcome] += 1
+        if text := "; ".join([*filter(None, [why.strip()]), *map(str, tags)]):
+            reasons[pair].append({"outcome": outcome, "text": text})
+    return [
+        {
+            **asked_of(run, pairs[pk]),
+            "prompt": pairs[pk].prompt.key,
+            "part": part,
+            "majority": side,
+            "votes": {side: 0, **votes[pk]},
+            "reasons": reasons[pk],
+        }
+        for part, some in parts.items()
+        for pk, side in some
+        if pk in pairs
+    ]
+
+
+def environment(run: Run) -> dict[str, str]:
+    """The endpoints' keys go to the engine this way."""
+    model = _judge(run).model
+    return {**(model.secrets() if model else {}), **_reflection(run).secrets()}
+
+
+def gpus(run: Run) -> int:
+    model = _judge(run).model
+    return gpus_for([_reflection(run).family, *([model.family] if model else [])])
+
+
+@transaction.atomic
+def finish(run: Run, result: dict[str, Any]) -> None:
+    """The next version, where a better text was found; once, however often this is called."""
+    _store_spending(run)
+    judge = Annotator.objects.select_for_update().get(pk=run.spec["judge"])
+    if not result["changed"] or made_by(run) is not None:
+        return
+    found = result["tuning"]
+    n = found["pairs"]["train"] + found["pairs"]["validation"]
+    writer = _reflection(run).name
+    made = new_judge_version(
+        judge=judge,
+        criteria=result["criteria"],
+        note=f"tuned on {n} pairs that people judged, by {writer}"[:300],
+    )
+    checks = {
+        **found,
+        "run": run.pk,
+        "of": judge.pk,
+        "seed": run.spec["seed"],
+        "budget": run.spec["budget"],
+        "reflection": writer,
+        "at": timezone.now().isoformat(),
+    }
+    # not by save: a judge is fixed, and what was measured of it is no part of it
+    Annotator.objects.filter(pk=made.pk).update(checks={"tuning": checks})
+
+
+def abandoned(run: Run) -> None:
+    """What a failed or cancelled run has cost."""
+    if run.dir.path.exists():
+        _store_spending(run)
+
+
+def _store_spending(run: Run) -> None:
+    """Of the judge alone: what the writing model takes is no part of what judging costs."""
+    place = run.dir.path / "usage.json"
+    if place.exists():
+        used = json.loads(place.read_text())
+        JudgeSpending.objects.update_or_create(
+            run=run, defaults={"judge_id": run.spec["judge"], **used}
+        )
+
+
+def _judge(run: Run) -> Annotator:
+    return Annotator.objects.select_related("model").get(pk=run.spec["judge"])
+
+
+def _reflection(run: Run) -> ModelVersion:
+    return ModelVersion.objects.get(pk=run.spec["reflection"])
