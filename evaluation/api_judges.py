@@ -104,7 +104,13 @@ def _body(card: Card) -> dict[str, Any]:
         "votes": card.votes,
         "invalid": card.invalid,
         "people": card.people,
-        "agrees": _rate(card.agrees),
+        "agrees": card.agrees
+        and {
+            "value": card.agrees.rate,
+            "lo": card.agrees.lo,
+            "hi": card.agrees.hi,
+            "n": card.people,
+        },
         "kappa": _estimate(card.kappa, card.people),
         "ceiling_judge": _estimate(ceiling.judge, items) if ceiling and items else None,
         "ceiling_people": _estimate(ceiling.people, items) if ceiling and items else None,

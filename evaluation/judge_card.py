@@ -80,8 +80,8 @@ class Card:
     """``calls``, ``cached``, ``tokens_in``, ``tokens_out``, ``cost`` and ``seconds`` in all."""
     people: int = 0
     """Votes of people on pairs that it has judged."""
-    agrees: winrate.WinRate | None = None
-    """Share of people's votes that say the same, clustered by prompt."""
+    agrees: winrate.Clustered | None = None
+    """Share of people's votes that say the same, every vote alike; clustered by prompt."""
     kappa: agreement.Estimate | None = None
     """Cohen's, over all such two votes."""
     ceiling: agreement.Ceiling | None = None
@@ -171,7 +171,7 @@ def _with_people(
         )
     return {
         "people": len(people),
-        "agrees": winrate.win_rate(equal, prompts),
+        "agrees": winrate.clustered(equal, prompts),
         "kappa": agreement.cohen(theirs, [one.outcome for one in of], OUTCOMES),
         "ceiling": agreement.human_ceiling(
             [pair for pair, _, _ in people],

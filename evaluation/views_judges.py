@@ -53,7 +53,7 @@ def agreement_rows(card: Card) -> list[Row]:
     if card.agrees:
         found = card.agrees
         rows.append(
-            Row(_("With each vote of a person"), found.rate, found.lo, found.hi, found.votes)
+            Row(_("With each vote of a person"), found.rate, found.lo, found.hi, card.people)
         )
     for one in card.by_category:
         name = str(one.name) or _("(no category)")

@@ -51,6 +51,7 @@ def test_cards_of_real_judges_are_what_the_files_say(
         equal = Counter(said[row["id"]] == row["winner"] for row in crowd)
         assert sum(n for (a, b), n in card.confusion.items() if a == b) == equal[True]
         assert card.agrees is not None
+        assert card.agrees.rate == pytest.approx(equal[True] / len(crowd))
         assert card.agrees.lo < card.agrees.rate < card.agrees.hi
         # κ by scikit-learn, of outputs and not of sides
         n = len(crowd)
