@@ -1,6 +1,14 @@
 from django.urls import path
 
-from evaluation import api, api_arena, api_judges, api_prompt_sets, api_stopping, api_urls_board
+from evaluation import (
+    api,
+    api_arena,
+    api_judges,
+    api_prompt_sets,
+    api_routing,
+    api_stopping,
+    api_urls_board,
+)
 
 urlpatterns = [
     path("projects/<slug:project>/evaluations", api.EvaluationList.as_view(), name="evaluations"),
@@ -54,6 +62,12 @@ urlpatterns = [
         "projects/<slug:project>/judges/<int:pk>/card",
         api_judges.JudgeCard.as_view(),
         name="judge-card",
+    ),
+    path("projects/<slug:project>/routings", api_routing.RoutingList.as_view(), name="routings"),
+    path(
+        "projects/<slug:project>/routings/<int:pk>/pairs",
+        api_routing.RoutedList.as_view(),
+        name="routing-pairs",
     ),
     path("projects/<slug:project>/arenas", api_arena.ArenaList.as_view(), name="arenas"),
     path("projects/<slug:project>/arenas/<int:pk>", api_arena.ArenaDetail.as_view(), name="arena"),

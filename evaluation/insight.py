@@ -18,6 +18,7 @@ from evaluation.engine import agreement, length_control, ppi, sequential, slices
 from evaluation.explorer import counts
 from evaluation.models import Evaluation
 from evaluation.plan import Plan
+from evaluation.routing import corrected
 from evaluation.standings import win_rates
 from evaluation.stopping import CandidateState, state_of
 from evaluation.training_line import line_of
@@ -483,11 +484,13 @@ def page(evaluation: Evaluation, chosen: Mapping[str, str], *, whole: bool) -> d
     candidates = list(evaluation.candidates.select_related("project").order_by("name"))
     rows = win_rates(evaluation, votes)
     judges = list(votes.judges)
+    routed = {model.pk: corrected(evaluation, votes, model.pk) for model in candidates}
     helped = [
         one
         for candidate in candidates
         for judge in sorted(judges, key=lambda pk: votes.judges[pk].name)
-        if (one := assisted(votes, candidate, judge)) is not None
+        # what was drawn by the judges' doubt is no random part of all
+        if routed[candidate.pk] is None and (one := assisted(votes, candidate, judge)) is not None
     ]
     found: dict[str, Any] = {
         "candidates": candidates,
@@ -495,6 +498,7 @@ def page(evaluation: Evaluation, chosen: Mapping[str, str], *, whole: bool) -> d
         "win_rates": rows,
         "verdicts": verdicts(evaluation, votes, candidates),
         "helped": helped,
+        "routed": [(model, one) for model in candidates if (one := routed[model.pk])],
         "overview": overview(candidates, rows, helped),
         "line": line_of(evaluation, rows),
     }

@@ -162,6 +162,97 @@ def _interval(
     return centre - half, centre + half
 
 
+def drawn_win_rate(
+    judged: Sequence[float],
+    human: Sequence[float],
+    probability: Sequence[float],
+    prompts: Sequence[object],
+) -> Assisted:
+    """The human win rate where items came to people with known, different probabilities, such as
+    more often where a judge was unsure: each prompt counts alike.
+
+    An item's score is ``λf + c + (ξ/π)(Y − λf − c)``, ξ whether people labelled it: its mean over
+    any draw is Y, whatever λ and c are. These have the least variance (a regression on what has
+    mean zero), so a judge that is of no use costs next to nothing.
+
+    Args:
+        judged: the judge's scores of all items, 0 to 1.
+        human: people's; ``nan`` where the draw passed the item by.
+        probability: with which each was drawn, above 0; 1 for what people had labelled before.
+        prompts: the prompt of each; anything that sorts.
+
+    Raises:
+        TooFewLabels: under 30 prompts have human labels.
+        ValueError: lengths differ, or a score or probability is out of bounds.
+    """
+    f, y, p = (np.asarray(one, dtype=float) for one in (judged, human, probability))
+    if not f.size == y.size == p.size == len(prompts):
+        raise ValueError("every item needs its scores, its probability and its prompt")
+    seen = ~np.isnan(y)
+    if not ((f >= 0.0) & (f <= 1.0)).all() or not ((y[seen] >= 0.0) & (y[seen] <= 1.0)).all():
+        raise ValueError("a score must be from 0 to 1")
+    if not ((p > 0.0) & (p <= 1.0)).all():
+        raise ValueError("a probability must be above 0 and at most 1")
+    names, at = np.unique(np.asarray(prompts), return_inverse=True)
+    each = np.bincount(at).astype(float)
+    labelled = int(np.unique(at[seen]).size)
+    if labelled < LEAST:
+        raise TooFewLabels(
+            f"{labelled} prompts have human labels; at least {LEAST} are needed for an interval"
+        )
+    inverse = np.where(seen, 1.0 / p, 0.0)
+
+    def by_prompt(values: np.ndarray) -> np.ndarray:
+        return np.bincount(at, weights=values) / each
+
+    weighted = by_prompt(inverse * np.where(seen, y, 0.0))
+    of_judge, of_all = by_prompt(f - inverse * f), by_prompt(1.0 - inverse)
+    slope, centre = _least(weighted, of_judge, of_all)
+    _, alone_centre = _least(weighted, None, of_all)
+    score = weighted + slope * of_judge + centre * of_all
+    alone = weighted + alone_centre * of_all
+    # the two constants were fitted to the labels
+    spent = (names.size - 1) / max(1, names.size - 3)
+    variance = float(score.var(ddof=1)) / names.size * spent
+    variance_alone = float(alone.var(ddof=1)) / names.size * spent
+    rate = float(score.mean())
+    # as many as would count if all had been drawn alike
+    kish = inverse.sum() ** 2 / (inverse**2).sum()
+    floor = 1.0 / (4.0 * (labelled + 4.0) ** 2)  # labels that all agree have a width too
+    half = t_quantile(max(2.0, min(float(labelled), kish) - 2.0)) * sqrt(variance + floor)
+    return Assisted(
+        rate=min(1.0, max(0.0, rate)),
+        se=sqrt(variance),
+        lo=max(0.0, rate - half),
+        hi=min(1.0, rate + half),
+        weight=slope,
+        labelled=labelled,
+        effective=labelled * variance_alone / variance if variance > 0.0 else float(labelled),
+        human=float(alone.mean()),
+        judge=float(by_prompt(f).mean()),
+        few=labelled < FEW,
+    )
+
+
+def _least(
+    weighted: np.ndarray, of_judge: np.ndarray | None, of_all: np.ndarray
+) -> tuple[float, float]:
+    """λ, 0 to 1, and c for which ``weighted + λ·of_judge + c·of_all`` varies least."""
+
+    def on_rest(left: np.ndarray) -> float:
+        off = of_all - of_all.mean()
+        spread = float(off @ off)
+        return -float(off @ left) / spread if spread > 1e-12 else 0.0
+
+    if of_judge is None:
+        return 0.0, on_rest(weighted)
+    columns = np.column_stack([of_judge, of_all])
+    columns = columns - columns.mean(axis=0)
+    found = np.linalg.lstsq(columns, -(weighted - weighted.mean()), rcond=1e-9)[0]
+    slope = min(1.0, max(0.0, float(found[0])))
+    return slope, on_rest(weighted + slope * of_judge)
+
+
 @dataclass(frozen=True)
 class AssistedRatings:
     """Bradley–Terry ratings as people would give them."""
