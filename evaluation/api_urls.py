@@ -5,6 +5,7 @@ from evaluation import (
     api_arena,
     api_judges,
     api_prompt_sets,
+    api_reasons,
     api_routing,
     api_stopping,
     api_urls_board,
@@ -63,6 +64,7 @@ urlpatterns = [
         api_judges.JudgeCard.as_view(),
         name="judge-card",
     ),
+    path("projects/<slug:project>/reasons", api_reasons.ReasonThemes.as_view(), name="reasons"),
     path("projects/<slug:project>/routings", api_routing.RoutingList.as_view(), name="routings"),
     path(
         "projects/<slug:project>/routings/<int:pk>/pairs",

@@ -9,6 +9,7 @@ from evaluation import (
     views_outputs,
     views_panel,
     views_prompt_sets,
+    views_reasons,
     views_routing,
     views_stopping,
 )
@@ -55,6 +56,7 @@ urlpatterns = [
         arena_admin.arena_withdraw,
         name="arena-withdraw",
     ),
+    path("judgments/reasons/", views_reasons.reason_list, name="reason-list"),
     path("judges/ask-people/", views_routing.routing_new, name="routing-new"),
     path("judges/<int:pk>/card/", views_judges.judge_card, name="judge-card"),
     *urls_board.urlpatterns,

@@ -98,6 +98,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "evaluation:prompt-set-list": ("project",),
     "evaluation:prompt-set-new": ("project",),
     "evaluation:round-new": ("project",),
+    "evaluation:reason-list": ("project",),
     "evaluation:routing-new": ("project",),
     "projects:home": (),
     "projects:member-list": ("project",),
