@@ -157,7 +157,7 @@ class EvaluationForm(forms.Form):
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        models = ModelVersion.objects.filter(project=project)
+        models = ModelVersion.objects.filter(project=project, modality=project.modality)
         prompts = Prompt.objects.filter(project=project)
         versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
         sets = PromptSet.objects.filter(project=project)
@@ -365,7 +365,9 @@ class RoundForm(forms.Form):
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        models = ModelVersion.objects.filter(project=project).exclude(family=ModelFamily.IMPORTED)
+        models = ModelVersion.objects.filter(project=project, modality=project.modality).exclude(
+            family=ModelFamily.IMPORTED
+        )
         prompts = Prompt.objects.filter(project=project, held_out=False)
         self.fields["model"].queryset = models  # type: ignore[attr-defined]
         self.fields["opponent"].queryset = models  # type: ignore[attr-defined]
@@ -452,7 +454,9 @@ class GenerationForm(forms.Form):
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        models = ModelVersion.objects.filter(project=project).exclude(family=ModelFamily.IMPORTED)
+        models = ModelVersion.objects.filter(project=project, modality=project.modality).exclude(
+            family=ModelFamily.IMPORTED
+        )
         versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
         self.fields["models"].queryset = models  # type: ignore[attr-defined]
         self.fields["version"].queryset = versions  # type: ignore[attr-defined]
