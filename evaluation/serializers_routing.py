@@ -15,7 +15,9 @@ class RoutedSerializer(serializers.ModelSerializer):
 
 
 class RoutingSerializer(serializers.ModelSerializer):
-    judges = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+    judges: serializers.Field = serializers.SlugRelatedField(
+        slug_field="name", many=True, read_only=True
+    )
     pairs = serializers.SerializerMethodField(help_text="How many were decided on.")
     drawn = serializers.SerializerMethodField(help_text="How many of them for people.")
 

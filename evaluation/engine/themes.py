@@ -14,9 +14,14 @@ FEWEST = 10
 """Texts under which there are no themes."""
 TERMS = 2000
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_COMMON = frozenset(
-    ["the", "and", "that", "this", "with", "for", "was", "are", "but", "not", "its", "has", "have", "had", "from", "they", "their", "them", "which", "than", "then", "there", "would", "could", "should", "because", "while", "also", "very", "more", "most", "only", "both", "one", "other", "answer", "answers", "response", "responses", "better", "worse", "prefer", "first", "second", "who", "what", "when", "where", "how", "his", "her", "into", "does", "did", "can", "will", "just", "about", "between", "over", "such", "some", "any", "all", "each", "being", "been", "were", "der", "die", "das", "und", "ist", "nicht", "mit", "ein", "eine", "auch", "aber", "als"]
-)
+_COMMONEST = """
+    the and that this with for was are but not its has have had from they their them which
+    than then there would could should because while also very more most only both one other
+    answer answers response responses better worse prefer first second who what when where how
+    his her into does did can will just about between over such some any all each being been
+    were der die das und ist nicht mit ein eine auch aber als
+"""
+_COMMON = frozenset(_COMMONEST.split())
 
 
 @dataclass(frozen=True)
