@@ -27,7 +27,7 @@ from evaluation.serializers import (
 )
 from evaluation.services import ask_judge, resume_evaluation, start_evaluation
 from evaluation.services_round import start_generation, start_round
-from evaluation.standings import win_rates
+from evaluation.standings import unreadable, win_rates
 from evaluation.votes import votes_of
 from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
@@ -105,6 +105,11 @@ def _detail(evaluation: Evaluation) -> Any:
     evaluation.win_rates = win_rates(evaluation, votes)  # type: ignore[attr-defined]
     evaluation.figures = figures_of(evaluation, votes)  # type: ignore[attr-defined]
     evaluation.aspects = aspect_rates(evaluation, votes)  # type: ignore[attr-defined]
+    garbled = unreadable(evaluation)
+    names = {seat.judge_id: seat.judge.name for seat in evaluation.seats}
+    evaluation.unreadable = {  # type: ignore[attr-defined]
+        names[pk]: number for pk, number in garbled.items() if pk in names
+    }
     return EvaluationDetailSerializer(evaluation).data
 
 

@@ -20,8 +20,9 @@ from django.utils import timezone
 from annotation.models import Assignment, Judgment, Output, Pair
 from annotation.recent import Recent
 from annotation.services.material import add_pair
+from evaluation.contestants import contestants
 from evaluation.engine.active import Chosen, next_pairs, posterior
-from evaluation.met import asked, contestants
+from evaluation.met import asked
 from evaluation.models import Comparison, Evaluation
 from evaluation.plan import Plan
 from evaluation.stopping import BUDGET, DECIDED, NO_PAIRS, StoppingState, as_stored, state_of
@@ -114,8 +115,10 @@ def stop(evaluation: Evaluation, reason: str) -> None:
 
 def close(evaluation: Evaluation, of: Collection[ModelVersion] | None = None) -> None:
     """Take open comparisons out of the queue, all or those of some candidates. Whoever has one on
-    the screen may finish it; what another evaluation asks for stays."""
-    rows = asked(evaluation).filter(_OPEN, pair__origin=Pair.Origin.EVALUATION)
+    the screen may finish it; what another evaluation asks for stays, and so do pairs from elsewhere
+    that no evaluation has put first."""
+    own = Q(pair__origin=Pair.Origin.EVALUATION) | Q(pair__priority__gte=PRIORITY)
+    rows = asked(evaluation).filter(_OPEN).filter(own)
     if of is not None:
         rows = rows.filter(Q(candidate__in=of) | Q(opponent__in=of))
     others = Comparison.objects.filter(

@@ -22,7 +22,7 @@ _BATCH = 2000
 
 
 def contestants(evaluation: Evaluation) -> list[ModelVersion]:
-    """The baseline first."""
+    """The baseline, then the candidates by age; their places are the models' numbers."""
     return [evaluation.baseline, *evaluation.candidates.order_by("pk")]
 
 

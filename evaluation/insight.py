@@ -16,11 +16,12 @@ from django.utils.translation import pgettext
 from annotation.models import Judgment, Prompt
 from evaluation.engine import agreement, length_control, ppi, sequential, slices, stopping, winrate
 from evaluation.explorer import counts
-from evaluation.models import Evaluation
+from evaluation.models import Evaluation, EvaluationJudge
 from evaluation.plan import Plan
+from evaluation.presets import figures_of
 from evaluation.routing import corrected
-from evaluation.standings import win_rates
-from evaluation.stopping import CandidateState, state_of
+from evaluation.standings import unreadable, win_rates
+from evaluation.stopping import CandidateState, StoppingState, state_of
 from evaluation.training_line import line_of
 from evaluation.votes import PEOPLE, Cast, Votes, votes_of
 from steelyard.projects.models import Modality
@@ -64,7 +65,10 @@ class Verdict:
 
 
 def verdicts(
-    evaluation: Evaluation, votes: Votes, candidates: Sequence[ModelVersion]
+    evaluation: Evaluation,
+    votes: Votes,
+    candidates: Sequence[ModelVersion],
+    state: StoppingState | None = None,
 ) -> list[Verdict]:
     """One for each candidate with votes, by people where they have voted, else by its first judge.
 
@@ -81,14 +85,14 @@ def verdicts(
     for source, own in led.items():
         who = name_of(votes, source)
         if source == PEOPLE and evaluation.ask_people:
-            for state in state_of(evaluation).candidates:
-                found[state.candidate.pk] = Verdict(
-                    candidate=state.candidate,
+            for one in (state or state_of(evaluation, paths=False)).candidates:
+                found[one.candidate.pk] = Verdict(
+                    candidate=one.candidate,
                     source=source,
                     who=who,
-                    standing=state.now,
-                    decision=state.decision,
-                    after=_after(state, votes, plan),
+                    standing=one.now,
+                    decision=one.decision,
+                    after=_after(one, votes, plan),
                     delta=plan.delta,
                     alpha=plan.alpha,
                 )
@@ -492,15 +496,19 @@ def page(evaluation: Evaluation, chosen: Mapping[str, str], *, whole: bool) -> d
         # what was drawn by the judges' doubt is no random part of all
         if routed[candidate.pk] is None and (one := assisted(votes, candidate, judge)) is not None
     ]
+    state = state_of(evaluation, paths=False) if evaluation.is_voting else None
     found: dict[str, Any] = {
         "candidates": candidates,
         "chosen": next((m for m in candidates if str(m.pk) == chosen.get("candidate")), None),
         "win_rates": rows,
-        "verdicts": verdicts(evaluation, votes, candidates),
+        "verdicts": verdicts(evaluation, votes, candidates, state),
         "helped": helped,
         "routed": [(model, one) for model in candidates if (one := routed[model.pk])],
         "overview": overview(candidates, rows, helped),
         "line": line_of(evaluation, rows),
+        "stopping": state,
+        "figures": figures_of(evaluation, votes),
+        "panel": panel(evaluation, votes),
     }
     if not whole:
         return found
@@ -511,6 +519,26 @@ def page(evaluation: Evaluation, chosen: Mapping[str, str], *, whole: bool) -> d
         found["closer"] = closer(evaluation, votes, model, source)
         found["sources"] = [(pk, name_of(votes, pk)) for pk in sources]
     return found | {"with_people": with_people(votes), "kinds": counts(evaluation)}
+
+
+@dataclass(frozen=True)
+class OnPanel:
+    """A judge's seat, and how many of its answers nothing could be read in."""
+
+    seat: EvaluationJudge
+    unreadable: int
+    share: float
+    """Of all its answers on the evaluation's pairs."""
+
+
+def panel(evaluation: Evaluation, votes: Votes) -> list[OnPanel]:
+    garbled = unreadable(evaluation) if evaluation.seats else {}
+    found = []
+    for seat in evaluation.seats:
+        bad = garbled.get(seat.judge_id, 0)
+        read = int((votes.judgments["source"] == seat.judge_id).sum())
+        found.append(OnPanel(seat, bad, bad / max(1, bad + read)))
+    return found
 
 
 def overview(

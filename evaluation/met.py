@@ -25,7 +25,7 @@ class Met:
     prompt: np.ndarray
     i: np.ndarray
     j: np.ndarray
-    """Which of :func:`contestants` they are of; the candidate first, so that 0 is only among j."""
+    """Which of the contestants they are of; the candidate first, so that 0 is only among j."""
     y: np.ndarray
     """Mean score of i, ties as half: one a comparison, however many votes it has."""
     probability: np.ndarray
@@ -47,11 +47,6 @@ class Met:
         if model is not None:
             own = (self.vote_i == model) | (self.vote_j == model)
         return int((own & (self.vote_at > at)).sum())
-
-
-def contestants(evaluation: Evaluation) -> list[ModelVersion]:
-    """The baseline, then the candidates by age; their places are the models' numbers."""
-    return [evaluation.baseline, *evaluation.candidates.order_by("pk")]
 
 
 def asked(evaluation: Evaluation) -> ComparisonQuerySet:

@@ -290,7 +290,7 @@ class AspectSerializer(serializers.Serializer):
     prompts = serializers.IntegerField(source="row.n")
 
 
-class FigureSerializer(serializers.Serializer):
+class ProtocolFigureSerializer(serializers.Serializer):
     """A win rate reckoned by the evaluation's protocol."""
 
     candidate = serializers.CharField(source="candidate.name")
@@ -392,10 +392,21 @@ class EvaluationSerializer(serializers.ModelSerializer):
 class EvaluationDetailSerializer(EvaluationSerializer):
     win_rates = WinRateSerializer(many=True, read_only=True)
     aspects = AspectSerializer(many=True, read_only=True)
-    figures = FigureSerializer(many=True, read_only=True)
+    figures = ProtocolFigureSerializer(many=True, read_only=True)
+    unreadable = serializers.DictField(
+        child=serializers.IntegerField(),
+        read_only=True,
+        help_text="By judge, how many of its answers no verdict could be read in; in no win rate.",
+    )
 
     class Meta(EvaluationSerializer.Meta):
-        fields = [*EvaluationSerializer.Meta.fields, "win_rates", "aspects", "figures"]
+        fields = [
+            *EvaluationSerializer.Meta.fields,
+            "win_rates",
+            "aspects",
+            "figures",
+            "unreadable",
+        ]
         read_only_fields = fields
 
 

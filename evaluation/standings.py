@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from django.db.models import Count
 from django.utils.translation import gettext
 
 from annotation.models import Annotator, Judgment
@@ -74,6 +75,15 @@ def withdrawn_votes(evaluation: Evaluation) -> int:
     pairs = evaluation.comparisons.values("pair")
     rows = Judgment.objects.decisive().filter(pair__in=pairs)
     return rows.withdrawn(evaluation.project).count()
+
+
+def unreadable(evaluation: Evaluation) -> dict[int, int]:
+    """By judge, how many of its answers on the evaluation's pairs no verdict could be read in. They
+    are kept, and in no win rate."""
+    pairs = evaluation.comparisons.values("pair")
+    rows = Judgment.objects.current().filter(details__has_key="invalid", pair__in=pairs)
+    counts = rows.order_by().values("annotator").annotate(n=Count("pk"))
+    return dict(counts.values_list("annotator", "n"))
 
 
 def _scored_by(votes: Votes) -> dict[tuple[int, int], tuple[float, float]]:

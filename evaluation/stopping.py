@@ -12,10 +12,11 @@ import numpy as np
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from evaluation.contestants import contestants
 from evaluation.engine import active, stopping
 from evaluation.engine.sequential import EARLY
 from evaluation.engine.stopping import KEEP_VOTING, Standing
-from evaluation.met import Met, asked, contestants, met
+from evaluation.met import Met, asked, met
 from evaluation.models import Evaluation
 from evaluation.plan import Plan
 from steelyard.registry.models import ModelVersion

@@ -11,13 +11,12 @@ from annotation.models import Output, Prompt
 from evaluation import insight
 from evaluation.forms import EvaluationForm, RoundForm
 from evaluation.models import Evaluation
-from evaluation.presets import PRESETS, figures_of, presets_for
+from evaluation.presets import PRESETS, presets_for
 from evaluation.prompts import source_of
 from evaluation.sampling import sampling_used
 from evaluation.services import start_evaluation
 from evaluation.services_round import next_seed, start_round
 from evaluation.standings import withdrawn_votes
-from evaluation.stopping import state_of
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Role
@@ -97,9 +96,7 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "samplings": samplings_of(evaluation, found["candidates"]),
         "page": Paginator(comparisons, PER_PART).get_page(request.GET.get("page")),
         "working": evaluation.is_working,
-        "stopping": state_of(evaluation, paths=False) if evaluation.is_voting else None,
         "may_stop": role_in(user_of(request), evaluation.project) == Role.ADMIN,
-        "figures": figures_of(evaluation),
         "source": source_of(evaluation.project, evaluation.prompt_set),
         "protocol": PRESETS.get(evaluation.preset),
     }

@@ -17,7 +17,7 @@ from annotation.services.queue import annotator_for, next_pair
 from annotation.services.verdicts import Verdict, record_judgment
 from evaluation.leaderboard import standings
 from evaluation.services import resume_evaluation, start_evaluation
-from evaluation.standings import win_rates
+from evaluation.standings import unreadable, win_rates
 from tests.chat_server import ChatServer
 from tests.factories import make_model, make_project, make_prompt, make_user
 
@@ -68,10 +68,12 @@ def test_two_small_models_judged_by_a_third(
     assert not Pair.objects.open().exists()
     verdicts = Judgment.objects.filter(run=evaluation.seats[0].run)
     assert verdicts.count() == 3
-    (row,) = win_rates(evaluation)
-    assert row.judge == judge
-    assert row.judged == verdicts.decisive().count()
-    assert 0 <= row.rate.lo <= row.rate.rate <= row.rate.hi <= 1
+    # a model of random weights says what it says: what cannot be read is kept, and in no win rate
+    readable = verdicts.decisive().count()
+    assert readable + unreadable(evaluation).get(judge.pk, 0) == 3
+    rows = win_rates(evaluation)
+    assert [(row.judge, row.judged) for row in rows] == [(judge, readable)] * bool(readable)
+    assert all(0 <= row.rate.rate <= 1 for row in rows)
 
 
 def test_two_small_models_compared_by_people(
