@@ -503,7 +503,7 @@ def page(evaluation: Evaluation, chosen: Mapping[str, str], *, whole: bool) -> d
         "win_rates": rows,
         "verdicts": verdicts(evaluation, votes, candidates, state),
         "helped": helped,
-        "routed": [(model, one) for model in candidates if (one := routed[model.pk])],
+        "routed": [(model, drawn) for model in candidates if (drawn := routed[model.pk])],
         "overview": overview(candidates, rows, helped),
         "line": line_of(evaluation, rows),
         "stopping": state,

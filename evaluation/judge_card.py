@@ -233,7 +233,7 @@ def _said(judge: Annotator) -> dict[int, Said]:
 
 def _measured(orders: Sequence[dict[str, Any]] | None) -> float | None:
     """The mean over orders of the probability that a is better."""
-    told = [order.get("probabilities") for order in orders or []]
+    told: list[Any] = [order.get("probabilities") for order in orders or []]
     if not told or not all(told):
         return None
     return min(1.0, max(0.0, sum(map(p_a, told)) / len(told)))

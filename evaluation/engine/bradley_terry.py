@@ -124,7 +124,8 @@ def count(
         cell = np.flatnonzero(all_votes)
         sums = (all_scores[cell], all_votes[cell])
     elif key.size and votes is None and np.isin(score, (0.0, 0.5, 1.0)).all():
-        cell, *sums = _sorted_in(key, gained)
+        cell, gains, numbers = _sorted_in(key, gained)
+        sums = (gains, numbers)
     else:
         cell, at = np.unique(key, return_inverse=True)
         sums = (np.bincount(at, weights=gained), np.bincount(at, weights=number))
@@ -147,8 +148,10 @@ def _numbered(names: np.ndarray) -> tuple[int, np.ndarray]:
 def _sorted_in(key: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cells, sums of scores and numbers of votes where each score is 0, ½ or 1: the score rides in
     the two lowest bits of its key, so that one sort of numbers does it all."""
-    riding = np.sort(key * 4 + (2.0 * score).astype(np.int64))
-    sorted_key = riding >> 2
+    # half as wide where it can be, which is twice as quick
+    kind = np.int32 if int(key.max()) < 2**29 else np.int64
+    riding = np.sort(key.astype(kind) * 4 + (2.0 * score).astype(kind))
+    sorted_key = (riding >> 2).astype(np.int64)
     starts = np.flatnonzero(np.concatenate([[True], sorted_key[1:] != sorted_key[:-1]]))
     sums = np.add.reduceat(riding & 3, starts) / 2.0
     return sorted_key[starts], sums, np.diff(np.append(starts, key.size)).astype(float)
