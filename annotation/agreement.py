@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from django.db.models import Count, F, Q
 from django.db.models.fields.json import KT
 
-from annotation.models import Annotator, Judgment, Outcome
+from annotation.models import Annotator, Judgment
 from steelyard.projects.models import Project
 
 if TYPE_CHECKING:
     from annotation.querysets import JudgmentQuerySet
-
-DECISIVE = [Outcome.A, Outcome.B, Outcome.TIE, Outcome.BOTH_BAD]
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,11 @@ class JudgeReport:
 
 
 def judge_reports(project: Project) -> list[JudgeReport]:
-    """Every judge of a project, by name."""
-    judgments = Judgment.objects.current().by_judges().filter(project=project)
+    """Every judge of a project, by name. Withdrawn votes count for nothing, theirs and people's."""
+    judgments = Judgment.objects.current().by_judges().standing(project).filter(project=project)
     votes = _per_annotator(judgments.decisive())
     unreadable = _per_annotator(judgments.filter(details__has_key="invalid"))
-    people = _agreement(judgments.decisive(), Annotator.Kind.PERSON)
+    people = _agreement(project, judgments.decisive())
     orders = _between_orders(judgments)
     none = Agreement(0, 0)
     return [
@@ -66,21 +64,18 @@ def judge_reports(project: Project) -> list[JudgeReport]:
 def among_people(project: Project) -> Agreement:
     """Over each two people who have judged the same pair: the measure that a judge's agreement
     with people is to be held against."""
-    votes = Judgment.objects.decisive().by_people().filter(project=project)
-    parts = _agreement(votes, Annotator.Kind.PERSON).values()
+    votes = Judgment.objects.decisive().by_people().standing(project).filter(project=project)
+    parts = _agreement(project, votes).values()
     # each two are met from either side
     return Agreement(sum(part.equal for part in parts) // 2, sum(part.n for part in parts) // 2)
 
 
-def _agreement(votes: JudgmentQuerySet, kind: str) -> dict[int, Agreement]:
-    """By annotator, their votes against the current decisive ones of others of a kind."""
-    # one filter call, so that all conditions speak of the same other judgment; annotations join it
+def _agreement(project: Project, votes: JudgmentQuerySet) -> dict[int, Agreement]:
+    """By annotator, their votes against those of other people on the same pairs."""
+    people = Judgment.objects.decisive().by_people().standing(project).filter(project=project)
+    # the annotations join the judgments of this filter
     rows = (
-        votes.filter(
-            pair__judgments__annotator__kind=kind,
-            pair__judgments__is_current=True,
-            pair__judgments__outcome__in=DECISIVE,
-        )
+        votes.filter(pair__judgments__in=people.order_by().values("pk"))
         .annotate(other=F("pair__judgments__annotator"))
         .exclude(annotator=F("other"))
         .order_by()

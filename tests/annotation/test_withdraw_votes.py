@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.agreement import among_people, judge_reports
 from annotation.models import Judgment, Withdrawal
 from annotation.recipe import Recipe
 from annotation.services.versions import preview, publish_version
@@ -163,3 +164,27 @@ def test_only_the_projects_staff_withdraws(
         assert client.post(f"{api}/{made.pk}/lift").status_code == 404
     made.refresh_from_db()
     assert made.lifted_at is None
+
+
+def test_agreement_of_judges_counts_no_withdrawn_vote(
+    project: Any, rater: Any, scorer: Any
+) -> None:
+    robot = factories.make_annotator(project, "robot", kind="judge")
+    for _ in range(3):
+        pair = factories.make_pair(project)
+        factories.make_judgment(pair, "a", annotator=rater)
+        factories.make_judgment(pair, "b", annotator=scorer)
+        factories.make_judgment(pair, "a", annotator=robot)
+
+    def figures() -> list[tuple[int, int]]:
+        (report,) = judge_reports(project)
+        both = [report.with_people, among_people(project)]
+        return [(report.votes, 0), *((one.equal, one.n) for one in both)]
+
+    assert figures() == [(3, 0), (3, 6), (0, 3)]
+    made = withdraw(project=project, annotator=scorer, reason="asleep", by=None)
+    assert figures() == [(3, 0), (3, 3), (0, 0)]
+    withdraw(project=project, annotator=robot, reason="a bad prompt", by=None)
+    assert figures() == [(0, 0), (0, 0), (0, 0)]
+    lift(withdrawal=made, by=None)
+    assert figures() == [(0, 0), (0, 0), (0, 3)]
