@@ -42,7 +42,7 @@ def open_arena(
     seed: int = 0,
     by: User,
 ) -> Arena:
-    """An arena that takes questions from now on; its engine starts with the first.
+    """An arena that takes questions from now on; its engine starts when somebody visits it.
 
     Args:
         contestants: two at least, each of which can answer.

@@ -41,6 +41,22 @@ def send(turn: Turn) -> None:
     turn.save(update_fields=["run", "runs"])
 
 
+def wake(arena: Arena) -> None:
+    """Start the arena's engine where none is at work, so that it loads while a visitor writes.
+
+    One whose engine failed waits for a question: pages alone would start it again and again.
+    """
+    if not arena.is_open or _answers(arena.run):
+        return
+    with transaction.atomic():
+        locked = Arena.objects.select_for_update(of=("self",)).get(pk=arena.pk)
+        run = locked.run
+        if not locked.is_open or (run is not None and run.state == RunState.FAILED):
+            return
+        locked.project = arena.project
+        arena.run = _engine(locked)
+
+
 def collect(turn: Turn) -> Turn:
     """Bring the row up to date with the engine's folder; asks again where its engine has ended.
 
@@ -137,11 +153,14 @@ def _lines(turn: Turn, run: Run, side: str) -> list[dict[str, Any]]:
 def _engine(arena: Arena) -> Run:
     """The run that answers; another is started where there is none. The caller holds the arena's
     row lock."""
-    run = arena.run
-    ending = {RunState.CANCELLING, RunState.PAUSING, RunState.PAUSED}
-    if run is not None and run.is_active and run.state not in ending and not _is_closing(run):
-        return run
+    if arena.run is not None and _answers(arena.run):
+        return arena.run
     return _start(arena)
+
+
+def _answers(run: Run | None) -> bool:
+    ending = {RunState.CANCELLING, RunState.PAUSING, RunState.PAUSED}
+    return run is not None and run.is_active and run.state not in ending and not _is_closing(run)
 
 
 def _start(arena: Arena) -> Run:

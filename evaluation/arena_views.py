@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -51,6 +52,8 @@ def arena(request: HttpRequest, token: str) -> HttpResponse:
             form.add_error(error.field if error.field in form.fields else None, error.message)
         else:
             return redirect("arena:battle", found.token, begun.uuid)
+    if request.method == "GET":
+        arena_serving.wake(found)
     context = {"arena": found, "form": form, "votes": _votes_of(visitor)}
     context["takes"] = Prompt.objects.filter(project=found.project, media=[]).exists()
     status = 422 if form.errors else 200
@@ -263,7 +266,16 @@ def _what_it_waits_for(turn: Turn) -> str:
     """In a visitor's words; what they say of the models tells nothing."""
     run = turn.run
     if run is None or run.state == RunState.QUEUED:
-        return _("Waits for a free place on the server.")
+        # its status says where it waits for a GPU
+        return (run and run.status_text) or _("Waits for a free place on the server.")
     if not run.done and run.state == RunState.RUNNING:
-        return _("The contestants are being loaded; the first answers take longest.")
+        began = turn.created_at if run.started_at is None else run.started_at
+        seconds = max(0, int((timezone.now() - began).total_seconds()))
+        return ngettext(
+            "The contestants are being loaded; the first answers take longest. %(count)s second "
+            "so far.",
+            "The contestants are being loaded; the first answers take longest. %(count)s seconds "
+            "so far.",
+            seconds,
+        ) % {"count": seconds}
     return _("The contestants are thinking.")

@@ -116,9 +116,12 @@ def start_evaluation(
 
 
 def _generate(evaluation: Evaluation, by: User | None) -> Any:
+    """Where no contestant can be asked, their outputs are put side by side and no model is loaded:
+    such a run waits for no model's place."""
+    asks = any(model.can_generate for model in contestants(evaluation))
     return start_run(
         project=evaluation.project,
-        kind="generate",
+        kind="generate" if asks else "pair_up",
         title=f"Outputs for {evaluation.name}",
         spec={"evaluation": evaluation.pk},
         by=by,

@@ -27,7 +27,7 @@ from steelyard.projects.models import Project
 from steelyard.projects.policy import STAFF, role_in
 from steelyard.runs.models import Run
 
-MAKE_PAIRS = ("demo", "generate", "round")
+MAKE_PAIRS = ("demo", "generate", "pair_up", "round")
 """Kinds of runs that bring pairs in when they get on."""
 
 LOOK_AGAIN_SECONDS = {"making": 5, "with_others": 20, "paused": 30, "person_paused": 30}

@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,12 @@ class Desk:
         self.taken: set[str] = set()
         self.done = 0
         self._lock = threading.Lock()
+        self._warming = threading.Thread(target=self._warm, daemon=True)
 
     def serve(self, *, idle_seconds: float) -> None:
         """Until somebody says stop, or nobody has asked anything for so long."""
         self._tell()
+        self._warming.start()
         quiet_since = time.monotonic()
         while not self.stop:
             self._take()
@@ -79,6 +82,13 @@ class Desk:
     def close(self) -> None:
         for line in self.lines.values():
             line.close()
+        if self._warming.is_alive():
+            self._warming.join()
+
+    def _warm(self) -> None:
+        """Load one after another while the first question is being written."""
+        for line in self.lines.values():
+            line.warm()
 
     def _take(self) -> int:
         """Hand over what is new; how much that was."""
@@ -112,19 +122,27 @@ class Desk:
 
 
 class Line:
-    """One contestant, loaded at its first question, and those who wait for it."""
+    """One contestant, and those who wait for it."""
 
     def __init__(self, model: Mapping[str, Any], sampling: Mapping[str, Any], stop: Stop) -> None:
         self.model, self.stop = model, stop
         self.sampling = sampling_of(model, sampling)
         self._speaker: Any = None
+        self._is_closed = False
         self._loading = threading.Lock()
         self._pool = ThreadPoolExecutor(4 if model["family"] == "endpoint" else 1)
 
     def ask(self, request: dict[str, Any], answer: Answer, told: Any) -> None:
         self._pool.submit(self._answer, request, answer, told)
 
+    def warm(self) -> None:
+        """Load it; where that fails, its first question tries again and says why."""
+        if not self._is_closed:
+            with suppress(Exception):
+                self._loaded()
+
     def close(self) -> None:
+        self._is_closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._speaker is not None:
             self._speaker.close()

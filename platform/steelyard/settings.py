@@ -311,14 +311,18 @@ RUN_KINDS = {
     "import": "annotation.import_runner",
     "export": "annotation.export_runner",
     "generate": "evaluation.runner",
+    "pair_up": "evaluation.runner",
     "round": "evaluation.round_runner",
     "arena": "evaluation.arena_runner",
     "demo": "steelyard.demo.runner",
 }
 MAX_RUNS_AT_ONCE = env_int("STEELYARD_MAX_RUNS", 2)
 # They load no model, so they have places of their own and never wait behind a long training.
-LIGHT_RUNS = {"import", "export", "freeze"}
+LIGHT_RUNS = {"import", "export", "freeze", "pair_up"}
 MAX_LIGHT_RUNS_AT_ONCE = env_int("STEELYARD_MAX_LIGHT_RUNS", 2)
+# Somebody sits before the page and waits, so these have places besides all others.
+ARENA_RUNS = {"arena"}
+MAX_ARENA_RUNS_AT_ONCE = env_int("STEELYARD_MAX_ARENA_RUNS", 2)
 # Done in seconds, so they wait for no place and take none.
 RUNS_WITHOUT_PLACE = {"preflight"}
 # Their engines go on from a checkpoint, so they can be paused, and tried again after a failure.

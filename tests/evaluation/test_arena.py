@@ -16,6 +16,7 @@ from evaluation.arena import change_arena, open_arena, standing_of
 from evaluation.leaderboard import standings
 from evaluation.models_arena import Arena, Battle, Turn
 from steelyard.lib.errors import UserError
+from steelyard.runs import supervisor
 from steelyard.runs.models import Run
 from tests.factories import make_model, make_prompt, make_user
 
@@ -446,3 +447,20 @@ def test_the_api_opens_reads_and_changes(
     closed = client.patch(one, {"is_open": False, "new_link": True}, **call).json()
     assert not closed["is_open"]
     assert closed["path"] != made["path"]
+
+
+def test_a_visit_starts_the_engine_once_and_it_waits_for_no_batch_work(
+    project: Any, arena: Arena, settings: Any, as_user: Any, owner: Any
+) -> None:
+    settings.MAX_RUNS_AT_ONCE = 1
+    begun = {"created_by": owner, "state": "running", "spec": {}}
+    Run.objects.create(project=project, kind="train", title="Long", **begun)
+    assert Client().get(arena.path).status_code == 200
+    Client().get(arena.path)
+    run = Run.objects.get(kind="arena")
+    assert supervisor._has_place(run)
+    queue = as_user(owner).get(f"/api/v1/projects/{project.slug}/queue").json()
+    assert (queue["busy"], queue["arena_busy"], queue["waiting"][0]["place"]) == (1, 0, 1)
+    Run.objects.filter(pk=run.pk).update(state="failed")
+    Client().get(arena.path)
+    assert Run.objects.filter(kind="arena").count() == 1, "a page alone starts no broken engine"

@@ -19,9 +19,13 @@ class RunQuerySet(models.QuerySet):
 
     def in_places(self) -> Self:
         """Started ones that take one of the places for heavy runs."""
-        others = {*settings.LIGHT_RUNS, *settings.RUNS_WITHOUT_PLACE}
+        others = {*settings.LIGHT_RUNS, *settings.ARENA_RUNS, *settings.RUNS_WITHOUT_PLACE}
         return self.started().exclude(kind__in=others)
 
     def in_light_places(self) -> Self:
         """Started ones that take one of the places for light runs."""
         return self.started().filter(kind__in=settings.LIGHT_RUNS)
+
+    def in_arena_places(self) -> Self:
+        """Started ones that take one of the places for engines of arenas."""
+        return self.started().filter(kind__in=settings.ARENA_RUNS)

@@ -24,8 +24,10 @@ def the_queue(project: Project) -> dict[str, Any]:
     rows = Run.objects.select_related("project", "created_by")
     queued = list(Run.objects.queued().values_list("pk", "kind"))
     places: dict[int, int] = {}
-    for light in (False, True):
-        same = [pk for pk, kind in queued if (kind in settings.LIGHT_RUNS) is light]
+    own = [settings.LIGHT_RUNS, settings.ARENA_RUNS]
+    heavy = {kind for _pk, kind in queued}.difference(*own)
+    for kinds in (heavy, *own):
+        same = [pk for pk, kind in queued if kind in kinds]
         places |= {pk: place for place, pk in enumerate(same, 1)}
     waiting = rows.filter(project=project, state=RunState.QUEUED).order_by("created_at")
     busy = Run.objects.in_places().count()
@@ -35,6 +37,8 @@ def the_queue(project: Project) -> dict[str, Any]:
         "busy": busy,
         "light_places": settings.MAX_LIGHT_RUNS_AT_ONCE,
         "light_busy": Run.objects.in_light_places().count(),
+        "arena_places": settings.MAX_ARENA_RUNS_AT_ONCE,
+        "arena_busy": Run.objects.in_arena_places().count(),
         "queued": len(queued),
         "at_work": mine,
         "waiting": [Waiting(run, places[run.pk]) for run in waiting if run.pk in places],

@@ -81,6 +81,10 @@ class QueueSerializer(serializers.Serializer):
         help_text="Imports, exports and freezes that may be at work at once, besides those."
     )
     light_busy = serializers.IntegerField(help_text="Such places that are taken.")
+    arena_places = serializers.IntegerField(
+        help_text="Engines of arenas that may be at work at once, besides all others."
+    )
+    arena_busy = serializers.IntegerField(help_text="Such places that are taken.")
     queued = serializers.IntegerField(help_text="Runs that wait, of any project.")
     others_at_work = serializers.IntegerField(help_text="Runs of other projects at work.")
     at_work = RunSerializer(many=True)

@@ -52,7 +52,9 @@ def reconcile() -> None:
         for run in Run.objects.started().select_related("project"):
             _guarded(_watch, run)
         pool = gpus.Pool()
-        for run in Run.objects.queued().select_related("project"):
+        queued = Run.objects.queued().select_related("project")
+        # of runs that want a GPU, those that somebody waits for come first
+        for run in sorted(queued, key=lambda run: run.kind not in settings.ARENA_RUNS):
             if _has_place(run):
                 _guarded(partial(_start, pool=pool), run)
 
@@ -62,6 +64,8 @@ def _has_place(run: Run) -> bool:
         return True
     if run.kind in settings.LIGHT_RUNS:
         return Run.objects.in_light_places().count() < settings.MAX_LIGHT_RUNS_AT_ONCE
+    if run.kind in settings.ARENA_RUNS:
+        return Run.objects.in_arena_places().count() < settings.MAX_ARENA_RUNS_AT_ONCE
     return Run.objects.in_places().count() < settings.MAX_RUNS_AT_ONCE
 
 

@@ -30,6 +30,7 @@ KINDS = {
     "import": gettext_lazy("Import"),
     "export": gettext_lazy("Export"),
     "generate": gettext_lazy("Generation"),
+    "pair_up": gettext_lazy("Outputs put side by side"),
     "round": gettext_lazy("New pairs"),
     "demo": gettext_lazy("Demo"),
 }
