@@ -434,11 +434,13 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
 
     def tuning_plan(self, judge: Judge | str) -> dict[str, Any]:
         """The pairs that a judge would be tuned and tested on, and the budget proposed."""
-        return self._connection.get(f"{self._of_judge(judge)}/tunings")
+        found: dict[str, Any] = self._connection.get(f"{self._of_judge(judge)}/tunings")
+        return found
 
     def tuning(self, run: int) -> dict[str, Any]:
         """A tuning run: its ``texts``, the version ``made`` and the agreement in ``test``."""
-        return self._connection.get(f"{self._path}/tunings/{run}")
+        found: dict[str, Any] = self._connection.get(f"{self._path}/tunings/{run}")
+        return found
 
     def ask_judge(self, judge: Judge | str, **which: Any) -> Run:
         """Let an AI judge compare pairs (``which``, ``category``, ``prompts``, ``limit``)."""
@@ -599,11 +601,15 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
 
     def leaderboard_matrix(self, **said: Any) -> dict[str, Any]:
         """Who beat whom, and what the ratings expect; takes what ``leaderboard`` takes."""
-        return self._connection.get(f"{self._path}/leaderboard/matrix", said)
+        found: dict[str, Any] = self._connection.get(f"{self._path}/leaderboard/matrix", said)
+        return found
 
     def leaderboard_categories(self, **said: Any) -> list[dict[str, Any]]:
         """A leaderboard for each category; takes what ``leaderboard`` takes."""
-        return self._connection.get(f"{self._path}/leaderboard/categories", said)
+        found: list[dict[str, Any]] = self._connection.get(
+            f"{self._path}/leaderboard/categories", said
+        )
+        return found
 
     def publish_leaderboard(
         self,
@@ -631,4 +637,5 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         """One with its rows in ``result`` and what has become of its votes in ``since``; with
         ``recompute`` also the same options on today's votes in ``now``."""
         said = {"recompute": "true"} if recompute else None
-        return self._connection.get(f"{self._path}/leaderboards/{number}", said)
+        found: dict[str, Any] = self._connection.get(f"{self._path}/leaderboards/{number}", said)
+        return found
