@@ -197,6 +197,7 @@ def cohen(
     categories: Sequence[Any] | None = None,
     weights: str = "none",
     seed: int = 0,
+    clusters: Sequence[object] | None = None,
 ) -> Estimate:
     """Cohen's κ of two annotators on the items that both labelled.
 
@@ -205,6 +206,8 @@ def cohen(
         categories: in their order; sorted where not given.
         weights: ``none``, ``linear`` or ``quadratic``: how much a pair of ordered categories
             disagrees, by how far apart they are.
+        clusters: what was drawn independently, of each item: its prompt, say. The bootstrap draws
+            these, with all their items; the items themselves where not given.
 
     Raises:
         ValueError: the lengths differ, there is no item, or the weights are no such word.
@@ -220,15 +223,39 @@ def cohen(
     size = len(order)
     cell = [place[a] * size + place[b] for a, b in zip(first, second, strict=True)]
     table = np.bincount(cell, minlength=size * size).astype(float)
-    drawn = np.random.default_rng(seed).multinomial(len(cell), table / len(cell), size=DRAWS)
-    tables = np.vstack([table, drawn]).reshape(-1, size, size) / len(cell)
+    samples = len(cell)
+    if clusters is None:
+        drawn = np.random.default_rng(seed).multinomial(samples, table / samples, size=DRAWS)
+    else:
+        drawn, samples = _drawn_clusters(np.array(cell), clusters, size * size, seed)
+    tables = np.vstack([table, drawn]).reshape(-1, size, size).astype(float)
+    tables /= tables.sum(axis=(1, 2), keepdims=True)
     apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(float)
     distance = {"none": (apart > 0).astype(float), "linear": apart, "quadratic": apart**2}[weights]
     expected = tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None, :]
     chance = (expected * distance).sum(axis=(1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         value = 1.0 - (tables * distance).sum(axis=(1, 2)) / chance
-    return Estimate(*_ended(np.where(chance > 0.0, value, np.nan), len(cell)))
+    return Estimate(*_ended(np.where(chance > 0.0, value, np.nan), samples))
+
+
+def _drawn_clusters(
+    cell: np.ndarray, clusters: Sequence[object], cells: int, seed: int
+) -> tuple[np.ndarray, int]:
+    """Tables of clusters drawn with replacement, shape (draws, cells), and how many there are."""
+    if len(clusters) != cell.size:
+        raise ValueError(f"{cell.size} items with {len(clusters)} clusters: give one an item")
+    at = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
+    of_each = np.zeros((len(at), cells))
+    np.add.at(of_each, ([at[name] for name in clusters], cell), 1.0)
+    # clusters that are alike are drawn together
+    kinds, times = np.unique(of_each, axis=0, return_counts=True)
+    rng = np.random.default_rng(seed)
+    blocks = [
+        rng.multinomial(len(at), times / len(at), size=_BLOCK) @ kinds
+        for _ in range(DRAWS // _BLOCK)
+    ]
+    return np.vstack(blocks), len(at)
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,32 @@ def test_kappas_interval_covers_the_truth() -> None:
     assert 0.92 <= np.mean(hits) <= 0.985
 
 
+def test_kappas_interval_by_prompt_is_that_of_prompts_drawn_one_by_one() -> None:
+    rng = np.random.default_rng(6)
+    prompts = np.repeat(np.arange(12), rng.integers(1, 9, 12))
+    # all votes on a prompt are alike, so that votes are far fewer than they look
+    truth = rng.random(12) < 0.5
+    right = rng.random(12) < 0.8
+    one, two = truth[prompts].astype(int), np.where(right, truth, ~truth)[prompts].astype(int)
+    found = cohen(one.tolist(), two.tolist(), clusters=prompts.tolist())
+    told = []
+    for _ in range(4000):
+        rows = np.concatenate([np.flatnonzero(prompts == k) for k in rng.integers(0, 12, 12)])
+        mean, other = one[rows].mean(), two[rows].mean()
+        chance = mean * other + (1 - mean) * (1 - other)
+        if chance < 1:
+            told.append(((one[rows] == two[rows]).mean() - chance) / (1 - chance))
+    lo, middle, hi = np.quantile(told, [0.025, 0.5, 0.975])
+    wider = 2.201 * np.sqrt(12 / 11) / 1.96  # Student's t of 11, and n/(n − 1)
+    assert found.lo == pytest.approx(middle - wider * (middle - lo), abs=0.05)
+    assert found.hi == pytest.approx(min(1.0, middle + wider * (hi - middle)), abs=0.05)
+    by_vote = cohen(one.tolist(), two.tolist())
+    assert found.value == by_vote.value
+    assert found.hi - found.lo > 1.3 * (by_vote.hi - by_vote.lo)  # type: ignore[operator]
+    with pytest.raises(ValueError, match="clusters"):
+        cohen([1], [1], clusters=[1, 2])
+
+
 def test_people_are_held_against_the_others_and_a_judge_against_the_same() -> None:
     # item p: a a b; leaving out one a: others a, b tie (½); the other a too; b: others a a, no
     items, who = ["p"] * 3 + ["q"] * 2 + ["r"], [1, 2, 3, 1, 2, 1]
