@@ -39,7 +39,7 @@ class EvaluationStop(APIView):
 
 
 class EvaluationGoOn(APIView):
-    """Ask people again, for the project's admins."""
+    """Ask people again, or raise the budget while they are asked, for the project's admins."""
 
     scopes: ClassVar = {"POST": "admin"}
 

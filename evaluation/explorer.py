@@ -10,6 +10,7 @@ from django.db.models.fields.json import KT
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Judgment, Prompt
+from evaluation.forms_filters import not_read
 from evaluation.models import Comparison, Evaluation
 from evaluation.querysets import ComparisonQuerySet
 from steelyard.registry.models import ModelVersion
@@ -28,7 +29,7 @@ KINDS = {
 
 
 class ExplorerFilter(forms.Form):
-    """What makes no sense is as if it were not said."""
+    """What makes no sense is told in ``not_read`` and is as if it were not said."""
 
     candidate = forms.ModelChoiceField(
         ModelVersion.objects.none(), required=False, empty_label=_("all"), label=_("New model")
@@ -56,6 +57,7 @@ class ExplorerFilter(forms.Form):
         found = set(prompts.order_by().values_list("category", flat=True).distinct()) - {""}
         fields["category"].choices = [("", _("all")), *((c, c) for c in sorted(found))]
         self.full_clean()
+        self.not_read = not_read(self)
         for name, few in (("category", not found), ("judge", not fields["judge"].queryset)):
             if few:
                 del self.fields[name]

@@ -12,12 +12,14 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
 from annotation.models import Annotator, Judgment
+from evaluation.forms_filters import not_read
 from evaluation.leaderboard import SOURCES, Options
 from steelyard.projects.models import Project
 
 
 class LeaderboardFilter(forms.Form):
-    """Which votes a leaderboard counts, and how; what makes no sense is as if it were not said."""
+    """Which votes a leaderboard counts, and how; what makes no sense is told in ``not_read``
+    and is as if it were not said."""
 
     use_required_attribute = False
 
@@ -51,6 +53,7 @@ class LeaderboardFilter(forms.Form):
             *[(name, name) for name in categories_of(project) if name],
         ]
         self.full_clean()
+        self.not_read = not_read(self)
         source = self.options.source
         if source in ("people", "arena"):
             del self.fields["judge"]

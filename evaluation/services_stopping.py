@@ -22,12 +22,7 @@ def stop_evaluation(*, evaluation: Evaluation, by: User) -> None:
         UserError: people are not asked, outputs are not there yet, or voting has stopped already.
     """
     _lock(evaluation)
-    if not evaluation.ask_people or evaluation.state != Evaluation.State.COMPARING:
-        raise UserError(
-            _("There is no voting to stop: no people are asked, or not yet."),
-            code="not_voting",
-            status=409,
-        )
+    _check_voting(evaluation)
     if evaluation.stopped_at is not None:
         raise UserError(_("Voting has stopped already."), code="stopped", status=409)
     asking.stop(evaluation, BY_HAND)
@@ -36,19 +31,24 @@ def stop_evaluation(*, evaluation: Evaluation, by: User) -> None:
 
 @transaction.atomic
 def go_on(*, evaluation: Evaluation, by: User, budget: int | None = None) -> None:
-    """Ask people again. What was decided stays said; after a decision voting goes on until the
-    pairs or the budget are used up, since there is nothing left to wait for.
+    """Ask people again, or, while they are asked, raise the budget. What was decided stays said;
+    after a decision voting goes on until the pairs or the budget are used up, since there is
+    nothing left to wait for.
 
     Args:
         budget: votes at most, from the beginning; the plan's own where not given.
 
     Raises:
-        UserError: voting goes on anyway, no pairs are left, or the budget is no larger than what is
-            used up.
+        UserError: people are not asked, outputs are not there yet, voting goes on anyway and no
+            larger budget is given, no pairs are left, or the budget is no larger than what is used
+            up.
     """
     _lock(evaluation)
+    _check_voting(evaluation)
     if evaluation.stopped_at is None:
-        raise UserError(_("Voting goes on already."), code="not_stopped", status=409)
+        _raise_budget(evaluation, budget)
+        record(by=by, action="evaluation-budget", target=evaluation.name, evaluation=evaluation.pk)
+        return
     if evaluation.stop_reason == NO_PAIRS:
         raise UserError(
             _("Every pair has its votes; there is nothing left to ask about."),
@@ -88,6 +88,39 @@ def _extend(evaluation: Evaluation, budget: int | None) -> None:
                 status=409,
                 field="budget",
             )
+
+
+def _raise_budget(evaluation: Evaluation, budget: int | None) -> None:
+    """While people are asked: pairs that they have on the screen are within the old one."""
+    if budget is None:
+        raise UserError(_("Voting goes on already."), code="not_stopped", status=409)
+    before = Plan.of(evaluation.plan).budget
+    if evaluation.plan and (before is None or budget < before):
+        raise UserError(
+            _("While voting goes on the budget can be raised, not lowered: stop it first."),
+            code="budget_lowered",
+            status=409,
+            field="budget",
+        )
+    _extend(evaluation, budget)
+    evaluation.save(update_fields=["plan"])
+    asking.open_more(evaluation)
+
+
+def _check_voting(evaluation: Evaluation) -> None:
+    """
+    Raises:
+        UserError: nobody can be asked, or not yet.
+    """
+    words = ""
+    if not evaluation.ask_people:
+        words = _("No people are asked in this evaluation.")
+    elif evaluation.state == Evaluation.State.GENERATING:
+        words = _("There are no outputs yet; people are asked when they are there.")
+    elif evaluation.state != Evaluation.State.COMPARING:
+        words = _("There are no outputs to compare.")
+    if words:
+        raise UserError(words, code="not_voting", status=409)
 
 
 def _lock(evaluation: Evaluation) -> None:

@@ -61,14 +61,25 @@ def _ask_local(
     tally.say(f"loading {judge['model']['name']}")
     writer: Any = load_writer(judge["model"], stop=lambda: bool(stop))
     asked = LocalJudge(writer, judge, sampling, Pictures(tally.rundir.media))
-    tally.say("")
-    for start in range(0, len(pairs), asked.batch):
+    known, start, size = tally.total - len(pairs), 0, 1
+    while start < len(pairs):
+        some = pairs[start : start + size]
+        tally.say(_at_work(known + start, len(some), tally.total))
         try:
-            lines = asked.verdicts(pairs[start : start + asked.batch])
+            lines = asked.verdicts(some)
         except Interrupted:
             return
         for line in lines:
             tally.add(line)
+        # the first verdict is seen soon, and so how long the others will take
+        start, size = start + size, min(2 * size, asked.batch)
+    tally.say("")
+
+
+def _at_work(start: int, some: int, pairs: int) -> str:
+    if some == 1:
+        return f"judging pair {start + 1} of {pairs}"
+    return f"judging pairs {start + 1} to {start + some} of {pairs} at once"
 
 
 def _ask_endpoint(

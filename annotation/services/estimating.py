@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, Sum, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Length
+from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, JudgeSpending, Pair
 from annotation.services.judge_checks import ASKING, SAMPLING
 from steelyard.inference.judging.prompting import question
 from steelyard.inference.loading import CONCURRENCY
+from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality
 
 CHARACTERS = 4
@@ -45,7 +47,30 @@ class Estimate:
 
 
 def estimate(*, judge: Annotator, pairs: Sequence[Pair]) -> Estimate:
-    """Tokens, money and time for a judge to compare pairs, both orders and all samples counted."""
+    """Tokens, money and time for a judge to compare pairs, both orders and all samples counted. Of
+    a jury it is the sum of its members', each of the pairs that it has not judged.
+
+    Raises:
+        UserError: it cannot be asked.
+    """
+    if judge.is_jury:
+        members = judge.members.select_related("project", "model")
+        asked = [
+            estimate(judge=one, pairs=list(_not_seen(one, pairs)))
+            for one in members
+            if one.can_be_asked
+        ]
+        if not asked:
+            raise UserError(
+                _("%(jury)s has no members that can be asked.") % {"jury": judge.name},
+                code="not_a_judge",
+            )
+        return _sum(asked)
+    if not judge.can_be_asked:
+        raise UserError(
+            _("%(judge)s has no model to ask; its votes came from a file.") % {"judge": judge.name},
+            code="not_a_judge",
+        )
     asking = {**ASKING, **judge.asking}
     each = asking["samples"] * (2 if asking["orders"] == "both" else 1)
     rows = Pair.objects.filter(pk__in=[pair.pk for pair in pairs])
@@ -74,6 +99,26 @@ def estimate(*, judge: Annotator, pairs: Sequence[Pair]) -> Estimate:
         cost=cost if priced else None,
         minutes=_minutes(judge, calls, tokens_in + tokens_out, pace),
         known=known,
+    )
+
+
+def _not_seen(judge: Annotator, pairs: Sequence[Pair]) -> Iterable[Pair]:
+    return Pair.objects.filter(pk__in=[pair.pk for pair in pairs]).not_seen_by(judge)
+
+
+def _sum(some: Sequence[Estimate]) -> Estimate:
+    def total(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if len(known) == len(values) else None
+
+    return Estimate(
+        pairs=max(one.pairs for one in some),
+        calls=sum(one.calls for one in some),
+        tokens_in=sum(one.tokens_in for one in some),
+        tokens_out=sum(one.tokens_out for one in some),
+        cost=total([one.cost for one in some]),
+        minutes=total([one.minutes for one in some]),
+        known=all(one.known for one in some),
     )
 
 

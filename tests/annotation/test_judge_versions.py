@@ -111,6 +111,15 @@ def test_an_estimate_counts_orders_and_knows_prices_and_pace(
     half = estimate(judge=one_order, pairs=pairs)
     assert (half.tokens_in * 2, half.calls * 2) == (found.tokens_in, found.calls)
     assert (half.cost, half.minutes) == (None, None)
+    from_file = factories.make_annotator(project, "robot", kind="judge")
+    with pytest.raises(UserError) as caught:
+        estimate(judge=from_file, pairs=[])
+    assert caught.value.code == "not_a_judge"
+    jury = factories.make_annotator(project, "jury", kind="judge", is_jury=True)
+    jury.members.set([judge, one_order])
+    both = estimate(judge=jury, pairs=pairs)
+    assert (both.pairs, both.calls, both.cost) == (3, found.calls + half.calls, None)
+    assert both.tokens_in == found.tokens_in + half.tokens_in
 
 
 def test_pages_make_a_judge_a_version_and_an_estimate(

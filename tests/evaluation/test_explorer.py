@@ -117,6 +117,7 @@ def test_filters_go_together_and_nonsense_is_as_if_not_said(
     assert both.context["page"].paginator.count == 1
     odd = client.get(url_of(judged), {"show": "x", "judge": "x", "category": "x", "page": "x"})
     assert odd.context["page"].paginator.count == 4
+    assert "“Only where: x” is not known here and is not applied." in odd.content.decode()
 
 
 def test_a_comparison_has_an_address_and_neighbours_of_its_kind(

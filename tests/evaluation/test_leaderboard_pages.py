@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from annotation.models import Judgment
 from annotation.services.withdrawals import withdraw
+from evaluation.categories import of_model
 from evaluation.headtohead import matrix
 from evaluation.leaderboard import Options, standings
 from evaluation.models import PublishedBoard
@@ -151,6 +152,22 @@ def test_a_match_opens_the_pairs_of_two_models(
     assert client.get(url_of("leaderboard-match", project, alpha, 10**9)).status_code == 404
 
 
+def test_a_win_rate_by_category_is_that_of_the_categorys_leaderboard(project: Any) -> None:
+    raters = [make_annotator(project, f"rater {n}") for n in range(5)]
+    for said in (["a"] * 5, ["b"], ["tie", "a"]):
+        pair = make_pair(
+            project, prompt=make_prompt(project, category="odd"), models=("alpha", "beta")
+        )
+        flip = {"a": "b", "b": "a"} if pair.output_a.model.name == "beta" else {}
+        for rater, outcome in zip(raters, said, strict=False):
+            make_judgment(pair, flip.get(outcome, outcome), annotator=rater)
+    alpha = project.model_versions.get(name="alpha")
+    (row,) = [one for one in standings(project).groups[0] if one.model == alpha]
+    (odd,) = of_model(project, Options(), alpha)
+    assert odd.rate.rate == row.row.win_rate == 6.5 / 8
+    assert odd.rate.lo < odd.rate.rate < odd.rate.hi
+
+
 def test_categories_have_boards_of_their_own_and_say_of_how_many_they_are(
     project: Any, owner: Any, as_user: Callable[..., Any], votes: None
 ) -> None:
@@ -241,3 +258,31 @@ class TestPublished:
         assert answer["Content-Disposition"].endswith(f'-leaderboard-1.{form}"')
         text = answer.text if form == "json" else answer.getvalue().decode()
         assert "alpha" in text
+
+
+def test_what_a_filter_does_not_know_is_told_and_not_applied(
+    project: Any, owner: Any, as_user: Any, votes: None
+) -> None:
+    url = reverse("evaluation:leaderboard", args=[project.slug])
+    said = {"category": "zzz", "until": "xyz", "without": "nobody"}
+    found = as_user(owner).get(url, said)
+    page = found.content.decode()
+    assert found.status_code == 200
+    for label, words in (("Category", "zzz"), ("Votes until", "xyz"), ("Votes left out", "nobody")):
+        assert f"“{label}: {words}” is not known here and is not applied." in page
+    assert found.context["standings"].rated == standings(project).rated
+    assert "is not applied" not in as_user(owner).get(url, {"category": "odd"}).content.decode()
+
+
+def test_an_empty_board_speaks_of_its_own_votes(
+    project: Any, owner: Any, as_user: Any, votes: None
+) -> None:
+    url = reverse("evaluation:leaderboard", args=[project.slug])
+    arena = as_user(owner).get(url, {"by": "arena"}).content.decode()
+    assert "No votes of arenas yet." in arena
+    assert "AI judges between" not in arena
+    together = as_user(owner).get(url, {"by": "combined"}).content.decode()
+    assert "at least 30 are needed" in together
+    assert "18 prompts have votes of people on a pair that a judge has judged too" in together
+    assert "No model can be rated yet" not in together
+    assert "start an evaluation" not in together

@@ -20,6 +20,7 @@ from evaluation import asking
 from evaluation.models import Comparison, Evaluation
 from evaluation.plan import Plan, checked_plan
 from evaluation.services_stopping import go_on, stop_evaluation
+from evaluation.standings import win_rates
 from evaluation.stopping import state_of
 from steelyard.lib.errors import UserError
 from tests.factories import make_annotator, make_judgment, make_prompt
@@ -231,6 +232,39 @@ def test_a_budget_is_kept_to_the_vote(planned: Start, project: Any) -> None:
     assert (evaluation.stop_reason, state_of(evaluation).budget_left) == ("budget", 0)
 
 
+def test_votes_from_before_are_evidence_and_cost_no_budget(
+    planned: Start, project: Any, owner: Any, as_user: Any, judge: Any
+) -> None:
+    project.overlap = 2
+    project.save()
+    first = planned({}, prompts=12)
+    rows = list(first.comparisons.with_sides().order_by("pk"))
+    rater = make_annotator(project)
+    for row in rows:
+        make_judgment(row.pair, row.candidate_side, annotator=rater)
+        make_judgment(row.pair, row.candidate_side, annotator=judge)
+    stop_evaluation(evaluation=first, by=owner)
+    evaluation = planned({"budget": 7}, prompts=4, name="Second")
+    state = state_of(evaluation)
+    assert (state.votes, state.votes_before, state.budget_left) == (0, state.asked, 7)
+    assert asking.spent(evaluation) == 0
+    assert state.candidates[0].prompts_waiting == 12
+    page = as_user(owner).get(evaluation.get_absolute_url()).content.decode()
+    assert f"{state.asked} votes of people were there before" in page
+    assert "7 of a budget of 7 votes left" in page
+    assert page.count("not asked here: votes from elsewhere") == 1
+    run_out(evaluation, lambda row: "tie" if row.asked_at else "candidate")
+    state = state_of(evaluation)
+    assert (state.votes, state.budget_left, evaluation.stop_reason) == (7, 0, "budget")
+    (one,) = state.candidates
+    assert (one.now.prompts, one.prompts_waiting) == (7, 5)
+    people, robot = win_rates(evaluation)
+    assert (people.asked, people.rate.prompts, people.votes) == (True, 12, 19)
+    assert (robot.asked, robot.votes) == (False, 12)
+    page = as_user(owner).get(evaluation.get_absolute_url()).content.decode()
+    assert page.count("7 of 12 prompts have all their votes") == 3
+
+
 def test_what_another_evaluation_asks_for_stays_in_the_queue(
     planned: Start, start: Start, answered: Start, owner: Any
 ) -> None:
@@ -328,3 +362,27 @@ def test_equal_models_are_not_told_apart_however_often_one_looks(planned: Start)
         run_out(evaluation, lambda row: str(rng.choice(["candidate", "opponent", "tie"])))  # noqa: B023
         alarms += bool(evaluation.decisions)
     assert alarms <= 1
+
+
+def test_while_people_vote_the_budget_can_be_raised_and_not_lowered(
+    planned: Start, owner: Any
+) -> None:
+    evaluation = planned({"budget": 6})
+    before = evaluation.comparisons.exclude(asked_at=None).count()
+    for budget, code in ((None, "not_stopped"), (5, "budget_lowered")):
+        with pytest.raises(UserError) as caught:
+            go_on(evaluation=evaluation, by=owner, budget=budget)
+        assert caught.value.code == code
+    go_on(evaluation=evaluation, by=owner, budget=9)
+    assert (evaluation.plan["budget"], evaluation.stopped_at) == (9, None)
+    assert evaluation.comparisons.exclude(asked_at=None).count() >= before
+    run_out(evaluation, lambda row: "tie")
+    assert state_of(evaluation).votes == 9
+
+
+def test_while_outputs_are_made_stop_and_go_on_say_the_same(start: Start, owner: Any) -> None:
+    evaluation = start()
+    for verb in (stop_evaluation, go_on):
+        with pytest.raises(UserError, match="no outputs yet") as caught:
+            verb(evaluation=evaluation, by=owner)
+        assert caught.value.code == "not_voting"
