@@ -94,7 +94,7 @@ def _keep_decisions(evaluation: Evaluation, state: StoppingState) -> bool:
     now = timezone.now()
     if new := state.newly_decided:
         for one in new:
-            stored = as_stored(one, votes=state.votes, at=now)
+            stored = as_stored(one, votes=state.evidence, at=now)
             evaluation.decisions[str(one.candidate.pk)] = stored
         evaluation.save(update_fields=["decisions"])
         close(evaluation, of=[one.candidate for one in new])
@@ -248,7 +248,18 @@ def _fresh(evaluation: Evaluation) -> int:
 
 
 def spent(evaluation: Evaluation) -> int:
-    return asked(evaluation).aggregate(n=Sum("pair__judged"))["n"] or 0
+    """Votes of people since they were asked."""
+    given = asked(evaluation).aggregate(n=Sum("pair__judged"))["n"] or 0
+    return max(0, given - _before(evaluation))
+
+
+def _before(evaluation: Evaluation) -> int:
+    """Votes on the comparisons from before they were asked about, which cost nothing."""
+    rows = Judgment.objects.decisive().by_people().order_by()
+    return rows.filter(
+        pair__comparisons__evaluation=evaluation,
+        created_at__lt=F("pair__comparisons__asked_at"),
+    ).count()
 
 
 def _affordable(evaluation: Evaluation) -> int | None:
@@ -257,7 +268,7 @@ def _affordable(evaluation: Evaluation) -> int | None:
     if budget is None:
         return None
     given = asked(evaluation).aggregate(n=Sum(Greatest("pair__judged", "pair__wanted")))["n"] or 0
-    return max(0, budget - given)
+    return max(0, budget - max(0, given - _before(evaluation)))
 
 
 def _done(evaluation: Evaluation) -> list[int]:
@@ -378,15 +389,17 @@ def _open(evaluation: Evaluation, material: _Material, slots: list[_Slot], left:
         material.asked[_two(slot.candidate, slot.opponent)].add(slot.prompt)
         row.asked_at, row.probability, row.by_chance = now, slot.probability, slot.by_chance
         if not row.is_identical:
-            have = max(row.pair.judged, row.pair.wanted)
-            # what is wanted already costs as much as what is asked for now
-            cost = max(have, evaluation.project.overlap)
+            # votes that are there cost nothing; what is wanted already costs as much as what is
+            # asked for now
+            there = row.pair.judged
+            have = max(there, row.pair.wanted)
+            cost = max(have, evaluation.project.overlap) - there
             if left is not None:
-                cost = min(cost, max(left, have))
-                if left < 1:
+                if cost and left < 1:
                     break
+                cost = min(cost, max(left, have - there))
                 left -= cost
-            wanted[cost].append(row.pair_id)
+            wanted[there + cost].append(row.pair_id)
         asking.append(row)
     Comparison.objects.bulk_update(asking, ["asked_at", "probability", "by_chance"])
     every = sorted(pk for pairs in wanted.values() for pk in pairs)

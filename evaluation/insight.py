@@ -50,6 +50,8 @@ class Verdict:
     """Prompts after which it was decided, where that is known."""
     delta: float
     alpha: float
+    waiting: str = ""
+    """How many of the prompts with votes have all of theirs, where not all have."""
 
     @property
     def mark(self) -> str:
@@ -95,6 +97,7 @@ def verdicts(
                     after=_after(one, votes, plan),
                     delta=plan.delta,
                     alpha=plan.alpha,
+                    waiting=one.waiting_words,
                 )
             continue
         scores = [_in_order(votes.cast(candidate.pk, source)) for candidate in own]
@@ -432,7 +435,9 @@ def with_people(votes: Votes) -> list[WithPeople]:
             WithPeople(
                 votes.judges[judge],
                 winrate.win_rate((theirs == told).astype(float), prompts),
-                agreement.cohen(theirs.tolist(), told.tolist(), [0, 1, 2]),
+                agreement.cohen(
+                    theirs.tolist(), told.tolist(), [0, 1, 2], clusters=prompts.tolist()
+                ),
                 ceiling,
                 int(np.unique(rows).size),
             )
@@ -550,6 +555,8 @@ def overview(
     for candidate in candidates:
         for row in (one for one in rows if one.candidate == candidate):
             who = row.judge.name if row.judge else _("people")
+            if not row.asked:
+                who = _("%(who)s, not asked here") % {"who": who}
             found.append(
                 Row(
                     name=f"{candidate.name}" if several else who,

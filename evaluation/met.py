@@ -6,7 +6,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Case, F, FloatField, IntegerField, Q, Value, When
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    FloatField,
+    IntegerField,
+    OuterRef,
+    Q,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce, Extract
 
 from annotation.models import Judgment
@@ -36,6 +47,9 @@ class Met:
     vote_at: np.ndarray
     """Of every vote, also on comparisons that want more of them: the models, and when it was cast,
     in seconds since 1970."""
+    vote_before: np.ndarray
+    """Which of them had been cast before the evaluation asked: they tell as much as any other, and
+    no budget paid for them."""
 
     def against_baseline(self, model: int) -> np.ndarray:
         """The scores of a candidate against the baseline, one a prompt."""
@@ -72,6 +86,7 @@ def met(evaluation: Evaluation, models: list[ModelVersion]) -> Met:
     i = place[np.searchsorted(known, of["candidate"])]
     j = np.where(of["opponent"] == 0, 0, place[np.searchsorted(known, of["opponent"]) % known.size])
     at = np.searchsorted(of["pair"], votes["pair"])
+    since = of["asked"] if evaluation.plan else np.full(of["pair"].size, _created(evaluation))
     n = np.bincount(at, minlength=of["pair"].size).astype(float)
     of_a = np.bincount(at, weights=votes["score"], minlength=n.size) / np.maximum(n, 1.0)
     when = np.zeros(n.size)
@@ -95,7 +110,27 @@ def met(evaluation: Evaluation, models: list[ModelVersion]) -> Met:
         vote_i=i[at],
         vote_j=j[at],
         vote_at=votes["at"],
+        vote_before=votes["at"] < since[at],
     )
+
+
+def waiting(evaluation: Evaluation) -> dict[tuple[int, int], int]:
+    """By candidate and opponent, 0 for the baseline: comparisons with votes of people that are not
+    yet all that was asked for, so that a win rate has them and :func:`met` does not."""
+    done = Q(pair__judged__gte=F("pair__wanted"))
+    if evaluation.plan:
+        done &= Q(asked_at__isnull=False)
+    cast = Judgment.objects.decisive().by_people().standing(evaluation.project)
+    rows = evaluation.comparisons.exclude(done).filter(
+        Exists(cast.order_by().filter(pair=OuterRef("pair")))
+    )
+    rows = rows.exclude(pk__in=evaluation.comparisons.identical().values("pk"))
+    found = rows.order_by().values_list("candidate", Coalesce("opponent_id", 0))
+    return {(one, other): n for one, other, n in found.annotate(n=Count("pk"))}
+
+
+def _created(evaluation: Evaluation) -> float:
+    return evaluation.created_at.timestamp()
 
 
 def _comparisons(rows: ComparisonQuerySet) -> dict[str, np.ndarray]:

@@ -260,13 +260,20 @@ class WinRateSerializer(serializers.Serializer):
     reason = serializers.CharField(
         source="rate.reason", allow_blank=True, help_text="Why there is no interval."
     )
-    votes = serializers.IntegerField(source="rate.votes")
+    asked = serializers.BooleanField(
+        help_text="Whether the evaluation asks this source; else its votes were there already."
+    )
+    votes = serializers.IntegerField(help_text="Votes given; identical outputs have none.")
     prompts = serializers.IntegerField(source="rate.prompts")
     wins = serializers.IntegerField(source="rate.wins")
-    ties = serializers.IntegerField(source="rate.ties")
+    ties = serializers.IntegerField(
+        source="rate.ties", help_text="Votes for a tie, and comparisons of identical outputs."
+    )
     losses = serializers.IntegerField(source="rate.losses")
     both_bad = serializers.IntegerField()
-    identical = serializers.IntegerField()
+    identical = serializers.IntegerField(
+        help_text="Comparisons of two identical outputs: a tie each, and no vote."
+    )
     comparisons = serializers.IntegerField()
     judged = serializers.IntegerField()
     scored = EffectSerializer(
@@ -352,15 +359,19 @@ class EvaluationSerializer(serializers.ModelSerializer):
     )
     sampling = serializers.DictField(help_text="What was asked for; it goes before a model's own.")
     samplings = serializers.SerializerMethodField(
-        help_text="By model, how it answers: what was asked for, its own setting, the defaults."
+        help_text="By model, how it answers: what was asked for, its own setting, the defaults; "
+        "null of one whose outputs were imported."
     )
 
     def get_questions(self, evaluation: Evaluation) -> list[str]:
         return [one["name"] for one in evaluation.questions]
 
-    def get_samplings(self, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    def get_samplings(self, evaluation: Evaluation) -> dict[str, dict[str, Any] | None]:
         models = [evaluation.baseline, *evaluation.candidates.all()]
-        return {model.name: sampling_used(model, evaluation.sampling) for model in models}
+        return {
+            model.name: sampling_used(model, evaluation.sampling) if model.can_generate else None
+            for model in models
+        }
 
     class Meta:
         model = Evaluation

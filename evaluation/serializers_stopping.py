@@ -18,7 +18,8 @@ class GoOnRequest(StrictSerializer):
         default=None,
         min_value=1,
         max_value=10**9,
-        help_text="Votes at most, from the beginning; the plan's own where not given.",
+        help_text="Votes at most, from the beginning; the plan's own where not given. While people "
+        "are asked it can be raised.",
     )
 
 
@@ -58,6 +59,10 @@ class CandidateStateSerializer(serializers.Serializer):
     prompts = serializers.IntegerField(
         source="now.prompts", help_text="Prompts, or with active pairs comparisons, scored."
     )
+    prompts_waiting = serializers.IntegerField(
+        help_text="Prompts, or comparisons, with some votes and not yet all: in a win rate, and "
+        "not in here."
+    )
     decided = serializers.SerializerMethodField(help_text="Null where nothing was decided.")
     later_votes = serializers.IntegerField(help_text="Votes that came after the decision.")
     labels_left = serializers.IntegerField(
@@ -85,7 +90,12 @@ class StoppingSerializer(serializers.Serializer):
     by_ratings = serializers.BooleanField(
         help_text="Whether all comparisons tell of each candidate, by way of ratings."
     )
-    votes = serializers.IntegerField()
+    votes = serializers.IntegerField(
+        help_text="Of people since they were asked: what a budget pays for."
+    )
+    votes_before = serializers.IntegerField(
+        help_text="Of people on the same pairs from before; evidence as much."
+    )
     asked = serializers.IntegerField(help_text="Comparisons that people were asked about.")
     budget_left = serializers.IntegerField(allow_null=True)
     stopped_at = serializers.DateTimeField(source="evaluation.stopped_at", allow_null=True)

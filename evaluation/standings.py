@@ -31,6 +31,9 @@ class WinRateRow:
     """Comparisons with at least one vote of this source."""
     scored: effect.Effect | None = None
     """Cohen's d of the scores, where a scorer judged."""
+    asked: bool = True
+    """Whether the evaluation asks this source; else its votes were cast elsewhere, on the same
+    pairs."""
     strength: effect.Effect | None = None
     """Of verdicts with a strength: their mean in standard deviations; None where there is d."""
 
@@ -44,6 +47,11 @@ class WinRateRow:
         if self.rate.reason.startswith("all votes are on one prompt"):
             return gettext("all votes are on one prompt, which tells nothing of others")
         return self.rate.reason
+
+    @property
+    def votes(self) -> int:
+        """Those that were given: identical outputs have none, though they are ties."""
+        return self.rate.votes - self.identical
 
     @property
     def waiting(self) -> int:
@@ -66,7 +74,9 @@ def win_rates(evaluation: Evaluation, votes: Votes | None = None) -> list[WinRat
         voters = [votes.judges.get(source) for source in votes.sources_of(candidate.pk)]
         if own.any() and votes.comparisons["identical"][own].all():
             voters = [None] * evaluation.ask_people + seats
-        rows += [_win_rate(candidate, judge, votes, scores) for judge in voters]
+        for judge in voters:
+            asked = judge in seats if judge else evaluation.ask_people
+            rows.append(_win_rate(candidate, judge, votes, scores, asked))
     return rows
 
 
@@ -126,6 +136,7 @@ def _win_rate(
     judge: Annotator | None,
     votes: Votes,
     scores: dict[tuple[int, int], tuple[float, float]],
+    asked: bool,
 ) -> WinRateRow:
     source = judge.pk if judge else PEOPLE
     cast = votes.cast(candidate.pk, source)
@@ -143,6 +154,7 @@ def _win_rate(
         comparisons=int(own.sum()),
         judged=np.unique(votes.judgments["row"][said]).size,
         scored=scored,
+        asked=asked,
         strength=strength,
     )
 

@@ -16,7 +16,7 @@ from evaluation.contestants import contestants
 from evaluation.engine import active, stopping
 from evaluation.engine.sequential import EARLY
 from evaluation.engine.stopping import KEEP_VOTING, Standing
-from evaluation.met import Met, asked, met
+from evaluation.met import Met, asked, met, waiting
 from evaluation.models import Evaluation
 from evaluation.plan import Plan
 from steelyard.registry.models import ModelVersion
@@ -67,6 +67,33 @@ class CandidateState:
     votes_affordable: int | None
     """What is left of the budget; None where there is none."""
     by_ratings: bool
+    prompts_waiting: int = 0
+    """Prompts, or with ratings comparisons, that have some votes and not yet all: they count in a
+    win rate and not here."""
+
+    @property
+    def waiting_words(self) -> str:
+        """How much of what has votes is counted; empty where all of it is."""
+        if not self.prompts_waiting:
+            return ""
+        counts = {"done": self.now.prompts, "all": self.now.prompts + self.prompts_waiting}
+        if self.by_ratings:
+            return (
+                ngettext(
+                    "%(done)s of %(all)s comparisons has all its votes",
+                    "%(done)s of %(all)s comparisons have all their votes",
+                    self.now.prompts,
+                )
+                % counts
+            )
+        return (
+            ngettext(
+                "%(done)s of %(all)s prompts has all its votes",
+                "%(done)s of %(all)s prompts have all their votes",
+                self.now.prompts,
+            )
+            % counts
+        )
 
     @property
     def decision(self) -> str:
@@ -162,7 +189,9 @@ class StoppingState:
     by_ratings: bool
     """Whether a candidate is judged by the ratings of all votes, not by its own meetings alone."""
     votes: int
-    """People's, that count."""
+    """People's, that count and were cast since they were asked: what a budget pays for."""
+    votes_before: int
+    """People's on the same pairs from before, which are evidence as much."""
     asked: int
     """Comparisons that people are asked about, or were."""
     later_votes: int
@@ -172,6 +201,11 @@ class StoppingState:
     @property
     def is_stopped(self) -> bool:
         return self.evaluation.stopped_at is not None
+
+    @property
+    def evidence(self) -> int:
+        """All votes of people that tell something."""
+        return self.votes + self.votes_before
 
     @property
     def reason(self) -> str:
@@ -229,7 +263,9 @@ def state_of(evaluation: Evaluation, *, paths: bool = True) -> StoppingState:
             alpha=plan.alpha,
             known=[said.log_e if said else None for said in known],
         )
-    votes = int(found.vote_at.size)
+    before = int(found.vote_before.sum())
+    votes = int(found.vote_at.size) - before
+    waits = waiting(evaluation)
     prompts = _prompts(evaluation)
     candidates = []
     for at, (now, said) in enumerate(zip(standings, known, strict=True), 1):
@@ -243,6 +279,11 @@ def state_of(evaluation: Evaluation, *, paths: bool = True) -> StoppingState:
                 prompts_left=max(0, prompts - found.against_baseline(at).size),
                 votes_affordable=None if plan.budget is None else max(0, plan.budget - votes),
                 by_ratings=by_ratings,
+                prompts_waiting=sum(
+                    n
+                    for (one, other), n in waits.items()
+                    if models[at].pk in (one, other) and (by_ratings or not other)
+                ),
             )
         )
     stopped = evaluation.stopped_at
@@ -252,6 +293,7 @@ def state_of(evaluation: Evaluation, *, paths: bool = True) -> StoppingState:
         candidates=candidates,
         by_ratings=by_ratings,
         votes=votes,
+        votes_before=before,
         asked=asked(evaluation).count(),
         later_votes=found.later(None, stopped.timestamp()) if stopped else 0,
         found=found,

@@ -106,10 +106,11 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
 
 def samplings_of(
     evaluation: Evaluation, candidates: list[ModelVersion]
-) -> list[tuple[ModelVersion, dict[str, Any]]]:
-    """How each model really answers."""
+) -> list[tuple[ModelVersion, dict[str, Any] | None]]:
+    """How each model really answers; None of one that was not asked, since its outputs are from a
+    file."""
     models = [evaluation.baseline, *candidates]
-    return [(m, sampling_used(m, evaluation.sampling)) for m in models]
+    return [(m, sampling_used(m, evaluation.sampling) if m.can_generate else None) for m in models]
 
 
 def evaluations_for_model(request: HttpRequest, project: str, pk: int) -> HttpResponse:

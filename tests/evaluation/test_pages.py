@@ -359,6 +359,20 @@ def test_the_page_says_how_each_model_really_answered(
     assert "max_new_tokens 20" in second
 
 
+def test_of_imported_outputs_no_way_of_answering_is_made_up(
+    owner: Any, as_user: Any, start: Start, models: Any
+) -> None:
+    evaluation = start()
+    type(models[1]).objects.filter(pk=models[1].pk).update(family="imported")
+    page = as_user(owner).get(evaluation.get_absolute_url()).content.decode()
+    assert f"<dt>{models[1].name}</dt><dd>imported outputs</dd>" in page
+    assert page.count("imported outputs") == 1
+    url = f"/api/v1/projects/{evaluation.project.slug}/evaluations/{evaluation.pk}"
+    said = as_user(owner).get(url).json()["samplings"]
+    assert said["new"] is None
+    assert said["base"]["temperature"] == 0.7
+
+
 def test_withdrawn_votes_count_for_nothing_and_are_told(
     project: Any, owner: Any, as_user: Any, votes: None
 ) -> None:

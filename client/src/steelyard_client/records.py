@@ -343,7 +343,12 @@ class WinRate(Record):
     lo: float | None
     hi: float | None
     votes: int
+    """Those given; identical outputs have none."""
     prompts: int
+    identical: int
+    """Comparisons of two identical outputs, a tie each."""
+    asked: bool
+    """Whether the evaluation asks this source; else its votes were there already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,6 +384,8 @@ class CandidateState(Record):
     """Valid however often one looks."""
     log_e: float
     prompts: int
+    prompts_waiting: int
+    """With some votes and not yet all: in a win rate, and not in here."""
     decided: dict[str, Any] | None
     """What was sure, and when; later votes change nothing of it."""
     later_votes: int
@@ -394,6 +401,9 @@ class Stopping(Record):
     plan: dict[str, Any]
     by_ratings: bool
     votes: int
+    """Since people were asked: what a budget pays for."""
+    votes_before: int
+    """On the same pairs from before; evidence as much."""
     asked: int
     budget_left: int | None
     stopped_at: datetime | None
@@ -421,7 +431,7 @@ class EvaluationInfo(Record):
     finished: bool = False
     """Nothing is left to wait for: it failed, or its judges are done and people have voted
     enough."""
-    samplings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    samplings: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     """By model, how it answers."""
     win_rates: list[WinRate] = field(
         default_factory=list, metadata={"of": lambda rows: [WinRate.of(row) for row in rows]}
