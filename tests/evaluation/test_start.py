@@ -15,7 +15,7 @@ from evaluation.services import chosen_prompts
 from steelyard.inference.loading import sampling_of
 from steelyard.lib.errors import UserError
 from steelyard.runs.models import Run
-from tests.factories import make_annotator, make_model, make_project
+from tests.factories import make_annotator, make_model, make_output, make_project
 
 pytestmark = pytest.mark.django_db
 Start = Callable[..., Any]
@@ -139,3 +139,17 @@ def test_a_shape_that_a_model_does_not_make_is_refused(
         assert (problem.code, problem.field) == ("bad_sampling", field)
         assert "Set it to" in problem.message
     start(sampling={"frames": 49, "width": 96})
+
+
+def test_outputs_that_are_here_are_put_side_by_side_in_no_models_place(
+    start: Start, models: list[Any], prompts: list[Any], settings: Any
+) -> None:
+    for model in models[:2]:
+        type(model).objects.filter(pk=model.pk).update(family="imported")
+        model.refresh_from_db()
+        for prompt in prompts:
+            make_output(prompt, f"{model.name} says.", model=model)
+    run = start().generation
+    assert run.kind in settings.LIGHT_RUNS
+    spec = runner.prepare(run)
+    assert (spec["models"], len(spec["there"]), runner.gpus(run)) == ([], 2, 0)
