@@ -26,6 +26,7 @@ from annotation.formats import (
     trl_unpaired,
     ultrafeedback,
     unified_reward,
+    version_rows,
     videoalign,
     videodpo,
 )
@@ -35,6 +36,7 @@ from steelyard.lib.errors import UserError
 
 _TEXT: tuple[Format, ...] = (
     pairs_jsonl.FORMAT,
+    version_rows.FORMAT,
     trl_preference.FORMAT,
     trl_unpaired.FORMAT,
     trl_reward.FORMAT,

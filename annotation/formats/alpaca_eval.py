@@ -95,6 +95,7 @@ FORMAT = Format(
     read=read,
     write=write,
     schema=schema,
+    empty_answers="kept",
     ties="Kept, as 1.5; both bad becomes a tie.",
     cannot="The judge's exact probability: it is kept as 1 to 3 steps, a third of the way each; "
     "whether a person or a judge voted, reasons, tags and evidence; prompts of several messages or "

@@ -199,6 +199,7 @@ def _format(name: str, title: str, judge: str, **doing: Any) -> Format:
         modalities=("text",),
         containers=TEXT_CONTAINERS,
         columns=("model_a", "model_b", "winner", "conversation_a", "conversation_b", judge),
+        empty_answers="left_out",
         ties=TIES,
         cannot=CANNOT,
         **doing,

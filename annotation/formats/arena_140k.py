@@ -131,6 +131,7 @@ FORMAT = Format(
     anonymous=True,
     write=write,
     schema=schema,
+    empty_answers="left_out",
     ties=TIES,
     cannot="Who voted; the counts of conv_metadata, which are read over and not written. " + CANNOT,
 )

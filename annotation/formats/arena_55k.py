@@ -118,6 +118,7 @@ FORMAT = Format(
     anonymous=True,
     write=write,
     schema=schema,
+    empty_answers="left_out",
     ties="Kept; both bad becomes a tie.",
     cannot="Who voted; that both are bad; system messages. " + CANNOT,
 )

@@ -215,6 +215,9 @@ class Format:
     """Whether it does not say who voted, and may have several rows with votes on one pair."""
     both_bad: bool = False
     """Whether it can say of a pair that both answers are bad."""
+    empty_answers: str = "refused"
+    """What becomes of a pair with an answer that says nothing: refused; left_out and counted, where
+    models of the format may have said nothing; or kept."""
 
     @property
     def reads(self) -> bool:
@@ -245,8 +248,7 @@ class Format:
         reading = reading or Reading()
         if self.gather is not None:
             for record in self.gather(rows, reading):
-                if taken := reading.taken(record):
-                    yield taken
+                yield from self._taken(record, reading)
             return
         for row in rows:
             try:
@@ -255,8 +257,32 @@ class Format:
                 reading.wrong(error)
                 continue
             for record in found:
-                if taken := reading.taken(record, row.number):
-                    yield reading.numbered(taken) if self.anonymous else taken
+                yield from self._taken(record, reading, row.number)
+
+    def _taken(
+        self, record: ImportedRecord, reading: Reading, number: int = 0
+    ) -> Iterator[ImportedRecord]:
+        """The record as it is to be stored; none where it is left out or refused."""
+        if self._says_nothing(record):
+            if self.empty_answers == "left_out":
+                reading.leave_out("an answer is empty")
+                return
+            reading.wrong(
+                RowError(
+                    "an answer is empty; a pair needs two answers that say something.",
+                    place=record.place,
+                    number=number,
+                )
+            )
+            return
+        if taken := reading.taken(record, number):
+            yield reading.numbered(taken) if self.anonymous else taken
+
+    def _says_nothing(self, record: ImportedRecord) -> bool:
+        if self.empty_answers == "kept":
+            return False
+        answers = ((record.text_a, record.media_a), (record.text_b, record.media_b))
+        return any(not text.strip() and not media for text, media in answers)
 
     def read_row(self, row: Row) -> Iterable[ImportedRecord]:
         """The records of one row, of which the columns are there.

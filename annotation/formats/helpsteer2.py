@@ -143,6 +143,7 @@ FORMAT = Format(
     anonymous=True,
     write=write,
     schema=schema,
+    empty_answers="left_out",
     ties="Left out, since a strength of 0 does not occur; single votes for a tie are kept.",
     cannot="Who voted: votes come back as annotator 1, 2 and so on of their row; models, tags and "
     "evidence; system messages; prompts with pictures or clips.",

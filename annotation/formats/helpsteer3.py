@@ -129,6 +129,7 @@ FORMAT = Format(
     anonymous=True,
     write=write,
     schema=schema,
+    empty_answers="left_out",
     ties="Kept, as a preference of 0.",
     cannot="Who voted: votes come back as annotator 1, 2 and so on of their row; models, tags and "
     "evidence; that both are bad, which becomes 0; the language, which is written as empty; "

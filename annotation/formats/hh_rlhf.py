@@ -82,6 +82,7 @@ FORMAT = Format(
     read=read,
     write=write,
     anonymous=True,
+    empty_answers="kept",
     ties="Left out: a tie has no chosen answer.",
     cannot="Ties, strength, reasons, votes and models; system messages; prompts with pictures or "
     "clips.",

@@ -141,6 +141,11 @@ def suggest(columns: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def in_words(mapping: dict[str, Any]) -> str:
+    """A mapping as the commands take one: ``prompt=question a=left``."""
+    return " ".join(f"{part}={column}" for part, column in mapping.items() if part != "words")
+
+
 def format_for(mapping: Mapping) -> Format:
     """The format of files with these columns."""
     return replace(

@@ -100,6 +100,7 @@ FORMAT = Format(
     read=read,
     write=write,
     schema=schema,
+    empty_answers="left_out",
     ties="Kept; both bad becomes a tie.",
     cannot="That both are bad. The number of the question is drawn from the prompt. " + CANNOT,
 )

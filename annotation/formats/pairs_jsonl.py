@@ -16,6 +16,7 @@ several lines. A file is named by its SHA-256, or by its name in the archive tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -47,6 +48,7 @@ MAX_MEDIA = 16
 MAX_ASPECTS = 50
 OUTCOMES = ("a", "b", "tie", "both_bad", "skip")
 KINDS = ("person", "judge")
+_NESTED = ("prompt", "tags", "aspects", "known")
 _SIGN = {"a": -1, "b": 1}
 
 
@@ -73,8 +75,23 @@ def read_row(row: Line) -> Iterator[ImportedRecord]:
         blobs |= carried
         if names:
             there[key] = names if key == "media" else names[0]
+    for key in _NESTED:
+        there[key] = _parsed(there[key]) if key in there else None
+    if isinstance(there.get("strength"), str):
+        there["strength"] = row.whole("strength", -3, 3)
+    there = {key: value for key, value in there.items() if value is not None}
     record = _record(Line(row.number, there, row.place))
     yield replace(record, blobs=blobs) if blobs else record
+
+
+def _parsed(value: Any) -> Any:
+    """What a cell says that holds JSON as a text, as in CSV; any other text is itself."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[{", '["', '{"', "[]")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def is_ours(row: Line) -> bool:

@@ -46,6 +46,7 @@ EXPLICIT = ("explicit", "in a column of its own")
 IMPLICIT = ("implicit", "at the head of both answers")
 PROMPT = Option("prompt", "Prompt", (EXPLICIT, IMPLICIT))
 OPTIONS = (SHAPE, PROMPT, WITH_MEDIA)
+_NO_WINNER = {"tie", "both_bad", "skip"}
 TIES = "Left out: a tie has no chosen answer."
 CANNOT = (
     "Ties, strength, reasons, votes and models; answers that are pictures or clips, since TRL "
@@ -60,7 +61,18 @@ def read(row: Row) -> Iterator[ImportedRecord]:
 
 
 def read_pair(row: Row, *, steps: int = 1) -> ImportedRecord:
-    """The pair of a row of any of the four shapes, with a vote for what was chosen."""
+    """The pair of a row of any of the four shapes, with a vote for what was chosen.
+
+    Raises:
+        RowError: it is none, or another column says that neither answer won.
+    """
+    said = row.values.get("outcome")
+    if isinstance(said, str) and said.strip().lower() in _NO_WINNER:
+        raise row.wrong(
+            f"“outcome” says {said.strip()}, so that “chosen” is not better than “rejected”; leave "
+            "such rows out, or bring them in as Steelyard pairs.",
+            "outcome",
+        )
     messages, a, b = _parts(row)
     names, blobs = files(row, "images" if "images" in row.values else "image")
     return pair(row, messages, a, b, [vote("a", steps=steps)], media=names, blobs=blobs)

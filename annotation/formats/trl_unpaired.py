@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -64,9 +64,29 @@ class _Half:
         return len(self.text) + sum(len(message["content"]) for message in self.prompt)
 
 
+@dataclass
+class _Waiting:
+    """The rows of one prompt that have no other half yet."""
+
+    good: deque[_Half] = field(default_factory=deque)
+    bad: deque[_Half] = field(default_factory=deque)
+
+    def of(self, good: bool) -> deque[_Half]:
+        return self.good if good else self.bad
+
+    def take_for(self, half: _Half) -> _Half | None:
+        """The other half that waits longest; an answer is never compared with itself."""
+        others = self.of(not half.good)
+        for at, other in enumerate(others):
+            if other.text != half.text:
+                del others[at]
+                return other
+        return None
+
+
 def gather(rows: Iterable[Row], reading: Reading) -> Iterator[ImportedRecord]:
     """Pairs of rows, as soon as both are met; the others are counted as left out."""
-    waiting: dict[bytes, deque[_Half]] = {}
+    waiting: dict[bytes, _Waiting] = {}
     size = 0
     for row in rows:
         try:
@@ -75,18 +95,18 @@ def gather(rows: Iterable[Row], reading: Reading) -> Iterator[ImportedRecord]:
             reading.wrong(error)
             continue
         key = sha256(canonical_json([half.prompt, half.media])).digest()
-        others = waiting.setdefault(key, deque())
-        if not others or others[0].good == half.good:
-            others.append(half)
+        here = waiting.setdefault(key, _Waiting())
+        other = here.take_for(half)
+        if other is None:
+            here.of(half.good).append(half)
             size += half.size
         else:
-            other = others.popleft()
             size -= other.size
             try:
                 yield _pair(other, half)
             except RowError as error:
                 reading.wrong(error)
-        if not others:
+        if not (here.good or here.bad):
             del waiting[key]
         while size > MAX_WAITING:
             size -= _give_up(waiting, reading)
@@ -94,13 +114,13 @@ def gather(rows: Iterable[Row], reading: Reading) -> Iterator[ImportedRecord]:
         _give_up(waiting, reading)
 
 
-def _give_up(waiting: dict[bytes, deque[_Half]], reading: Reading) -> int:
+def _give_up(waiting: dict[bytes, _Waiting], reading: Reading) -> int:
     """Leave out the rows of the prompt that waits longest; how much they held."""
-    halves = waiting.pop(next(iter(waiting)))
-    for half in halves:
+    here = waiting.pop(next(iter(waiting)))
+    for half in (*here.good, *here.bad):
         other = "bad" if half.good else "good"
         reading.leave_out(f"no {other} answer to the same prompt to pair it with")
-    return sum(half.size for half in halves)
+    return sum(half.size for half in (*here.good, *here.bad))
 
 
 def _half(row: Row) -> _Half:
@@ -180,8 +200,10 @@ FORMAT = Format(
     options=(SHAPE, _TIES, WITH_MEDIA),
     schema=schema,
     both_bad=True,
+    anonymous=True,
     ties="Left out, or both answers written as good or as bad, as chosen. Where both are bad, both "
     "are written so.",
     cannot="Which two answers were compared, strength, reasons, votes and models; that the better "
-    "answer is good and the worse one bad is more than the votes say.",
+    "answer is good and the worse one bad is more than the votes say. Read again, a pair of which "
+    "both answers are bad is left out and counted: nothing says that the two were compared.",
 )

@@ -85,6 +85,7 @@ FORMAT = Format(
     anonymous=True,
     options=(_TIES,),
     schema=schema,
+    empty_answers="left_out",
     ties="Read where both scores are the same; when writing left out, or kept so, as chosen.",
     cannot="Scores of single answers: the strength stands as score_chosen beside 0, read back as 1 "
     "to 3 steps; reasons, votes and models; prompts with pictures or clips.",
