@@ -157,6 +157,7 @@ def _import(run: Run) -> dict[str, Any]:
         "run": run,
         **transfer.taken_of(run).as_dict(),
         **{key: run.spec["asked"][key] for key in ("format", "mode")},
+        "mapping": run.spec["asked"].get("understood", {}),
         "faults": read_errors(transfer.errors_of(run), MAX_ERRORS),
     }
     return dict(FileImportSerializer(body).data)

@@ -21,7 +21,9 @@ class FileImportRequest(StrictSerializer):
 
     file = serializers.FileField(help_text="JSON Lines, JSON, CSV, Parquet, or a ZIP or TAR.")
     format = serializers.ChoiceField(
-        READABLE, required=False, help_text="Guessed from the first row without it."
+        READABLE,
+        required=False,
+        help_text="Guessed from the first row without it; but for `mapped`, which must be named.",
     )
     mapping = serializers.JSONField(
         required=False, help_text="Which column is what, as JSON; the format is `mapped` then."
@@ -70,6 +72,7 @@ class FileImportSerializer(serializers.Serializer):
 
     run = RunSerializer()
     format = serializers.CharField()
+    mapping = serializers.DictField(help_text="Of plain columns, which was read as what.")
     mode = serializers.CharField()
     rows = serializers.IntegerField(help_text="Rows read.")
     records = serializers.IntegerField(help_text="Prompts with two answers in them.")

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from annotation import formats
 from annotation.formats import mapped
 from annotation.formats.base import Format
-from annotation.formats.rows import Row
+from annotation.formats.rows import Row, RowError
 from annotation.transfer.incoming import MODES, Asked, Incoming, Taken, first_rows
 from annotation.transfer.outgoing import Order, check_order, export, write_summary
 from steelyard.accounts.models import User
@@ -65,6 +65,8 @@ class Look:
     guesses: list[Format]
     suggested: dict[str, str]
     """Which column is likely to be what."""
+    broken: list[RowError]
+    """What stands among them and is no row."""
 
 
 def receive(*, project: Project, name: str, data: IO[bytes], by: User | None) -> Upload:
@@ -110,16 +112,17 @@ def look(path: Path, name: str) -> Look:
     Raises:
         UserError: it is no file of rows.
     """
-    rows = first_rows(path, name, SHOWN_ROWS)
+    broken: list[RowError] = []
+    rows = first_rows(path, name, SHOWN_ROWS, broken)
     columns = list(dict.fromkeys(column for row in rows for column in row.values))
-    return Look(rows, columns, formats.guess(rows[0]), mapped.suggest(columns))
+    return Look(rows, columns, formats.guess(rows[0]), mapped.suggest(columns), broken)
 
 
 def asked_of(upload: Upload, said: dict[str, Any]) -> Asked:
     """How a file is to be read; guessed where nothing is said.
 
     Raises:
-        UserError: no format fits, or a choice is none.
+        UserError: no format fits, only plain columns do, or a choice is none.
     """
     mapping, mode, kind = said.get("mapping") or {}, said.get("mode") or "all", said.get("kind")
     if mode not in MODES:
@@ -127,11 +130,13 @@ def asked_of(upload: Upload, said: dict[str, Any]) -> Asked:
     if kind and kind not in mapped.KINDS:
         raise _wrong("annotator_kind", kind, mapped.KINDS)
     name = said.get("format") or ("mapped" if mapping else "")
-    if not name or mapping:
+    understood: dict[str, Any] = {}
+    if not name or name == "mapped":
         seen = look(upload.path, upload.name)
+        understood = mapping or seen.suggested
         if mapping:
             mapped.mapping_of(mapping, seen.columns)
-        elif not seen.guesses:
+        elif not name and not seen.guesses:
             columns = ", ".join(f"“{column}”" for column in seen.columns[:12])
             raise UserError(
                 _(
@@ -140,6 +145,18 @@ def asked_of(upload: Upload, said: dict[str, Any]) -> Asked:
                 )
                 % {"columns": columns},
                 code="format_unknown",
+                field="format",
+            )
+        # what usual names of columns are likely to mean is for people to look at first
+        elif not name and seen.guesses[0].name == "mapped":
+            raise UserError(
+                _(
+                    "No format has just these columns. As plain columns they would be read as "
+                    "%(mapping)s. If that is right, name the format mapped; else say which column "
+                    "is what by a mapping, or name another format."
+                )
+                % {"mapping": mapped.in_words(seen.suggested)},
+                code="format_unsure",
                 field="format",
             )
         name = name or seen.guesses[0].name
@@ -158,6 +175,7 @@ def asked_of(upload: Upload, said: dict[str, Any]) -> Asked:
         mode=mode,
         annotator=(said.get("annotator") or "").strip()[:150],
         kind=kind or "",
+        understood=understood if name == "mapped" else {},
     )
 
 

@@ -57,6 +57,8 @@ class Asked:
     """Who chose, where the file does not say."""
     kind: str = ""
     """person or judge, for that annotator."""
+    understood: dict[str, Any] = field(default_factory=dict)
+    """Of plain columns, which is what, to be told with what came in."""
 
     def the_format(self) -> Format:
         if self.mapping:
@@ -293,13 +295,16 @@ class Incoming:
         write_atomically(self._state, json.dumps(state).encode())
 
 
-def first_rows(path: Path, name: str, most: int) -> list[Row]:
+def first_rows(path: Path, name: str, most: int, broken: list[RowError] | None = None) -> list[Row]:
     """The first rows that are rows, of which there is one at least.
+
+    Args:
+        broken: takes what stands before or among them and is no row.
 
     Raises:
         UserError: there is none; it is no file of rows, or is broken before the last of these.
     """
-    errors: list[RowError] = []
+    errors: list[RowError] = [] if broken is None else broken
     rows = list(islice(containers.rows(path, name, on_error=errors.append), most))
     if not rows:
         raise errors[0]

@@ -302,3 +302,38 @@ def test_the_command_writes_the_files_and_what_was_left_out(
         call_command("export_version", version.project.slug, "x/9", "trl_preference", where)
     with pytest.raises(CommandError, match="no project"):
         call_command("import_file", "nowhere", str(files[0]))
+
+
+@pytest.mark.parametrize(
+    ("form", "aggregation"), [("parquet", "per_vote"), ("jsonl", "majority"), ("zip", "majority")]
+)
+def test_a_versions_own_download_comes_in_as_it_was_voted(
+    project: Any, owner: Any, as_user: Browse, form: str, aggregation: str
+) -> None:
+    rater, robot = (factories.make_annotator(project, name) for name in ("rater", "scorer"))
+    for outcome, other in (("a", "b"), ("tie", "a"), ("both_bad", "both_bad"), ("b", "b")):
+        pair = factories.make_pair(project)
+        factories.make_judgment(pair, outcome, annotator=rater)
+        factories.make_judgment(pair, other, annotator=robot)
+    recipe = Recipe(ties="keep", both_bad="keep", aggregation=aggregation, test_fraction=0)
+    version = publish_version(project=project, dataset_name="All", recipe=recipe, by=None)
+    address = reverse("registry:version-download", args=[project.slug, version.pk, form])
+    data = b"".join(as_user(owner).get(address).streaming_content)  # type: ignore[attr-defined]
+    other_project = factories.make_project()
+    run = transfer.start_import(
+        project=other_project,
+        upload=transfer.receive(
+            project=other_project, name=f"rows.{form}", data=io.BytesIO(data), by=None
+        ),
+        said={},
+        by=None,
+        background=False,
+    )
+    assert (run.error, run.spec["asked"]["format"]) == ("", "steelyard_version")
+    names = ("pair__key", "annotator__name", "annotator__kind", "outcome", "strength")
+    here, there = (
+        sorted(Judgment.objects.filter(pair__project=p).values_list(*names))
+        for p in (project, other_project)
+    )
+    assert here == there
+    assert len(there) == 8

@@ -285,7 +285,7 @@ def test_a_file_that_is_cut_off_says_what_is_in(project: Any, monkeypatch: Any) 
 
 def test_ids_that_come_twice_are_told(project: Any) -> None:
     data = b"id,prompt,a,b,winner\n1,Why?,So.,Hm.,a\n1,How?,So.,Hm.,b\n"
-    run = bring(project, data, "mine.csv", mode="good")
+    run = bring(project, data, "mine.csv", mode="good", format="mapped")
     assert (run.result["stored"], run.result["wrong"]) == (1, 1)
 
 
@@ -463,3 +463,27 @@ def test_reference_answers_come_with_pairs_and_stay(project: Any) -> None:
     assert {row.reference_answer for row in rows} == {"It is so."}
     written = [line for row in rows for line in pairs_jsonl.write(row, Writing())]
     assert {line["reference_answer"] for line in written} == {"It is so."}
+
+
+def test_plain_columns_are_never_taken_on_a_guess(project: Any, capsys: Any) -> None:
+    """Neither by the API nor by the command: what would have been read is told instead."""
+    data = b"id,input,output_1,output_2,worker,choice\n1,7,Yes,No,w,left\n"
+    with pytest.raises(UserError, match="prompt=input a=output_1 b=output_2") as error:
+        bring(project, data, "rows.csv")
+    assert error.value.code == "format_unsure"
+    assert not Pair.objects.exists()
+    run = bring(project, data, "rows.csv", format="mapped")
+    assert (run.state, run.result["judgments"]) == ("succeeded", 1)
+    assert run.spec["asked"]["understood"]["annotator"] == "worker"
+
+
+def test_a_line_that_cannot_be_read_is_told_before_the_file_is_taken(
+    project: Any, owner: Any, as_user: Browse
+) -> None:
+    rows = as_lines([trl(1)]) + b"{no\n" + as_lines([trl(2)])
+    client = as_user(owner)
+    sent = SimpleUploadedFile("train.jsonl", rows)
+    page = client.post(
+        reverse("annotation:import-upload", args=[project.slug]), {"file": sent}, follow=True
+    )
+    assert "Line 2 cannot be read: this is not JSON" in page.content.decode()

@@ -132,7 +132,13 @@ def test_from_a_file_of_pairs_to_a_file_of_preferences(
     words = ("--map", "prompt=q", "--map", "a=x", "--map", "b=y", "--errors", "wrong.jsonl")
     refused = signed_in("import", "odd.jsonl", *at, *words)
     assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "stands in wrong.jsonl" in refused.err
     assert json.loads((tmp_path / "wrong.jsonl").read_text())["row"] == 1
+    assert "--errors FILE" in signed_in("import", "odd.jsonl", *at, *words[:-2]).err
+    (tmp_path / "crowd.csv").write_text("input,output_1,output_2,choice\nWhy?,So.,No.,left\n")
+    assert "prompt=input a=output_1" in signed_in("import", "crowd.csv", *at).err
+    brought = signed_in("import", "crowd.csv", *at, "--format", "mapped").out
+    assert "read as mapped prompt=input a=output_1" in brought
     assert project.slug in signed_in("projects").out
     assert json.loads(signed_in("leaderboard", *at, "--json").out)["votes"] == 0
     assert "Forgotten" in signed_in("logout").out

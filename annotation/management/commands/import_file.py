@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.formats import mapped
 from annotation.services import transfer
 from annotation.transfer.incoming import MODES, read_errors
 from steelyard.lib.errors import UserError
@@ -20,7 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="slug of the project")
         parser.add_argument("file", type=Path, help="JSON Lines, JSON, CSV, Parquet, ZIP or TAR")
-        parser.add_argument("--format", default="", help="guessed from the first row without it")
+        parser.add_argument("--format", default="", help="guessed, but for mapped")
         parser.add_argument("--mode", choices=MODES, default="all", help="all: all or nothing")
         parser.add_argument("--annotator", default="", help="who chose, if the file does not say")
         parser.add_argument("--kind", choices=("person", "judge"), default="")
@@ -54,12 +55,15 @@ class Command(BaseCommand):
             self.stderr.write(f"{fault['place']}: {fault['what']}; {fault['right']}".rstrip("; "))
         if taken.wrong:
             self.stderr.write(f"{taken.wrong} rows are wrong; see {transfer.errors_of(run)}")
+        as_what = " ".join(
+            [run.spec["asked"]["format"], mapped.in_words(run.spec["asked"]["understood"])]
+        ).strip()
         if run.error:
-            raise CommandError(run.error)
+            raise CommandError(f"Read as {as_what}. {run.error}")
         for reason, count in taken.left.items():
             self.stdout.write(f"{count} left out: {reason}")
         self.stdout.write(
-            f"{taken.rows} rows of {run.spec['asked']['format']} read, {taken.stored} pairs in "
+            f"{taken.rows} rows of {as_what} read, {taken.stored} pairs in "
             f"them are in; new are {taken.prompts} prompts, {taken.pairs} pairs and "
             f"{taken.judgments} judgments ({time.monotonic() - started:.1f} s)."
         )

@@ -102,7 +102,9 @@ def _material(commands: Parsers) -> None:
         default="pairs",
         help="pairs, with or without votes (default), or prompts kept for evaluation",
     )
-    bring.add_argument("--format", help="see steelyard formats; guessed if left out")
+    bring.add_argument(
+        "--format", help="see steelyard formats; guessed if left out, but for mapped"
+    )
     bring.add_argument(
         "--map",
         metavar="WHAT=COLUMN",

@@ -169,7 +169,9 @@ class Project(RankingVerbs, CurationVerbs, TrainingVerbs, WebhookVerbs):
         """Bring in a file as it is. Where the site reads it in the background, wait for that.
 
         Args:
-            format: one of ``Client.formats()``; guessed from the first row where it is left out.
+            format: one of ``Client.formats()``; guessed from the first row where it is left
+                out, but for ``mapped``: a guess of what plain columns mean is refused with what it
+                would be.
             kind: ``pairs``, or ``held_out`` for JSON Lines of prompts kept for evaluation.
             mapping: which column is what, such as ``{"prompt": "question"}``.
             mode: ``all`` brings in nothing unless every row is right; ``good`` those that are.

@@ -185,6 +185,9 @@ class Imported(Record):
     pairs: int
     judgments: int
     format: str = ""
+    """What it was read as."""
+    mapping: dict[str, Any] = field(default_factory=dict)
+    """Of plain columns, which was read as what."""
     rows: int = 0
     """Rows read."""
     stored: int = 0

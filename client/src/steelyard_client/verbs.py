@@ -49,13 +49,16 @@ def bring(said: Namespace) -> None:
     project = project_of(said)
     for name in said.files:
         done = _bring_one(said, project, name)
+        columns = "".join(f" {part}={of}" for part, of in done.mapping.items() if part != "words")
+        as_what = f" as {done.format}{columns}" if done.format else ""
         text = (
-            f"{name}: {done.rows or done.records} read; new: "
+            f"{name}: {done.rows or done.records} read{as_what}; new: "
             f"{counted(done.prompts, 'prompt')}, {counted(done.pairs, 'pair')}, "
             f"{counted(done.judgments, 'judgment')}."
         )
         left = "".join(f" Left out: {n} {why}." for why, n in done.left.items())
         wrong = f" Wrong: {counted(done.wrong, 'row')}." if done.wrong else ""
+        wrong += _where_errors_are(said) if done.wrong else ""
         tell(said, {"file": name, **done.raw}, text + left + wrong)
         if said.errors and done.run and done.wrong:
             project.save_import_errors(done.run.id, said.errors)
@@ -74,9 +77,21 @@ def _bring_one(said: Namespace, project: Project, name: str) -> Imported:
         )
     except (ApiError, RunFailed) as error:
         run = error.run if isinstance(error, RunFailed) else error.raw.get("run", {}).get("id")
-        if said.errors and run:
+        if not run:
+            raise
+        if said.errors:
             project.save_import_errors(run, said.errors)
+        if isinstance(error, RunFailed):
+            message = f"{error}{_where_errors_are(said)}"
+            raise RunFailed(message, run=error.run, code=error.code) from None
+        error.args = (f"{error}{_where_errors_are(said)}",)
         raise
+
+
+def _where_errors_are(said: Namespace) -> str:
+    if said.errors:
+        return f" All that is wrong stands in {said.errors}."
+    return " --errors FILE saves all that is wrong, row by row."
 
 
 def formats(said: Namespace) -> None:
