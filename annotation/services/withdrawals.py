@@ -46,11 +46,12 @@ def withdraw(
 ) -> Withdrawal:
     """Say that votes are no longer to count in versions that are frozen from now on.
 
-    The same withdrawal again is in force again, with its new reason.
+    One that was lifted is in force again, with its new reason; the same again with the same reason
+    changes nothing.
 
     Raises:
-        UserError: there is no reason, neither annotator nor run, no such vote, or the end lies
-            before the beginning.
+        UserError: there is no reason, neither annotator nor run, no such vote, the end lies before
+            the beginning, or they are withdrawn already for another reason.
     """
     reason = reason.strip()
     if not reason:
@@ -69,6 +70,21 @@ def withdraw(
     said = Withdrawal(project=project, key=digest_of(named)[:16], **values)
     if not Judgment.objects.filter(said.covers()).exists():
         raise UserError(_("There is no vote of these, so nothing to withdraw."), code="no_votes")
+    # one at a time, so that nobody's reason takes the place of another's
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    earlier = Withdrawal.objects.filter(project=project, key=said.key, lifted_at=None).first()
+    if earlier is not None and earlier.reason == reason:
+        return earlier
+    if earlier is not None:
+        raise UserError(
+            _(
+                "These votes are withdrawn already, because: “%(reason)s” Nothing has changed. To "
+                "give another reason, lift that withdrawal first."
+            )
+            % {"reason": earlier.reason},
+            code="withdrawn",
+            status=409,
+        )
     withdrawal, _created = Withdrawal.objects.update_or_create(
         project=project,
         key=said.key,

@@ -138,6 +138,8 @@ def test_it_goes_by_the_api(as_user: Any, owner: Any, project: Any, rater: Any) 
     assert made.status_code == 201, made.json()
     again = post(client, url, annotator="rater", reason="asleep")
     assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+    other = post(client, url, annotator="rater", reason="ill")
+    assert (other.status_code, "“asleep” Nothing" in other.json()["detail"]) == (409, True)
     one = f"{url}/{made.json()['id']}"
     assert [v["version"] for v in client.get(one).json()["versions"]] == [version.pk]
     assert client.get(url).json()["results"][0]["reason"] == "asleep"
