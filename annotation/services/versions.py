@@ -85,7 +85,10 @@ def preview(*, project: Project, recipe: Recipe) -> Preview:
         recipe=recipe,
         leaks=leaks_of(selection) if share == 1 else None,
         similar_unknown=asked != recipe,
-        warning=warning_of(recipe.as_dict(), selection.counts),
+        # a sample may lack what the whole has
+        warning=warning_of(
+            recipe.as_dict(), selection.counts, selection.categories if share == 1 else ()
+        ),
         about=share < 1,
     )
 

@@ -72,6 +72,21 @@ def test_an_empty_test_part_that_was_asked_for_is_warned_of(
     assert client.get(asked, {"test_fraction": 0}).json()["warning"] == ""
 
 
+def test_and_so_is_a_test_part_that_lacks_a_category(project: Any) -> None:
+    voter = factories.make_annotator(project, "rater")
+    for number in range(12):
+        category = "rare" if number == 11 else "common"
+        prompt = factories.make_prompt(project, f"Question {number}", category=category)
+        factories.make_judgment(factories.make_pair(project, prompt=prompt), annotator=voter)
+    warnings = set()
+    for seed in range(8):
+        seen = preview(project=project, recipe=Recipe(test_fraction=0.5, seed=seed))
+        (rare,) = [row for row in seen.categories if row[0] == "rare"]
+        assert ("has no row of rare" in seen.warning) is (rare[1] > 0), (rare, seen.warning)
+        warnings.add(bool(seen.warning))
+    assert warnings == {True, False}
+
+
 def test_it_works(project: Any, owner: Any, as_user: Any) -> None:
     fill(project)
     factories.make_pair(project)

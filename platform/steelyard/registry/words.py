@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 _ANNOTATORS = {
@@ -88,15 +89,42 @@ def recipe_in_words(recipe: dict[str, Any]) -> list[str]:
     return sentences + [f"{name.replace('_', ' ')}: {value}" for name, value in left.items()]
 
 
-def warning_of(recipe: dict[str, Any], counts: dict[str, int]) -> str:
-    """What is odd about a version, though it can be trained on; empty where nothing is."""
+def warning_of(
+    recipe: dict[str, Any],
+    counts: dict[str, int],
+    categories: Sequence[tuple[str, int, int]] = (),
+) -> str:
+    """What is odd about a version, though it can be trained on; empty where nothing is.
+
+    Args:
+        categories: each with its rows to train on and to test on, where they are known.
+    """
     share = recipe.get("test_fraction") or 0
-    if not share or counts.get("test") or not counts.get("rows"):
+    if not share or not counts.get("rows"):
         return ""
+    if counts.get("test"):
+        return _untested(categories)
     return gettext(
         "The test part is empty, though a share of %(share)s was asked for: too few prompts fall "
         "into it. Change the seed, raise the share, or label more prompts."
     ) % {"share": f"{share:g}"}
+
+
+def _untested(categories: Sequence[tuple[str, int, int]]) -> str:
+    missing = [
+        name or gettext("no category") for name, train, test in categories if train > test == 0
+    ]
+    if not missing:
+        return ""
+    names = ", ".join(missing[:5]) + ("…" if len(missing) > 5 else "")
+    return ngettext(
+        "The test part has no row of %(names)s, which the part to train on has: too few prompts "
+        "fall into it. Change the seed, raise the share, or label more prompts.",
+        "The test part has no row of %(count)s categories that the part to train on has "
+        "(%(names)s): too few prompts fall into it. Change the seed, raise the share, or label "
+        "more prompts.",
+        len(missing),
+    ) % {"names": names, "count": len(missing)}
 
 
 def _of_votes(left: dict[str, Any]) -> list[str]:
