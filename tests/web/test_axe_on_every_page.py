@@ -184,6 +184,7 @@ NO_PAGES = {
     "annotation:export-of-run",
     "annotation:freeze-of-run",
     "annotation:import-of-run",
+    "annotation:tuning-of-run",
     "annotation:label-next",
     "annotation:rank-next",
     "evaluation:evaluations-for-model",
