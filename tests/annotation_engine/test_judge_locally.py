@@ -133,7 +133,7 @@ def test_cancelled_in_the_middle_of_a_long_answer_it_ends_soon(
 ) -> None:
     rundir = make_rundir(tmp_path / "run", _spec(roomy_lm, pairs=500, tokens=1000))
     process = start(ENGINE, rundir)
-    wait_until(lambda: (rundir.read_progress() or {}).get("text") == "")
+    wait_until(lambda: (rundir.read_progress() or {}).get("text", "").startswith("judging"))
     rundir.request_cancel()
     assert process.wait(30) == 0
     assert rundir.result() == {"status": "cancelled"}
