@@ -70,14 +70,16 @@ def by_category(project: Project, options: Options) -> ByCategory:
 
 
 def of_model(project: Project, options: Options, model: ModelVersion) -> list[slices.Slice]:
-    """Win rates of a model against all that it met, by category; its ``name`` is the category."""
+    """Win rates of a model against all that it met, by category; its ``name`` is the category.
+    Every vote counts alike, as in the leaderboard itself."""
     read = _kept(project, options)
     at = int(np.flatnonzero(read.pks == model.pk)[0])
     first, second = read.i == at, read.j == at
     own = first | second
     score = np.where(first, read.score, 1.0 - read.score)[own]
     names = np.array(read.names, dtype=object)[read.category[own]]
-    return slices.win_rates(score.tolist(), read.prompt[own].tolist(), names.tolist())
+    prompts = read.prompt[own].tolist()
+    return slices.win_rates(score.tolist(), prompts, names.tolist(), every_vote=True)
 
 
 def _one(read: _Read, at: int) -> OneCategory:

@@ -25,7 +25,7 @@ from steelyard.registry.models import ModelVersion
 WORTH = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
 OUTCOMES = ["a", "tie", "both_bad", "b"]
 FEW = 30
-"""Votes of people under which no figure is to be relied upon."""
+"""Votes of people, and prompts, under which no figure is to be relied upon."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ class Card:
         return self.people < FEW
 
     @property
+    def few_prompts(self) -> bool:
+        """Whether intervals are rough, prompts being the sample."""
+        return self.agrees is not None and self.agrees.prompts < FEW
+
+    @property
     def below_people(self) -> bool:
         """Whether it is surely less of people's mind than they are of each other's."""
         difference = self.ceiling.difference if self.ceiling else None
@@ -172,7 +177,7 @@ def _with_people(
     return {
         "people": len(people),
         "agrees": winrate.clustered(equal, prompts),
-        "kappa": agreement.cohen(theirs, [one.outcome for one in of], OUTCOMES),
+        "kappa": agreement.cohen(theirs, [one.outcome for one in of], OUTCOMES, clusters=prompts),
         "ceiling": agreement.human_ceiling(
             [pair for pair, _, _ in people],
             [annotator for _, annotator, _ in people],

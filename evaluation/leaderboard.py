@@ -34,6 +34,7 @@ SOURCES = {
     "arena": _("Arena"),
 }
 CODES = ("a", "b", "tie", "both_bad")
+FEW_PROMPTS = 30
 SCORE_OF_A = np.array([1.0, 0.0, 0.5, 0.5])
 
 
@@ -193,6 +194,11 @@ class Standings:
     """How people's votes and judges' came together, where they are combined."""
     refused: str = ""
     """Why there are no ratings by this rule, in the page's language."""
+
+    @property
+    def few_prompts(self) -> bool:
+        """Whether intervals are rough, prompts being the sample."""
+        return bool(self.groups) and self.prompts < FEW_PROMPTS
 
     @property
     def rated(self) -> int:

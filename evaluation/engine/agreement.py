@@ -247,7 +247,7 @@ def _drawn_clusters(
         raise ValueError(f"{cell.size} items with {len(clusters)} clusters: give one an item")
     at = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
     of_each = np.zeros((len(at), cells))
-    np.add.at(of_each, ([at[name] for name in clusters], cell), 1.0)
+    np.add.at(of_each, (np.array([at[name] for name in clusters]), cell), 1.0)
     # clusters that are alike are drawn together
     kinds, times = np.unique(of_each, axis=0, return_counts=True)
     rng = np.random.default_rng(seed)

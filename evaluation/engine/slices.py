@@ -9,14 +9,14 @@ than chance (empirical Bayes with the between-slice variance of DerSimonian and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 
 from evaluation.engine.quantiles import t_quantile
 from evaluation.engine.ratings import Board, leaderboard
-from evaluation.engine.winrate import WinRate, win_rate
+from evaluation.engine.winrate import WinRate, clustered, win_rate
 
 _Z = 1.959963984540054
 
@@ -35,13 +35,18 @@ class Slice:
 
 
 def win_rates(
-    scores: Sequence[float], prompts: Sequence[object], slices: Sequence[object]
+    scores: Sequence[float],
+    prompts: Sequence[object],
+    slices: Sequence[object],
+    *,
+    every_vote: bool = False,
 ) -> list[Slice]:
     """One model's win rate against another in each slice, in the order of their names.
 
     Args:
         scores, prompts: as :func:`~evaluation.engine.winrate.win_rate` takes them.
         slices: the slice of each vote; anything that sorts. A vote in two slices stands twice.
+        every_vote: whether every vote counts alike, as in a leaderboard, not every prompt.
 
     Raises:
         ValueError: as ``win_rate`` does.
@@ -50,7 +55,8 @@ def win_rates(
     if of.size != y.size:
         raise ValueError(f"{y.size} scores with {of.size} slices: give one a vote")
     names = np.unique(of)
-    rates = [win_rate(y[of == name].tolist(), prompt[of == name].tolist()) for name in names]
+    how = _by_votes if every_vote else win_rate
+    rates = [how(y[of == name], prompt[of == name]) for name in names]
     mean = np.array([_centre(rate) for rate in rates])
     variance = np.array([_variance(rate) for rate in rates])
     shrunk, spread = _shrink(mean, variance)
@@ -92,6 +98,12 @@ def boards(
             prompt[mine], i[mine], j[mine], y[mine], models, equal_opponents=equal_opponents
         )
     return found
+
+
+def _by_votes(y: np.ndarray, prompt: np.ndarray) -> WinRate:
+    """The mean over votes, its interval clustered by prompt."""
+    mean = clustered(y, prompt)
+    return replace(win_rate(y, prompt), rate=mean.rate, lo=mean.lo, hi=mean.hi)
 
 
 def _centre(rate: WinRate) -> float:

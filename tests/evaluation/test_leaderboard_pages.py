@@ -20,6 +20,7 @@ from evaluation.leaderboard import Options, standings
 from evaluation.models import PublishedBoard
 from evaluation.services_board import ballots_of, code_version, publish_board, since
 from steelyard.lib.errors import UserError
+from steelyard.registry.models import ModelVersion
 from tests.factories import make_annotator, make_judgment, make_model, make_pair, make_prompt
 
 pytestmark = pytest.mark.django_db
@@ -161,7 +162,7 @@ def test_a_win_rate_by_category_is_that_of_the_categorys_leaderboard(project: An
         flip = {"a": "b", "b": "a"} if pair.output_a.model.name == "beta" else {}
         for rater, outcome in zip(raters, said, strict=False):
             make_judgment(pair, flip.get(outcome, outcome), annotator=rater)
-    alpha = project.model_versions.get(name="alpha")
+    alpha = ModelVersion.objects.get(project=project, name="alpha")
     (row,) = [one for one in standings(project).groups[0] if one.model == alpha]
     (odd,) = of_model(project, Options(), alpha)
     assert odd.rate.rate == row.row.win_rate == 6.5 / 8
