@@ -153,7 +153,9 @@ def test_a_match_opens_the_pairs_of_two_models(
     assert client.get(url_of("leaderboard-match", project, alpha, 10**9)).status_code == 404
 
 
-def test_a_win_rate_by_category_is_that_of_the_categorys_leaderboard(project: Any) -> None:
+def test_a_win_rate_by_category_is_that_of_the_categorys_leaderboard(
+    project: Any, owner: Any, as_user: Any
+) -> None:
     raters = [make_annotator(project, f"rater {n}") for n in range(5)]
     for said in (["a"] * 5, ["b"], ["tie", "a"]):
         pair = make_pair(
@@ -167,6 +169,8 @@ def test_a_win_rate_by_category_is_that_of_the_categorys_leaderboard(project: An
     (odd,) = of_model(project, Options(), alpha)
     assert odd.rate.rate == row.row.win_rate == 6.5 / 8
     assert odd.rate.lo < odd.rate.rate < odd.rate.hi
+    page = as_user(owner).get(url_of("leaderboard", project)).text
+    assert "Only 3 prompts: intervals are wide and rough." in page
 
 
 def test_categories_have_boards_of_their_own_and_say_of_how_many_they_are(
