@@ -108,9 +108,7 @@ def standing(project: Project) -> Standing:
     runs = Run.objects.filter(project=project).select_related("project")
     newest = runs.first()
     evaluations = Evaluation.objects.filter(project=project)
-    waiting = pairs.filter(
-        comparisons__evaluation__ask_people=True, judged__lt=F("wanted")
-    )
+    waiting = pairs.filter(comparisons__evaluation__ask_people=True, judged__lt=F("wanted"))
     return Standing(
         project=project,
         is_ranking=is_ranking(project),
