@@ -247,6 +247,10 @@ def test_a_judge_is_made_and_asked(
         "criteria": "Be right.",
         "temperature": 0,
         "max_new_tokens": 64,
+        "orders": "both",
+        "samples": 1,
+        "max_side": 512,
+        "frames": 4,
     }
     client = as_user(owner)
     answer = client.post(url("judge-new", project), said)
