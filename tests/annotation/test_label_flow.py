@@ -249,11 +249,13 @@ def test_a_verdict_that_the_server_refuses_comes_back_and_the_begun_one_after_it
     # changed by the owner while the page is open
     project.label_scheme = {"rationale_required": True}
     project.save()
-    page.route("**/label/submit/", lambda route: (page.wait_for_timeout(300), route.continue_()))
+    held: list[Any] = []  # the first verdict is on its way until the next has been begun
+    page.route("**/label/submit/", lambda route: route.continue_() if held else held.append(route))
     give(page, "1")
     at_pair(page, "2 of 3")
     page.keyboard.press("r")
     page.keyboard.type("begun")
+    held[0].continue_()
     error = page.get_by_role("alert").filter(has_text="Say why: this project asks")
     expect(error).to_be_visible()
     at_pair(page, "1 of 3")

@@ -101,7 +101,7 @@ def test_runs_that_load_models_ask_for_one_and_those_that_ask_endpoints_for_none
     at = {"family": "endpoint", "source": "http://127.0.0.1:9/v1", "options": {"api_key": "key-1"}}
     there, other = (make_model(project, name, **at) for name in ("there", "other"))
 
-    held = {"prompt_set": {"held_out": True}, "method": "people"}
+    held = {"prompt_set": {"source": "held_out"}, "ask_people": True}
 
     def asked(kind: str, **spec: Any) -> tuple[int, set[str]]:
         run = Run(project=project, kind=kind, spec=spec)
