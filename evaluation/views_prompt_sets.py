@@ -23,6 +23,7 @@ PER_PAGE = 50
 def prompt_set_list(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
     sets = PromptSet.objects.filter(project=found).annotate(size=Count("items"))
+    sets = sets.order_by("-created_at", "-pk")
     context = {
         "project": found,
         "page": Paginator(sets, PER_PAGE).get_page(request.GET.get("page")),

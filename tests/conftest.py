@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from django.db import connection
@@ -96,6 +97,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(names, len(LONG))
 
     items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def _the_same_texts_in_any_order(request: pytest.FixtureRequest) -> None:
+    """Numbers from the test's own name, far from those that another module's things were given."""
+    factories.number_from(crc32(request.node.nodeid.encode()) % 10_000 * 100 + 1)
 
 
 @pytest.fixture(autouse=True)

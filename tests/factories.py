@@ -14,8 +14,18 @@ from steelyard.projects.models import Membership, Project
 from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import register_model
 
-_number = count(1)
+_numbers = [count(1)]
 _STRENGTH = {"a": -1, "b": 1}
+
+
+def number_from(start: int) -> None:
+    """What is made without a name is numbered from here on, so that a test makes the same texts
+    whichever tests ran before it: what is split or drawn by their hash is then the same too."""
+    _numbers[0] = count(start)
+
+
+def _next() -> int:
+    return next(_numbers[0])
 
 
 def make_user(
@@ -26,7 +36,7 @@ def make_user(
     superuser: bool = False,
 ) -> User:
     user = User.objects.create_user(
-        username=name or f"user-{next(_number)}", password="correct horse", is_superuser=superuser
+        username=name or f"user-{_next()}", password="correct horse", is_superuser=superuser
     )
     if project is not None:
         Membership.objects.create(project=project, user=user, role=role)
@@ -34,7 +44,7 @@ def make_user(
 
 
 def make_project(**overrides: Any) -> Project:
-    number = next(_number)
+    number = _next()
     values = {"slug": f"project-{number}", "name": f"Project {number}", "modality": "text"}
     return Project.objects.create(**{**values, **overrides})
 
@@ -45,7 +55,7 @@ def make_model(project: Project, name: str = "model-x", **overrides: Any) -> Mod
 
 
 def make_prompt(project: Project, text: str | None = None, **overrides: Any) -> Prompt:
-    messages = [{"role": "user", "content": text or f"Question {next(_number)}?"}]
+    messages = [{"role": "user", "content": text or f"Question {_next()}?"}]
     return add_prompt(project=project, messages=messages, **overrides)
 
 
@@ -55,7 +65,7 @@ def make_output(
     return add_output(
         prompt=prompt,
         model=model or make_model(prompt.project),
-        text=f"Answer {next(_number)}." if text is None else text,
+        text=f"Answer {_next()}." if text is None else text,
         **overrides,
     )
 
@@ -70,7 +80,7 @@ def make_pair(
 ) -> Pair:
     """A pair of two outputs by two models; which of them is a, their keys decide."""
     prompt = prompt or make_prompt(project)
-    first, second = texts or (f"Answer {next(_number)}.", f"Answer {next(_number)}.")
+    first, second = texts or (f"Answer {_next()}.", f"Answer {_next()}.")
     outputs = [
         make_output(prompt, text, model=make_model(project, name))
         for text, name in zip((first, second), models, strict=True)
@@ -91,7 +101,7 @@ def make_set(
 
 
 def make_annotator(project: Project, name: str | None = None, **overrides: Any) -> Annotator:
-    values: dict[str, Any] = {"kind": "person", "name": name or f"annotator-{next(_number)}"}
+    values: dict[str, Any] = {"kind": "person", "name": name or f"annotator-{_next()}"}
     return Annotator.objects.create(project=project, **{**values, **overrides})
 
 

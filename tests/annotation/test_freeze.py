@@ -53,9 +53,10 @@ def fill(project: Any, *, order: int = 0) -> None:
 def test_an_empty_test_part_that_was_asked_for_is_warned_of(
     project: Any, owner: Any, as_user: Any
 ) -> None:
-    factories.make_judgment(factories.make_pair(project))
+    prompt = factories.make_prompt(project, "Where does the sun go at night?")
+    factories.make_judgment(factories.make_pair(project, prompt=prompt))
     client = as_user(owner)
-    # of one prompt there is no tenth: with this seed it is trained on
+    # of one prompt there is no tenth: with this seed this one is trained on
     recipe = {"test_fraction": 0.1, "seed": 1}
     asked = f"/api/v1/projects/{project.slug}/versions/preview"
     seen = client.get(asked, recipe).json()
