@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.models import Annotator
+from evaluation.board_votes import SOURCES, Options
 from evaluation.categories import by_category
 from evaluation.forms_board import end_of
 from evaluation.headtohead import matrix
-from evaluation.leaderboard import SOURCES, Options, standings
+from evaluation.leaderboard import standings
 from evaluation.models_board import PublishedBoard
 from evaluation.serializers_board import (
     BoardRequest,

@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 
 from annotation.models import Prompt
+from evaluation.board_votes import Options, counted, positions, read_votes
 from evaluation.engine import ratings, slices
 from evaluation.kept import kept
-from evaluation.leaderboard import Options, counted, positions, read_votes
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 

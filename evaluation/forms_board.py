@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
 from annotation.models import Annotator, Judgment
+from evaluation.board_votes import SOURCES, Options
 from evaluation.forms_filters import not_read
-from evaluation.leaderboard import SOURCES, Options
 from steelyard.projects.models import Project
 
 

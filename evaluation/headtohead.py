@@ -9,9 +9,10 @@ import numpy as np
 from django.db.models import Q, QuerySet
 
 from annotation.models import Judgment, Pair
+from evaluation.board_votes import Options, counted, read_votes
 from evaluation.engine.ratings import ELO
 from evaluation.engine.winrate import WinRate, win_rate
-from evaluation.leaderboard import Options, Standings, counted, read_votes
+from evaluation.leaderboard import Standings
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 

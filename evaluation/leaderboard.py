@@ -1,94 +1,33 @@
-"""A project's votes to its leaderboard: which votes, by which rule, and what the engine makes of
-them. Nothing is stored; a board that has been made is kept in memory until a vote changes
+"""A project's votes to its leaderboard: what the engine makes of them, by the rule that is asked.
+Nothing is stored; a board that has been made is kept in memory until a vote changes
 (:mod:`.kept`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from django.db.models import Case, IntegerField, Max, Min, Value, When
 from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Annotator, Judgment, Prompt
-from evaluation import arena_votes
+from evaluation.board_votes import (
+    Options,
+    Votes,
+    counted,
+    distinct,
+    of_judges,
+    positions,
+    read_votes,
+)
 from evaluation.engine import davidson, ratings
 from evaluation.features import NotMeasured, covariates
 from evaluation.kept import kept
-from evaluation.numbers import read_packed
 from evaluation.together import TOO_FEW, Together, TooFew, together
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 
-if TYPE_CHECKING:
-    from annotation.querysets import JudgmentQuerySet
-
-SOURCES = {
-    "people": _("People"),
-    "judges": _("AI judges"),
-    "combined": _("People with judges"),
-    "arena": _("Arena"),
-}
-CODES = ("a", "b", "tie", "both_bad")
 FEW_PROMPTS = 30
-SCORE_OF_A = np.array([1.0, 0.0, 0.5, 0.5])
-
-
-@dataclass(frozen=True)
-class Options:
-    """Which votes a leaderboard counts, and by which rule."""
-
-    source: str = "people"
-    """A key of :data:`SOURCES`."""
-    judge: Annotator | None = None
-    """The votes of this judge alone, not those of all judges; beside people's where combined."""
-    category: str = ""
-    until: datetime | None = None
-    """Votes before this moment."""
-    without: tuple[Annotator, ...] = ()
-    """Whose votes are left out."""
-    style: bool = False
-    """Whether ratings are those at equal style: length and Markdown of texts, size of media."""
-    equal: bool = False
-    """Whether every pair of models counts equally, however often the two met."""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """All that a board depends on, but for the votes."""
-        left_out = tuple(sorted(one.pk for one in self.without))
-        judge = self.judge.pk if self.judge else None
-        rule = (self.style, self.equal)
-        return (self.source, judge, self.category, self.until, left_out, *rule)
-
-    def as_json(self) -> dict[str, Any]:
-        """As the API and a published board say it."""
-        return {
-            "by": self.source,
-            "judge": self.judge.name if self.judge else None,
-            "category": self.category,
-            "until": self.until.isoformat() if self.until else None,
-            "without": sorted(one.name for one in self.without),
-            "style": self.style,
-            "equal": self.equal,
-        }
-
-    @classmethod
-    def from_json(cls, project: Project, said: dict[str, Any]) -> Options:
-        """Back from :meth:`as_json`; an annotator that is gone has no votes either."""
-        found = {one.name: one for one in Annotator.objects.filter(project=project)}
-        return cls(
-            source=said["by"],
-            judge=found.get(said["judge"] or ""),
-            category=said["category"],
-            until=datetime.fromisoformat(said["until"]) if said["until"] else None,
-            without=tuple(found[name] for name in said["without"] if name in found),
-            style=said["style"],
-            equal=said["equal"],
-        )
 
 
 @dataclass(frozen=True)
@@ -206,24 +145,6 @@ class Standings:
 
 
 @dataclass(frozen=True)
-class Votes:
-    """Votes as arrays of one length; models, prompts and annotators by primary key."""
-
-    prompt: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    code: np.ndarray
-    """Position in :data:`CODES`."""
-    annotator: np.ndarray
-    pair: np.ndarray
-    """0 for all where it was not asked for."""
-
-    @property
-    def score(self) -> np.ndarray:
-        return SCORE_OF_A[self.code]
-
-
-@dataclass(frozen=True)
 class _Made:
     """All that is kept of a board: numbers, no rows of the database."""
 
@@ -293,106 +214,6 @@ def standings(project: Project, options: Options | None = None, **said: Any) -> 
     )
 
 
-def counted(project: Project, options: Options) -> JudgmentQuerySet:
-    """The votes that a leaderboard counts, withdrawn ones among them."""
-    votes = Judgment.objects.rated().filter(project=project)
-    votes = arena_votes.within(votes, project, arena=options.source == "arena")
-    if options.category:
-        asked = Prompt.objects.filter(project=project, category=options.category)
-        votes = votes.filter(battle_prompt__in=asked.values("pk"))
-    if options.until:
-        votes = votes.filter(created_at__lt=options.until)
-    return _cast_by(votes, project, options)
-
-
-def _cast_by(votes: JudgmentQuerySet, project: Project, options: Options) -> JudgmentQuerySet:
-    """Those of the annotators that the options are about, without a join."""
-    everybody = Annotator.objects.filter(project=project).values_list("pk", "kind", "is_jury")
-    left_out = {one.pk for one in options.without}
-    wanted: list[int] = []
-    others: list[int] = []
-    for pk, kind, is_jury in everybody:
-        own = options.source == "combined" or kind == _KIND_OF[options.source]
-        if kind == "judge" and options.judge is not None:
-            own = own and pk == options.judge.pk
-        elif is_jury:
-            own = False  # its members' votes are there already
-        (wanted if own and pk not in left_out else others).append(pk)
-    if not others:
-        return votes
-    if len(others) < len(wanted):
-        return votes.exclude(annotator__in=others)
-    return votes.filter(annotator__in=wanted)
-
-
-_KIND_OF = {"people": "person", "judges": "judge", "arena": "person"}
-
-
-def read_votes(
-    project: Project, votes: JudgmentQuerySet, *, pairs: bool = False
-) -> tuple[Votes, np.ndarray]:
-    """Votes as arrays, and the models among them in the order of their names.
-
-    Args:
-        pairs: whether their pairs are read too.
-    """
-    bounds = {
-        "prompt": _bounds(Prompt.objects.filter(project=project)),
-        "a": _bounds(ModelVersion.objects.filter(project=project)),
-        "b": _bounds(ModelVersion.objects.filter(project=project)),
-        "code": (0, len(CODES) - 1),
-        "annotator": _bounds(Annotator.objects.filter(project=project)),
-    }
-    # what came after the bounds were looked up waits for the next time
-    votes = votes.filter(
-        battle_prompt__range=bounds["prompt"],
-        battle_a__range=bounds["a"],
-        battle_b__range=bounds["b"],
-        annotator__gte=bounds["annotator"][0],
-        annotator__lte=bounds["annotator"][1],
-    )
-    code = Case(
-        *[When(outcome=outcome, then=Value(at)) for at, outcome in enumerate(CODES)],
-        output_field=IntegerField(),
-    )
-    columns: list[Any] = ["battle_prompt", "battle_a", "battle_b", code, "annotator_id"]
-    if pairs:
-        bounds["pair"] = _bounds(Judgment.objects.filter(project=project), "pair_id")
-        votes = votes.filter(pair__gte=bounds["pair"][0], pair__lte=bounds["pair"][1])
-        columns.append("pair_id")
-    read = read_packed(votes.order_by().values_list(*columns), **bounds)
-    read.setdefault("pair", np.zeros(1, dtype=np.int64))
-    met = np.unique(np.concatenate([_distinct(read["a"]), _distinct(read["b"])]))
-    names = dict(ModelVersion.objects.filter(pk__in=met.tolist()).values_list("pk", "name"))
-    return Votes(**read), np.array(sorted(names, key=lambda pk: names[pk]), dtype=np.int64)
-
-
-def _bounds(rows: Any, column: str = "pk") -> tuple[int, int]:
-    found = rows.order_by().aggregate(lo=Min(column), hi=Max(column))
-    return (found["lo"] or 0, found["hi"] or 0)
-
-
-def _distinct(values: np.ndarray) -> np.ndarray:
-    """Without sorting where they lie close together."""
-    if values.size == 0:
-        return values
-    lo = int(values.min())
-    if int(values.max()) - lo > 4 * values.size + 1000:
-        return np.unique(values)
-    seen = np.bincount(values - lo)
-    return np.flatnonzero(seen) + lo
-
-
-def positions(pks: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The place among ``pks`` of each of ``found``."""
-    if pks.size == 0:
-        return found
-    lo = int(pks.min())
-    table = np.zeros(int(pks.max()) - lo + 1, dtype=np.int64)
-    table[pks - lo] = np.arange(pks.size)
-    return table[found - lo]
-
-
 def _make(project: Project, options: Options) -> _Made:
     rows = counted(project, options)
     withdrawn = rows.withdrawn(project).count()
@@ -401,7 +222,7 @@ def _make(project: Project, options: Options) -> _Made:
     votes, pks = read_votes(project, standing, pairs=deep)
     i, j = positions(pks, votes.a), positions(pks, votes.b)
     # beside ratings of both, all that is counted is people's
-    own = ~_of_judges(project, votes) if options.source == "combined" else slice(None)
+    own = ~of_judges(project, votes) if options.source == "combined" else slice(None)
     tables = _tables(i[own], j[own], votes.code[own], pks.size)
     how = _combined if options.source == "combined" else _rated
     board, extra = how(project, options, votes, (i, j), pks.size)
@@ -417,8 +238,8 @@ def _make(project: Project, options: Options) -> _Made:
         prompts_of=_prompts_of(votes.prompt[own], i[own], j[own], pks.size),
         expected=_expected(board, tables),
         votes=int(used.sum()),
-        prompts=_distinct(votes.prompt if whole else votes.prompt[used]).size,
-        annotators=_distinct(votes.annotator if whole else votes.annotator[used]).size,
+        prompts=distinct(votes.prompt if whole else votes.prompt[used]).size,
+        annotators=distinct(votes.annotator if whole else votes.annotator[used]).size,
         others=int(used.size - used.sum()),
         withdrawn=withdrawn,
         **extra,
@@ -473,18 +294,12 @@ def _combined(
     models: int,
 ) -> tuple[ratings.Board, dict[str, Any]]:
     """Few votes of people, corrected judges for the rest."""
-    of_judge = _of_judges(project, votes)
+    of_judge = of_judges(project, votes)
     try:
         found = together(votes.pair, votes.prompt, *sides, votes.score, of_judge, models)
     except TooFew as why:
         return ratings.Board([], []), {"refused": why.words}
     return found.board, {"assisted": found}
-
-
-def _of_judges(project: Project, votes: Votes) -> np.ndarray:
-    """Which votes are judges'."""
-    judges = Annotator.objects.filter(project=project, kind="judge").values_list("pk", flat=True)
-    return np.isin(votes.annotator, np.fromiter(judges, dtype=np.int64))
 
 
 def _tables(

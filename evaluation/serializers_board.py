@@ -6,8 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from evaluation.board_votes import SOURCES
 from evaluation.features import mean_lengths
-from evaluation.leaderboard import SOURCES, Standings
+from evaluation.leaderboard import Standings
 from evaluation.models_board import PublishedBoard
 from steelyard.web.api import StrictSerializer
 

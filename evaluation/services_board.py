@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from annotation.models import Judgment
-from evaluation.leaderboard import Options, Standings, counted, standings
+from evaluation.board_votes import Options, counted
+from evaluation.leaderboard import Standings, standings
 from evaluation.models_board import PublishedBoard
 from evaluation.numbers import read_numbers
 from steelyard.accounts.models import User

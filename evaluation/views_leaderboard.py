@@ -9,11 +9,12 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_POST
 
+from evaluation.board_votes import Options
 from evaluation.categories import ByCategory, by_category, of_model
 from evaluation.features import mean_lengths
 from evaluation.forms_board import LeaderboardFilter, PublishForm
 from evaluation.headtohead import LEAST, examples, match, matrix, votes_on
-from evaluation.leaderboard import Options, Standings, standings
+from evaluation.leaderboard import Standings, standings
 from evaluation.models_board import PublishedBoard
 from evaluation.serializers_board import PublishedDetailSerializer, board_as_json
 from evaluation.services_board import changes, publish_board, since

@@ -114,7 +114,7 @@ def test_nobody_but_judges_sits_in_it(project: Any, judges: list[Annotator]) -> 
 
 def test_its_votes_are_counted_once(project: Any, owner: Any, judges: list[Annotator]) -> None:
     from annotation.freezing.load import counted as frozen
-    from evaluation.leaderboard import Options, counted
+    from evaluation.board_votes import Options, counted
 
     jury = create_jury(project=project, name="bench", members=judges)
     assert counted(project, Options(source="judges")).count() == 60

@@ -149,7 +149,7 @@ def ours_again(project: Any) -> Any:
 
 def ours_read(project: Any) -> Any:
     """Only the rows from the database."""
-    from evaluation.leaderboard import Options, counted, read_votes
+    from evaluation.board_votes import Options, counted, read_votes
 
     return read_votes(project, counted(project, Options()).standing(project))
 

@@ -15,9 +15,10 @@ from django.utils import timezone
 from annotation.models import Judgment, Pair
 from annotation.services.withdrawals import lift, withdraw
 from evaluation import kept
+from evaluation.board_votes import Options
 from evaluation.engine.style import markdown_amounts
 from evaluation.features import measure
-from evaluation.leaderboard import Options, standings
+from evaluation.leaderboard import standings
 from evaluation.models import OutputMeasure
 from evaluation.numbers import read_packed
 from tests.factories import make_annotator, make_judgment, make_model, make_output, make_pair

@@ -14,9 +14,10 @@ from rest_framework.test import APIClient
 
 from annotation.models import Judgment
 from annotation.services.withdrawals import withdraw
+from evaluation.board_votes import Options
 from evaluation.categories import of_model
 from evaluation.headtohead import matrix
-from evaluation.leaderboard import Options, standings
+from evaluation.leaderboard import standings
 from evaluation.models import PublishedBoard
 from evaluation.services_board import ballots_of, code_version, publish_board, since
 from steelyard.lib.errors import UserError

@@ -23,7 +23,8 @@ from annotation.services.judging import create_judge
 from annotation.services.versions import publish_version
 from evaluation import arena_battles
 from evaluation.arena import open_arena
-from evaluation.leaderboard import Options, standings
+from evaluation.board_votes import Options
+from evaluation.leaderboard import standings
 from evaluation.models import PublishedBoard
 from evaluation.prompt_sets import make_set
 from evaluation.serializers_board import board_as_json
