@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from steelyard_client import progress as bars
 from steelyard_client.connection import Connection
 from steelyard_client.errors import RunFailed, SteelyardError
+from steelyard_client.inside import InProject
 from steelyard_client.records import EvaluationInfo, JobInfo, RunInfo, Stopping
 
 ENDED = {"succeeded", "failed", "cancelled"}
@@ -204,3 +205,15 @@ class Evaluation(_Started):
             if seat.run is not None:
                 self._run(seat.run).wait(progress=progress, timeout=timeout)
         return self.refresh()
+
+
+class RunVerbs(InProject):
+    def runs(self, *, kind: str | None = None, state: str | None = None) -> Iterator[Run]:
+        """The newest first."""
+        return map(self._run, self._pages("runs", {"kind": kind, "state": state}))
+
+    def run(self, number: int) -> Run:
+        return self._run(self._connection.get(f"{self._path}/runs/{number}"))
+
+    def _run(self, row: Mapping[str, Any]) -> Run:
+        return Run(self._connection, self.slug, RunInfo.of(row))
