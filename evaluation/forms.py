@@ -213,9 +213,6 @@ class EvaluationForm(forms.Form):
             self.add_error("version", gettext("Choose the version whose prompts are meant."))
         if source == "set" and not data.get("set") and "set" not in self.errors:
             self.add_error("set", gettext("Choose the prompt set that is meant."))
-        if data.get("pairs") == "active" and len(data.get("candidates") or ()) == 1:
-            words = gettext("With one new model there is nothing to choose: all meet the baseline.")
-            self.add_error("pairs", words)
         return data
 
     def as_request(self) -> dict[str, Any]:

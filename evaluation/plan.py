@@ -86,11 +86,17 @@ class Plan:
         return self.is_active or self.stops_itself or self.budget is not None
 
 
-def checked_plan(said: Mapping[str, Any] | None, *, ask_people: bool) -> dict[str, Any]:
+def checked_plan(
+    said: Mapping[str, Any] | None, *, ask_people: bool, candidates: int = 2
+) -> dict[str, Any]:
     """The plan in full as it is stored; nothing where people are asked about all pairs at once.
 
+    Args:
+        candidates: how many models are held against the baseline.
+
     Raises:
-        UserError: as :meth:`Plan.of`, or it is about people's votes and nobody asks any.
+        UserError: as :meth:`Plan.of`, it is about people's votes and nobody asks any, or pairs are
+            to be chosen where there is a single one of each prompt.
     """
     plan = Plan.of(said or {})
     if not plan.in_batches:
@@ -100,6 +106,12 @@ def checked_plan(said: Mapping[str, Any] | None, *, ask_people: bool) -> dict[st
             _("A plan is about people's votes, and this evaluation asks no people."),
             code="plan_without_people",
             field="plan",
+        )
+    if plan.is_active and candidates < 2:
+        raise UserError(
+            _("With one new model there is nothing to choose: all meet the baseline."),
+            code="nothing_to_choose",
+            field="pairs",
         )
     return plan.as_json()
 

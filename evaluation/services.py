@@ -102,7 +102,7 @@ def start_evaluation(
         same_seeds=usual_seeds(project) if same_seeds is None else same_seeds,
         preset=preset,
         questions=asked,
-        plan=checked_plan(plan, ask_people=people),
+        plan=checked_plan(plan, ask_people=people, candidates=len(candidates)),
         counts={"trained_on": {model: len(keys) for model, keys in left_out.items()}},
         created_by=by,
     )

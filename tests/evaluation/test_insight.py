@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from annotation.models import Pair, Prompt
-from evaluation import insight
+from evaluation import insight, slicing, verdicts
 from evaluation.models import Evaluation
 from evaluation.votes import PEOPLE, votes_of
 from tests.factories import make_annotator, make_judgment, make_model, make_output, make_prompt
@@ -34,7 +34,7 @@ def grown(project: Any, owner: Any, said: list[tuple[str, str]], **more: Any) ->
     evaluation.candidates.set([new])
     rater = make_annotator(project, "rater", user=owner)
     robot = make_annotator(project, "robot", kind="judge", model=base)
-    for at, verdicts in enumerate(said):
+    for at, each in enumerate(said):
         prompt = make_prompt(project, f"What of {at}?", category=("odd", "even")[at % 2 == 0])
         outputs = [
             make_output(prompt, f"old {at}" + "." * (at % 7), model=base),
@@ -47,7 +47,7 @@ def grown(project: Any, owner: Any, said: list[tuple[str, str]], **more: Any) ->
         is_a = outputs[0].model_id == new.pk
         evaluation.comparisons.create(pair=pair, candidate=new, candidate_is_a=is_a)
         sides = {"n": "a" if is_a else "b", "b": "b" if is_a else "a", "t": "tie"}
-        for who, verdict in zip((rater, robot), verdicts, strict=True):
+        for who, verdict in zip((rater, robot), each, strict=True):
             if verdict != "-":
                 sign = {"n": -1, "b": 1, "t": 0}[verdict] * (1 if is_a else -1)
                 aspects = {"correct": sign, "kind": -sign} if who == rater else {}
@@ -59,9 +59,9 @@ def candidate_of(evaluation: Evaluation) -> Any:
     return evaluation.candidates.get()
 
 
-def verdict_of(evaluation: Evaluation) -> insight.Verdict:
+def verdict_of(evaluation: Evaluation) -> verdicts.Verdict:
     votes = votes_of(evaluation)
-    (found,) = insight.verdicts(evaluation, votes, [candidate_of(evaluation)])
+    (found,) = verdicts.verdicts(evaluation, votes, [candidate_of(evaluation)])
     return found
 
 
@@ -105,7 +105,7 @@ def test_few_votes_of_people_are_sharpened_by_a_judge_from_thirty_on(
     project: Any, owner: Any, as_user: Any
 ) -> None:
     few = grown(project, owner, [("n", "n")] * 4 + [("-", "n")] * 4)
-    found = insight.assisted(votes_of(few), candidate_of(few), next(iter(votes_of(few).judges)))
+    found = verdicts.assisted(votes_of(few), candidate_of(few), next(iter(votes_of(few).judges)))
     assert found is not None
     assert (found.estimate, found.labelled) == (None, 4)
     assert "4 prompts have votes of people and of the judge" in read(as_user(owner), few)
@@ -115,7 +115,7 @@ def test_the_corrected_estimate_is_a_row_of_its_own(project: Any, owner: Any, as
     said = [("n", "n"), ("b", "b"), ("n", "b")] * 11 + [("-", "n"), ("-", "b")] * 12
     evaluation = grown(project, owner, said)
     votes = votes_of(evaluation)
-    found = insight.assisted(votes, candidate_of(evaluation), next(iter(votes.judges)))
+    found = verdicts.assisted(votes, candidate_of(evaluation), next(iter(votes.judges)))
     assert found is not None
     assert found.estimate is not None
     # people alone say two thirds; the judge lacks a third of these wins
@@ -176,7 +176,7 @@ def test_one_vote_ties_alone_and_wins_alone_are_no_trouble(
 
 
 def test_prompts_are_cut_by_their_length_in_thirds() -> None:
-    at, said = insight._thirds(np.array([1, 2, 3, 40, 50, 60, 700, 800, 900]))
+    at, said = slicing._thirds(np.array([1, 2, 3, 40, 50, 60, 700, 800, 900]))
     assert sorted(set(at)) == [0, 1, 2]
     assert said(0).startswith("up to")
     assert said(2).startswith("over")
@@ -187,4 +187,4 @@ def test_turns_are_the_users(project: Any, owner: Any) -> None:
     prompt = evaluation.comparisons.get().pair.prompt
     messages = [{"role": role, "content": "Hm"} for role in ("system", "user", "assistant", "user")]
     Prompt.objects.filter(pk=prompt.pk).update(messages=messages)
-    assert insight._prompts(evaluation)[prompt.pk][2] == 2
+    assert slicing._prompts(evaluation)[prompt.pk][2] == 2

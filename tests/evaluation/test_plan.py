@@ -101,6 +101,8 @@ def test_a_plan_is_kept_in_full_and_refuses_what_it_does_not_know() -> None:
             Plan.of(bad)
     with pytest.raises(UserError, match="asks no people"):
         checked_plan(SURE, ask_people=False)
+    with pytest.raises(UserError, match="nothing to choose"):
+        checked_plan(ACTIVE, ask_people=True, candidates=1)
 
 
 def test_pairs_come_a_few_at_a_time_and_more_when_they_run_low(planned: Start) -> None:
