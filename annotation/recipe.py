@@ -34,6 +34,10 @@ BOTH_BAD = {
     "drop": "Leave them out",
     "keep": "Keep them as two bad outputs",
 }
+PRELABELLED = {
+    "keep": "Count them like any other",
+    "drop": "Leave them out",
+}
 CAPS = {
     "models": "of two models against each other",
     "category": "of a category",
@@ -44,6 +48,7 @@ _CHOICES = {
     "aggregation": AGGREGATIONS,
     "ties": TIES,
     "both_bad": BOTH_BAD,
+    "prelabelled": PRELABELLED,
     "cap_by": CAPS,
 }
 ORIGINS = {
@@ -114,6 +119,8 @@ class Recipe:
     """That rule looks only at annotators who have judged so many pairs with a known answer."""
     min_seconds: float = 0.0
     """Votes given in fewer seconds do not count; those whose time nobody measured do."""
+    prelabelled: str = "keep"
+    """What becomes of votes of people who saw a machine's verdict before they gave theirs."""
     count_withdrawn: bool = False
     """Count votes as well that have been withdrawn."""
     withdrawals: tuple[str, ...] = ()

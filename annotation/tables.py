@@ -27,6 +27,8 @@ JUDGMENT_COLUMNS = (
     "b_shown_first",
     "seconds",
     "pair",
+    "prelabel_shown",
+    "prelabel",
 )
 PROGRESS_COLUMNS = ("pair", "category", "state", "wanted", "judged", "group", "flags")
 PEOPLE_COLUMNS = (
@@ -71,6 +73,8 @@ def _row(judgment: Judgment) -> list[object]:
         judgment.swapped,
         seconds,
         pair.pk,
+        judgment.prelabel.get("shown"),
+        judgment.prelabel.get("outcome", ""),
     ]
 
 

@@ -29,6 +29,7 @@ from annotation.serializers.shown import (
     ProgressSerializer,
     RenewRequest,
 )
+from annotation.services.prelabels import told_with
 from annotation.services.queue import (
     annotator_for,
     annotator_in,
@@ -63,6 +64,7 @@ class Next(APIView):
         lease = next_pair(annotator=annotator, **read_by(NextQuery, request.query_params))
         if lease is None:
             return Response(status=204, headers={"Steelyard-Nothing": why_nothing(annotator)})
+        lease.told = told_with(lease)
         return Response(shown_by(LeaseSerializer, lease))
 
 

@@ -15,6 +15,7 @@ from annotation.recipe import (
     BOTH_BAD,
     CAPS,
     ORIGINS,
+    PRELABELLED,
     TIES,
     Recipe,
     help_texts,
@@ -108,6 +109,11 @@ class RecipeForm(forms.Form):
         label=_("Least seconds"),
         widget=forms.NumberInput(attrs={"step": "0.5"}),
     )
+    prelabelled = forms.ChoiceField(
+        required=False,
+        choices=lambda: in_words(PRELABELLED),
+        label=_("Votes with a machine’s verdict in view"),
+    )
     count_withdrawn = forms.BooleanField(required=False, label=_("Count withdrawn votes"))
     cap = forms.IntegerField(
         required=False, min_value=0, max_value=2**31 - 1, label=_("Most pairs of one source")
@@ -173,6 +179,7 @@ GROUPS: list[tuple[Any, list[str]]] = [
             "min_seconds",
             "min_right",
             "min_known",
+            "prelabelled",
             "count_withdrawn",
         ],
     ),

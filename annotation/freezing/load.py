@@ -202,6 +202,8 @@ def counted(project: Project, recipe: Recipe) -> JudgmentQuerySet:
         rows = rows.filter(created_at__lt=_start_of(recipe.until) + timedelta(days=1))
     if recipe.min_seconds:
         rows = rows.exclude(duration_ms__lt=round(recipe.min_seconds * 1000))
+    if recipe.prelabelled == "drop":
+        rows = rows.exclude(prelabel__contains={"shown": True})
     for withdrawal in Withdrawal.objects.filter(project=project, key__in=recipe.withdrawals):
         rows = rows.exclude(withdrawal.covers())
     return rows

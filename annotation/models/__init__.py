@@ -4,6 +4,7 @@ from annotation.models.labelling import Assignment, Flag, Judgment, TrainingAnsw
 from annotation.models.material import Output, Pair, Prompt
 from annotation.models.outcome import Outcome
 from annotation.models.people import Annotator, Group, JudgeSpending
+from annotation.models.prelabelling import Prelabelling
 from annotation.models.ranking import OutputSet, Ranking, RankingLease
 from annotation.models.withdrawal import Withdrawal
 
@@ -18,6 +19,7 @@ __all__ = [
     "Output",
     "OutputSet",
     "Pair",
+    "Prelabelling",
     "Prompt",
     "Ranking",
     "RankingLease",

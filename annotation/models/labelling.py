@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -24,8 +25,17 @@ class Assignment(models.Model):
     draft = models.JSONField(
         default=dict, blank=True, help_text="Fields of the labelling page, as far as filled in."
     )
+    prelabel = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        help_text="What a judge had said and whether it was shown; carried into the judgment.",
+    )
     leased_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
+
+    told: Any = None
+    """What a judge has said of the pair, where the annotator is shown it."""
 
     objects = AssignmentQuerySet.as_manager()
 
@@ -101,6 +111,14 @@ class Judgment(models.Model):
     )
     details = models.JSONField(
         default=dict, blank=True, help_text="A judge's raw answers, one an order."
+    )
+    prelabel = models.JSONField(
+        default=dict,
+        blank=True,
+        db_default={},
+        help_text="Of a person's: judge, judgment (UUID), outcome and strength of the judge's "
+        "verdict on the pair, whether it was shown, at which share, and at what time. Empty where "
+        "there was none to show.",
     )
     supersedes = models.OneToOneField(
         "self", models.PROTECT, null=True, blank=True, related_name="superseded_by"

@@ -206,7 +206,20 @@ class RecordedSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class PrelabelOfSerializer(serializers.Serializer):
+    """What a judge had said of the pair before, and whether the annotator was shown it."""
+
+    judge = serializers.IntegerField(help_text="Number of an annotator.")
+    judgment = serializers.UUIDField()
+    outcome = serializers.CharField()
+    strength = serializers.IntegerField()
+    shown = serializers.BooleanField()
+    share = serializers.IntegerField(help_text="Per cent that were shown at that time.")
+    at = serializers.DateTimeField()
+
+
 class JudgmentSerializer(RecordedSerializer):
+    prelabel = serializers.SerializerMethodField(help_text="Null where there was none to show.")
     annotator = serializers.CharField(source="annotator.name")
     kind = serializers.CharField(source="annotator.kind", help_text="person or judge")
     model_a = serializers.CharField(source="pair.output_a.model.name")
@@ -229,11 +242,16 @@ class JudgmentSerializer(RecordedSerializer):
             "category",
             "run",
             "details",
+            "prelabel",
             "supersedes",
             "is_current",
             "created_at",
         ]
         read_only_fields = fields
+
+    @extend_schema_field(PrelabelOfSerializer(allow_null=True))
+    def get_prelabel(self, judgment: Judgment) -> dict[str, Any] | None:
+        return judgment.prelabel or None
 
 
 class JudgmentQuery(serializers.Serializer):

@@ -115,8 +115,30 @@ class ShownPairSerializer(serializers.Serializer):
         ]
 
 
+class PrelabelSerializer(serializers.Serializer):
+    """A judge's verdict; show it as a machine's."""
+
+    judge = serializers.CharField()
+    outcome = serializers.CharField(
+        source="verdict.outcome", help_text="Of the sides that the outputs name."
+    )
+    strength = serializers.IntegerField(source="verdict.strength")
+    reason = serializers.CharField()
+    letters = serializers.ChoiceField(
+        choices=["same", "turned", "unknown"],
+        help_text="Whether the reason calls A what stands first in outputs.",
+    )
+
+
 class LeaseSerializer(ShownPairSerializer):
     """A pair that is kept for you until the lease runs out."""
+
+    prelabel = PrelabelSerializer(
+        source="told",
+        allow_null=True,
+        help_text="What a judge has said, where the project wants you to see it; the judgment "
+        "notes that it was shown.",
+    )
 
     leased_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()

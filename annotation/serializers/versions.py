@@ -8,6 +8,7 @@ from annotation.recipe import (
     BOTH_BAD,
     CAPS,
     ORIGINS,
+    PRELABELLED,
     TIES,
     Recipe,
     help_texts,
@@ -88,6 +89,11 @@ class RecipeSerializer(serializers.Serializer):
     )
     min_seconds = serializers.FloatField(
         default=_DEFAULT.min_seconds, min_value=0, max_value=3600, help_text=_HELP["min_seconds"]
+    )
+    prelabelled = serializers.ChoiceField(
+        choices=list(PRELABELLED.items()),
+        default=_DEFAULT.prelabelled,
+        help_text=_HELP["prelabelled"],
     )
     count_withdrawn = serializers.BooleanField(default=False, help_text=_HELP["count_withdrawn"])
     withdrawals = serializers.ListField(

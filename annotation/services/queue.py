@@ -62,7 +62,7 @@ def annotator_in(*, user: User, slug: str) -> Annotator:
 
 def _own() -> QuerySet[Annotator]:
     mine = Annotator.objects.filter(user=Given("user"), project__slug=Given("slug"))
-    return mine.select_related("project").order_by()
+    return mine.select_related("project__prelabelling").order_by()
 
 
 _OWN = Prepared(_own)

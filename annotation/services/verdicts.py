@@ -217,7 +217,12 @@ def _store(annotator: Annotator, pair: Pair, said: Verdict) -> Judgment | None:
     # whoever waited for the lock sees the pair anew, but the lease as it was before the wait
     if refused and leasing.give_back(lease.pk):
         raise refused
-    judgment = Judgment(**_values(annotator, locked, said), uuid=said.uuid, swapped=lease.swapped)
+    judgment = Judgment(
+        **_values(annotator, locked, said),
+        uuid=said.uuid,
+        swapped=lease.swapped,
+        prelabel=lease.prelabel,
+    )
     if refused or not leasing.exchange(lease.pk, judgment, counts=counts):
         transaction.set_rollback(True)  # a better answer may have been kept already
         return None
@@ -254,6 +259,7 @@ def _supersede(annotator: Annotator, judgment: Judgment, said: Verdict) -> Judgm
         **_values(annotator, pair, said),
         uuid=said.uuid,
         swapped=judgment.swapped,
+        prelabel=judgment.prelabel,
         supersedes=judgment,
     )
     former = judgment.correction

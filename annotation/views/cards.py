@@ -19,7 +19,7 @@ from annotation.evidence import turned_evidence, turned_segments
 from annotation.forms.evidence import to_page
 from annotation.forms.verdict import VerdictForm, choices_of, steps_of
 from annotation.models import Annotator, Assignment, Judgment, Pair
-from annotation.services import training_round
+from annotation.services import prelabels, training_round
 from annotation.services.queue import why_nothing
 from annotation.services.training_round import TrainingFeedback
 from steelyard.accounts.models import User
@@ -42,7 +42,13 @@ def pair_card(
         said = {name: form.data.get(name, "") for name in form.data}  # the last of several
         said["tags"] = form["tags"].value() or []
     draft = json.dumps(lease.draft) if lease.draft and not said else ""
-    return {"kind": "pair", "draft": draft, **_shown(lease), **_bar(lease, form, said)}
+    return {
+        "kind": "pair",
+        "draft": draft,
+        "prelabel": prelabels.told_with(lease),
+        **_shown(lease),
+        **_bar(lease, form, said),
+    }
 
 
 def amend_card(judgment: Judgment, form: VerdictForm | None = None) -> dict[str, Any]:
@@ -52,6 +58,7 @@ def amend_card(judgment: Judgment, form: VerdictForm | None = None) -> dict[str,
     return {
         **pair_card(lease, form=form, said=said),
         "kind": "amend",
+        "prelabel": prelabels.told_before(judgment),
         "supersedes": judgment.uuid,
         "judgment": judgment,
         "just_now": is_just_now(judgment.created_at),

@@ -75,6 +75,7 @@ SCOPE_OF = {
     ("annotator", "patch"): set(),
     ("annotator-release", "post"): set(),
     ("labelling-pause", "post"): set(),
+    ("prelabelling", "patch"): set(),
     ("groups", "post"): set(),
     ("group", "patch"): set(),
     ("group", "delete"): set(),
