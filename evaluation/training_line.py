@@ -1,9 +1,10 @@
 """Win rates as training goes: models that are points of one line, and what evaluations said of
 each.
 
-A line is checkpoints of one training (``tuned-step-200``, ``tuned-step-400``: names, or folders
-that they came from, which are alike but for the number of the step), or rounds (each model trained
-from the one before)."""
+A line is checkpoints of one training (kept of a run of the platform, which knows their steps, with
+the run's result as the last; or ``tuned-step-200``, ``tuned-step-400``: names, or folders that they
+came from, which are alike but for the number of the step), or rounds (each model trained from the
+one before)."""
 
 from __future__ import annotations
 
@@ -45,6 +46,8 @@ class Line:
 
 def step_of(model: ModelVersion) -> tuple[str, int] | None:
     """What a checkpoint is one of, and at which step; None where it names no step."""
+    if model.step is not None:
+        return f"run {model.made_by_id}", model.step
     for name in (model.name, PurePosixPath(model.source).name if model.source else ""):
         found = _STEP.search(name)
         if found:
@@ -64,11 +67,20 @@ def places(models: Iterable[ModelVersion]) -> tuple[dict[int, float], bool]:
         at = step_of(model)
         if at:
             checkpoints.setdefault(at[0], {})[model.pk] = float(at[1])
+    _add_ends(checkpoints, models)
     best = max(checkpoints.values(), key=len, default={})
     if len(set(best.values())) > 1:
         return best, True
     chain = _chain(models)
     return ({pk: float(at) for at, pk in enumerate(chain, 1)} if len(chain) > 1 else {}), False
+
+
+def _add_ends(lines: dict[str, dict[int, float]], models: Sequence[ModelVersion]) -> None:
+    """What a run ended with is the last point of the line of its checkpoints."""
+    for model in models:
+        line = lines.get(f"run {model.made_by_id}")
+        if line and model.pk not in line and model.steps_trained is not None:
+            line[model.pk] = float(model.steps_trained)
 
 
 def _chain(models: Sequence[ModelVersion]) -> list[int]:

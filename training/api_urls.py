@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from training import api
+from training import api, api_checkpoints
 
 urlpatterns = [
     path("", include("training.sweeps.api_urls")),
@@ -25,6 +25,16 @@ urlpatterns = [
         "projects/<slug:project>/training-jobs/<int:pk>/samples",
         api.TrainingJobSamples.as_view(),
         name="training-job-samples",
+    ),
+    path(
+        "projects/<slug:project>/training-jobs/<int:pk>/checkpoints",
+        api_checkpoints.CheckpointList.as_view(),
+        name="checkpoints",
+    ),
+    path(
+        "projects/<slug:project>/training-jobs/<int:pk>/checkpoints/<int:step>",
+        api_checkpoints.CheckpointDetail.as_view(),
+        name="checkpoint",
     ),
     path(
         "projects/<slug:project>/models/<int:pk>/tries", api.TryList.as_view(), name="model-tries"

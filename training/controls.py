@@ -7,6 +7,7 @@ from typing import Any
 from training.models import TrainingJob
 
 SETTING = "label_control"
+_NO_DIFFERENCE = (SETTING, "keep_checkpoints")
 
 
 def controls_of(job: TrainingJob) -> dict[str, Any]:
@@ -28,4 +29,4 @@ def controls_of(job: TrainingJob) -> dict[str, Any]:
 
 
 def _without(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name != SETTING}
+    return {name: value for name, value in config.items() if name not in _NO_DIFFERENCE}

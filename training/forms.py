@@ -66,7 +66,14 @@ GROUPS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     ),
     (
         _("While it runs"),
-        ("eval_every", "checkpoint_every", "sample_every", "sample_prompts", "sample_steps"),
+        (
+            "eval_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "sample_every",
+            "sample_prompts",
+            "sample_steps",
+        ),
     ),
     (
         _("Machine"),
@@ -117,6 +124,7 @@ LABELS = {
     "shard": "Spread weights over GPUs",
     "eval_every": "Test every so many steps",
     "checkpoint_every": "Save every so many steps",
+    "keep_checkpoints": "Keep a model every so many steps",
     "sample_every": "Write samples every so many steps",
 }
 """What a setting is called where its name alone says too little."""

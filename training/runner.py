@@ -19,7 +19,8 @@ from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import free_name, register_model
 from steelyard.runs.models import Run
 from training.cards import write_card
-from training.controls import SETTING
+from training.engine.kept import FOLDER
+from training.keeping import keep_asked, options_of
 from training.launching import gpus_of, with_curve
 from training.models import TrainingJob
 from training.naming import checked_name
@@ -92,7 +93,8 @@ def finish(run: Run, result: dict[str, Any]) -> None:
     """Move the weights out of the run's folder and register the model; again is the same."""
     job = _job(run)
     if not keeps_model(job):
-        shutil.rmtree(run.dir.model, ignore_errors=True)
+        for folder in (run.dir.model, run.dir.path / FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
     else:
         folder = _keep(run)
         if job.result is None:
@@ -100,9 +102,17 @@ def finish(run: Run, result: dict[str, Any]) -> None:
                 job.result = _register(job, folder, result)
                 job.save(update_fields=["result"])
         write_card(job, job.result, folder, result)
+        keep_asked(job)
     # nothing resumes from here any more
     for folder in (run.dir.checkpoints, run.dir.path / "cache", run.dir.path / "rounds"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def abandoned(run: Run) -> None:
+    """What a run that failed or was cancelled was asked to keep of its way is kept all the same."""
+    job = TrainingJob.objects.with_parts().filter(run=run).first()
+    if job is not None and keeps_model(job):
+        keep_asked(job)
 
 
 def _job(run: Run) -> TrainingJob:
@@ -114,10 +124,6 @@ def _register(job: TrainingJob, folder: Path, result: dict[str, Any]) -> ModelVe
     if name != job.model_name:
         job.run.dir.event(f"“{job.model_name}” was taken meanwhile; the model is called “{name}”")
     full = result.get("form") == "full"
-    sampling = job.base.options.get("sampling")
-    options = {"sampling": sampling} if sampling else {}
-    if (control := job.config.get(SETTING, "none")) != "none":
-        options["label_control"] = control
     return register_model(
         project=job.project,
         name=name,
@@ -125,7 +131,7 @@ def _register(job: TrainingJob, folder: Path, result: dict[str, Any]) -> ModelVe
         family=job.base.family,
         source=str(folder) if full else job.base.source,
         adapter="" if full else str(folder),
-        options=options,
+        options=options_of(job),
         base=job.base,
         made_by=job.run,
         trained_on=job.version,

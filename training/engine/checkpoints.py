@@ -35,15 +35,15 @@ from training.engine.optim import restore, tensors_of, training_mode
 KEEP = 2
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PARTIAL = ".partial-"
-_WHERE = {"processes", "launcher"}
+_NO_NUMBER = {"processes", "launcher", "keep_checkpoints"}
 
 
 def fingerprint(rundir: RunDir) -> str:
     """What a checkpoint must agree on to be resumed: the run's inputs and settings, but for those
-    that say where it works and change no number."""
+    that change no number: where it works, and what it keeps."""
     spec = rundir.spec()
     told = {key: spec.get(key) for key in ("recipe", "config", "seed", "base", "dataset")}
-    told["config"] = {k: v for k, v in (spec.get("config") or {}).items() if k not in _WHERE}
+    told["config"] = {k: v for k, v in (spec.get("config") or {}).items() if k not in _NO_NUMBER}
     return digest_of(told)
 
 
@@ -91,12 +91,12 @@ def _write_checkpoint(
 ) -> None:
     rundir.checkpoints.mkdir(parents=True, exist_ok=True)
     partial = rundir.checkpoints / f"{_PARTIAL}{body['step']:08d}"
-    with _whole_or_absent(partial, "checkpoint"):
+    with whole_or_absent(partial, "checkpoint"):
         _save(partial / "parameters.safetensors", weights)
         _save(partial / "optimizer.safetensors", moments)
         _write(partial / "state.json", json.dumps(body).encode())
         partial.rename(final)
-    _sync(rundir.checkpoints)
+    sync(rundir.checkpoints)
     _drop_old(rundir.checkpoints)
 
 
@@ -145,21 +145,21 @@ def keep_model(rundir: RunDir, write: Callable[[Path], object]) -> str:
         SHA-256 of the weights file, or of the list of hashes where there are several.
     """
     partial = rundir.path / ".model.partial"
-    with _whole_or_absent(partial, "model"):
+    with whole_or_absent(partial, "model"):
         write(partial)
         # peft puts an unfilled model card there
         (partial / "README.md").unlink(missing_ok=True)
         for path in partial.iterdir():
-            _sync(path)
+            sync(path)
         shutil.rmtree(rundir.model, ignore_errors=True)
         partial.rename(rundir.model)
-    _sync(rundir.path)
+    sync(rundir.path)
     hashes = [sha256_file(path) for path in sorted(rundir.model.glob("*.safetensors"))]
     return hashes[0] if len(hashes) == 1 else digest_of(hashes)
 
 
 @contextmanager
-def _whole_or_absent(folder: Path, what: str) -> Iterator[None]:
+def whole_or_absent(folder: Path, what: str) -> Iterator[None]:
     """An empty folder to write into; it is gone again where that fails.
 
     Raises:
@@ -184,15 +184,15 @@ def _whole_or_absent(folder: Path, what: str) -> Iterator[None]:
 
 def _save(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, path)
-    _sync(path)
+    sync(path)
 
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    _sync(path)
+    sync(path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

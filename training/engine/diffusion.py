@@ -25,7 +25,7 @@ from training.engine import optim
 from training.engine.checkpoints import keep_model
 from training.engine.config import DiffusionDPOConfig, config_of_run
 from training.engine.diffusion_data import TEST_DRAWS, Chances, Draw, MediaPair, read_pairs
-from training.engine.diffusion_keep import digest_of_model, save_model
+from training.engine.diffusion_keep import save_model
 from training.engine.diffusion_model import DiffusionModel, compile_blocks, open_model, pairs_of
 from training.engine.diffusion_prepared import Bank, Batch, Prepared
 from training.engine.diffusion_samples import sampler
@@ -54,6 +54,8 @@ from training.engine.distributed import (
     world,
 )
 from training.engine.families import open_family
+from training.engine.keeping import keep_step
+from training.engine.kept import digest_of_model, is_due
 from training.engine.loop import (
     check_diverged,
     check_finite,
@@ -116,7 +118,7 @@ def _train(rundir: RunDir, stop: Stop, config: DiffusionDPOConfig) -> None:
         work.sample = sampler(rundir, config, base, model, prepared)
     start = work.resume()
     _tell_plan(work, start)
-    if _steps(work, start) and _test(work, config.max_steps):
+    if _steps(work, base, start) and _test(work, config.max_steps):
         _finish(work, base)
 
 
@@ -168,7 +170,7 @@ def _prepare_references(work: Work, digest: str, stop: Stop) -> bool:
     return True
 
 
-def _steps(work: Work, start: int) -> bool:
+def _steps(work: Work, base: dict[str, Any], start: int) -> bool:
     """Train from step ``start`` on; False where it was stopped."""
     config = work.config
     for step in range(start, config.max_steps):
@@ -186,6 +188,7 @@ def _steps(work: Work, start: int) -> bool:
         work.rundir.progress(step + 1, config.max_steps, "steps", f"Loss {values['loss']:.4f}")
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.max_steps:
             work.save(step + 1)
+        _keep(work, base, step + 1)
     _sample(work, config.max_steps)
     return True
 
@@ -193,6 +196,24 @@ def _steps(work: Work, start: int) -> bool:
 def _sample(work: Work, step: int) -> None:
     optim.training_mode(work.optimizer, False)
     work.sample(step)
+
+
+def _keep(work: Work, base: dict[str, Any], step: int) -> None:
+    """Write the model as it is after ``step`` steps, where that is due."""
+    config, is_adapter = work.config, work.config.train == "lora"
+    if not is_due(config, step, config.max_steps, adapter=is_adapter) or not world().leads:
+        return
+    optim.training_mode(work.optimizer, False)
+    keep_step(
+        work.rundir,
+        config,
+        step,
+        lambda folder: save_model(work.model, base, folder),
+        adapter=is_adapter,
+    )
+    if config.channels_last:
+        # weights were laid out to be saved
+        work.model.denoiser.to(memory_format=torch.channels_last)
 
 
 def _step(work: Work, step: int) -> dict[str, float] | None:

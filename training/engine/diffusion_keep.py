@@ -10,12 +10,9 @@ import torch
 
 from steelyard.inference.image_adapters import parts_of, save_adapter
 from steelyard.lib.errors import UserError
-from steelyard.lib.hashing import digest_of, sha256_file
 from training.engine.diffusion_model import DiffusionModel
 from training.engine.preflight_machine import folder_of
 
-_DENOISERS = ("unet", "transformer")
-"""With what the names of the folders begin in which a pipeline has its denoisers."""
 _WEIGHTS = "diffusion_pytorch_model"
 
 
@@ -47,16 +44,6 @@ def save_model(model: DiffusionModel, base: dict[str, Any], folder: Path) -> Non
         # safetensors wants tensors that lie in memory as they are read
         part.to(memory_format=torch.contiguous_format)
         part.save_pretrained(target, safe_serialization=True)
-
-
-def digest_of_model(folder: Path) -> str:
-    """SHA-256 of the file of weights that was trained, or of the list of hashes of several."""
-    top = sorted(folder.glob("*.safetensors"))
-    found = top or sorted(
-        path for path in folder.glob("*/*.safetensors") if path.parent.name.startswith(_DENOISERS)
-    )
-    hashes = [sha256_file(path) for path in found]
-    return hashes[0] if len(hashes) == 1 else digest_of(hashes)
 
 
 def _copy_others(source: Path, folder: Path, places: set[str]) -> None:

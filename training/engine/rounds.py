@@ -20,6 +20,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.rundir import Onlooker, RunDir, write_atomically
 from training.engine.checkpoints import keep_model
 from training.engine.config import TextDPOConfig, config_of_run
+from training.engine.keeping import keep_step
+from training.engine.kept import FOLDER, kept_in
 
 Train = Callable[[RunDir, Any], None]
 _ADAPTER_CONFIG = "adapter_config.json"
@@ -101,6 +104,8 @@ def train(rundir: RunDir, stop: Stop, one_round: Train) -> None:
             result = one.result()
         if result is None or stop:
             return
+        if not isinstance(rundir, Onlooker):
+            _keep_steps(one, config, made)
         made.append(one.model)
         results.append(result)
     if not isinstance(rundir, Onlooker):
@@ -122,6 +127,15 @@ def _spec(
     again = dict(spec["config"], rounds=1, seed=(config.seed + number - 1) % 2**31)
     told = {key: value for key, value in spec.items() if key != "samples"}
     return {**told, "base": base, "config": again}
+
+
+def _keep_steps(one: RoundDir, config: TextDPOConfig, made: Sequence[Path]) -> None:
+    """The models of a round's checkpoints, each with the rounds before it, become the run's."""
+    for kept in kept_in(one):
+        folders = [*made, kept.folder]
+        write = partial(write_sum, folders)
+        keep_step(one.run, config, one.before + kept.step, write, adapter=True)
+    shutil.rmtree(one.path / FOLDER, ignore_errors=True)
 
 
 def _finish(rundir: RunDir, made: Sequence[Path], results: Sequence[dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ NOT_SEARCHED = frozenset(
         "seed",
         *("device", "dtype", "threads", "gradient_checkpointing", "compile", "attention"),
         *("share_prompt", "halve_on_oom", "tokens_per_pass", "checkpoint_every", "eval_every"),
-        *("sample_every", "sample_prompts", "sample_steps"),
+        *("sample_every", "sample_prompts", "sample_steps", "keep_checkpoints"),
     }
 )
 """What a sweep gives itself, and what decides where a run runs but not what it learns."""

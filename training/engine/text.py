@@ -25,7 +25,7 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
 from training.engine import adapter, optim
-from training.engine.bases import Base, check_family, open_base
+from training.engine.bases import check_family, open_base
 from training.engine.checkpoints import keep_model, trainable
 from training.engine.config import TextRecipe, config_of_run
 from training.engine.config.text import is_high
@@ -44,6 +44,8 @@ from training.engine.distributed import (
 from training.engine.drift import set_apart
 from training.engine.dropout import by_row
 from training.engine.forward import score
+from training.engine.keeping import keep_step
+from training.engine.kept import is_due
 from training.engine.loop import (
     LOOK_BACK,
     check_diverged,
@@ -155,6 +157,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
         config=config,
         objective=objective,
         model=model,
+        words=words,
         dataset=dataset,
         has_ties=dataset.has_ties,
         reference=reference,
@@ -174,7 +177,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     if done and objective.after is not None and world().size == 1:
         done = objective.after(rundir, model, words.tokenizer, records, config, lambda: bool(stop))
     if done:
-        _finish(work, words)
+        _finish(work)
 
 
 def _steps(work: Work, start: int) -> bool:
@@ -196,6 +199,7 @@ def _steps(work: Work, start: int) -> bool:
         work.rundir.progress(step + 1, work.total, "steps", f"Loss {values['loss']:.4f}")
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == work.total:
             work.save(step + 1)
+        _keep(work, step + 1)
     _sample(work, work.total)
     return True
 
@@ -203,6 +207,25 @@ def _steps(work: Work, start: int) -> bool:
 def _sample(work: Work, step: int) -> None:
     optim.training_mode(work.optimizer, False)
     work.sample(step)
+
+
+def _keep(work: Work, step: int) -> None:
+    """Write the model as it is after ``step`` steps, where that is due. Every process calls it."""
+    config, model = work.config, work.model
+    is_adapter = config.trained == "lora"
+    if not is_due(config, step, work.total, adapter=is_adapter):
+        return
+    optim.training_mode(work.optimizer, False)
+    spread_again(model)
+    weights = adapter.weights_of(model, config)
+    if world().leads:
+        keep_step(
+            work.rundir,
+            config,
+            step,
+            lambda folder: adapter.save(model, config, work.words, folder, weights),
+            adapter=is_adapter,
+        )
 
 
 def _step(work: Work, step: int) -> dict[str, float] | None:
@@ -323,7 +346,7 @@ def _tell_plan(work: Work, start: int, device: torch.device) -> None:
         rundir.event(f"{work.total} steps of {per_step(config)} pairs.")
 
 
-def _finish(work: Work, words: Base) -> None:
+def _finish(work: Work) -> None:
     """Keep the model, then say so: result.json is the last thing written."""
     config, model = work.config, work.model
     if work.shifts:
@@ -334,7 +357,7 @@ def _finish(work: Work, words: Base) -> None:
     if not world().leads:
         return
     digest = keep_model(
-        work.rundir, lambda folder: adapter.save(model, config, words, folder, weights)
+        work.rundir, lambda folder: adapter.save(model, config, work.words, folder, weights)
     )
     work.rundir.event(f"The model is kept; its weights have the SHA-256 {digest}.")
     trained = sum(parameter.numel() for parameter in work.parameters.values())

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from steelyard.lib.engine import Stop
 from steelyard.lib.rundir import RunDir
+from training.engine.adapter import Saved
 from training.engine.config import TextRecipe
 from training.engine.data import Dataset, passes
 from training.engine.distributed import AgreedStop, gather, per_pass
@@ -41,6 +42,8 @@ class Work(Remembering):
     config: TextRecipe
     objective: Objective
     model: PreTrainedModel
+    words: Saved
+    """Tokenizer or processor: what is kept beside all weights."""
     dataset: Dataset
     has_ties: bool
     reference: Values

@@ -13,6 +13,7 @@
              lock  pid        who works on it: "<pid> <start time>", by itself and by its launcher
              stopped          touched by an engine that was told to stop before the end
              checkpoints/     the engine's own, newest complete one is resumed from
+             kept/            models of checkpoints of a training run
              result.json      written last, atomically: {"status", ...}
              model/           what a training run made
 

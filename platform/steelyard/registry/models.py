@@ -208,6 +208,19 @@ class ModelVersion(models.Model):
         """random or reversed where it has learnt from such labels, to compare a real model with."""
         return str(self.options.get("label_control", ""))
 
+    @property
+    def step(self) -> int | None:
+        """After how many steps of its run it was kept; None where it is what a run ended with, or
+        was made by none."""
+        return self.options.get("checkpoint", {}).get("step")
+
+    @property
+    def steps_trained(self) -> int | None:
+        """Of its training run: those of a checkpoint, or all of them."""
+        if self.step is not None or self.made_by is None or self.made_by.kind != "train":
+            return self.step
+        return ((self.made_by.result or {}).get("counts") or {}).get("steps")
+
     def ancestors(self) -> list[ModelVersion]:
         """What it was trained from, the nearest first."""
         chain, base = [], self.base

@@ -82,6 +82,10 @@ class ModelVersionSerializer(serializers.ModelSerializer):
         help_text="null where the hub could not be asked about a model of that name."
     )
     has_key = serializers.BooleanField(help_text="Whether an endpoint's key is kept here.")
+    step = serializers.IntegerField(
+        allow_null=True,
+        help_text="Of the run that made it, where it is a checkpoint of that; else null.",
+    )
     label_control = serializers.CharField(
         help_text="random or reversed where it is a control, trained on such labels; else empty."
     )
@@ -101,6 +105,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "label_control",
             "base",
             "made_by",
+            "step",
             "trained_on",
             "digest",
             "can_generate",

@@ -84,6 +84,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "processes": (0, 1024),
     "eval_every": (0, MOST_STEPS),
     "checkpoint_every": (1, MOST_STEPS),
+    "keep_checkpoints": (0, MOST_STEPS),
     "sample_every": (0, MOST_STEPS),
     "sample_prompts": (1, 32),
     "sample_steps": (0, 1000),

@@ -166,6 +166,9 @@ class DiffusionDPOConfig(Recipe):
     """Measure the test pairs every so many steps, besides at the end; 0 only at the end."""
     checkpoint_every: int = 50
     """Save a point to resume from every so many steps."""
+    keep_checkpoints: int = 0
+    """Keep the model of every so many steps as a model version of its own when the run ends, so
+    that it can be evaluated how training went; 0 keeps the model of the end alone."""
     sample_every: int = 0
     """Make pictures or clips for a few prompts every so many steps and at the end, beside those of
     the untrained model: on seeds that stay and on new ones, to be looked at; 0 makes none."""
