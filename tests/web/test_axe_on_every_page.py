@@ -47,6 +47,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "accounts:person-list": (),
     "accounts:sign-in": (),
     "annotation:coverage": ("project",),
+    "annotation:prelabels": ("project",),
     "annotation:export-new": ("project", "version"),
     "annotation:flag-list": ("project",),
     "annotation:group-detail": ("project", "group"),
