@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotation.forms.material import categories_of
 from annotation.models import Annotator
 from evaluation.board_votes import SOURCES, Options
 from evaluation.categories import by_category
@@ -179,13 +180,19 @@ def _as_options(project: Project, said: dict[str, Any]) -> Options:
     if said["judge"]:
         judge = _named(project, said["judge"], "judge", kind="judge")
     by = said.get("by") or ("judges" if judge else "people")
+    if judge and by not in {"judges", "combined"}:
+        raise serializers.ValidationError({"judge": [f"No judge votes where by is {by!r}."]})
+    if said["category"] and said["category"] not in categories_of(project):
+        raise serializers.ValidationError(
+            {"category": [f"No prompt of this project is of category {said['category']!r}."]}
+        )
     if by == "combined" and (said["style"] or said["equal"]):
         raise serializers.ValidationError(
             {"by": ["Style and equal pairs are rules of people's or judges' votes alone."]}
         )
     return Options(
         source=by,
-        judge=judge if by != "people" else None,
+        judge=judge,
         category=said["category"],
         until=_moment(said["until"]),
         without=tuple(_named(project, name, "without") for name in said["without"]),

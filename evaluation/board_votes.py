@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from django.db.models import Case, IntegerField, Max, Min, Value, When
+from django.db.models import Max, Min
+from django.db.models.functions import Length, Ord
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Annotator, Judgment, Prompt
+from annotation.models import Annotator, Judgment, Pair, Prompt
 from evaluation import arena_votes
-from evaluation.numbers import read_packed
+from evaluation.numbers import read_packed, within
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 
@@ -26,6 +27,11 @@ SOURCES = {
     "arena": _("Arena"),
 }
 CODES = ("a", "b", "tie", "both_bad")
+_TOLD = [ord(code[0]) + len(code) for code in CODES]
+"""What the database says for each of them: a sum that tells them apart costs it a third of
+comparing words."""
+_CODE_OF = np.zeros(max(_TOLD) + 1, dtype=np.int64)
+_CODE_OF[_TOLD] = np.arange(len(CODES))
 SCORE_OF_A = np.array([1.0, 0.0, 0.5, 0.5])
 
 
@@ -143,39 +149,39 @@ def read_votes(
     Args:
         pairs: whether their pairs are read too.
     """
-    bounds = {
-        "prompt": _bounds(Prompt.objects.filter(project=project)),
-        "a": _bounds(ModelVersion.objects.filter(project=project)),
-        "b": _bounds(ModelVersion.objects.filter(project=project)),
-        "code": (0, len(CODES) - 1),
-        "annotator": _bounds(Annotator.objects.filter(project=project)),
-    }
-    # what came after the bounds were looked up waits for the next time
-    votes = votes.filter(
-        battle_prompt__range=bounds["prompt"],
-        battle_a__range=bounds["a"],
-        battle_b__range=bounds["b"],
-        annotator__gte=bounds["annotator"][0],
-        annotator__lte=bounds["annotator"][1],
-    )
-    code = Case(
-        *[When(outcome=outcome, then=Value(at)) for at, outcome in enumerate(CODES)],
-        output_field=IntegerField(),
-    )
-    columns: list[Any] = ["battle_prompt", "battle_a", "battle_b", code, "annotator_id"]
-    if pairs:
-        bounds["pair"] = _bounds(Judgment.objects.filter(project=project), "pair_id")
-        votes = votes.filter(pair__gte=bounds["pair"][0], pair__lte=bounds["pair"][1])
-        columns.append("pair_id")
-    read = read_packed(votes.order_by().values_list(*columns), **bounds)
+    columns: list[Any] = ["battle_prompt", "battle_a", "battle_b", _TOLD_OF, "annotator_id"]
+    rows = votes.order_by().values_list(*columns, *(["pair_id"] if pairs else []))
+    while True:
+        bounds = _bounds_of(project, pairs=pairs)
+        read = read_packed(rows, **bounds)
+        # what a vote is about was there before it
+        if within(_bounds_of(project, pairs=pairs), bounds):
+            break
+    read["code"] = _CODE_OF[read["code"]]
     read.setdefault("pair", np.zeros(1, dtype=np.int64))
     met = np.unique(np.concatenate([distinct(read["a"]), distinct(read["b"])]))
     names = dict(ModelVersion.objects.filter(pk__in=met.tolist()).values_list("pk", "name"))
     return Votes(**read), np.array(sorted(names, key=lambda pk: names[pk]), dtype=np.int64)
 
 
-def _bounds(rows: Any, column: str = "pk") -> tuple[int, int]:
-    found = rows.order_by().aggregate(lo=Min(column), hi=Max(column))
+_TOLD_OF = Ord("outcome") + Length("outcome")
+
+
+def _bounds_of(project: Project, *, pairs: bool) -> dict[str, tuple[int, int]]:
+    """Least and greatest of what a project's votes can be about now, in the order of columns."""
+    model = _bounds(ModelVersion.objects.filter(project=project))
+    found = {
+        "prompt": _bounds(Prompt.objects.filter(project=project)),
+        "a": model,
+        "b": model,
+        "code": (min(_TOLD), max(_TOLD)),
+        "annotator": _bounds(Annotator.objects.filter(project=project)),
+    }
+    return {**found, "pair": _bounds(Pair.objects.filter(project=project))} if pairs else found
+
+
+def _bounds(rows: Any) -> tuple[int, int]:
+    found = rows.order_by().aggregate(lo=Min("pk"), hi=Max("pk"))
     return (found["lo"] or 0, found["hi"] or 0)
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 _PACK = {"i8": "int8send({}::bigint)", "f8": "float8send({}::double precision)"}
+_BY_INDEX = "set local random_page_cost = 1.1; set local max_parallel_workers_per_gather = 0"
+"""For the rest of a transaction, what a planner is to reckon with: pages of an index are in memory
+or on a disk without a head, where the next one costs no less than any other. With PostgreSQL's own
+figure it reads the whole table, which has twice the pages. Other processes would save no work, only
+add the passing on of it."""
 _WORD = 62
 """Bits of a word that hold numbers; the sign is none of them."""
 
@@ -37,7 +42,8 @@ def read_packed(rows: QuerySet, **bounds: tuple[int, int]) -> dict[str, np.ndarr
     time of :func:`read_numbers`, since each word costs the database as much as reading the row.
 
     Args:
-        rows: a ``values_list``; its columns are never null and never outside their bounds.
+        rows: a ``values_list``; its columns are never null. One that is outside its bounds makes
+            nonsense of its row: :func:`within` tells whether any can have been.
         bounds: name, least and greatest value of each column, in its order.
     """
     words = _words(bounds)
@@ -47,15 +53,30 @@ def read_packed(rows: QuerySet, **bounds: tuple[int, int]) -> dict[str, np.ndarr
         + ")"
         for word in words
     )
-    _, data = _gathered(rows, list(bounds), packed)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_BY_INDEX)
+        _, data = _gathered(rows, list(bounds), packed)
     table = np.frombuffer(data, dtype=">i8").astype(np.int64).reshape(-1, len(words))
     found = {}
     for at, word in enumerate(words):
         for name, shift in word:
             lo, hi = bounds[name]
-            mask = (1 << (hi - lo).bit_length()) - 1
+            mask = (1 << _bits(lo, hi)) - 1
             found[name] = ((table[:, at] >> shift) & mask) + lo
     return found
+
+
+def within(found: dict[str, tuple[int, int]], bounds: dict[str, tuple[int, int]]) -> bool:
+    """Whether the columns that :func:`read_packed` reads by ``bounds`` hold ``found`` too."""
+    return all(
+        bounds[name][0] <= lo and hi - bounds[name][0] < 1 << _bits(*bounds[name])
+        for name, (lo, hi) in found.items()
+    )
+
+
+def _bits(lo: int, hi: int) -> int:
+    return (hi - lo).bit_length()
 
 
 def _words(bounds: dict[str, tuple[int, int]]) -> list[list[tuple[str, int]]]:
@@ -63,7 +84,7 @@ def _words(bounds: dict[str, tuple[int, int]]) -> list[list[tuple[str, int]]]:
     words: list[list[tuple[str, int]]] = []
     used = _WORD + 1
     for name, (lo, hi) in bounds.items():
-        bits = (hi - lo).bit_length()
+        bits = _bits(lo, hi)
         if used + bits > _WORD:
             words.append([])
             used = 0

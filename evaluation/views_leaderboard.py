@@ -13,8 +13,9 @@ from evaluation.board_votes import Options
 from evaluation.categories import ByCategory, by_category, of_model
 from evaluation.features import mean_lengths
 from evaluation.forms_board import LeaderboardFilter, PublishForm
+from evaluation.forms_filters import one_of, refuse
 from evaluation.headtohead import LEAST, examples, match, matrix, votes_on
-from evaluation.leaderboard import Standings, standings
+from evaluation.leaderboard import FEW_PROMPTS, Standings, standings
 from evaluation.models_board import PublishedBoard
 from evaluation.serializers_board import PublishedDetailSerializer, board_as_json
 from evaluation.services_board import changes, publish_board, since
@@ -82,12 +83,14 @@ def leaderboard(request: HttpRequest, project: str) -> HttpResponse | StreamingH
 def leaderboard_matrix(request: HttpRequest, project: str) -> HttpResponse | StreamingHttpResponse:
     """Who beat whom."""
     found, chosen, board = _asked(request, project)
-    show = request.GET.get("show", "observed")
-    show = show if show in SHOWN else "observed"
-    size = request.GET.get("top", "20")
-    most = None if size == "all" else int(size) if size in map(str, SIZES) else SIZES[1]
+    told = chosen.not_read
+    show = one_of(request, "show", SHOWN, gettext("What the cells show"), told) or "observed"
+    sizes = ["all", *map(str, SIZES)]
+    size = one_of(request, "top", sizes, gettext("How many models"), told) or str(SIZES[1])
+    most = None if size == "all" else int(size)
     rows = matrix(board, most)
     if request.GET.get("format") == "csv":
+        refuse(told)
         cells = [
             (row.model.name, *(getattr(cell, name) for name in _CELLS[1:]))
             for row in matrix(board)
@@ -132,7 +135,8 @@ def leaderboard_match(request: HttpRequest, project: str, first: int, second: in
     chosen = LeaderboardFilter(request.GET, project=found)
     options = chosen.options
     sides = models[first], models[second]
-    outcome = request.GET.get("outcome", "")
+    told = chosen.not_read
+    outcome = one_of(request, "outcome", ("win", "tie", "loss"), gettext("Only where"), told)
     page = Paginator(examples(found, options, *sides, outcome), PER_PAGE).get_page(
         request.GET.get("page")
     )
@@ -145,7 +149,7 @@ def leaderboard_match(request: HttpRequest, project: str, first: int, second: in
         "first": sides[0],
         "second": sides[1],
         "matches": [(source, match(found, _only(options, source), *sides)) for source in sources],
-        "outcome": outcome if outcome in {"win", "tie", "loss"} else "",
+        "outcome": outcome,
         "page": page,
     }
     return render(request, "evaluation/leaderboard_match.html", context)
@@ -165,7 +169,7 @@ def leaderboard_categories(request: HttpRequest, project: str) -> HttpResponse:
     plain = "people" if options.source == "combined" else options.source
     options = Options(plain, options.judge, "", options.until, options.without, equal=options.equal)
     split = by_category(found, options)
-    model = _chosen_model(request, split)
+    model = _chosen_model(request, split, chosen)
     rates = of_model(found, options, model) if model else []
     context = {
         "project": found,
@@ -191,10 +195,12 @@ def leaderboard_categories(request: HttpRequest, project: str) -> HttpResponse:
     return render(request, "evaluation/leaderboard_categories.html", context)
 
 
-def _chosen_model(request: HttpRequest, split: ByCategory) -> ModelVersion | None:
-    asked = request.GET.get("model", "")
-    first = split.models[0] if split.models else None
-    return next((one for one in split.models if str(one.pk) == asked), first)
+def _chosen_model(
+    request: HttpRequest, split: ByCategory, chosen: LeaderboardFilter
+) -> ModelVersion | None:
+    known = {str(one.pk): one for one in split.models}
+    asked = one_of(request, "model", known, gettext("Model"), chosen.not_read)
+    return known.get(asked, split.models[0] if split.models else None)
 
 
 def published_list(request: HttpRequest, project: str) -> HttpResponse:
@@ -254,6 +260,7 @@ def published_detail(
         "since": since(published),
         "changes": changes(published) if request.GET.get("now") else None,
         "control_words": CONTROL_WORDS,
+        "few_prompts": published.result["prompts"] < FEW_PROMPTS,
         "has_length": any(row["mean_length"] for row in published.result["standings"]),
         "several": any(row["group"] > 1 for row in published.result["standings"]),
     }
@@ -263,6 +270,8 @@ def published_detail(
 def _asked(request: HttpRequest, project: str) -> tuple[Project, LeaderboardFilter, Standings]:
     found = get_project(user_of(request), project)
     chosen = LeaderboardFilter(request.GET, project=found)
+    if request.GET.get("format"):
+        refuse(chosen.not_read)
     return found, chosen, standings(found, chosen.options)
 
 

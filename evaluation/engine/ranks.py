@@ -11,6 +11,8 @@ from evaluation.engine.bradley_terry import Fit, degrees
 from evaluation.engine.quantiles import t_quantile
 
 DRAWS = 4000
+_BLOCK = 256
+"""Draws that are looked at together."""
 _PROMPTS_A_MODEL = 3
 _NORMAL = NormalDist()
 
@@ -24,8 +26,10 @@ def above(fitted: Fit) -> np.ndarray:
     """
     level = level_of_each(fitted)
     effective = fitted.effective_of_differences()
-    df, at = np.unique([degrees(n) for n in effective.ravel()], return_inverse=True)
-    limit = np.array([t_quantile(int(n), level) for n in df])[at].reshape(effective.shape)
+    df, at = np.unique([degrees(n) for n in fitted.effective], return_inverse=True)
+    quantile = np.array([t_quantile(int(n), level) for n in df])[at]
+    # the poorer of two models has fewer degrees of freedom, and so the larger limit
+    limit = np.maximum(quantile[:, None], quantile)
     sd = np.sqrt(fitted.variance_of_differences())
     difference = fitted.theta[:, None] - fitted.theta
     return (difference > limit * sd) & (sd > 0.0) & (effective > 1.0 + 1e-9)
@@ -43,18 +47,58 @@ def level_of_each(fitted: Fit, level: float = 0.95) -> float:
     values, vectors = np.linalg.eigh(fitted.covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     draws = np.random.default_rng(0).standard_normal((DRAWS, models)) @ root.T
-    largest = float(np.quantile(_largest(draws, fitted.covariance), level))
-    return 2.0 * _NORMAL.cdf(largest) - 1.0
+    return 2.0 * _NORMAL.cdf(_quantile_of_largest(draws, fitted.covariance, level)) - 1.0
 
 
-def _largest(draws: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Largest studentised difference of each draw, shape (draws,)."""
+def _quantile_of_largest(draws: np.ndarray, covariance: np.ndarray, level: float) -> float:
+    """A high quantile of each draw's largest studentised difference, shape of draws
+    (draws, models).
+
+    Only draws that may lie above it are looked at closely, those first that may be largest.
+    """
     variance = np.diag(covariance)
+    gap = variance[:, None] + variance - 2.0 * covariance
+    # a difference without any spread cannot be the largest
+    scale = np.where(gap > 1e-15, 1.0 / np.sqrt(np.maximum(gap, 1e-15)), 0.0)
+    most = _at_most(draws, variance, gap)
+    order = np.argsort(-most, kind="stable")
+    above = len(draws) - int(level * (len(draws) - 1))
     largest = np.zeros(len(draws))
-    for at in range(draws.shape[1] - 1):
-        gap = variance[at] + variance[at + 1 :] - 2.0 * covariance[at, at + 1 :]
-        # a difference without any spread cannot be the largest
-        scale = np.where(gap > 1e-15, 1.0 / np.sqrt(np.maximum(gap, 1e-15)), 0.0)
-        gaps = np.abs(draws[:, at + 1 :] - draws[:, at, None]) * scale
-        np.maximum(largest, gaps.max(axis=1), out=largest)
+    for start in range(0, len(draws), _BLOCK):
+        if start >= above and most[order[start]] < np.partition(largest, -above)[-above]:
+            break
+        some = order[start : start + _BLOCK]
+        largest[some] = _largest(np.ascontiguousarray(draws[some].T), scale)
+    return float(np.quantile(largest, level))
+
+
+def _at_most(draws: np.ndarray, variance: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """What each draw's largest studentised difference cannot be above, shape (draws,).
+
+    Of independent x and y with variances v and w, ``|x − y|/√(v + w)`` is at most
+    ``√(x²/v + y²/w)`` where their signs differ, and at most the larger of ``|x|/√v`` and ``|y|/√w``
+    where they do not. How far the least variance of a difference falls short of v + w makes up for
+    what hangs together.
+    """
+    spread = np.maximum(variance, 1e-18)
+    known = gap > 1e-15
+    if not known.any():
+        return np.zeros(len(draws))
+    short = float((gap[known] / (spread[:, None] + spread)[known]).min())
+    alike = draws / np.sqrt(spread)
+    up, down = np.maximum(alike.max(axis=1), 0.0), np.minimum(alike.min(axis=1), 0.0)
+    return np.sqrt((up**2 + down**2) / short) * (1.0 + 1e-9)
+
+
+def _largest(draws: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Largest studentised difference of each draw, shape (draws,); that of draws is
+    (models, draws)."""
+    largest = np.zeros(draws.shape[1])
+    gaps = np.empty_like(draws)
+    for at in range(len(draws) - 1):
+        own = gaps[at + 1 :]
+        np.subtract(draws[at + 1 :], draws[at], out=own)
+        np.abs(own, out=own)
+        own *= scale[at, at + 1 :, None]
+        np.maximum(largest, own.max(axis=0), out=largest)
     return largest

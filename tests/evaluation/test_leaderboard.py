@@ -20,7 +20,7 @@ from evaluation.engine.style import markdown_amounts
 from evaluation.features import measure
 from evaluation.leaderboard import standings
 from evaluation.models import OutputMeasure
-from evaluation.numbers import read_packed
+from evaluation.numbers import read_packed, within
 from tests.factories import make_annotator, make_judgment, make_model, make_output, make_pair
 from tests.factories import make_prompt as prompt_of
 
@@ -256,6 +256,10 @@ def test_packed_columns_come_back_as_they_are(project: Any, cast: Cast, far: int
     models = (min(min(r[1:]) for r in rows), max(max(r[1:]) for r in rows) + far)
     found = read_packed(rows, pk=(min(pks), max(pks) + far), a=models, b=models)
     assert list(zip(*(column.tolist() for column in found.values()), strict=True)) == list(rows)
+    # what has come since is read right as long as it needs no more bits
+    assert within({"pk": (5, 8)}, {"pk": (5, 6)}) is False
+    assert within({"pk": (5, 8)}, {"pk": (5, 7)})
+    assert not within({"pk": (4, 7)}, {"pk": (5, 7)})
 
 
 def test_the_page_tells_each_rule_and_keeps_it_in_the_address(

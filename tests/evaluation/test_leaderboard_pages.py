@@ -235,6 +235,7 @@ class TestPublished:
         assert "1 of its votes has been withdrawn since." in page
         assert "1 of its votes has been corrected" in page
         assert "Then and now" in page
+        assert "Only 19 prompts: intervals are wide and rough." in page
         api = f"/api/v1/projects/{project.slug}/leaderboards/{board.number}"
         again = client_of(owner).get(api, {"recompute": "true"}).json()
         assert again["since"] == {"withdrawn": 1, "corrected": 1, "added": 2}
@@ -278,6 +279,26 @@ def test_what_a_filter_does_not_know_is_told_and_not_applied(
         assert f"“{label}: {words}” is not known here and is not applied." in page
     assert found.context["standings"].rated == standings(project).rated
     assert "is not applied" not in as_user(owner).get(url, {"category": "odd"}).content.decode()
+
+
+def test_what_a_filter_does_not_know_makes_no_file(
+    project: Any, owner: Any, as_user: Any, votes: None
+) -> None:
+    client, api = as_user(owner), client_of(owner)
+    matrix_url = url_of("leaderboard-matrix", project)
+    page = client.get(matrix_url, {"show": "nonsense", "top": "7"}).text
+    assert "“What the cells show: nonsense” is not known here and is not applied." in page
+    assert "“How many models: 7” is not known here and is not applied." in page
+    for url in (url_of("leaderboard", project), matrix_url):
+        for form in ("csv", "json"):
+            answer = client.get(url, {"category": "zzz", "format": form})
+            assert answer.status_code == 400
+            assert "“Category: zzz” is not known here, so there is no file." in answer.text
+    assert client.get(matrix_url, {"top": "7", "format": "csv"}).status_code == 400
+    for call in ("leaderboard", "leaderboard/matrix", "leaderboard/categories"):
+        for said in ({"category": "zzz"}, {"judge": "robot", "by": "people"}, {"top": "7"}):
+            answer = api.get(f"/api/v1/projects/{project.slug}/{call}", said)
+            assert (answer.status_code, set(answer.json()["fields"])) == (400, {next(iter(said))})
 
 
 def test_an_empty_board_speaks_of_its_own_votes(

@@ -10,7 +10,7 @@ import pytest
 
 from evaluation.engine.bradley_terry import Fit, count, degrees, fit
 from evaluation.engine.quantiles import t_quantile
-from evaluation.engine.ranks import above
+from evaluation.engine.ranks import _quantile_of_largest, above
 from evaluation.engine.ratings import ELO, Board, LeaderboardRow, Unrated, leaderboard
 
 WINS = [[0, 30, 45, 20], [20, 0, 35, 25], [10, 15, 0, 18], [8, 9, 12, 0]]
@@ -316,6 +316,25 @@ def test_with_few_prompts_differences_are_held_against_bonferroni() -> None:
     claims = above(fitted)
     assert not (claims & claims.T).any()
     assert claims.tolist() == expected_claims(fitted)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_largest_differences_are_those_of_all_draws(seed: int) -> None:
+    # of models that are known well and hardly at all, some of them all but one model
+    rng = np.random.default_rng(seed)
+    models = int(rng.integers(2, 30))
+    root = rng.normal(size=(models, models)) * np.exp(rng.normal(size=models) * seed)
+    root[: models // 3] = root[0] + 1e-4 * seed * root[: models // 3]
+    centred = root - root.mean(axis=0)
+    covariance = centred @ centred.T
+    draws = rng.normal(size=(1000, models)) @ centred.T
+    difference = draws[:, :, None] - draws[:, None]
+    variance = np.diag(covariance)
+    gap = variance[:, None] + variance - 2.0 * covariance
+    scale = np.where(gap > 1e-15, 1.0 / np.sqrt(np.maximum(gap, 1e-15)), 0.0)
+    largest = np.abs(difference * scale)[:, *np.triu_indices(models, 1)].max(axis=1)
+    found = _quantile_of_largest(draws, covariance, 0.95)
+    assert found == pytest.approx(np.quantile(largest, 0.95), rel=1e-9)
 
 
 def expected_claims(fitted: Fit) -> list[list[bool]]:
