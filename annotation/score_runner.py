@@ -9,11 +9,12 @@ from uuid import uuid5
 from django.conf import settings
 from django.db import transaction
 
+from annotation import reward_runner
 from annotation.juries import recount_with
 from annotation.models import Annotator, Judgment, Outcome, Pair
 from annotation.scores import spread_of, verdict_of
 from steelyard.assets.services import blob_path
-from steelyard.inference.scorers.base import FRAMES
+from steelyard.inference.scorers.base import FRAMES, OF_TEXTS
 from steelyard.lib.errors import UserError
 from steelyard.lib.files import place_file
 from steelyard.runs.models import Run
@@ -24,6 +25,21 @@ engine = "annotation.engine.scoring"
 
 def prepare(run: Run) -> dict[str, Any]:
     judge = _judge(run)
+    if judge.scorer["kind"] in OF_TEXTS:
+        return {**_told(run, judge), "pairs": reward_runner.readings(run, judge)}
+    return {**_told(run, judge), "pairs": _files(run)}
+
+
+def _told(run: Run, judge: Annotator) -> dict[str, Any]:
+    return {
+        "kind": "score",
+        "modality": run.project.modality,
+        "scorer": _spec(judge),
+        "cache": str(settings.DATA_DIR / "cache" / "scores"),
+    }
+
+
+def _files(run: Run) -> list[dict[str, Any]]:
     pairs = Pair.objects.filter(project=run.project).with_content().in_bulk(run.spec["pairs"])
     asked = []
     for pk in run.spec["pairs"]:
@@ -35,13 +51,7 @@ def prepare(run: Run) -> dict[str, Any]:
             if blob_path(sha256).exists():
                 place_file(blob_path(sha256), run.dir.media / sha256)
         asked.append({"pair": pk, "messages": pair.prompt.messages, "a": a, "b": b})
-    return {
-        "kind": "score",
-        "modality": run.project.modality,
-        "scorer": _spec(judge),
-        "pairs": asked,
-        "cache": str(settings.DATA_DIR / "cache" / "scores"),
-    }
+    return asked
 
 
 def environment(run: Run) -> dict[str, str]:
@@ -77,7 +87,10 @@ def _spec(judge: Annotator) -> dict[str, Any]:
         "dimension": scorer.get("dimension", ""),
         "frames": scorer.get("frames", FRAMES),
     }
-    if scorer["kind"] == "http":
+    if scorer["kind"] in OF_TEXTS:
+        assert judge.model is not None
+        spec |= {"model": judge.model.as_spec(), "top_k": scorer["top_k"]}
+    elif scorer["kind"] == "http":
         spec["base_url"] = scorer["source"]
         if scorer.get("api_key"):
             spec["api_key_env"] = judge.scorer_key_variable
@@ -101,9 +114,11 @@ def _store(run: Run) -> None:
     judge = _judge(run)
     lines = _lines(run)
     pairs = Pair.objects.filter(project=run.project).in_bulk([line["pair"] for line in lines])
+    if judge.scorer["kind"] in OF_TEXTS:
+        lines = reward_runner.chosen(lines, judge.scorer, pairs)
     mine = Judgment.objects.current().filter(annotator=judge).exclude(run=run)
     earlier = mine.filter(details__has_key="difference").values_list("details__difference")
-    new = [_difference(line) for line in lines if "values" in line]
+    new = [_difference(line) for line in lines if "values" in line and "left_out" not in line]
     spread = spread_of([*(one for (one,) in earlier), *new])
     judgments = [
         _judgment(run, judge, pairs[line["pair"]], line, spread)
@@ -133,10 +148,14 @@ def _difference(line: dict[str, Any]) -> float:
 def _judgment(
     run: Run, judge: Annotator, pair: Pair, line: dict[str, Any], spread: float
 ) -> Judgment:
-    """A file that cannot be scored makes a skip, with why."""
+    """What cannot be scored, or is left out, makes a skip, with why."""
     details: dict[str, Any]
     if line.get("invalid"):
         outcome, strength, details = str(Outcome.SKIP), 0, {"invalid": line["invalid"]}
+    elif line.get("left_out"):
+        outcome, strength = str(Outcome.SKIP), 0
+        a, b = line["scores"]
+        details = {"left_out": line["left_out"], "scores": {"a": a, "b": b}}
     else:
         difference = _difference(line)
         outcome, strength = verdict_of(difference, spread, judge.scorer["tie_band"])

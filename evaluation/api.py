@@ -15,6 +15,7 @@ from evaluation.models import Evaluation
 from evaluation.presets import figures_of
 from evaluation.querysets import EvaluationQuerySet
 from evaluation.questions import aspect_rates
+from evaluation.routing import corrected
 from evaluation.serializers import (
     EvaluationDetailSerializer,
     EvaluationRequest,
@@ -104,6 +105,11 @@ def _detail(evaluation: Evaluation) -> Any:
     votes = votes_of(evaluation)
     evaluation.win_rates = win_rates(evaluation, votes)  # type: ignore[attr-defined]
     evaluation.figures = figures_of(evaluation, votes)  # type: ignore[attr-defined]
+    evaluation.routed = [  # type: ignore[attr-defined]
+        {"model": model, "found": found}
+        for model in evaluation.candidates.all()
+        if (found := corrected(evaluation, votes, model.pk)) is not None
+    ]
     evaluation.aspects = aspect_rates(evaluation, votes)  # type: ignore[attr-defined]
     garbled = unreadable(evaluation)
     names = {seat.judge_id: seat.judge.name for seat in evaluation.seats}

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from evaluation.models import Evaluation, PromptSet
+from evaluation.models import Evaluation, GamedFile, PromptSet
 from evaluation.presets import PRESETS
 from evaluation.prompt_sets import categories_of
 from evaluation.prompts import SOURCES
@@ -128,9 +128,44 @@ class CategorySerializer(serializers.Serializer):
     prompts = serializers.IntegerField()
 
 
+class GamedRowsRequest(StrictSerializer):
+    """What ``PUT prompt-sets/{id}/gamed-rows`` takes."""
+
+    lines = serializers.CharField(
+        trim_whitespace=False,
+        help_text="The text of AlpacaEval's df_gamed.csv: preference, index, std_delta_len, "
+        "instruction_difficulty; index is a prompt's place in the set, from 0.",
+    )
+    name = serializers.CharField(
+        required=False, default="df_gamed.csv", max_length=200, help_text="The file's name."
+    )
+
+
+class GamedFileSerializer(serializers.ModelSerializer):
+    """The file of gamed rows that was given for a set."""
+
+    rows = serializers.SerializerMethodField(help_text="How many rows it has.")
+
+    def get_rows(self, found: GamedFile) -> int:
+        return len(found.rows["score"])
+
+    class Meta:
+        model = GamedFile
+        fields = ["name", "versions", "rows", "created_at"]
+        read_only_fields = fields
+
+
 class NamedSetDetailSerializer(NamedSetSerializer):
+    gamed_rows = serializers.SerializerMethodField(
+        help_text="AlpacaEval's file of gamed rows, where an admin has given it; else null."
+    )
     prompts = serializers.SerializerMethodField(help_text="Keys of its prompts, in its order.")
     categories = serializers.SerializerMethodField()
+
+    @extend_schema_field(GamedFileSerializer(allow_null=True))
+    def get_gamed_rows(self, found: PromptSet) -> dict[str, Any] | None:
+        file = GamedFile.objects.filter(prompt_set=found).first()
+        return dict(GamedFileSerializer(file).data) if file else None
 
     def get_prompts(self, found: PromptSet) -> list[str]:
         return list(found.items.values_list("prompt__key", flat=True))
@@ -141,7 +176,7 @@ class NamedSetDetailSerializer(NamedSetSerializer):
         return [{"category": name, "prompts": number} for name, number in counted]
 
     class Meta(NamedSetSerializer.Meta):
-        fields = [*NamedSetSerializer.Meta.fields, "prompts", "categories"]
+        fields = [*NamedSetSerializer.Meta.fields, "gamed_rows", "prompts", "categories"]
         read_only_fields = fields
 
 
@@ -297,6 +332,44 @@ class AspectSerializer(serializers.Serializer):
     prompts = serializers.IntegerField(source="row.n")
 
 
+class RoutedRateSerializer(serializers.Serializer):
+    """What people would say of all comparisons, from those drawn by how unsure judges were."""
+
+    candidate = serializers.CharField(source="model.name")
+    win_rate = serializers.FloatField(
+        source="found.estimate.rate",
+        default=None,
+        allow_null=True,
+        help_text="Null under 30 prompts with votes of people.",
+    )
+    lo = serializers.FloatField(
+        source="found.estimate.lo",
+        default=None,
+        allow_null=True,
+        help_text="95 % interval clustered by prompt",
+    )
+    hi = serializers.FloatField(source="found.estimate.hi", default=None, allow_null=True)
+    judges = serializers.FloatField(
+        source="found.estimate.judge",
+        default=None,
+        allow_null=True,
+        help_text="The judges' own win rate on all of them.",
+    )
+    weight = serializers.FloatField(
+        source="found.estimate.weight",
+        default=None,
+        allow_null=True,
+        help_text="How much the judges count: 0 not at all, 1 as much as people.",
+    )
+    labelled = serializers.IntegerField(
+        source="found.labelled", help_text="Comparisons with votes of people."
+    )
+    waiting = serializers.IntegerField(
+        source="found.waiting", help_text="Drawn ones that nobody has judged yet."
+    )
+    comparisons = serializers.IntegerField(source="found.comparisons")
+
+
 class ProtocolFigureSerializer(serializers.Serializer):
     """A win rate reckoned by the evaluation's protocol."""
 
@@ -404,6 +477,9 @@ class EvaluationDetailSerializer(EvaluationSerializer):
     win_rates = WinRateSerializer(many=True, read_only=True)
     aspects = AspectSerializer(many=True, read_only=True)
     figures = ProtocolFigureSerializer(many=True, read_only=True)
+    routed = RoutedRateSerializer(
+        many=True, read_only=True, help_text="Of an evaluation whose pairs were drawn for people."
+    )
     unreadable = serializers.DictField(
         child=serializers.IntegerField(),
         read_only=True,
@@ -416,6 +492,7 @@ class EvaluationDetailSerializer(EvaluationSerializer):
             "win_rates",
             "aspects",
             "figures",
+            "routed",
             "unreadable",
         ]
         read_only_fields = fields

@@ -29,8 +29,10 @@ from annotation.services.judging import (
     start_check,
     start_judging,
 )
+from annotation.services.rewards import create_reward
 from annotation.services.scoring import create_scorer
 from steelyard.accounts.people import user_of
+from steelyard.inference.scorers.base import OF_TEXTS
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.runs.serializers import RunSerializer
 
@@ -146,7 +148,7 @@ class JudgeChecks(APIView):
 
 
 class ScorerList(APIView):
-    """Scorers of pictures and clips, and the way to add one; ``judges/{id}/runs`` starts one."""
+    """Scorers, and the way to add one; ``judges/{id}/runs`` starts one."""
 
     @extend_schema(responses=AnnotatorSerializer(many=True))
     def get(self, request: Request, project: str) -> Response:
@@ -159,7 +161,13 @@ class ScorerList(APIView):
         found = get_project(user_of(request), project)
         body = ScorerRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        judge = create_scorer(project=found, by=user_of(request), **body.validated_data)
+        said = dict(body.validated_data)
+        if said["kind"] in OF_TEXTS:
+            del said["kind"], said["frames"]
+            model = model_named(found, said.pop("source"), field="source")
+            judge = create_reward(project=found, model=model, **said)
+        else:
+            judge = create_scorer(project=found, by=user_of(request), **said)
         return Response(AnnotatorSerializer(judge).data, status=201)
 
 

@@ -1,18 +1,29 @@
 """Scoring: ``python -m annotation.engine.scoring RUN_DIR``.
 
-Reads ``run.json`` (a scorer and pairs), writes ``scores.jsonl``, a line a pair, as they come.
+Reads ``run.json`` (a scorer and pairs; what one that reads is to read, stands in
+``data/readings.jsonl``, a line an output), writes ``scores.jsonl``, a line a pair, as they come.
 Started again it goes on with the pairs that have no line. A score that is kept from an earlier run
 of the same scorer on the same file and prompt is not computed again.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from steelyard.inference.prompts import picture_prompt
-from steelyard.inference.scorers.base import ITEM_ERRORS, Item, Scorer, open_scorer
+from steelyard.inference.scorers.answers import Reading
+from steelyard.inference.scorers.base import (
+    FRAMES,
+    ITEM_ERRORS,
+    OF_TEXTS,
+    Item,
+    Keyed,
+    Scorer,
+    open_scorer,
+)
 from steelyard.inference.scorers.kept import Kept
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
@@ -86,7 +97,9 @@ class _Work:
             )
         self.sign = 1 if facts.higher_is_better[self.dimension] else -1
         self.rundir, self.scorer = rundir, scorer
-        self.frames = spec["scorer"]["frames"]
+        self.frames = spec["scorer"].get("frames", FRAMES)
+        reads = spec["scorer"]["kind"] in OF_TEXTS
+        self.readings = _readings(rundir) if reads else {}
         cache = spec.get("cache")
         self.kept = Kept(Path(cache) if cache else None, facts)
         self.found = 0
@@ -103,20 +116,22 @@ class _Work:
             self._score([item for two in items.values() for item in two])
             yield [self._line(pair, *items[pair["pair"]]) for pair in some]
 
-    def _items(self, pair: dict[str, Any]) -> tuple[Item, Item]:
+    def _items(self, pair: dict[str, Any]) -> tuple[Keyed, Keyed]:
+        if self.readings:
+            return self.readings[pair["a"]], self.readings[pair["b"]]
         needed = self.scorer.facts.needs_prompt
         prompt = picture_prompt(pair["messages"]) if needed else ""
         a, b = (Item(self.rundir.media / pair[side], prompt, self.frames) for side in "ab")
         return a, b
 
-    def _score(self, items: Sequence[Item]) -> None:
+    def _score(self, items: Sequence[Keyed]) -> None:
         new = {item.key: item for item in items if self.kept.get(item.key) is None}
         self.found += len({item.key for item in items}) - len(new)
         wanted = [item for key, item in new.items() if key not in self.bad]
         if wanted:
             self.kept.add(self._ask(wanted))
 
-    def _ask(self, items: Sequence[Item]) -> dict[str, dict[str, float]]:
+    def _ask(self, items: Sequence[Keyed]) -> dict[str, dict[str, float]]:
         """Together; where one of them is bad, one by one."""
         try:
             scores = self.scorer.score(items)
@@ -129,7 +144,7 @@ class _Work:
             return {key: one for item in items for key, one in self._ask([item]).items()}
         return {item.key: one for item, one in zip(items, scores, strict=True)}
 
-    def _line(self, pair: dict[str, Any], a: Item, b: Item) -> dict[str, Any]:
+    def _line(self, pair: dict[str, Any], a: Keyed, b: Keyed) -> dict[str, Any]:
         scores = [self.kept.get(item.key) for item in (a, b)]
         first, second = scores
         if first is None or second is None:
@@ -143,6 +158,16 @@ class _Work:
             "dimension": self.dimension,
             "version": self.scorer.facts.version,
         }
+
+
+def _readings(rundir: RunDir) -> dict[int, Reading]:
+    """By output."""
+    found = {}
+    with (rundir.data / "readings.jsonl").open(encoding="utf-8") as stream:
+        for line in stream:
+            one = json.loads(line)
+            found[one["output"]] = Reading(one["messages"], one["answer"], one["passages"])
+    return found
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from annotation.formats import (
     pairs_jsonl,
     pick_a_pic,
     potato,
+    query_rewrites,
     trl_preference,
     trl_reward,
     trl_unpaired,
@@ -53,6 +54,7 @@ _TEXT: tuple[Format, ...] = (
     arena_140k.FORMAT,
     alpaca_eval.FORMAT,
     mt_bench.FORMAT,
+    query_rewrites.FORMAT,
     mapped.FORMAT,
 )
 _MEDIA: tuple[Format, ...] = (

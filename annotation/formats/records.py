@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 Messages = list[dict[str, str]]
+Passages = list[dict[str, Any]]
+"""What a search has found: ``text`` and ``score`` of each."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ class ImportedRecord:
     """Where it is from, where the row says: a data set's name, an address."""
     reference_answer: str = ""
     """What the prompt's author holds to be right."""
+    passages_a: Passages = field(default_factory=list, repr=False)
+    """What was found for answer a, where it is a search query."""
+    passages_b: Passages = field(default_factory=list, repr=False)
 
     @property
     def files(self) -> Iterator[tuple[str, str]]:

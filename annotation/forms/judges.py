@@ -19,7 +19,7 @@ from annotation.services.judge_checks import (
 )
 from annotation.services.judge_checks import MOST_FRAMES as MOST_JUDGED_FRAMES
 from annotation.services.judging import DEFAULT_CRITERIA, PROMPTS, WHICH
-from annotation.services.scoring import MOST_FRAMES, MOST_TIE_BAND
+from annotation.services.scoring import MOST_FRAMES, MOST_TIE_BAND, OF_PICTURES
 from steelyard.inference.judging.prompting import LONGEST_TEMPLATE
 from steelyard.inference.scorers.base import FRAMES, KINDS
 from steelyard.projects.models import Modality, Project
@@ -226,7 +226,7 @@ class ScorerForm(forms.Form):
         max_length=150, help_text=_("Shown beside its verdicts."), label=_("Name")
     )
     kind = forms.ChoiceField(
-        choices=[(kind, _(told.words)) for kind, told in KINDS.items()], label=_("Scorer")
+        choices=[(kind, _(KINDS[kind].words)) for kind in OF_PICTURES], label=_("Scorer")
     )
     source = forms.CharField(
         max_length=500,

@@ -6,6 +6,7 @@ from annotation.models.outcome import Outcome
 from annotation.models.people import Annotator, Group, JudgeSpending
 from annotation.models.prelabelling import Prelabelling
 from annotation.models.ranking import OutputSet, Ranking, RankingLease
+from annotation.models.retrieval import Retrieved
 from annotation.models.withdrawal import Withdrawal
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Prompt",
     "Ranking",
     "RankingLease",
+    "Retrieved",
     "TrainingAnswer",
     "Withdrawal",
 ]

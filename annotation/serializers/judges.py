@@ -17,9 +17,10 @@ from annotation.services.judge_checks import (
 )
 from annotation.services.judge_checks import MOST_FRAMES as MOST_JUDGED_FRAMES
 from annotation.services.judging import DEFAULT_CRITERIA, PROMPTS, WHICH
+from annotation.services.rewards import CHOOSE, MOST_TOP_K, READS
 from annotation.services.scoring import MOST_FRAMES, MOST_TIE_BAND
 from steelyard.inference.judging.prompting import LONGEST_TEMPLATE
-from steelyard.inference.scorers.base import FRAMES, KINDS
+from steelyard.inference.scorers.base import FRAMES, KINDS, OF_TEXTS
 from steelyard.web.api import StrictSerializer
 
 
@@ -186,7 +187,8 @@ class ScorerRequest(StrictSerializer):
     kind = serializers.ChoiceField(choices=list(KINDS))
     source = serializers.CharField(  # type: ignore[assignment]
         max_length=500,
-        help_text="CLIP model (folder or hub name), address, or name of an operator's command.",
+        help_text="CLIP model (folder or hub name), address, or name of an operator's command; of "
+        "answer_probability the name of a language model of the project.",
     )
     weights = serializers.CharField(
         max_length=500, allow_blank=True, default="", help_text="Of hpsv2 and aesthetics."
@@ -198,11 +200,36 @@ class ScorerRequest(StrictSerializer):
         max_length=60, allow_blank=True, default="", help_text="Empty for the scorer's first."
     )
     tie_band = serializers.FloatField(
-        default=TIE_BAND,
+        required=False,
         min_value=0,
         max_value=MOST_TIE_BAND,
-        help_text="In usual differences (their root mean square).",
+        help_text=f"In usual differences (their root mean square); {TIE_BAND} where it is not "
+        "said, 0 of answer_probability.",
     )
     frames = serializers.IntegerField(
         default=FRAMES, min_value=1, max_value=MOST_FRAMES, help_text="Of a clip."
     )
+    reads = serializers.ChoiceField(
+        choices=list(READS), required=False, help_text="Of answer_probability: before the answer."
+    )
+    choose = serializers.ChoiceField(
+        choices=list(CHOOSE), required=False, help_text="Of it: pairs that get a verdict."
+    )
+    margin = serializers.FloatField(
+        required=False, min_value=0, max_value=1000, help_text="Of it: less is no verdict."
+    )
+    top_k = serializers.IntegerField(
+        required=False, min_value=1, max_value=MOST_TOP_K, help_text="Of it: passages that count."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        stray = _OF_PICTURES if attrs["kind"] in OF_TEXTS else _OF_TEXTS
+        for name in stray:
+            if attrs.get(name):
+                raise serializers.ValidationError({name: f"Not for a scorer {attrs['kind']}."})
+            attrs.pop(name, None)
+        return attrs
+
+
+_OF_TEXTS = ("reads", "choose", "margin", "top_k")
+_OF_PICTURES = ("weights", "api_key")

@@ -216,3 +216,4 @@ class ImportedSerializer(serializers.Serializer):
     judgments = serializers.IntegerField(help_text="Those of rankings too.")
     sets = serializers.IntegerField(help_text="Sets to rank.")
     rankings = serializers.IntegerField()
+    searched = serializers.IntegerField(help_text="Outputs for which passages were found.")

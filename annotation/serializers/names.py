@@ -8,14 +8,17 @@ from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 
 
-def model_named(project: Project, name: str) -> ModelVersion:
+def model_named(project: Project, name: str, field: str = "model") -> ModelVersion:
     """
+    Args:
+        field: in which it is named.
+
     Raises:
         UserError: the project has no model version of that name.
     """
     found = ModelVersion.objects.filter(project=project, name=name).first()
     if found is None:
-        raise UserError(f"No model version of this project is named {name!r}.", field="model")
+        raise UserError(f"No model version of this project is named {name!r}.", field=field)
     return found
 
 

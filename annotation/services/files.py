@@ -8,10 +8,11 @@ from typing import IO, Protocol
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.formats import pairs_jsonl, prompts_jsonl, rankings_jsonl
+from annotation.formats import pairs_jsonl, passages_jsonl, prompts_jsonl, rankings_jsonl
 from annotation.formats.packed import Packed, is_packed, open_packed
 from annotation.services.imported_rankings import import_rankings
 from annotation.services.importing import Imported, import_held_out, import_records
+from annotation.services.retrieval import search_for
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -25,12 +26,14 @@ KINDS = {
     "pairs": gettext_lazy("Pairs to label, with or without votes"),
     "rankings": gettext_lazy("Sets of answers to rank, with or without rankings"),
     "held_out": gettext_lazy("Held-out prompts, kept for evaluation"),
+    "passages": gettext_lazy("Passages to search for outputs that are queries"),
 }
 EXAMPLES = {
     "pairs": pairs_jsonl.EXAMPLE,
     "media": pairs_jsonl.MEDIA_EXAMPLE,
     "rankings": rankings_jsonl.EXAMPLE,
     "held_out": prompts_jsonl.EXAMPLE,
+    "passages": passages_jsonl.EXAMPLE,
 }
 MAX_BYTES = 64 * 1024 * 1024
 """Of the lines; an archive with the media besides may be as large as any upload."""
@@ -73,6 +76,10 @@ def _bring_in(
     if kind == "rankings":
         sets = rankings_jsonl.read(lines)
         return import_rankings(project=project, records=sets, by=by, archive=archive)
+    if kind == "passages":
+        passages = passages_jsonl.read(lines)
+        found = search_for(project=project, passages=passages)
+        return Imported(len(passages), prompts=0, pairs=0, judgments=0, searched=found)
     prompts = list(prompts_jsonl.read(lines))
     new = import_held_out(project=project, prompts=prompts, archive=archive)
     return Imported(records=len(prompts), prompts=new, pairs=0, judgments=0)

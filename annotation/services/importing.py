@@ -17,6 +17,7 @@ from annotation.services.imported_rows import Answered, Row
 from annotation.services.imported_votes import counts, store_votes
 from annotation.services.inserting import among, insert_new, made
 from annotation.services.known import known_of_rows, settle_known
+from annotation.services.retrieval import store_retrieved
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -36,6 +37,8 @@ class Imported:
     judgments: int
     sets: int = 0
     rankings: int = 0
+    searched: int = 0
+    """Outputs for which passages were found."""
 
 
 @transaction.atomic
@@ -114,6 +117,7 @@ def import_records(
     known = project.prompts.filter(key__in=among({row.prompt for row in rows})).order_by().count()
     prompts = prompts_of(project, rows)
     outputs = outputs_of(project, rows, prompts, by)
+    store_retrieved(rows, prompts, outputs)
     pairs, new = _pairs(project, rows, prompts, outputs)
     judgments = store_votes(project, rows, pairs, new)
     if tell_database:

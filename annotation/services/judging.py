@@ -112,7 +112,7 @@ def new_judge_version(
     Raises:
         UserError: nothing changes, or as :func:`create_judge`.
     """
-    if judge.model is None:
+    if judge.model is None or judge.scorer:
         raise UserError(
             _("%(judge)s has no model to ask; only judges made here have versions.")
             % {"judge": judge.name},
@@ -212,7 +212,7 @@ def start_check(*, judge: Annotator, by: User) -> Run:
             code="admins_only",
             status=403,
         )
-    if judge.model is None:
+    if judge.model is None or judge.scorer:
         raise UserError(
             _("%(judge)s has no model to ask; its votes came from a file.") % {"judge": judge.name},
             code="not_a_judge",

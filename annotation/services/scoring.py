@@ -15,8 +15,9 @@ from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
 from annotation.scores import TIE_BAND
 from annotation.services.asking import start_asking
+from annotation.services.rewards import check_rewardable, rewardable
 from steelyard.accounts.models import User
-from steelyard.inference.scorers.base import FRAMES, IN_PROCESS, KINDS
+from steelyard.inference.scorers.base import FRAMES, IN_PROCESS, KINDS, OF_TEXTS
 from steelyard.inference.scorers.outside import look_at
 from steelyard.lib.errors import UserError
 from steelyard.lib.weights import Broken, check_json, header_of
@@ -27,6 +28,7 @@ from steelyard.runs.models import Run
 from steelyard.web.sealing import sealed
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+OF_PICTURES = tuple(kind for kind in KINDS if kind not in OF_TEXTS)
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin")
 MOST_FRAMES = 64
 MOST_TIE_BAND = 3.0
@@ -49,7 +51,7 @@ def create_scorer(
     """Make an annotator of a scorer. What it is stays: other weights are another scorer.
 
     Args:
-        kind: a key of :data:`steelyard.inference.scorers.base.KINDS`.
+        kind: one of :data:`OF_PICTURES`; those that read, :mod:`.rewards` makes.
         source: folder or hub name of a CLIP model; address of a scorer over HTTP; name of a command
             that the operator has set down.
         weights: the second file of HPSv2 and of the aesthetic predictor.
@@ -65,10 +67,10 @@ def create_scorer(
         raise UserError(_("A scorer needs a name of at most 150 characters."), field="name")
     _check_project(project)
     source, weights = source.strip(), weights.strip()
-    if kind not in KINDS:
+    if kind not in OF_PICTURES:
         raise UserError(
             _("There is no scorer of kind %(kind)s; there are %(names)s.")
-            % {"kind": f"{kind!r}", "names": ", ".join(KINDS)},
+            % {"kind": f"{kind!r}", "names": ", ".join(OF_PICTURES)},
             field="kind",
         )
     if kind in IN_PROCESS:
@@ -117,7 +119,10 @@ def start_scoring(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
     Raises:
         UserError: nothing is left for it.
     """
-    _check_project(judge.project)
+    if judge.scorer["kind"] in OF_TEXTS:
+        check_rewardable(judge)
+    else:
+        _check_project(judge.project)
     return start_asking(
         judge=judge,
         pairs=pairs,
@@ -130,6 +135,8 @@ def start_scoring(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
 
 def scorable(judge: Annotator) -> PairQuerySet:
     """Scorers see an output and the words of its prompt, not what a prompt is about."""
+    if judge.scorer["kind"] in OF_TEXTS:
+        return rewardable(judge)
     return Pair.objects.filter(
         project=judge.project_id,
         closed=False,
@@ -143,7 +150,7 @@ def scorable(judge: Annotator) -> PairQuerySet:
 def _check_project(project: Project) -> None:
     if project.modality == Modality.TEXT:
         raise UserError(
-            _("Scorers look at pictures and clips; this project compares texts. Use an AI judge."),
+            _("This scorer looks at pictures and clips; this project compares texts."),
             code="wrong_modality",
         )
 

@@ -330,4 +330,5 @@ def _reason(error: UserError, place: str) -> str:
 
 def _size_of(record: ImportedRecord) -> int:
     texts: Iterable[str] = (record.text_a, record.text_b, *(m["content"] for m in record.messages))
-    return sum(map(len, texts)) + sum(map(len, record.blobs.values()))
+    found = sum(len(one["text"]) for one in (*record.passages_a, *record.passages_b))
+    return sum(map(len, texts)) + found + sum(map(len, record.blobs.values()))

@@ -32,6 +32,7 @@ AFTER_IMPORT = {
     "pairs": "annotation:pair-list",
     "rankings": "annotation:coverage",
     "held_out": "annotation:prompt-list",
+    "passages": "annotation:judge-list",
 }
 """Where what was brought in is seen."""
 
@@ -65,6 +66,10 @@ def _imported(done: Imported, kind: str) -> str:
     if kind == "held_out":
         read = ngettext("%d prompt", "%d prompts", done.records) % done.records
         return _("%(read)s read, %(new)d of them new.") % {"read": read, "new": done.prompts}
+    if kind == "passages":
+        read = ngettext("%d passage", "%d passages", done.records) % done.records
+        found = ngettext("%d output", "%d outputs", done.searched) % done.searched
+        return _("%(read)s read; some were found for %(found)s.") % {"read": read, "found": found}
     if kind == "rankings":
         new = {
             "read": ngettext("%d line", "%d lines", done.records) % done.records,

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 
 from annotation.agreement import among_people, judge_reports
 from annotation.forms.judges import JudgeForm, JudgeRunForm, LimitsForm, ScorerForm
+from annotation.forms.rewards import RewardForm
 from annotation.models import Annotator
 from annotation.services.estimating import estimate
 from annotation.services.judging import (
@@ -23,7 +24,8 @@ from annotation.services.judging import (
     start_check,
     start_judging,
 )
-from annotation.services.scoring import create_scorer
+from annotation.services.rewards import create_reward
+from annotation.services.scoring import OF_PICTURES, create_scorer
 from steelyard.accounts.people import user_of
 from steelyard.inference.scorers.base import KINDS
 from steelyard.lib.errors import UserError
@@ -61,10 +63,15 @@ def judge_new(request: HttpRequest, project: str) -> HttpResponse:
 
 def judge_new_scorer(request: HttpRequest, project: str) -> HttpResponse:
     found = get_project(user_of(request), project)
-    form = ScorerForm(request.POST or None, project=found)
+    reads = found.modality == Modality.TEXT
+    form = (RewardForm if reads else ScorerForm)(request.POST or None, project=found)
     if request.method == "POST" and form.is_valid():
+        said = form.as_request()
         try:
-            judge = create_scorer(project=found, by=user_of(request), **form.as_request())
+            if reads:
+                judge = create_reward(project=found, **said)
+            else:
+                judge = create_scorer(project=found, by=user_of(request), **said)
         except UserError as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
         else:
@@ -72,9 +79,9 @@ def judge_new_scorer(request: HttpRequest, project: str) -> HttpResponse:
     context = {
         "project": found,
         "form": form,
-        "kinds": KINDS.values(),
+        "kinds": [KINDS[kind] for kind in OF_PICTURES],
         "commands": list(settings.SCORERS),
-        "looks": found.modality != Modality.TEXT,
+        "looks": not reads,
     }
     return render(request, "annotation/judge_new_scorer.html", context)
 

@@ -38,6 +38,7 @@ ONE_HOT = {
 }
 ALPACA = {"instruction": "Why?", "output_1": "So.", "output_2": "No.", "preference": 1}
 STEER = {"context": ASKED, "response1": "So.", "response2": "No.", "overall_preference": -1}
+REWRITES = {"prompt": "Why?", "answer": "So.", "rewrites": [{"text": "a"}, {"text": "b"}]}
 HH = {
     "chosen": "\n\nHuman: Why?\n\nAssistant: So.",
     "rejected": "\n\nHuman: Why?\n\nAssistant: No.",
@@ -74,6 +75,14 @@ WRONG = [
         "ultrafeedback_binarized",
         {"prompt": "", "chosen": SAID, "rejected": OTHER, "score_chosen": 1, "score_rejected": 2},
         "“score_chosen” is less",
+    ),
+    ("query_rewrites", {**REWRITES, "answer": " "}, "“answer” is blank"),
+    ("query_rewrites", {**REWRITES, "rewrites": [{"text": "So."}]}, "“rewrites” has 1"),
+    ("query_rewrites", {**REWRITES, "rewrites": [{"text": ""}] * 2}, "“text” is blank"),
+    (
+        "query_rewrites",
+        {**REWRITES, "rewrites": [{"text": "So.", "passages": [{"text": "It."}]}] * 2},
+        "“score” is None; it must be a number",
     ),
     ("helpsteer3_preference", {**STEER, "overall_preference": 4}, "a number, -3 to 3"),
     ("helpsteer3_preference", {**STEER, "overall_preference": 1.5}, "a whole number, -3 to 3"),

@@ -55,7 +55,12 @@ def test_the_unsure_come_to_people_and_the_others_leave_the_queue(
 
 
 def test_an_evaluation_is_drawn_once_and_corrected(
-    project: Any, owner: Any, judges: list[Any], start: Callable[..., Any], answered: Any
+    project: Any,
+    owner: Any,
+    as_user: Any,
+    judges: list[Any],
+    start: Callable[..., Any],
+    answered: Any,
 ) -> None:
     for number in range(36):
         factories.make_prompt(project, f"More {number}?", held_out=True)
@@ -67,6 +72,8 @@ def test_an_evaluation_is_drawn_once_and_corrected(
         factories.make_judgment(row.pair, said, annotator=judges[0])
         factories.make_judgment(row.pair, said if number % 4 else other[said], annotator=judges[1])
     assert corrected(evaluation, votes_of(evaluation), rows[0].candidate_id) is None
+    at = f"/api/v1/projects/{project.slug}/evaluations/{evaluation.pk}"
+    assert as_user(owner).get(at).json()["routed"] == []
     route(project=project, judges=judges, base=1.0, slope=0.0, evaluation=evaluation, by=owner)
     with pytest.raises(UserError, match="already"):
         route(project=project, judges=judges, base=1.0, slope=0.0, evaluation=evaluation, by=owner)
@@ -79,6 +86,10 @@ def test_an_evaluation_is_drawn_once_and_corrected(
     assert found.estimate is not None
     assert (found.comparisons, found.labelled, found.waiting) == (40, 40, 0)
     assert found.estimate.rate == pytest.approx(0.5)
+    [told] = as_user(owner).get(at).json()["routed"]
+    assert told["candidate"] == rows[0].candidate.name
+    assert (told["win_rate"], told["lo"]) == (found.estimate.rate, found.estimate.lo)
+    assert (told["comparisons"], told["labelled"], told["waiting"]) == (40, 40, 0)
 
 
 def test_what_is_out_of_bounds_is_refused(

@@ -15,8 +15,10 @@ class JudgeVerbs(RunVerbs):
         return [Judge.of(row["judge"]) for row in self._connection.get(f"{self._path}/judges")]
 
     def add_scorer(self, name: str, kind: str, source: str, **more: Any) -> Judge:
-        """Add a scorer of pictures or clips (``weights``, ``api_key``, ``dimension``, ``tie_band``,
-        ``frames``); it is asked as any judge is."""
+        """Add a scorer: of pictures or clips (``weights``, ``api_key``, ``dimension``,
+        ``tie_band``, ``frames``), or of texts by the probability of the answer (kind ``answer_probability``,
+        ``source`` the name of a language model; ``reads``, ``choose``, ``margin``, ``top_k``,
+        ``dimension``). It is asked as any judge is."""
         body = {"name": name, "kind": kind, "source": source, **more}
         return Judge.of(self._connection.post(f"{self._path}/scorers", body))
 

@@ -132,7 +132,9 @@ class MaterialVerbs(InProject):
             format: one of ``Client.formats()``; guessed from the first row where it is left
                 out, but for ``mapped``: a guess of what plain columns mean is refused with what it
                 would be.
-            kind: ``pairs``, or ``held_out`` for JSON Lines of prompts kept for evaluation.
+            kind: ``pairs``; or of JSON Lines in the site's own form ``held_out`` (prompts kept
+                for evaluation), ``rankings``, or ``passages`` to search for outputs that are
+                queries.
             mapping: which column is what, such as ``{"prompt": "question"}``.
             mode: ``all`` brings in nothing unless every row is right; ``good`` those that are.
             annotator: who chose, if no row says; ``annotator_kind`` is person or judge.
@@ -142,7 +144,7 @@ class MaterialVerbs(InProject):
             RunFailed: the same, found in the background.
         """
         file = Path(path)
-        if kind == "held_out":
+        if kind != "pairs":
             fields = {"kind": kind}
         else:
             said = {"format": format, "mode": mode, "annotator": annotator}

@@ -9,6 +9,7 @@ from steelyard_client.freezing import FreezingVerbs
 from steelyard_client.judges import JudgeVerbs
 from steelyard_client.labelling import LabellingVerbs
 from steelyard_client.material import MaterialVerbs
+from steelyard_client.panels import PanelVerbs
 from steelyard_client.ranking import RankingVerbs
 from steelyard_client.records import ProjectInfo
 from steelyard_client.training import TrainingVerbs
@@ -20,6 +21,7 @@ class Project(
     LabellingVerbs,
     FreezingVerbs,
     JudgeVerbs,
+    PanelVerbs,
     EvaluationVerbs,
     BoardVerbs,
     RankingVerbs,

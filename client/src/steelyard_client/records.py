@@ -184,6 +184,8 @@ class Imported(Record):
     prompts: int
     pairs: int
     judgments: int
+    searched: int = 0
+    """Outputs for which passages were found."""
     format: str = ""
     """What it was read as."""
     mapping: dict[str, Any] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """What a scorer is, which kinds there are, and how one is opened. Nothing here imports torch.
 
-A scorer gives one picture or clip numbers, by dimension; which of two is better follows from their
-difference (:mod:`annotation.scores`). It never compares, so sides and their order mean nothing to
-it, and a score can be kept for as long as the scorer, the file and the prompt are the same.
+A scorer gives one picture or clip, or one text (:mod:`.answers`), numbers, by dimension; which of
+two is better follows from their difference (:mod:`annotation.scores`). It never compares, so sides
+and their order mean nothing to it, and a score can be kept for as long as the scorer, the file and
+the prompt are the same.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
 
 FRAMES = 8
 """How many frames of a clip are scored, where nobody says otherwise."""
-ITEM_ERRORS = {"bad_picture", "no_picture", "scorer_refused"}
+ITEM_ERRORS = {
+    "bad_picture",
+    "no_picture",
+    "scorer_refused",
+    "no_passages",
+    "no_answer",
+    "prompt_too_long",
+    "bad_messages",
+}
 """Codes of errors that speak of one item: the others of a batch can be scored without it."""
 
 
@@ -41,10 +50,13 @@ KINDS = {
     "pickscore": Kind("PickScore", True, "MIT"),
     "hpsv2": Kind("HPSv2 and 2.1", True, "Apache-2.0", "OpenCLIP checkpoint"),
     "aesthetics": Kind("LAION aesthetics", False, "Apache-2.0", "linear head"),
+    "answer_probability": Kind("Probability of the answer", True, "that of the language model"),
     "http": Kind("Another scorer over HTTP", True, "as the scorer says"),
     "command": Kind("Another scorer in an environment of its own", True, "as the scorer says"),
 }
 IN_PROCESS = ("clipscore", "pickscore", "hpsv2", "aesthetics")
+OF_TEXTS = ("answer_probability",)
+"""They read; the others look."""
 
 
 class Facts(NamedTuple):
@@ -89,12 +101,19 @@ class Item:
         return self._seen
 
 
+class Keyed(Protocol):
+    """What a scorer is handed: a picture, a clip, or what is read before an answer."""
+
+    @property
+    def key(self) -> str: ...
+
+
 class Scorer(Protocol):
     facts: Facts
     batch_size: int
     """How many items are best handed over at a time."""
 
-    def score(self, items: Sequence[Item]) -> list[dict[str, float]]:
+    def score(self, items: Sequence[Any]) -> list[dict[str, float]]:
         """Of each item a number by dimension; each depends on its own item only.
 
         Raises:
@@ -114,7 +133,8 @@ def open_scorer(spec: Mapping[str, Any], *, device: str | None = None) -> Scorer
     Args:
         spec: ``kind`` (a key of :data:`KINDS`) and ``name``; ``source`` and ``weights`` of those
             loaded here; ``base_url`` and ``api_key_env`` of one over HTTP; ``command``, a list of
-            words, of one in an environment of its own; ``frames``.
+            words, of one in an environment of its own; ``frames``; ``model`` (as
+            ``ModelVersion.as_spec`` gives it) and ``top_k`` of one that reads.
         device: of those loaded here; the GPU where there is one.
 
     Raises:
@@ -124,6 +144,10 @@ def open_scorer(spec: Mapping[str, Any], *, device: str | None = None) -> Scorer
         from steelyard.inference.scorers import outside
 
         return outside.open_http(spec) if spec["kind"] == "http" else outside.Child(spec)
+    if spec["kind"] == "answer_probability":
+        from steelyard.inference.scorers.answers import AnswerProbability
+
+        return AnswerProbability(spec)
     import torch
 
     from steelyard.inference.scorers import aesthetics, clip
