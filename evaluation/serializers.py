@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from evaluation.models import Evaluation, GamedFile, PromptSet
+from evaluation.models import Evaluation, PromptSet
 from evaluation.presets import PRESETS
 from evaluation.prompt_sets import categories_of
 from evaluation.prompts import SOURCES
@@ -128,44 +128,9 @@ class CategorySerializer(serializers.Serializer):
     prompts = serializers.IntegerField()
 
 
-class GamedRowsRequest(StrictSerializer):
-    """What ``PUT prompt-sets/{id}/gamed-rows`` takes."""
-
-    lines = serializers.CharField(
-        trim_whitespace=False,
-        help_text="The text of AlpacaEval's df_gamed.csv: preference, index, std_delta_len, "
-        "instruction_difficulty; index is a prompt's place in the set, from 0.",
-    )
-    name = serializers.CharField(
-        required=False, default="df_gamed.csv", max_length=200, help_text="The file's name."
-    )
-
-
-class GamedFileSerializer(serializers.ModelSerializer):
-    """The file of gamed rows that was given for a set."""
-
-    rows = serializers.SerializerMethodField(help_text="How many rows it has.")
-
-    def get_rows(self, found: GamedFile) -> int:
-        return len(found.rows["score"])
-
-    class Meta:
-        model = GamedFile
-        fields = ["name", "versions", "rows", "created_at"]
-        read_only_fields = fields
-
-
 class NamedSetDetailSerializer(NamedSetSerializer):
-    gamed_rows = serializers.SerializerMethodField(
-        help_text="AlpacaEval's file of gamed rows, where an admin has given it; else null."
-    )
     prompts = serializers.SerializerMethodField(help_text="Keys of its prompts, in its order.")
     categories = serializers.SerializerMethodField()
-
-    @extend_schema_field(GamedFileSerializer(allow_null=True))
-    def get_gamed_rows(self, found: PromptSet) -> dict[str, Any] | None:
-        file = GamedFile.objects.filter(prompt_set=found).first()
-        return dict(GamedFileSerializer(file).data) if file else None
 
     def get_prompts(self, found: PromptSet) -> list[str]:
         return list(found.items.values_list("prompt__key", flat=True))
@@ -176,7 +141,7 @@ class NamedSetDetailSerializer(NamedSetSerializer):
         return [{"category": name, "prompts": number} for name, number in counted]
 
     class Meta(NamedSetSerializer.Meta):
-        fields = [*NamedSetSerializer.Meta.fields, "gamed_rows", "prompts", "categories"]
+        fields = [*NamedSetSerializer.Meta.fields, "prompts", "categories"]
         read_only_fields = fields
 
 

@@ -15,10 +15,15 @@ class JudgeVerbs(RunVerbs):
         return [Judge.of(row["judge"]) for row in self._connection.get(f"{self._path}/judges")]
 
     def add_scorer(self, name: str, kind: str, source: str, **more: Any) -> Judge:
-        """Add a scorer: of pictures or clips (``weights``, ``api_key``, ``dimension``,
-        ``tie_band``, ``frames``), or of texts by the probability of the answer (kind ``answer_probability``,
-        ``source`` the name of a language model; ``reads``, ``choose``, ``margin``, ``top_k``,
-        ``dimension``). It is asked as any judge is."""
+        """Add a scorer; it is asked as any judge is.
+
+        Args:
+            kind: of pictures or clips, or ``answer_probability`` of texts.
+            source: a model, an address or a command; of ``answer_probability`` the name of a
+                language model.
+            more: ``weights``, ``api_key``, ``dimension``, ``tie_band``, ``frames``; of texts
+                ``reads``, ``choose``, ``margin``, ``top_k``, ``dimension``.
+        """
         body = {"name": name, "kind": kind, "source": source, **more}
         return Judge.of(self._connection.post(f"{self._path}/scorers", body))
 
