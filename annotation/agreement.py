@@ -64,7 +64,7 @@ def judge_reports(project: Project) -> list[JudgeReport]:
 def among_people(project: Project) -> Agreement:
     """Over each two people who have judged the same pair: the measure that a judge's agreement
     with people is to be held against."""
-    votes = Judgment.objects.decisive().by_people().standing(project).filter(project=project)
+    votes = _people(project)
     parts = _agreement(project, votes).values()
     # each two are met from either side
     return Agreement(sum(part.equal for part in parts) // 2, sum(part.n for part in parts) // 2)
@@ -72,7 +72,7 @@ def among_people(project: Project) -> Agreement:
 
 def _agreement(project: Project, votes: JudgmentQuerySet) -> dict[int, Agreement]:
     """By annotator, their votes against those of other people on the same pairs."""
-    people = Judgment.objects.decisive().by_people().standing(project).filter(project=project)
+    people = _people(project)
     # the annotations join the judgments of this filter
     rows = (
         votes.filter(pair__judgments__in=people.order_by().values("pk"))
@@ -83,6 +83,12 @@ def _agreement(project: Project, votes: JudgmentQuerySet) -> dict[int, Agreement
         .annotate(n=Count("pk"), equal=Count("pk", filter=Q(outcome=F("pair__judgments__outcome"))))
     )
     return {row["annotator"]: Agreement(row["equal"], row["n"]) for row in rows}
+
+
+def _people(project: Project) -> JudgmentQuerySet:
+    """Their own opinion: whoever saw a judge's verdict would agree with it the more."""
+    votes = Judgment.objects.decisive().by_people().unaided()
+    return votes.standing(project).filter(project=project)
 
 
 def _between_orders(judgments: JudgmentQuerySet) -> dict[int, Agreement]:

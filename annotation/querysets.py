@@ -194,6 +194,10 @@ class JudgmentQuerySet(models.QuerySet):
     def by_judges(self) -> Self:
         return self.filter(annotator__kind="judge")
 
+    def unaided(self) -> Self:
+        """Without those of people who saw a judge's verdict before they gave theirs."""
+        return self.exclude(prelabel__contains={"shown": True})
+
     def chosen(
         self,
         *,

@@ -44,7 +44,8 @@ def _pairs(run: Run) -> list[dict[str, Any]]:
     parts = run.spec["parts"]
     wanted = [pk for some in parts.values() for pk, _ in some]
     pairs = Pair.objects.filter(project=run.project).with_content().in_bulk(wanted)
-    rows = Judgment.objects.decisive().by_people().standing(run.project).filter(pair__in=wanted)
+    people = Judgment.objects.decisive().by_people().unaided()
+    rows = people.standing(run.project).filter(pair__in=wanted)
     votes: dict[int, Counter[str]] = defaultdict(Counter)
     reasons: dict[int, list[dict[str, str]]] = defaultdict(list)
     for pair, outcome, why, tags in rows.order_by("pk").values_list(

@@ -9,6 +9,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.models import Annotator
+from evaluation.engine.anchoring import Anchoring
+from evaluation.engine.winrate import Clustered
 from evaluation.judge_card import Card, card_of
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_visible
@@ -55,6 +57,22 @@ class OwnMakerSerializer(serializers.Serializer):
     favours = serializers.BooleanField()
 
 
+class AnchoringSerializer(serializers.Serializer):
+    """Shares of people's votes that say what the judge says; intervals clustered by prompt."""
+
+    shown = EstimateSerializer(allow_null=True, help_text="Where its verdict was in view.")
+    hidden = EstimateSerializer(allow_null=True, help_text="Where the draw held it back.")
+    difference = EstimateSerializer(allow_null=True, help_text="Shown less hidden.")
+
+
+class FollowerSerializer(AnchoringSerializer):
+    annotator = serializers.CharField()
+
+
+class FollowedSerializer(AnchoringSerializer):
+    by_annotator = FollowerSerializer(many=True)
+
+
 class JudgeCardSerializer(serializers.Serializer):
     """What is known of a judge; null where nothing is."""
 
@@ -76,6 +94,9 @@ class JudgeCardSerializer(serializers.Serializer):
     )
     calibration = CalibrationSerializer(allow_null=True)
     own_maker = OwnMakerSerializer(allow_null=True)
+    anchoring = FollowedSerializer(
+        allow_null=True, help_text="How far people follow it; null where it was never to be shown."
+    )
     calls = serializers.IntegerField()
     cached = serializers.IntegerField()
     tokens_in = serializers.IntegerField()
@@ -123,6 +144,13 @@ def _body(card: Card) -> dict[str, Any]:
         "sides_drawn": card.drawn,
         "calibration": _calibration(card),
         "own_maker": _own(card),
+        "anchoring": card.followed
+        and {
+            **_anchoring(card.followed.all),
+            "by_annotator": [
+                {"annotator": name, **_anchoring(one)} for name, one in card.followed.by_annotator
+            ],
+        },
         **card.spent,
     }
 
@@ -135,6 +163,20 @@ def _rate(rate: Any) -> dict[str, Any] | None:
 
 def _estimate(one: Any, n: int) -> dict[str, Any] | None:
     return None if one is None else {"value": one.value, "lo": one.lo, "hi": one.hi, "n": n}
+
+
+def _anchoring(one: Anchoring) -> dict[str, Any]:
+    n = one.n_shown + one.n_hidden
+    gap = {"value": one.difference, "lo": one.lo, "hi": one.hi, "n": n}
+    return {
+        "shown": _clustered(one.shown, one.n_shown),
+        "hidden": _clustered(one.hidden, one.n_hidden),
+        "difference": None if one.difference is None else gap,
+    }
+
+
+def _clustered(one: Clustered | None, n: int) -> dict[str, Any] | None:
+    return None if one is None else {"value": one.rate, "lo": one.lo, "hi": one.hi, "n": n}
 
 
 def _calibration(card: Card) -> dict[str, Any] | None:

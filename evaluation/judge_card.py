@@ -16,6 +16,7 @@ import numpy as np
 from django.db.models import Sum
 
 from annotation.models import Annotator, JudgeSpending, Judgment
+from evaluation.anchored import Followed, followed
 from evaluation.engine import agreement, calibration, position, slices, winrate
 from evaluation.kept import kept
 from evaluation.makers import maker_of, maker_of_name
@@ -98,6 +99,8 @@ class Card:
     """Whether probabilities came of tokens, all of them."""
     maker: str = ""
     own: OwnMaker | None = None
+    followed: Followed | None = None
+    """How far people follow its verdicts where they see them; None where none could be shown."""
 
     @property
     def invalid_share(self) -> float | None:
@@ -148,6 +151,7 @@ def made_card(judge: Annotator) -> Card:
         "invalid": invalid,
         "spent": spent(judge),
         "maker": maker,
+        "followed": followed(judge),
     }
     if not said:
         return Card(**card)
@@ -276,9 +280,10 @@ def _habits(judge: Annotator, said: dict[int, Said]) -> tuple[position.Position 
 
 
 def _people(judge: Annotator) -> list[tuple[int, int, str]]:
-    """Pair, annotator and outcome of people's votes on pairs that it has judged."""
+    """Pair, annotator and outcome of people's votes on pairs that it has judged, without those of
+    people who saw a judge's verdict before."""
     own = Judgment.objects.decisive().standing(judge.project).filter(annotator=judge)
-    rows = Judgment.objects.decisive().by_people().standing(judge.project)
+    rows = Judgment.objects.decisive().by_people().unaided().standing(judge.project)
     rows = rows.filter(pair__in=own.values("pair"), pair__is_training=False).order_by("pk")
     return list(rows.values_list("pair_id", "annotator_id", "outcome"))
 

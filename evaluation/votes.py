@@ -77,11 +77,11 @@ class Votes:
 
 
 def votes_of(evaluation: Evaluation) -> Votes:
-    """Current decisive votes that no withdrawal is about; comparisons of two candidates with each
-    other are left out."""
+    """Current decisive votes that no withdrawal is about, but for those of people who saw a
+    judge's verdict before; comparisons of two candidates with each other are left out."""
     against = evaluation.comparisons.filter(opponent=None)
     rows = _comparisons(evaluation)
-    cast = Judgment.objects.decisive().standing(evaluation.project)
+    cast = Judgment.objects.decisive().unaided().standing(evaluation.project)
     cast = cast.filter(pair__in=against.values("pair")).order_by("pk")
     whole = IntegerField()
     said = Case(*(When(outcome=o, then=Value(w)) for o, w in _WORTH.items()), output_field=whole)

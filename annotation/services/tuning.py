@@ -256,7 +256,7 @@ def start_tuning(
 
 
 def _decided(judge: Annotator) -> list[Decided]:
-    rows = Judgment.objects.decisive().by_people().standing(judge.project)
+    rows = Judgment.objects.decisive().by_people().unaided().standing(judge.project)
     rows = rows.filter(
         project=judge.project_id,
         pair__closed=False,
