@@ -27,7 +27,7 @@ def environment(run: Run) -> dict[str, str]:
 
 def gpus(run: Run) -> int:
     model = _judge(run).model
-    return gpus_for([model.family] if model else [])
+    return gpus_for(model.families if model else [])
 
 
 @transaction.atomic
@@ -36,7 +36,7 @@ def finish(run: Run, result: dict[str, Any]) -> None:
     found = {**result["injection"], "run": run.pk, "at": timezone.now().isoformat()}
     # not by save: a judge is fixed, and what was measured of it is no part of it
     Annotator.objects.filter(pk=judge.pk).update(checks={**judge.checks, "injection": found})
-    if judge.model is not None and judge.model.family == "endpoint":
+    if judge.model is not None and judge.model.family in {"endpoint", "pipeline"}:
         JudgeSpending.objects.update_or_create(
             run=run, defaults={"judge": judge, **result["usage"]}
         )

@@ -87,7 +87,7 @@ def environment(run: Run) -> dict[str, str]:
 
 def gpus(run: Run) -> int:
     model = _judge(run).model
-    return gpus_for([model.family] if model else [])
+    return gpus_for(model.families if model else [])
 
 
 def collect(run: Run) -> None:

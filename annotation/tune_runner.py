@@ -77,7 +77,7 @@ def environment(run: Run) -> dict[str, str]:
 
 def gpus(run: Run) -> int:
     model = _judge(run).model
-    return gpus_for([_reflection(run).family, *([model.family] if model else [])])
+    return gpus_for([*_reflection(run).families, *(model.families if model else [])])
 
 
 @transaction.atomic

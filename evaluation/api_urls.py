@@ -4,6 +4,8 @@ from evaluation import (
     api,
     api_arena,
     api_judges,
+    api_length,
+    api_pipelines,
     api_prompt_sets,
     api_reasons,
     api_routing,
@@ -76,3 +78,8 @@ urlpatterns = [
     path("projects/<slug:project>/rounds", api.RoundList.as_view(), name="rounds"),
     *api_urls_board.urlpatterns,
 ]
+    path(
+        "projects/<slug:project>/outputs/<int:pk>/record",
+        api_pipelines.OutputRecordDetail.as_view(),
+        name="output-record",
+    ),

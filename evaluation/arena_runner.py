@@ -35,7 +35,7 @@ def environment(run: Run) -> dict[str, str]:
 
 
 def gpus(run: Run) -> int:
-    return gpus_for(model.family for model in _models(_arena(run)))
+    return gpus_for(family for one in _models(_arena(run)) for family in one.families)
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.paginator import Page, Paginator
 
 from evaluation.outputs import lines_of
+from evaluation.records import shown
 from steelyard.assets.models import Asset
 from steelyard.lib.errors import UserError
 from steelyard.runs.files import shot_of
@@ -37,9 +38,9 @@ def grid_of(run: Run, number: str | None) -> Page:
         spec = {}
     page = Paginator(spec.get("prompts", []), PER_PAGE).get_page(number)
     made: dict[tuple[str, str, int], dict[str, Any]] = {}
-    shown = {prompt["key"] for prompt in page}
+    on_page = {prompt["key"] for prompt in page}
     for line in lines_so_far(run):
-        if line["prompt"] in shown:
+        if line["prompt"] in on_page:
             made[line["prompt"], line["model"], line.get("sample", 0)] = line
     assets = _assets(run, made.values())
     page.object_list = [
@@ -73,7 +74,8 @@ def _cell(
         return {"model": model, "line": None}
     asset = assets.get(_sha256(line))
     shot = None if asset else shot_of(run, line.get("media"))
-    return {"model": model, "line": line, "asset": asset, "shot": shot}
+    turns = shown(line.get("record", ()))
+    return {"model": model, "line": line, "asset": asset, "shot": shot, "turns": turns}
 
 
 def _assets(run: Run, lines: Any) -> dict[str, Asset]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from annotation.models import Output, Prompt
 from annotation.services.material import add_output
+from evaluation.models import OutputRecord
 from evaluation.sampling import sampling_used
 from steelyard.assets.services import blob_path, store_upload
 from steelyard.lib.files import place_file
@@ -48,7 +49,7 @@ def store_output(run: Run, line: dict[str, Any], prompt: Prompt, model: ModelVer
     asset = None
     if line.get("media"):
         asset = store_upload(project=run.project, data=run.dir.path / line["media"])
-    return add_output(
+    output = add_output(
         prompt=prompt,
         model=model,
         text=line.get("text") or "",
@@ -56,3 +57,6 @@ def store_output(run: Run, line: dict[str, Any], prompt: Prompt, model: ModelVer
         seed=line["seed"],
         parameters=line["parameters"],
     )
+    if line.get("record"):
+        OutputRecord.objects.get_or_create(output=output, defaults={"turns": line["record"]})
+    return output

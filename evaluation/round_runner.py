@@ -38,7 +38,7 @@ def environment(run: Run) -> dict[str, str]:
 
 
 def gpus(run: Run) -> int:
-    return gpus_for(model.family for model in _models(run))
+    return gpus_for(family for model in _models(run) for family in model.families)
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:

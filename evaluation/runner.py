@@ -53,7 +53,7 @@ def environment(run: Run) -> dict[str, str]:
 
 
 def gpus(run: Run) -> int:
-    return gpus_for(model.family for model in contestants(_evaluation(run)))
+    return gpus_for(family for model in contestants(_evaluation(run)) for family in model.families)
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:

@@ -9,8 +9,10 @@ from uuid import uuid4
 from annotation.models import Annotator, Judgment, Output, OutputSet, Pair, Prompt
 from annotation.services.material import add_output, add_pair, add_prompt
 from annotation.services.sets import add_set
+from evaluation.models import OutputRecord
 from steelyard.accounts.models import User
 from steelyard.projects.models import Membership, Project
+from steelyard.registry.layered import add_pipeline
 from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import register_model
 
@@ -68,6 +70,27 @@ def make_output(
         text=f"Answer {_next()}." if text is None else text,
         **overrides,
     )
+
+
+def make_pipeline_output(project: Project, member: ModelVersion) -> Output:
+    """What a pipeline of one member has made, with its record."""
+    name = member.name
+    layers = [
+        [{"type": "generator", "model": name, "samples": 2}],
+        [{"type": "ranker", "model": name, "top_k": 1}],
+    ]
+    team = add_pipeline(project=project, name=f"team of {name}", layers=layers, by=None)
+    output = make_output(make_prompt(project), "So.", model=team)
+    took = {"model": name, "tokens_in": 9, "tokens_out": 3}
+    made = [{**took, "text": text, "made": n} for n, text in enumerate(["So.", "No."], 1)]
+    ranked = {**took, "text": "Ranking: 2 > 1", "shown": [2, 1], "read": [1, 2], "cached": True}
+    said = [
+        {"layer": 1, "type": "generator", "said": made, "before": [], "kept": [1, 2]},
+        {"layer": 2, "type": "ranker", "said": [ranked], "before": [1, 2], "kept": [1]},
+    ]
+    turn = {"text": "So.", "layers": said, "calls": 3, "tokens_in": 27, "tokens_out": 9}
+    OutputRecord.objects.create(output=output, turns=[{**turn, "answer": 1}])
+    return output
 
 
 def make_pair(

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from annotation.engine.callers import caller_of, ledger_of
+from annotation.engine.callers import ASKED, caller_of, ledger_of
 from annotation.engine.tally import Tally
 from steelyard.inference.judging.judge import EndpointJudge
 from steelyard.inference.judging.looking import Pictures
@@ -44,7 +44,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
         tally = Tally(rundir, journal, len(pairs))
         left = [pair for pair in pairs if pair["pair"] not in tally.seen]
         if left:
-            ask = _ask_endpoint if model["family"] == "endpoint" else _ask_local
+            ask = _ask_endpoint if model["family"] in ASKED else _ask_local
             ask(spec, sampling, left, tally, stop)
         if not stop:
             tally.finish()

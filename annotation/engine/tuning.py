@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import gepa
 from gepa.core.adapter import EvaluationBatch, GEPAAdapter
 
-from annotation.engine.callers import caller_of, ledger_of
+from annotation.engine.callers import ASKED, caller_of, ledger_of
 from annotation.engine.paired import compared
 from annotation.engine.reflecting import TEMPLATE, Far, Here, Remembered
 from annotation.engine.tally import PROGRESS
@@ -308,7 +308,7 @@ def _openers(
         return writers[key]
 
     asker: Asker
-    if model["family"] == "endpoint":
+    if model["family"] in ASKED:
         asker = FarJudge(spec, rundir, stop, opened)
     else:
         asker = HereJudge(spec, rundir, writer(model))

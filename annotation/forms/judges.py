@@ -188,7 +188,7 @@ def judging_models(project: Project) -> QuerySet[ModelVersion]:
     """Those that can judge here."""
     families = [ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT]
     if project.modality == Modality.TEXT:
-        families.append(ModelFamily.CAUSAL_LM)
+        families += [ModelFamily.CAUSAL_LM, ModelFamily.PIPELINE]
     return ModelVersion.objects.filter(project=project, family__in=families).order_by("name")
 
 

@@ -32,7 +32,12 @@ LIMITS = {
 """Each with its least and most; one that is not there is not limited, and costs nothing."""
 _WHOLE = {"at_once", "requests_per_minute", "tokens_per_minute", "max_calls", "max_tokens"}
 _SEEING = {ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT}
-_WRITING = {ModelFamily.CAUSAL_LM, ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT}
+_WRITING = {
+    ModelFamily.CAUSAL_LM,
+    ModelFamily.VISION_LANGUAGE,
+    ModelFamily.ENDPOINT,
+    ModelFamily.PIPELINE,
+}
 
 
 def check_model(project: Project, model: ModelVersion) -> None:

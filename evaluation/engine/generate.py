@@ -26,7 +26,7 @@ from steelyard.lib.hashing import sha256_hex, stable_int
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir, write_atomically
 
-WRITERS = ("causal_lm", "vision_language", "endpoint")
+WRITERS = ("causal_lm", "vision_language", "endpoint", "pipeline")
 PICTURES_AT_A_TIME = 8
 
 
@@ -144,8 +144,8 @@ def _write(
         for some in _chunks(tasks, writer.batch_size):
             if stop:
                 return
-            for task, text in zip(some, _answers(writer, rundir, some, own), strict=True):
-                yield _line(model, task, own) | {"text": text}
+            for task, said in zip(some, _answers(writer, rundir, some, own), strict=True):
+                yield _line(model, task, own) | said
     except Interrupted:
         return
     except UserError:
@@ -157,9 +157,11 @@ def _write(
 
 def _answers(
     writer: Writer, rundir: RunDir, tasks: Sequence[Task], sampling: dict[str, Any]
-) -> list[str]:
-    """One a task; turns are asked one after the other, of all tasks that have as many."""
+) -> list[dict[str, Any]]:
+    """One a task; turns are asked one after the other, of all tasks that have as many. A pipeline's
+    have in ``record`` who said what, by turns."""
     said: list[list[str]] = [[] for _ in tasks]
+    records: list[list[Any]] = [[] for _ in tasks]
     files = _files(rundir, tasks)
     turns = [turns_of(task.messages) for task in tasks]
     for turn in range(max(turns)):
@@ -170,9 +172,14 @@ def _answers(
             seeds=[seed_of(tasks[at].seed, turn) if turn else tasks[at].seed for at in asked],
             media=[files[at] for at in asked],
         )
-        for at, text in zip(asked, texts, strict=True):
+        told = getattr(writer, "records", ())
+        for place, (at, text) in enumerate(zip(asked, texts, strict=True)):
             said[at].append(text)
-    return [joined(texts) for texts in said]
+            records[at] += told[place : place + 1]
+    return [
+        {"text": joined(texts)} | ({"record": record} if record else {})
+        for texts, record in zip(said, records, strict=True)
+    ]
 
 
 def _files(rundir: RunDir, tasks: Sequence[Task]) -> list[list[Path]]:

@@ -96,6 +96,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "evaluation:leaderboard-matrix": ("project",),
     "evaluation:leaderboard-published": ("project", "published"),
     "evaluation:leaderboard-published-list": ("project",),
+    "evaluation:output-record": ("project", "made_by_pipeline"),
     "evaluation:prompt-set-detail": ("project", "prompt_set"),
     "evaluation:prompt-set-list": ("project",),
     "evaluation:prompt-set-new": ("project",),
@@ -110,6 +111,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "registry:model-detail": ("project", "model"),
     "registry:model-list": ("project",),
     "registry:model-new": ("project",),
+    "registry:pipeline-new": ("project",),
     "registry:version-detail": ("project", "version"),
     "registry:version-diff": ("project", "version"),
     "registry:version-list": ("project",),
@@ -349,6 +351,7 @@ def things(project: Project, root: Any) -> dict[str, Any]:
         "endpoint": endpoint.pk,
         "withdrawal": withdrawal.pk,
         "sweep": make_sweep(version, model).pk,
+        "made_by_pipeline": factories.make_pipeline_output(project, model).pk,
     }
 
 

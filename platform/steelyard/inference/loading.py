@@ -81,6 +81,11 @@ def check_writer(
     if spec["family"] == "endpoint":
         open_endpoint(spec).close()
         return
+    if spec["family"] == "pipeline":
+        from steelyard.inference.pipelines.writing import check_pipeline
+
+        check_pipeline(spec, media)
+        return
     from steelyard.inference import adapters, text, vision
     from steelyard.inference.frames import read_pictures
 
@@ -116,6 +121,10 @@ def load_writer(spec: Mapping[str, Any], *, stop: Callable[[], bool] | None = No
         return SeeingWriter(spec, stop)
     if spec["family"] == "endpoint":
         return EndpointWriter(spec, stop)
+    if spec["family"] == "pipeline":
+        from steelyard.inference.pipelines.writing import PipelineWriter
+
+        return PipelineWriter(spec, stop)
     raise UserError(
         f"{spec['name']} is of family {spec['family']!r}, which writes no text. Choose a language "
         "model or an endpoint.",

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from steelyard.registry import api, api_of_version
+from steelyard.registry import api, api_layered, api_of_version
 
 _VERSION = "projects/<slug:project>/versions/<int:pk>"
 urlpatterns = [
@@ -30,5 +30,11 @@ urlpatterns = [
         "projects/<slug:project>/models/<int:pk>/files/<path:name>",
         api.ModelDownload.as_view(),
         name="model-download",
+    ),
+    path("projects/<slug:project>/pipelines", api_layered.PipelineList.as_view(), name="pipelines"),
+    path(
+        "projects/<slug:project>/pipelines/check",
+        api_layered.PipelineChecked.as_view(),
+        name="pipeline-check",
     ),
 ]

@@ -145,6 +145,7 @@ class ModelFamily(models.TextChoices):
     LTX_VIDEO = "ltx_video", _("LTX-Video")
     HUNYUAN_VIDEO = "hunyuan_video", _("HunyuanVideo")
     ENDPOINT = "endpoint", _("HTTP endpoint")
+    PIPELINE = "pipeline", _("Pipeline of models")
     IMPORTED = "imported", _("Imported outputs only")
 
 
@@ -171,6 +172,14 @@ class ModelVersion(models.Model):
     trained_on = models.ForeignKey(
         DatasetVersion, models.PROTECT, null=True, blank=True, related_name="models"
     )
+    members = models.ManyToManyField(
+        "self",
+        through="PipelineMember",
+        through_fields=("pipeline", "model"),
+        symmetrical=False,
+        related_name="pipelines",
+        help_text="The models that a pipeline is made of.",
+    )
     digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the weights.")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
@@ -196,7 +205,18 @@ class ModelVersion(models.Model):
 
     @property
     def can_train(self) -> bool:
-        return self.family not in {ModelFamily.ENDPOINT, ModelFamily.IMPORTED}
+        return self.family not in {
+            ModelFamily.ENDPOINT,
+            ModelFamily.IMPORTED,
+            ModelFamily.PIPELINE,
+        }
+
+    @property
+    def families(self) -> list[str]:
+        """Of all models that are loaded when this one is: a pipeline's members, else its own."""
+        if self.family != ModelFamily.PIPELINE:
+            return [self.family]
+        return [member.family for member in self.members.all()]
 
     @property
     def is_unsure(self) -> bool:
@@ -248,6 +268,14 @@ class ModelVersion(models.Model):
             spec |= {"base_url": self.source, "model": self.options.get("model", "")}
             if self.options.get("api_key"):
                 spec["api_key_env"] = self.key_variable
+        if self.family == ModelFamily.PIPELINE:
+            kept = settings.DATA_DIR / "cache"
+            spec |= {
+                "layers": self.options["layers"],
+                "members": {member.name: member.as_spec() for member in self.members.all()},
+                "calls": str(kept / "pipelines" / f"{self.project_id}.sqlite"),
+                "pace": str(kept / "judging" / "pace.sqlite"),
+            }
         return spec
 
     def adapters(self) -> list[str]:
@@ -265,5 +293,22 @@ class ModelVersion(models.Model):
 
     def secrets(self) -> dict[str, str]:
         """For the environment of an engine that uses this model, and for nothing else."""
+        if self.family == ModelFamily.PIPELINE:
+            return {k: key for one in self.members.all() for k, key in one.secrets().items()}
         key = self.options.get("api_key")
         return {self.key_variable: opened(key)} if key else {}
+
+
+class PipelineMember(models.Model):
+    """A model that a pipeline is made of, which therefore cannot go before it."""
+
+    pipeline = models.ForeignKey(ModelVersion, models.CASCADE, related_name="+")
+    model = models.ForeignKey(ModelVersion, models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pipeline", "model"], name="pipeline_member_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pipeline} ← {self.model}"

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from steelyard.registry import views, views_of_version
+from steelyard.registry import views, views_layered, views_of_version
 
 app_name = "registry"
 urlpatterns = [
@@ -27,6 +27,7 @@ urlpatterns = [
     ),
     path("models/", views.model_list, name="model-list"),
     path("models/new/", views.model_new, name="model-new"),
+    path("models/new-pipeline/", views_layered.pipeline_new, name="pipeline-new"),
     path("models/<int:pk>/", views.model_detail, name="model-detail"),
     path("models/<int:pk>/key/", views.model_key, name="model-key"),
     path("models/<int:pk>/files/<path:name>", views.model_file, name="model-file"),

@@ -13,6 +13,7 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.registry.downloads import download
 from steelyard.registry.forms import KeyForm, ModelForm, NoteForm, RowsForm, TagForm, VersionsForm
+from steelyard.registry.layered import config_of, in_words
 from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.searching import RowFilter, choices, search
@@ -108,6 +109,8 @@ def model_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "ancestors": model.ancestors(),
         "descendants": model.descendants.all(),
         "files": files_of(model),
+        "layers": in_words(config_of(model)) if model.family == ModelFamily.PIPELINE else None,
+        "pipelines": model.pipelines.order_by("name"),
         "key_form": KeyForm() if model.family == ModelFamily.ENDPOINT else None,
     }
     return render(request, "registry/model.html", context)

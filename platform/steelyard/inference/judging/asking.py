@@ -11,6 +11,7 @@ from steelyard.inference.judging.judge import EndpointJudge
 from steelyard.inference.judging.ledger import Ledger
 from steelyard.inference.judging.local import LocalJudge
 from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint, sampling_of
+from steelyard.inference.pipelines.calling import LOCAL, Pipeline, PipelineCaller, Shared
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
@@ -45,7 +46,7 @@ def judged(
         journal.add({**pair, "outcome": "tie", "rationale": "Both answers are the same."})
     by_number = {pair["pair"]: pair for pair in left if pair["a"] != pair["b"]}
     if by_number:
-        ask = _by_endpoint if judge["model"]["family"] == "endpoint" else _here
+        ask = _here if judge["model"]["family"] in LOCAL else _by_endpoint
         done = len(pairs) - len(by_number)
         for line in ask(judge, list(by_number.values()), stop):
             journal.add({**by_number[line["pair"]], **line})
@@ -84,13 +85,7 @@ def _here(
 def _by_endpoint(
     judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
 ) -> Iterator[dict[str, Any]]:
-    caller = Caller(
-        open_endpoint(judge["model"]),
-        limits=judge.get("limits", {}),
-        ledger=Ledger(None),
-        plain=judge["template_version"] == 1 and not judge.get("template"),
-        stop=lambda: bool(stop),
-    )
+    caller = _caller(judge, stop)
     asked = EndpointJudge(caller, judge, _sampling(judge))
     try:
         with ThreadPoolExecutor(CONCURRENCY) as pool:
@@ -101,6 +96,20 @@ def _by_endpoint(
         raise
     finally:
         caller.close()
+
+
+def _caller(judge: Mapping[str, Any], stop: Stop) -> Caller | PipelineCaller:
+    limits = judge.get("limits", {})
+    if judge["model"]["family"] == "pipeline":
+        shared = Shared(limits=limits)
+        return PipelineCaller(Pipeline(judge["model"], shared, lambda: bool(stop)))
+    return Caller(
+        open_endpoint(judge["model"]),
+        limits=limits,
+        ledger=Ledger(None),
+        plain=judge["template_version"] == 1 and not judge.get("template"),
+        stop=lambda: bool(stop),
+    )
 
 
 def _sampling(judge: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from steelyard.inference.endpoint import Completion, Endpoint, guess_tokens
 from steelyard.inference.judging.chances import chances_of
@@ -79,6 +79,24 @@ class Manners:
             if not self.sure:
                 self.form, self.chances, self.sure = form, chances, True
                 self._ledger.remember(self._name, {"form": form, "chances": chances})
+
+
+class Asks(Protocol):
+    """Whoever answers a judge's questions: an endpoint, or a pipeline."""
+
+    def ask(
+        self,
+        worded: Callable[[bool], Sequence[Mapping[str, Any]]],
+        *,
+        sampling: Mapping[str, Any],
+        sample: int = 0,
+        schema: Mapping[str, Any],
+        pictures: Sequence[str] = (),
+        shown: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] | None = None,
+        attempts: int | None = None,
+    ) -> Answer:
+        """As :meth:`Caller.ask`."""
+        ...
 
 
 class Caller:

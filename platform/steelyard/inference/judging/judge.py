@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steelyard.inference.judging import prompting
-from steelyard.inference.judging.calls import Answer, Caller
+from steelyard.inference.judging.calls import Answer, Asks
 from steelyard.inference.judging.chances import p_a
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.judging.parsing import read_verdict
@@ -186,7 +186,7 @@ class EndpointJudge:
 
     def __init__(
         self,
-        caller: Caller,
+        caller: Asks,
         judge: Mapping[str, Any],
         sampling: Mapping[str, Any],
         pictures: Pictures | None = None,
