@@ -4,7 +4,6 @@ from evaluation import (
     api,
     api_arena,
     api_judges,
-    api_length,
     api_pipelines,
     api_prompt_sets,
     api_reasons,
