@@ -34,7 +34,8 @@ class Said:
     """One verdict of the judge."""
 
     pair: int
-    prompt: int
+    prompt: str
+    """Its key: which part of a calibration it falls into is then the same on another machine."""
     category: str
     outcome: str
     models: tuple[int, int]
@@ -207,7 +208,7 @@ def _said(judge: Annotator) -> dict[int, Said]:
     rows = Judgment.objects.decisive().standing(judge.project).filter(annotator=judge)
     columns = rows.order_by("pk").values_list(
         "pair_id",
-        "pair__prompt_id",
+        "pair__prompt__key",
         "pair__prompt__category",
         "outcome",
         "strength",
