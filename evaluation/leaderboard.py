@@ -23,6 +23,7 @@ from evaluation.board_votes import (
 from evaluation.engine import davidson, ratings
 from evaluation.features import NotMeasured, covariates
 from evaluation.kept import kept
+from evaluation.routing import chances_of, newest_draw
 from evaluation.together import TOO_FEW, Together, TooFew, together
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
@@ -178,8 +179,9 @@ def standings(project: Project, options: Options | None = None, **said: Any) -> 
     """
     options = options or Options(**said)
     make = partial(_make, project, options)
+    drawn = newest_draw(project) if options.source == "combined" else 0
     try:
-        made: _Made = kept(project, ("board", *options.key), make)
+        made: _Made = kept(project, ("board", *options.key, drawn), make)
     except NotMeasured as why:
         # not kept: in a moment it will be different
         made = _nothing(_still_measuring(why.left))
@@ -296,7 +298,15 @@ def _combined(
     """Few votes of people, corrected judges for the rest."""
     of_judge = of_judges(project, votes)
     try:
-        found = together(votes.pair, votes.prompt, *sides, votes.score, of_judge, models)
+        found = together(
+            votes.pair,
+            votes.prompt,
+            *sides,
+            votes.score,
+            of_judge,
+            models,
+            chances_of(project),
+        )
     except TooFew as why:
         return ratings.Board([], []), {"refused": why.words}
     return found.board, {"assisted": found}

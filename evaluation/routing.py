@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from django.db import connection
+from django.db.models import Max
 from django.utils import timezone
 
 from annotation.models import Annotator, Judgment, Pair
@@ -22,6 +23,7 @@ from evaluation.models import Evaluation, Routed, Routing
 from evaluation.votes import PEOPLE, Votes
 from steelyard.inference.judging.chances import p_a
 from steelyard.lib.hashing import stable_uniform
+from steelyard.projects.models import Project
 
 WORTH = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
 
@@ -157,6 +159,49 @@ def corrected(evaluation: Evaluation, votes: Votes, candidate: int) -> Corrected
     return Corrected(
         candidate, found, int(answered.sum()), int(drawn.sum()) - int(answered.sum()), len(routed)
     )
+
+
+@dataclass(frozen=True)
+class Chances:
+    """How probable it was that people came to judge each pair that a draw was about."""
+
+    pair: np.ndarray
+    """Sorted."""
+    probability: np.ndarray
+    drawn: np.ndarray
+    """Whether it was asked about, or people had judged it before; of the others no vote is known
+    to have come by chance."""
+    by_chance: np.ndarray
+    """Whether it could have been passed by."""
+
+
+def chances_of(project: Project) -> Chances | None:
+    """None where the project has no draw. Of a pair that several draws were about it is the
+    probability that any of them brought it: one that was judged since the first counts in the
+    second with what it would have had."""
+    rows = Routed.objects.filter(routing__project=project).order_by("pair_id", "pk")
+    columns = rows.values_list(
+        "pair_id", "probability", "drawn", "p_a", "routing__base", "routing__slope"
+    )
+    found: dict[int, tuple[float, bool]] = {}
+    for pair, probability, drawn, p, base, slope in columns.iterator(2000):
+        passed, before = found.get(pair, (1.0, False))
+        if pair in found and passed > 0.0 and probability == 1.0:
+            probability = min(1.0, base + slope * uncertainty(p))
+        found[pair] = passed * (1.0 - probability), before or drawn
+    if not found:
+        return None
+    left = np.array([passed for passed, _ in found.values()])
+    return Chances(
+        pair=np.array(list(found), dtype=np.int64),
+        probability=1.0 - left,
+        drawn=np.array([drawn for _, drawn in found.values()]),
+        by_chance=left > 0.0,
+    )
+
+
+def newest_draw(project: Project) -> int:
+    return Routing.objects.filter(project=project).aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def routed_in(project: int) -> set[int]:

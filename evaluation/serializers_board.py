@@ -83,6 +83,15 @@ class CombinedSerializer(serializers.Serializer):
     left_out = serializers.IntegerField(
         help_text="Pairs with votes of people that no judge has judged."
     )
+    drawn = serializers.IntegerField(
+        help_text="Labelled pairs that a draw was about, weighed by their probability."
+    )
+    passed_by = serializers.IntegerField(
+        help_text="Pairs whose votes of people are not taken, for a draw had passed them by."
+    )
+    unknown = serializers.IntegerField(
+        help_text="Pairs left out: people have judged none of a draw, or none outside of it."
+    )
     weight = serializers.FloatField(help_text="How much the judges count, 0 to 1.")
     effective = serializers.FloatField(
         help_text="Prompts with votes of people alone that would know as much."
@@ -183,6 +192,9 @@ def board_as_json(board: Standings) -> dict[str, Any]:
             "labelled_pairs": together.labelled_pairs,
             "judged_pairs": together.judged_pairs,
             "left_out": together.left_out,
+            "drawn": together.drawn,
+            "passed_by": together.passed_by,
+            "unknown": together.unknown,
             "weight": together.weight,
             "effective": together.effective,
         }

@@ -3,13 +3,14 @@ judges have judged (:mod:`evaluation.engine.ppi`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from django.utils.translation import gettext, ngettext
 
 from evaluation.engine import ppi, ratings
 from evaluation.engine.connectivity import groups
+from evaluation.routing import Chances
 
 TOO_FEW = "too few prompts with votes of people"
 """The reason of a model whose group could not be rated."""
@@ -41,6 +42,14 @@ class Together:
     """Pairs with votes of people that no judge has judged."""
     judged_of: np.ndarray
     """By model, its pairs that judges alone have judged."""
+    drawn: int = 0
+    """Of the labelled pairs, those that a draw was about: each stands for as many as its
+    probability says."""
+    passed_by: int = 0
+    """Pairs with votes of people that a draw had passed by, so that these are not taken."""
+    unknown: int = 0
+    """Pairs left out because people have judged none of their like: those of a draw that all wait,
+    or those that no draw was about."""
 
     @property
     def effective(self) -> float:
@@ -64,16 +73,23 @@ class _Pairs:
     """Mean score of i by people; nan without any."""
     judged: np.ndarray
     """Mean score of i by judges; nan without any."""
+    probability: np.ndarray | None = None
+    """With which it came to people, where there was a draw."""
 
     def where(self, mask: np.ndarray) -> _Pairs:
-        return _Pairs(
-            *(one[mask] for one in (self.prompt, self.i, self.j, self.human, self.judged))
+        prompt, i, j, human, judged = (
+            one[mask] for one in (self.prompt, self.i, self.j, self.human, self.judged)
         )
+        chance = None if self.probability is None else self.probability[mask]
+        return _Pairs(prompt, i, j, human, judged, chance)
 
     def battles(self, group: np.ndarray, *, labelled: bool) -> ppi.Battles:
         """As the engine takes them, models numbered within a group."""
         i, j = np.searchsorted(group, self.i), np.searchsorted(group, self.j)
-        return ppi.Battles(self.prompt, i, j, self.judged, self.human if labelled else None)
+        if not labelled:
+            return ppi.Battles(self.prompt, i, j, self.judged)
+        stands_for = None if self.probability is None else 1.0 / self.probability
+        return ppi.Battles(self.prompt, i, j, self.judged, self.human, stands_for)
 
 
 def together(
@@ -84,17 +100,23 @@ def together(
     score: np.ndarray,
     of_judge: np.ndarray,
     models: int,
+    chances: Chances | None = None,
 ) -> Together:
     """Ratings as people would give them.
 
     Args:
         pair, prompt, i, j, score: of each vote; the score is i's.
         of_judge: whether a judge cast it.
+        chances: with which probabilities pairs came to people, where they were drawn. Of pairs
+            that no draw was about those with votes of people are taken for a random part.
 
     Raises:
         TooFew: no group of models has ratings, for want of people's votes.
     """
-    every = _by_pair(pair, prompt, i, j, score, of_judge)
+    every, marks = _by_pair(pair, prompt, i, j, score, of_judge), _NO_DRAW
+    people_saw = int((~np.isnan(every.human) & np.isnan(every.judged)).sum())
+    if chances is not None:
+        every, marks = _by_draw(every, np.unique(pair), chances)
     seen, judged = ~np.isnan(every.human), ~np.isnan(every.judged)
     both, alone = seen & judged, judged & ~seen
     usable = every.where(judged)
@@ -108,7 +130,9 @@ def together(
         try:
             fitted = ppi.ratings(
                 labelled.battles(group, labelled=True),
-                others.battles(group, labelled=False),
+                (others if chances is None else every.where(judged & among)).battles(
+                    group, labelled=False
+                ),
                 group.size,
             )
         except ValueError as why:
@@ -130,10 +154,45 @@ def together(
         judged_pairs=n_judged,
         weight=fitted.weight,
         gain=fitted.gain if np.isfinite(fitted.gain) else 1.0,
-        left_out=int((seen & ~judged).sum()),
+        left_out=people_saw,
         judged_of=np.bincount(judges_alone.i, minlength=models)
         + np.bincount(judges_alone.j, minlength=models),
+        drawn=marks[0],
+        passed_by=marks[1],
+        unknown=marks[2],
     )
+
+
+_NO_DRAW = (0, 0, 0)
+
+
+def _by_draw(
+    every: _Pairs, pair: np.ndarray, chances: Chances
+) -> tuple[_Pairs, tuple[int, int, int]]:
+    """The pairs with their probabilities, without those that nothing can be said of; and how many
+    were drawn, passed by, and left out.
+
+    While drawn pairs wait, those that are answered stand for them: their probability is less by the
+    share that is answered.
+    """
+    place = np.minimum(np.searchsorted(chances.pair, pair), chances.pair.size - 1)
+    known = chances.pair[place] == pair
+    drawn = known & chances.drawn[place]
+    by_chance = known & chances.by_chance[place]
+    labelled, judged = ~np.isnan(every.human), ~np.isnan(every.judged)
+    passed_by = labelled & known & ~drawn
+    labelled &= ~passed_by
+    asked, answered = drawn & by_chance & judged, drawn & by_chance & judged & labelled
+    share = answered.sum() / max(1, asked.sum())
+    others = judged & ~known
+    of_others = (others & labelled).sum() / max(1, others.sum())
+    chance = np.where(by_chance, chances.probability[place] * share, 1.0)
+    chance = np.where(known, chance, of_others)
+    of_draw = int((drawn & judged & labelled).sum())
+    unknown = (others & (of_others == 0.0)) | (judged & by_chance & (share == 0.0))
+    human = np.where(passed_by, np.nan, every.human)
+    told = replace(every, human=human, probability=np.maximum(chance, 1e-9))
+    return told.where(~unknown), (of_draw, int(passed_by.sum()), int(unknown.sum()))
 
 
 def _by_pair(

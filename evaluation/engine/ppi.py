@@ -279,6 +279,9 @@ class Battles:
     """The judge's score, 0 to 1."""
     human: np.ndarray | None = None
     """People's, where they labelled them."""
+    stands_for: np.ndarray | None = None
+    """How many battles each labelled one stands for: one over the probability with which it came
+    to people, where that is known of each."""
 
 
 def ratings(
@@ -288,10 +291,13 @@ def ratings(
 
     The gradient is linear in the outcome, so it can be corrected like a mean:
     ``λ Σ_others x(F − p) + r Σ_labelled x[(Y − p) − λ(f − p)]``, r the ratio of their numbers.
+    Where the labelled were drawn with probabilities π of their own, the first sum is over all and r
+    is 1/π: the mean over draws is then what people say of all, whatever λ is.
 
     Args:
-        labelled: battles with ``human`` scores, a random sample of all.
-        others: battles that only the judge has scored.
+        labelled: battles with ``human`` scores, a random sample of all, or with ``stands_for``.
+        others: battles that only the judge has scored; where the labelled have ``stands_for``, all
+            battles, the labelled once more among them.
         models: how many; indices are 0 to ``models`` − 1.
         weight: λ; where not given, that of 0, 0.1, … 1 with the least variance of the differences.
 
@@ -337,17 +343,27 @@ class _Work:
         self.models = models
         self.sides = (labelled, others)
         self.human = np.asarray(labelled.human, dtype=float)
-        self.ratio = others.i.size / labelled.i.size if others.i.size else 1.0
+        self.drawn = labelled.stands_for is not None
+        self.ratio: float | np.ndarray = 1.0
+        if labelled.stands_for is not None:
+            self.ratio = np.asarray(labelled.stands_for, dtype=float)
+        elif others.i.size:
+            self.ratio = others.i.size / labelled.i.size
         names = np.concatenate([labelled.prompt, others.prompt])
         kept, at = np.unique(names, return_inverse=True)
         self.clusters = int(kept.size)
         self.at = (at[: labelled.i.size], at[labelled.i.size :])
         self.order = tuple(np.argsort(one, kind="stable") for one in self.at)
         # prompts on which models met often tell of them; two models know no more than the poorer
-        seen = np.zeros((self.clusters, models), dtype=bool)
+        told = np.zeros((self.clusters, models))
         for one in (labelled.i, labelled.j):
-            seen[self.at[0], one] = True
-        self.effective = np.maximum(seen.sum(axis=0).astype(float), 1.0)
+            if self.drawn:
+                np.add.at(told, (self.at[0], one), self.ratio)
+            else:
+                told[self.at[0], one] = 1.0
+        # as many as would tell as much if all had been drawn alike
+        squares = np.maximum((told**2).sum(axis=0), 1e-300)
+        self.effective = np.maximum(told.sum(axis=0) ** 2 / squares, 1.0)
 
     def fit(self, lam: float) -> Fit | None:
         """The ratings at one weight; None where they are not finite."""
@@ -399,10 +415,15 @@ class _Work:
         models = self.models
         total = np.zeros((models, models))
         numbers = [int(np.unique(at).size) for at in self.at]
-        means = [
-            self._by_model(battles, score) / max(1, number)
-            for battles, score, number in zip(self.sides, scores, numbers, strict=True)
-        ]
+        if self.drawn:
+            # one sample of prompts, whose sums have mean zero at the solution
+            means, factors = [np.zeros(models)] * 2, [sqrt(numbers[1] / max(1, numbers[1] - 1))] * 2
+        else:
+            means = [
+                self._by_model(battles, score) / max(1, number)
+                for battles, score, number in zip(self.sides, scores, numbers, strict=True)
+            ]
+            factors = [sqrt(number / max(1, number - 1)) for number in numbers]
         for start in range(0, self.clusters, _BLOCK):
             held = min(_BLOCK, self.clusters - start)
             sums = np.zeros((held, models))
@@ -414,8 +435,7 @@ class _Work:
                 one = np.bincount(at + battles.i[rows], score[rows], minlength=held * models)
                 one = one - np.bincount(at + battles.j[rows], score[rows], minlength=held * models)
                 here = np.bincount(at // models, minlength=held) > 0
-                factor = sqrt(numbers[side] / max(1, numbers[side] - 1))
-                sums[here] += (one.reshape(held, models)[here] - means[side]) * factor
+                sums[here] += (one.reshape(held, models)[here] - means[side]) * factors[side]
             total += sums.T @ sums
         return total
 

@@ -16,11 +16,13 @@ from annotation.models import Judgment, Pair
 from annotation.services.withdrawals import lift, withdraw
 from evaluation import kept
 from evaluation.board_votes import Options
+from evaluation.engine.ratings import ELO
 from evaluation.engine.style import markdown_amounts
 from evaluation.features import measure
 from evaluation.leaderboard import standings
 from evaluation.models import OutputMeasure
 from evaluation.numbers import read_packed, within
+from evaluation.services_routing import route
 from tests.factories import make_annotator, make_judgment, make_model, make_output, make_pair
 from tests.factories import make_prompt as prompt_of
 
@@ -202,6 +204,37 @@ class TestCombined:
         alone = standings(project).groups[0][0].row
         assert together["alpha"].hi - together["alpha"].lo < alone.hi - alone.lo
         assert board.groups[0][0].judged == 144
+
+    def test_pairs_that_were_drawn_stand_for_those_that_were_not(
+        self, project: Any, owner: Any, as_user: Any, cast: Cast
+    ) -> None:
+        # where the judges differ people prefer beta, elsewhere alpha; of the former all are drawn
+        pairs, wanted = [], []
+        for number in range(120):
+            unsure = number % 3 == 0
+            pairs.append(cast("alpha", "beta", robot="alpha", robot2="beta" if unsure else "alpha"))
+            wanted.append("beta" if unsure != (number % 4 == 0) else "alpha")
+        judges = list(project.annotators.filter(kind="judge"))
+        made = route(project=project, judges=judges, base=0.2, slope=0.8, by=owner)
+        drawn = set(made.pairs.filter(drawn=True).values_list("pair", flat=True))
+        rater = make_annotator(project)
+        for pair, winner in zip(pairs, wanted, strict=True):
+            if pair.pk in drawn:
+                won = "a" if pair.output_a.model.name == winner else "b"
+                make_judgment(pair, won, annotator=rater)
+        assert points(project)["alpha"] < 1000
+        board = standings(project, source="combined")
+        alpha = next(one.row for one in board.groups[0] if one.model.name == "alpha")
+        # 70 of all 120 would be for alpha
+        assert alpha.lo is not None
+        assert alpha.lo < 1000 + ELO / 2 * np.log(70 / 50) < alpha.hi
+        assert alpha.rating > 1000
+        assert board.assisted is not None
+        assert (board.assisted.drawn, board.assisted.passed_by) == (len(drawn), 0)
+        url = reverse("evaluation:leaderboard", args=[project.slug])
+        text = as_user(owner).get(url, {"by": "combined"}).content.decode()
+        assert "each stands for as many as its probability says" in text
+        assert "are a random part of all" not in text
 
 
 class TestKept:
