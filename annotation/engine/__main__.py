@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from annotation.engine.callers import ASKED, caller_of, ledger_of
 from annotation.engine.tally import Tally
@@ -24,6 +24,9 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir, write_atomically
+
+if TYPE_CHECKING:
+    from steelyard.inference.judging.local import LocalJudge
 
 FIRST_ATTEMPTS = 3
 """A dead endpoint is told within seconds; later on, a hiccup is waited out."""
@@ -55,12 +58,20 @@ def _ask_local(
 ) -> None:
     # imported here, for torch is slow to import and an endpoint needs none of it
     from steelyard.inference.judging.local import LocalJudge
-    from steelyard.inference.sampling import Interrupted
+    from steelyard.inference.judging.remembering import Remembered
 
     judge = spec["judge"]
     tally.say(f"loading {judge['model']['name']}")
     writer: Any = load_writer(judge["model"], stop=lambda: bool(stop))
-    asked = LocalJudge(writer, judge, sampling, Pictures(tally.rundir.media))
+    with closing(ledger_of(spec, str(judge.get("id", "")), spec.get("run", ""))) as ledger:
+        known = Remembered(ledger, writer, sampling)
+        asked = LocalJudge(writer, judge, sampling, Pictures(tally.rundir.media), known)
+        _in_batches(asked, pairs, tally)
+
+
+def _in_batches(asked: LocalJudge, pairs: Pairs, tally: Tally) -> None:
+    from steelyard.inference.sampling import Interrupted
+
     known, start, size = tally.total - len(pairs), 0, 1
     while start < len(pairs):
         some = pairs[start : start + size]

@@ -311,7 +311,7 @@ def _openers(
     if model["family"] in ASKED:
         asker = FarJudge(spec, rundir, stop, opened)
     else:
-        asker = HereJudge(spec, rundir, writer(model))
+        asker = HereJudge(spec, rundir, writer(model), opened)
     if reflection["family"] == "endpoint":
         far = opened.enter_context(closing(Far(spec, stop)))
         opened.callback(_keep_used, rundir, "reflection", far.caller)
@@ -350,15 +350,23 @@ class FarJudge:
 class HereJudge:
     """A judge in this process."""
 
-    def __init__(self, spec: dict[str, Any], rundir: RunDir, writer: Any) -> None:
-        self._writer, self._sampling = writer, _sampling(spec["judge"])
+    def __init__(
+        self, spec: dict[str, Any], rundir: RunDir, writer: Any, opened: ExitStack
+    ) -> None:
+        # torch is slow to import, and a judge that is an endpoint needs none of it
+        from steelyard.inference.judging.remembering import Remembered
+
+        judge = spec["judge"]
+        self._writer, self._sampling = writer, _sampling(judge)
         self._pictures = Pictures(rundir.media)
+        ledger = ledger_of(spec, str(judge.get("id", "")), spec.get("run", ""))
+        opened.enter_context(closing(ledger))
+        self._known = Remembered(ledger, writer, self._sampling)
 
     def verdicts(self, judge: Mapping[str, Any], pairs: Sequence[Pair]) -> Lines:
-        # torch is slow to import, and a judge that is an endpoint needs none of it
         from steelyard.inference.judging.local import LocalJudge
 
-        asked = LocalJudge(self._writer, judge, self._sampling, self._pictures)
+        asked = LocalJudge(self._writer, judge, self._sampling, self._pictures, self._known)
         for start in range(0, len(pairs), asked.batch):
             yield from asked.verdicts(pairs[start : start + asked.batch])
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from steelyard.inference.judging.judge import ask
+from steelyard.inference.judging.ledger import Ledger
+from steelyard.inference.judging.local import LocalJudge
 from steelyard.inference.judging.prompting import VERDICT_CUE
+from steelyard.inference.judging.reading import PlainReader
+from steelyard.inference.judging.remembering import Remembered
+from steelyard.inference.loading import load_writer
 from steelyard.inference.text import encode_prompt, load_causal_lm, log_probabilities
 from steelyard.lib.rundir import RunDir
 from tests.engines import drive, lines, make_rundir, model_spec, start, wait_until
@@ -137,3 +145,55 @@ def test_cancelled_in_the_middle_of_a_long_answer_it_ends_soon(
     rundir.request_cancel()
     assert process.wait(30) == 0
     assert rundir.result() == {"status": "cancelled"}
+
+
+def test_what_it_has_answered_is_not_computed_again_and_nothing_else_is_taken_for_it(
+    roomy_lm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another run with the same judge; the criteria, the seed and the weights all count."""
+    spec = _spec(roomy_lm, pairs=3)
+    writer: Any = load_writer(spec["judge"]["model"])
+    sampling = {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 8}
+    ledger = Ledger(tmp_path / "calls.sqlite")
+    asked: list[int] = []
+    write = PlainReader.write
+
+    def counted(self: PlainReader, questions: Any, how: Any) -> Any:
+        asked.append(len(questions))
+        return write(self, questions, how)
+
+    monkeypatch.setattr(PlainReader, "write", counted)
+
+    def judged(**changes: Any) -> list[dict[str, Any]]:
+        asked.clear()
+        judge = {**spec["judge"], **changes.get("judge", {})}
+        how = {**sampling, **changes.get("sampling", {})}
+        known = Remembered(ledger, writer, how)
+        return LocalJudge(writer, judge, how, known=known).verdicts(spec["pairs"])
+
+    def bare(lines: list[dict[str, Any]]) -> Any:
+        return json.loads(re.sub(r'"usage": {[^}]*}', '"usage": 0', json.dumps(lines)))
+
+    first = judged()
+    assert asked == [6]
+    again = judged()
+    assert (asked, bare(again)) == ([], bare(first))
+    assert all(order["usage"]["cached"] for line in again for order in line["orders"])
+    # as the other side of another pair it is the same question
+    turned = [{**pair, "a": pair["b"], "b": pair["a"], "pair": 9} for pair in spec["pairs"]]
+    asked.clear()
+    known = Remembered(ledger, writer, sampling)
+    LocalJudge(writer, spec["judge"], sampling, known=known).verdicts(turned[:1])
+    assert asked == []
+    for changes in (
+        {"judge": {"criteria": "Wit."}},
+        {"sampling": {"temperature": 1.0}},
+        {"sampling": {"max_new_tokens": 9}},
+        {"judge": {"rubric": [{"name": "tone", "text": ""}]}},
+    ):
+        judged(**changes)
+        assert asked == [6], changes
+    with torch.no_grad():
+        next(writer.model.parameters()).mul_(1.01)
+    judged()
+    assert asked == [6]

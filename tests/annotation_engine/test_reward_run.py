@@ -129,6 +129,7 @@ def bring(project: Any, owner: Any, *rows: Any) -> None:
 REWRITES = ["Which arm of a steelyard is longer?", "Which arm?", "longer"]
 
 
+@pytest.mark.cold_start
 def test_rewrites_become_the_pairs_of_a_version(
     project: Any, owner: Any, lm: Path, settle: Callable[..., Any]
 ) -> None:

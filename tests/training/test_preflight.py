@@ -75,6 +75,7 @@ def test_the_form_looks_first_and_starts_what_nothing_stops(
     assert TrainingJob.objects.count() == 1
 
 
+@pytest.mark.cold_start
 def test_a_stop_is_mended_by_its_remedy(
     as_user: Any, owner: Any, url: str, project: Any, base: Any, settle: Any
 ) -> None:

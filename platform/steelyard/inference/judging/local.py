@@ -37,6 +37,7 @@ from steelyard.inference.judging.reading import (
     Reader,
     SeeingReader,
 )
+from steelyard.inference.judging.remembering import Remembered, Said
 from steelyard.inference.loading import LocalWriter, SeeingWriter
 from steelyard.inference.text import Generated
 from steelyard.lib.errors import UserError
@@ -74,7 +75,11 @@ def settle(line: dict[str, Any], orders: Sequence[Order]) -> dict[str, Any]:
 
 
 class LocalJudge:
-    """Asks a loaded model and measures its verdict."""
+    """Asks a loaded model and measures its verdict.
+
+    Args:
+        known: what it has answered before, which is not computed again.
+    """
 
     def __init__(
         self,
@@ -82,8 +87,10 @@ class LocalJudge:
         judge: Mapping[str, Any],
         sampling: Mapping[str, Any],
         pictures: Pictures | None = None,
+        known: Remembered | None = None,
     ) -> None:
         self.judge, self.sampling = judge, sampling
+        self._known = known
         self.pictures = pictures or Pictures()
         self.reader: Reader = (
             SeeingReader(writer) if isinstance(writer, SeeingWriter) else PlainReader(writer)
@@ -106,12 +113,9 @@ class LocalJudge:
                 asked += self._questions(pair)
             except UserError as error:
                 lines[pair["pair"]] = refused(pair["pair"], error.message)
-        started = time.monotonic()
-        made = self.reader.write(asked, self.sampling)
-        each = (time.monotonic() - started) / max(1, len(asked))
         said: dict[int, dict[bool, list[Order]]] = {}
-        for question, answer in zip(asked, made, strict=True):
-            order = self._order(question, answer, each)
+        for question, answer in zip(asked, self._answers(asked), strict=True):
+            order = self._order(question, answer)
             said.setdefault(question.pair, {}).setdefault(question.swapped, []).append(order)
         for number, by_order in said.items():
             orders = [of_samples(samples) for samples in by_order.values()]
@@ -129,40 +133,68 @@ class LocalJudge:
             shown = self.pictures.of(pair, swapped, self.judge)
             messages = shown.told(ask(pair, self.judge, swapped))
             pictures = [one for _, some in shown.pictures() for one in some] if shown else []
+            names = tuple(shown.names)
             room = self.sampling["max_new_tokens"] + _ROOM
             self.reader.check(messages, pictures, room, pair["messages"])
             for sample in range(self._samples):
                 parts = ("judge", pair["pair"], swapped, *((sample,) if sample else ()))
-                made.append(Question(pair["pair"], swapped, messages, pictures, stable_int(*parts)))
+                seed = stable_int(*parts)
+                made.append(Question(pair["pair"], swapped, messages, pictures, seed, names))
         return made
 
-    def _order(self, question: Question, made: Generated, seconds: float) -> Order:
+    def _answers(self, asked: Sequence[Question]) -> list[Said]:
+        """What is known from before, and what the model writes now; kept as it comes."""
+        known = [self._known.get(one, self._aspects) if self._known else None for one in asked]
+        new = [one for one, found in zip(asked, known, strict=True) if found is None]
         started = time.monotonic()
-        swapped = question.swapped
+        made = iter(self.reader.write(new, self.sampling) if new else [])
+        each = (time.monotonic() - started) / max(1, len(new))
+        answers = []
+        for question, found in zip(asked, known, strict=True):
+            if found is None:
+                found = self._measured(question, next(made), each)
+                if self._known:
+                    self._known.keep(question, self._aspects, found)
+            answers.append(found)
+        return answers
+
+    def _measured(self, question: Question, made: Generated, seconds: float) -> Said:
+        started = time.monotonic()
         reason = _OWN_VERDICT.sub("", made.text).strip()
         limit = self.sampling["max_new_tokens"]
         measured = self.reader.measure(question, reason, limit, VERDICT_CUE)
-        best = max(measured, key=lambda outcome: measured[outcome])
         aspects = {
-            name: self._signed(
-                self.reader.measure(question, reason, limit, f"\n\nAspect {name}:"), swapped
-            )
+            name: self.reader.measure(question, reason, limit, f"\n\nAspect {name}:")
             for name in self._aspects
+        }
+        return Said(
+            text=made.text,
+            reason=reason,
+            measured=measured,
+            aspects=aspects,
+            tokens_in=self.reader.length(question),
+            tokens_out=len(made.tokens),
+            seconds=round(seconds + time.monotonic() - started, 4),
+        )
+
+    def _order(self, question: Question, said: Said) -> Order:
+        swapped, measured = question.swapped, said.measured
+        best = max(measured, key=lambda outcome: measured[outcome])
+        usage = {
+            "tokens_in": said.tokens_in,
+            "tokens_out": said.tokens_out,
+            "cost": 0.0,
+            "seconds": said.seconds,
         }
         return Order(
             swapped=swapped,
-            raw=f"{made.text}{VERDICT_CUE}{WORDS[best]}",
+            raw=f"{said.text}{VERDICT_CUE}{WORDS[best]}",
             outcome=canonical(best, swapped),
             strength=None,
-            rationale=reason,
+            rationale=said.reason,
             probabilities={canonical(outcome, swapped): p for outcome, p in measured.items()},
-            aspects=aspects,
-            usage={
-                "tokens_in": self.reader.length(question),
-                "tokens_out": len(made.tokens),
-                "cost": 0.0,
-                "seconds": round(seconds + time.monotonic() - started, 4),
-            },
+            aspects={name: self._signed(one, swapped) for name, one in said.aspects.items()},
+            usage=usage | ({"cached": True} if said.cached else {}),
         )
 
     def _signed(self, measured: Mapping[str, float], swapped: bool) -> int:

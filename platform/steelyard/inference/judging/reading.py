@@ -26,6 +26,8 @@ class Question:
     messages: list[dict[str, Any]]
     pictures: Sequence[Any] = field(default=())
     seed: int = 0
+    names: tuple[str, ...] = ()
+    """What makes its pictures the same as another's."""
 
 
 class Reader(Protocol):

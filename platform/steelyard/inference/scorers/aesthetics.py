@@ -13,14 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steelyard.inference.identity import version_of
 from steelyard.inference.scorers.base import KINDS, Facts, Item
-from steelyard.inference.scorers.clip import (
-    features_of,
-    load_clip,
-    load_eye,
-    prepare,
-    version_of,
-)
+from steelyard.inference.scorers.clip import features_of, load_clip, load_eye, prepare
 from steelyard.inference.scorers.openclip import read_tensors
 from steelyard.lib.errors import UserError
 

@@ -82,19 +82,18 @@ class AnswerProbability:
     """A language model in this process that is asked how probable answers are."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
-        from steelyard.inference.scorers.clip import version_of
+        from steelyard.inference.identity import writer_version
 
         self._writer = LocalWriter(spec["model"])
         self._top_k = int(spec["top_k"])
         self.batch_size = max(2, self._writer.batch_size // self._top_k)
-        template = self._writer.tokenizer.chat_template
-        told = ["answer_probability", CALCULATION, ASKED, HISTORY, self._top_k, str(template)]
+        told = ["answer_probability", CALCULATION, ASKED, HISTORY, self._top_k]
         self.facts = Facts(
             name=spec["name"],
             modality=("text",),
             needs_prompt=True,
             higher_is_better={"reward": True, "log_probability": True},
-            version=version_of(told, self._writer.model.state_dict()),
+            version=digest_of([*told, writer_version(self._writer)]),
             licence="",
         )
 

@@ -7,8 +7,6 @@ that people compare by. A clip's score is the mean over its frames.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessor, CLIPModel
 
+from steelyard.inference.identity import version_of
 from steelyard.inference.scorers.base import KINDS, Facts, Item
 from steelyard.inference.scorers.openclip import clip_state, read_tensors
 from steelyard.inference.sources import LOAD_ERRORS, explain
@@ -167,19 +166,6 @@ def letterbox(picture: Image.Image, side: int) -> Image.Image:
     small = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     paper.paste(small, ((side - width) // 2, (side - height) // 2))
     return paper
-
-
-def version_of(told: Any, *states: Mapping[str, Tensor]) -> str:
-    """SHA-256 of what is told and of every tensor, wherever they were loaded from."""
-    hasher = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-    for state in states:
-        for name in sorted(state):
-            if name.endswith("position_ids"):
-                continue
-            tensor = state[name].detach().cpu().contiguous()
-            hasher.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return hasher.hexdigest()
 
 
 def _pooled(found: Any) -> Tensor:
