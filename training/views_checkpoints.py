@@ -25,7 +25,6 @@ def checkpoints(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "job": job,
         "checkpoints": found,
         "can_keep": any(one.model is None for one in found),
-        "kept": sum(one.model is not None for one in found),
         "evaluation_link": evaluation_link(job),
         "is_admin": role_in(user_of(request), job.project) in ADMINS,
     }

@@ -14,6 +14,7 @@ from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
 from steelyard_client import Project, SteelyardError
 from tests import factories
+from tests.training.checkpointed import job_in, leave
 from tests.training.conftest import make_record
 from training.services import start_preflight
 
@@ -66,3 +67,24 @@ def test_the_report_of_a_look_is_handed_over(
     job = mine.train(version.pk, recipe="dpo", base="base", name="tuned")
     assert job.run.kind == "train"
     assert job.cancel().state in ("cancelling", "cancelled")
+
+
+def test_checkpoints_are_listed_kept_and_let_go(
+    mine: Project, project: Any, owner: Any, tiny_lm: Path
+) -> None:
+    job = job_in(project, owner, tiny_lm)
+    (row,) = mine.training_jobs()
+    assert mine.checkpoints(row) == []
+    for step in (3, 6):
+        leave(job, step)
+    assert [(one.step, one.model) for one in mine.checkpoints(row)] == [(3, None), (6, None)]
+    kept = mine.keep_checkpoints(row, [6])
+    assert [(one.step, one.size, one.model) for one in kept] == [
+        (3, 102, None),
+        (6, 102, "better step 6"),
+    ]
+    assert {one.name: one.step for one in mine.models()}["better step 6"] == 6
+    with pytest.raises(SteelyardError, match="no checkpoint of step 5"):
+        mine.keep_checkpoints(row, [5])
+    mine.let_checkpoint_go(row, 6)
+    assert [one.step for one in mine.checkpoints(row)] == [3]

@@ -64,6 +64,29 @@ def test_checkpoints_stand_at_their_steps_on_the_evaluation(
     assert "Win rate against base as training went" in page.content.decode()
 
 
+def test_kept_checkpoints_and_the_result_are_one_line_over_the_steps_of_their_run(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    base = make_model(project, "base")
+    run = start_run(project=project, kind="train", title="Train", spec={}, by=owner)
+    run.result = {"counts": {"steps": 500}}
+    run.save(update_fields=["result"])
+    models = [
+        make_model(
+            project, f"step 7 way {n}", base=base, made_by=run, options={"checkpoint": {"step": n}}
+        )
+        for n in (200, 400)
+    ]
+    models.append(make_model(project, "better", base=base, made_by=run))
+    other = make_model(project, "other-step-1")
+    evaluated(project, [*models, other], base)
+    page = as_user(owner).get(reverse("evaluation:win-rates-of-run", args=[project.slug, run.pk]))
+    (line,) = page.context["lines"]
+    assert line.by_steps
+    assert [(p.x, p.y) for p in line.series[0].points] == [(200, 0.25), (400, 0.5), (500, 0.75)]
+    assert line.names[500.0] == "better"
+
+
 def test_rounds_stand_in_their_order_on_the_runs_page(
     project: Any, owner: Any, member: Any, stranger: Any, as_user: Any
 ) -> None:

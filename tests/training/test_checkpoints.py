@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,62 +9,26 @@ import pytest
 from django.urls import reverse
 
 from steelyard.lib.errors import UserError
-from steelyard.registry.models import ModelVersion
-from steelyard.runs.models import Run
 from tests.factories import make_output, make_prompt
+from tests.training.checkpointed import end, job_in, leave
 from training import runner
-from training.engine.kept import folder_of, kept_in, superfluous
+from training.engine.kept import kept_in, superfluous
 from training.keeping import checkpoints_of, keep_checkpoints, let_go
 from training.models import TrainingJob
-from training.services import start_training
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def job(project: Any, make_version: Any, base: Any, owner: Any, short: Any) -> TrainingJob:
-    job = start_training(
-        project=project,
-        version=make_version(),
-        base=base,
-        recipe="dpo",
-        config=short,
-        model_name="better",
-        by=owner,
-    )
-    job.run.dir.create(runner.prepare(job.run))
-    return job
-
-
-def checkpoint(job: TrainingJob, step: int, *, asked: bool = False) -> Path:
-    """As an engine leaves one, without the seconds of an engine."""
-    folder = folder_of(job.run.dir, step)
-    folder.mkdir(parents=True)
-    (folder / "adapter_config.json").write_text("{}")
-    (folder / "adapter_model.safetensors").write_bytes(bytes([step]) * 100)
-    files = {"adapter_config.json": 2, "adapter_model.safetensors": 100}
-    told = {"step": step, "form": "adapter", "digest": f"{step:064x}", "asked": asked}
-    (folder / "kept.json").write_text(json.dumps({**told, "files": files}))
-    return folder
-
-
-def finished(job: TrainingJob) -> ModelVersion:
-    run = job.run
-    run.dir.model.mkdir()
-    (run.dir.model / "adapter_model.safetensors").write_bytes(b"end")
-    result = {"status": "succeeded", "form": "adapter", "counts": {"steps": 9}}
-    runner.finish(run, result)
-    Run.objects.filter(pk=run.pk).update(state="succeeded", result=result)
-    job.refresh_from_db()
-    assert job.result is not None
-    return job.result
+def job(project: Any, owner: Any, tiny_lm: Path) -> TrainingJob:
+    return job_in(project, owner, tiny_lm)
 
 
 def test_a_chosen_checkpoint_becomes_a_model_that_outlives_the_runs_folder(
     job: TrainingJob, owner: Any, settings: Any
 ) -> None:
-    folder = checkpoint(job, 3)
-    checkpoint(job, 6)
+    folder = leave(job, 3)
+    leave(job, 6)
     (model,) = keep_checkpoints(job=job, steps=[3], by=owner)
     assert (model.name, model.base, model.made_by) == ("better step 3", job.base, job.run)
     assert (model.trained_on, model.step, model.digest) == (job.version, 3, f"{3:064x}")
@@ -76,23 +39,23 @@ def test_a_chosen_checkpoint_becomes_a_model_that_outlives_the_runs_folder(
     assert (place / "adapter_model.safetensors").read_bytes() == bytes([3]) * 100
     assert "steps: 3" in (place / "README.md").read_text()
     # again is the same, also when the run has ended meanwhile
-    end = finished(job)
+    result = end(job)
     assert keep_checkpoints(job=job, steps=[3, 3], by=owner) == [model]
     assert [(one.step, one.model) for one in checkpoints_of(job)] == [(3, model), (6, None)]
-    assert (end.name, end.step, end.steps_trained) == ("better", None, 9)
+    assert (result.name, result.step, result.steps_trained) == ("better", None, 9)
 
 
 def test_what_was_asked_for_is_kept_when_the_run_ends(job: TrainingJob) -> None:
-    checkpoint(job, 3, asked=True)
-    checkpoint(job, 4)
-    (checkpoint(job, 6, asked=True) / "adapter_config.json").unlink()
-    end = finished(job)
-    assert [one.name for one in job.run.models.exclude(pk=end.pk)] == ["better step 3"]
+    leave(job, 3, asked=True)
+    leave(job, 4)
+    (leave(job, 6, asked=True) / "adapter_config.json").unlink()
+    result = end(job)
+    assert [one.name for one in job.run.models.exclude(pk=result.pk)] == ["better step 3"]
     assert "step 6 is damaged" in job.run.dir.last_events(1)[0]["text"]
 
 
 def test_a_run_that_was_cancelled_keeps_what_it_has(job: TrainingJob) -> None:
-    checkpoint(job, 3, asked=True)
+    leave(job, 3, asked=True)
     runner.abandoned(job.run)
     assert [one.name for one in job.run.models.all()] == ["better step 3"]
 
@@ -100,12 +63,12 @@ def test_a_run_that_was_cancelled_keeps_what_it_has(job: TrainingJob) -> None:
 def test_what_is_gone_or_half_written_is_not_kept(job: TrainingJob, owner: Any) -> None:
     with pytest.raises(UserError, match="nor of any other"):
         keep_checkpoints(job=job, steps=[3], by=owner)
-    checkpoint(job, 3)
-    whole = checkpoint(job, 6)
+    leave(job, 3)
+    whole = leave(job, 6)
     partial = whole.with_name(".partial-step-00000009")
     whole.rename(partial)
-    (checkpoint(job, 8) / "kept.json").write_text('{"step": 8, "fo')
-    (checkpoint(job, 4) / "adapter_model.safetensors").write_bytes(b"short")
+    (leave(job, 8) / "kept.json").write_text('{"step": 8, "fo')
+    (leave(job, 4) / "adapter_model.safetensors").write_bytes(b"short")
     assert [kept.step for kept in kept_in(job.run.dir)] == [3, 4]
     for steps, why in (([3, 9], "It has: 3, 4"), ([3, 4], "damaged"), ([], "at least one")):
         with pytest.raises(UserError, match=why):
@@ -116,8 +79,8 @@ def test_what_is_gone_or_half_written_is_not_kept(job: TrainingJob, owner: Any) 
 def test_a_model_that_is_let_go_frees_its_files_unless_something_was_made_with_it(
     job: TrainingJob, project: Any, owner: Any
 ) -> None:
-    folder = checkpoint(job, 3)
-    checkpoint(job, 6)
+    folder = leave(job, 3)
+    leave(job, 6)
     free, used = keep_checkpoints(job=job, steps=[3, 6], by=owner)
     make_output(make_prompt(project), model=used)
     with pytest.raises(UserError, match="output"):
@@ -135,17 +98,17 @@ def test_the_page_keeps_and_leads_to_an_evaluation_as_training_goes(
     job: TrainingJob, project: Any, owner: Any, as_user: Any
 ) -> None:
     for step in (3, 6):
-        checkpoint(job, step)
+        leave(job, step)
     client = as_user(owner)
     page = reverse("training:checkpoints-of-run", args=[project.slug, job.run_id])
     assert "Evaluate as training goes" not in client.get(page).content.decode()
     url = reverse("training:checkpoints-keep", args=[project.slug, job.run_id])
     shown = client.post(url, {"step": ["3", "6"]}, follow=True).content.decode()
     assert "Kept as models: better step 3, better step 6." in shown
-    end = finished(job)
+    result = end(job)
     link = client.get(page).context["evaluation_link"]
     form = client.get(link).context["form"]
-    models = [*(one.model for one in checkpoints_of(job)), end]
+    models = [*(one.model for one in checkpoints_of(job)), result]
     assert form.initial["candidates"] == [str(one.pk) for one in models if one]
     assert form.initial["baseline"] == str(job.base_id)
     assert "step 3 of <a" in client.get(models[0].get_absolute_url()).content.decode()
@@ -157,7 +120,7 @@ def test_the_page_keeps_and_leads_to_an_evaluation_as_training_goes(
 def test_admins_keep_researchers_look_and_others_find_nothing(
     job: TrainingJob, project: Any, owner: Any, member: Any, stranger: Any, as_user: Any
 ) -> None:
-    checkpoint(job, 3)
+    leave(job, 3)
     call = f"/api/v1/projects/{project.slug}/training-jobs/{job.pk}/checkpoints"
     page = reverse("training:checkpoints-of-run", args=[project.slug, job.run_id])
     keep = reverse("training:checkpoints-keep", args=[project.slug, job.run_id])

@@ -88,6 +88,27 @@ def test_training_all_weights_gives_a_model_that_stands_by_itself(
     load_causal_lm(job.result.source)
 
 
+def test_a_run_that_is_asked_to_keeps_checkpoints_as_models_that_write_otherwise(
+    project: Any, make_version: Any, base: Any, short: dict[str, Any], settle: Any
+) -> None:
+    job = start(
+        project, make_version, base, {**short, "learning_rate": 0.03, "keep_checkpoints": 1}
+    )
+    run = settle(job.run)
+    assert run.state == "succeeded", run.error
+    job.refresh_from_db()
+    kept = {model.step: model for model in run.models.exclude(pk=job.result.pk)}
+    assert {step: model.name for step, model in kept.items()} == {
+        step: f"better step {step}" for step in (1, 2, 3)
+    }
+    said = []
+    for model in (kept[1], kept[3], job.result):
+        loaded, tokenizer = load_causal_lm(base.source, adapters=model.adapters())
+        said.append(loaded(tokenizer("What is 1 + 1?", return_tensors="pt").input_ids).logits)
+    assert not (said[0] == said[1]).all()
+    assert not (said[1] == said[2]).all()
+
+
 def test_a_name_that_was_taken_meanwhile_does_not_cost_the_model(
     project: Any, make_version: Any, base: Any, short: dict[str, Any], settle: Any
 ) -> None:

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
+from steelyard.inference.images import load_painter
 from steelyard.inference.text import load_causal_lm
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import sha256_file
 from steelyard.lib.rundir import RunDir
-from training.engine import rounds, text
+from tests.tiny_pictures import make_picture_run, make_tiny_class_unet
+from training.engine import diffusion, rounds, text
 from training.engine.kept import kept_in
 
 Make = Callable[..., RunDir]
@@ -106,3 +109,37 @@ def test_a_checkpoint_of_a_later_round_holds_the_rounds_before_it(make_run: Make
     assert sorted(ranks) == [1, 3]
     name = next(name for name in ranks[1] if ".lora_A." in name)
     assert ranks[3][name].shape[0] == 2 * ranks[1][name].shape[0]
+
+
+def test_a_model_that_sees_keeps_its_checkpoints_too(
+    make_seeing_run: Callable[..., RunDir],
+) -> None:
+    rundir = make_seeing_run(max_steps=3, keep_checkpoints=1, learning_rate=1e-2, lora_rank=2)
+    text.train(rundir, Stop(rundir))
+    first, second = kept_in(rundir)
+    assert differ(first.folder, second.folder)
+
+
+@pytest.mark.parametrize(
+    "extra", [{"lora_rank": 2}, {"train": "all", "channels_last": True}], ids=["adapter", "all"]
+)
+def test_a_denoiser_on_the_way_is_kept_and_the_result_is_what_it_would_have_been(
+    tmp_path: Path, extra: dict[str, Any]
+) -> None:
+    base = {"family": "class_unet", "source": str(make_tiny_class_unet(tmp_path / "unet"))}
+    plain, keeping = (make_picture_run(tmp_path / name, base) for name in ("plain", "keeping"))
+    for rundir, every in ((plain, 0), (keeping, 1)):
+        spec = rundir.spec()
+        config = {"batch_size": 3, "learning_rate": 1e-2, "max_steps": 3, **extra}
+        rundir.create({**spec, "config": {**spec["config"], **config, "keep_checkpoints": every}})
+        diffusion.train(rundir, Stop(rundir))
+    assert plain.result() == keeping.result()
+    digests = set()
+    for kept in kept_in(keeping):
+        folder, is_adapter = str(kept.folder), kept.form == "adapter"
+        source = base["source"] if is_adapter else folder
+        load_painter(
+            {**base, "source": source, "adapters": [folder] if is_adapter else [], "sampling": {}}
+        )
+        digests.add(kept.digest)
+    assert len({*digests, keeping.result()["digest"]}) == 3

@@ -273,6 +273,7 @@ class Model(Record):
     source: str
     base: str | None
     made_by: int | None
+    """Number of its run."""
     trained_on: int | None
     digest: str
     label_control: str
@@ -280,6 +281,8 @@ class Model(Record):
     can_train: bool | None
     """None where the hub could not be asked about a model of that name."""
     created_at: datetime
+    step: int | None = None
+    """Of the run that made it, where it is a checkpoint of that."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 from steelyard_client import progress as bars
 from steelyard_client import runs
+from steelyard_client.checkpoints import CheckpointVerbs
 from steelyard_client.connection import Connection
 from steelyard_client.errors import RunFailed, SteelyardError
-from steelyard_client.inside import InProject, plain
+from steelyard_client.inside import plain
 from steelyard_client.records import JobInfo, Model, Record, RunInfo
 from steelyard_client.runs import Run, TrainingJob
 from steelyard_client.versions import Version
@@ -102,7 +103,7 @@ class Sweep:
         return self.info
 
 
-class TrainingVerbs(InProject):
+class TrainingVerbs(CheckpointVerbs):
     def models(self) -> Iterator[Model]:
         return map(Model.of, self._pages("models"))
 
