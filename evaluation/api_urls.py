@@ -74,11 +74,11 @@ urlpatterns = [
     ),
     path("projects/<slug:project>/arenas", api_arena.ArenaList.as_view(), name="arenas"),
     path("projects/<slug:project>/arenas/<int:pk>", api_arena.ArenaDetail.as_view(), name="arena"),
-    path("projects/<slug:project>/rounds", api.RoundList.as_view(), name="rounds"),
-    *api_urls_board.urlpatterns,
-]
     path(
         "projects/<slug:project>/outputs/<int:pk>/record",
         api_pipelines.OutputRecordDetail.as_view(),
         name="output-record",
     ),
+    path("projects/<slug:project>/rounds", api.RoundList.as_view(), name="rounds"),
+    *api_urls_board.urlpatterns,
+]
