@@ -43,7 +43,6 @@ from training.engine.preflight_machine import (
     Shapes,
     count,
     disk_finding,
-    kept_bytes,
     duration,
     gpu_findings,
     machine_of,
@@ -330,7 +329,6 @@ def _machine(
     found.append(memory_finding(machine, need, settings))
     per = 4 + OPTIMISER[settings["optimiser"]]
     disk = 2 * trained * per + trained * 4 + figures["encoded_bytes"]
-    disk += kept_bytes(settings, figures["steps"], trained, count(every.values()))
     found.append(disk_finding(disk, rundir.path))
     told = {name: figures[name] for name in ("encode", "asked", "steps")}
     found.append(Finding("passes", "fine", {**told, "pairs": _pairs_of(config, figures)}))

@@ -1,1 +1,0 @@
-"""The search for pipelines: which are tried, how good they are, and which none beats."""
