@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db.models import Count, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
@@ -7,15 +9,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from evaluation.gamed import give_gamed, take_gamed
 from evaluation.models import PromptSet
 from evaluation.prompt_sets import delete_set, make_set, set_from_file
-from evaluation.serializers import (
+from evaluation.serializers_prompt_sets import (
+    GamedRowsRequest,
     NamedSetDetailSerializer,
     NamedSetSerializer,
     PromptSetRequest,
 )
 from steelyard.accounts.people import user_of
-from steelyard.projects.policy import get_project, get_visible
+from steelyard.projects.policy import ADMINS, get_project, get_visible
 
 
 class PromptSetList(ListAPIView):
@@ -61,6 +65,32 @@ class PromptSetDetail(APIView):
     def delete(self, request: Request, project: str, pk: int) -> Response:
         rows = PromptSet.objects.all()
         delete_set(prompt_set=get_visible(rows, user_of(request), pk=pk, project__slug=project))
+        return Response(status=204)
+
+
+class PromptSetGamedRows(APIView):
+    """AlpacaEval's file of gamed rows for a set, for the project's admins."""
+
+    scopes: ClassVar = {"PUT": "admin", "DELETE": "admin"}
+
+    @extend_schema(request=GamedRowsRequest, responses=NamedSetDetailSerializer)
+    def put(self, request: Request, project: str, pk: int) -> Response:
+        found = get_visible(_sized(), user_of(request), ADMINS, pk=pk, project__slug=project)
+        body = GamedRowsRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        said = body.validated_data
+        give_gamed(
+            prompt_set=found,
+            data=said["lines"].encode(),
+            filename=said["name"],
+            by=user_of(request),
+        )
+        return Response(NamedSetDetailSerializer(found).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, project: str, pk: int) -> Response:
+        found = get_visible(_sized(), user_of(request), ADMINS, pk=pk, project__slug=project)
+        take_gamed(prompt_set=found, by=user_of(request))
         return Response(status=204)
 
 

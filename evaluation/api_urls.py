@@ -4,6 +4,7 @@ from evaluation import (
     api,
     api_arena,
     api_judges,
+    api_length,
     api_pipelines,
     api_prompt_sets,
     api_reasons,
@@ -35,6 +36,11 @@ urlpatterns = [
         name="evaluation-stopping",
     ),
     path(
+        "projects/<slug:project>/evaluations/<int:pk>/length",
+        api_length.EvaluationLength.as_view(),
+        name="evaluation-length",
+    ),
+    path(
         "projects/<slug:project>/evaluations/<int:pk>/stop",
         api_stopping.EvaluationStop.as_view(),
         name="evaluation-stop",
@@ -53,6 +59,11 @@ urlpatterns = [
         "projects/<slug:project>/prompt-sets/<int:pk>",
         api_prompt_sets.PromptSetDetail.as_view(),
         name="prompt-set",
+    ),
+    path(
+        "projects/<slug:project>/prompt-sets/<int:pk>/gamed-rows",
+        api_prompt_sets.PromptSetGamedRows.as_view(),
+        name="prompt-set-gamed-rows",
     ),
     path("projects/<slug:project>/generations", api.GenerationList.as_view(), name="generations"),
     path(

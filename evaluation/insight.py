@@ -16,9 +16,10 @@ from annotation.models import Judgment
 from evaluation.engine import agreement, winrate
 from evaluation.explorer import counts
 from evaluation.length import Length, length
-from evaluation.models import Evaluation, EvaluationJudge
+from evaluation.models import Evaluation, EvaluationJudge, PromptSet
 from evaluation.plan import Plan
 from evaluation.presets import figures_of
+from evaluation.prompts import source_of
 from evaluation.routing import corrected
 from evaluation.slicing import Sliced, sliced
 from evaluation.standings import unreadable, win_rates
@@ -124,6 +125,8 @@ class Closer:
     slices: list[Sliced]
     length: Length | None
     questions: list[Row]
+    set: PromptSet | None
+    """Of its prompts, where they are a set."""
 
     @property
     def length_series(self) -> list[Series]:
@@ -134,6 +137,7 @@ def closer(evaluation: Evaluation, votes: Votes, candidate: ModelVersion, source
     cast = votes.cast(candidate.pk, source)
     who = name_of(votes, source)
     points = path(cast, Plan.of(evaluation.plan).alpha)
+    found = source_of(evaluation.project, evaluation.prompt_set)
     return Closer(
         candidate=candidate,
         source=source,
@@ -141,8 +145,9 @@ def closer(evaluation: Evaluation, votes: Votes, candidate: ModelVersion, source
         path=[Series(who, points, 0 if source == PEOPLE else 1, "path")] if points else [],
         prompts=int(np.unique(cast.prompt).size),
         slices=sliced(evaluation, votes, cast),
-        length=length(evaluation, votes, cast),
+        length=length(evaluation, votes, candidate.pk, source),
         questions=questions(evaluation, votes, candidate.pk, source),
+        set=found if isinstance(found, PromptSet) else None,
     )
 
 

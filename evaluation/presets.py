@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy
 
 from annotation.models import Annotator
 from evaluation.engine import winrate
-from evaluation.engine.length_control import FOLDS, alpaca_eval, length_controlled
+from evaluation.engine.length_control import FOLDS
+from evaluation.length import lengths
 from evaluation.models import Evaluation
 from evaluation.votes import Cast, Votes, votes_of
 from steelyard.projects.models import Modality
@@ -89,28 +90,19 @@ def _each(evaluation: Evaluation, votes: Votes) -> list[tuple[ModelVersion, int,
 
 def _length_controlled(evaluation: Evaluation, votes: Votes) -> list[Figure]:
     found = []
-    for model, source, cast in _each(evaluation, votes):
-        judge = votes.judges.get(source)
-        shorter = -votes.comparisons["longer"][cast.row]
+    for row in lengths(evaluation, votes):
+        model, judge, own = row.candidate, row.judge, row.length.ours
         name = _("Length-controlled, by maximum likelihood")
-        try:
-            own = length_controlled(cast.score, shorter, cast.prompt)
-        except ValueError as error:
-            found.append(Figure(model, judge, name, None, None, None, str(error)))
-        else:
-            words = own.reason or _("interval by prompts; wide where lengths hardly overlap")
-            found.append(Figure(model, judge, name, own.controlled, own.lo, own.hi, words))
+        words = own.reason or _("interval by prompts; wide where lengths hardly overlap")
+        found.append(Figure(model, judge, name, own.controlled, own.lo, own.hi, words))
         name = _("Length-controlled, as AlpacaEval fits it")
-        if cast.size < FOLDS:
+        theirs = row.length.theirs
+        if theirs is None:
             words = _("needs %(least)s votes") % {"least": FOLDS}
             found.append(Figure(model, judge, name, None, None, None, words))
             continue
-        theirs = alpaca_eval(cast.score, shorter)
-        words = _(
-            "with their penalty, without their rows of gamed baselines and prompt difficulties, "
-            "which exist for their own prompts alone; it has no interval"
-        )
-        found.append(Figure(model, judge, name, theirs.controlled, None, None, words))
+        words = _("%(what)s; it has no interval") % {"what": theirs.words}
+        found.append(Figure(model, judge, name, theirs.rate, None, None, words))
     return found
 
 
@@ -154,13 +146,14 @@ PRESETS: dict[str, Preset] = {
         ),
         differs=(
             gettext_lazy(
-                "The judge is asked in both orders and says a verdict; the authors ask in one "
-                "random order and take the odds of one token."
+                "The judge is asked in both orders, and its odds are taken where it tells any; the "
+                "authors ask in one random order and take the odds of one token."
             ),
             gettext_lazy(
-                "Their rows of gamed baselines and prompt difficulties exist for their own 805 "
-                "prompts alone and are left out here, so that the figure can lie far from "
-                "theirs where a model is always shorter or longer."
+                "Their rows of gamed baselines and prompt difficulties are of their own 805 "
+                "prompts: give their file to the prompt set of these. On other sets difficulties "
+                "are made once enough models were judged, and until then the figure can lie far "
+                "from theirs where a model is always shorter or longer."
             ),
         ),
         sampling={"max_new_tokens": 2048},

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from evaluation.models import Evaluation, PromptSet
+from evaluation.models import Evaluation
 from evaluation.presets import PRESETS
-from evaluation.prompt_sets import categories_of
 from evaluation.prompts import SOURCES
 from evaluation.sampling import sampling_used
 from evaluation.services_round import LONGEST, MOST_SAMPLES, MOST_TYPED, PAIRINGS
@@ -83,66 +81,6 @@ class JudgeRequest(StrictSerializer):
     """What ``POST evaluations/{id}/judges`` takes."""
 
     judge = serializers.CharField(help_text="Name of an annotator of kind judge.")
-
-
-class PromptSetRequest(StrictSerializer):
-    """What ``POST prompt-sets`` takes: a filter, or the text of a file in ``lines``."""
-
-    name = serializers.CharField(max_length=150)
-    note = serializers.CharField(required=False, allow_blank=True, default="")
-    held_out = serializers.BooleanField(
-        required=False,
-        allow_null=True,
-        default=None,
-        help_text="Prompts that are held out, or that are not; both where nothing is said.",
-    )
-    version = serializers.IntegerField(
-        required=False, help_text="Id of a dataset version: those that it tests with."
-    )
-    category = serializers.CharField(required=False, allow_blank=True, default="")
-    draw = serializers.IntegerField(
-        required=False, min_value=0, default=0, help_text="So many, by the seed; 0 for all."
-    )
-    seed = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1, default=0)
-    lines = serializers.CharField(
-        required=False,
-        trim_whitespace=False,
-        help_text="JSON Lines with prompt or turns, category, reference_answer, media, instead of "
-        "a filter. New prompts are held out.",
-    )
-
-
-class NamedSetSerializer(serializers.ModelSerializer):
-    """A prompt set."""
-
-    size = serializers.IntegerField(help_text="How many prompts it has.")
-
-    class Meta:
-        model = PromptSet
-        fields = ["id", "name", "note", "made_from", "size", "created_at"]
-        read_only_fields = fields
-
-
-class CategorySerializer(serializers.Serializer):
-    category = serializers.CharField()
-    prompts = serializers.IntegerField()
-
-
-class NamedSetDetailSerializer(NamedSetSerializer):
-    prompts = serializers.SerializerMethodField(help_text="Keys of its prompts, in its order.")
-    categories = serializers.SerializerMethodField()
-
-    def get_prompts(self, found: PromptSet) -> list[str]:
-        return list(found.items.values_list("prompt__key", flat=True))
-
-    @extend_schema_field(CategorySerializer(many=True))
-    def get_categories(self, found: PromptSet) -> list[dict[str, Any]]:
-        counted = categories_of(item.prompt for item in found.items.select_related("prompt"))
-        return [{"category": name, "prompts": number} for name, number in counted]
-
-    class Meta(NamedSetSerializer.Meta):
-        fields = [*NamedSetSerializer.Meta.fields, "prompts", "categories"]
-        read_only_fields = fields
 
 
 class RoundRequest(StrictSerializer):

@@ -40,6 +40,11 @@ urlpatterns = [
         views_prompt_sets.prompt_set_delete,
         name="prompt-set-delete",
     ),
+    path(
+        "prompt-sets/<int:pk>/gamed-rows/",
+        views_prompt_sets.prompt_set_gamed_rows,
+        name="prompt-set-gamed-rows",
+    ),
     path("agreement/", views_insight.agreement, name="agreement"),
     path("best-of-n/", views_insight.best_of_n, name="best-of-n"),
     path("runs/<int:pk>/win-rates/", views_insight.win_rates_of_run, name="win-rates-of-run"),

@@ -10,11 +10,13 @@ from django.views.decorators.http import require_POST
 
 from annotation.models import Prompt
 from evaluation.forms import PromptSetForm
-from evaluation.models import PromptSet
+from evaluation.gamed import MODELS, PUBLISHED, give_gamed, take_gamed
+from evaluation.models import GamedFile, PromptSet
 from evaluation.prompt_sets import EXAMPLE, delete_set, evaluations_on
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
-from steelyard.projects.policy import get_project, get_visible
+from steelyard.projects.models import Modality
+from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.registry.models import DatasetVersion
 
 PER_PAGE = 50
@@ -62,8 +64,37 @@ def prompt_set_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
         "category": category,
         "evaluations": evaluations_on(found).select_related("project"),
         "page": Paginator(items, PER_PAGE).get_page(request.GET.get("page")),
+        "gamed": GamedFile.objects.filter(prompt_set=found).select_related("created_by").first(),
+        "published": PUBLISHED,
+        "is_admin": role_in(user_of(request), found.project) in ADMINS,
+        "least_models": MODELS,
+        "is_text": found.project.modality == Modality.TEXT,
     }
     return render(request, "evaluation/prompt_set.html", context)
+
+
+@require_POST
+def prompt_set_gamed_rows(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """Keep AlpacaEval's file for the set, or take it away."""
+    rows = PromptSet.objects.select_related("project")
+    found = get_visible(rows, user_of(request), ADMINS, pk=pk, project__slug=project)
+    if "take" in request.POST:
+        take_gamed(prompt_set=found, by=user_of(request))
+        messages.success(request, _("The file of gamed rows is gone."))
+        return redirect(found)
+    file = request.FILES.get("file")
+    try:
+        if file is None:
+            raise UserError(_("Choose the file first."), field="file")
+        kept = give_gamed(
+            prompt_set=found, data=file.read(), filename=file.name or "", by=user_of(request)
+        )
+    except UserError as error:
+        messages.error(request, error.message)
+        return redirect(found)
+    words = _("%(name)s is kept: win rates at equal length are now as AlpacaEval defines them.")
+    messages.success(request, words % {"name": kept.name})
+    return redirect(found)
 
 
 @require_POST

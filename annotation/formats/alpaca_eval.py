@@ -6,8 +6,8 @@
      "output_2": "…", "annotator": "…", "preference": 1.87}
 
 1 means that output 1 is better, 2 that output 2 is; between them is the judge's probability, which
-becomes a strength of 1 to 3 steps. 0 and 1.5 are ties; null is no verdict, and the pair comes in
-without a vote.
+becomes a strength of 1 to 3 steps and is kept beside it. 0 and 1.5 are ties; null is no verdict,
+and the pair comes in without a vote.
 """
 
 from __future__ import annotations
@@ -77,13 +77,14 @@ def _votes(row: Row) -> list[ImportedVote]:
     }
     preference = row.real("preference", 0, 2)
     if preference in (0, 1.5):
-        return [vote("tie", **said)]
+        return [vote("tie", p_a=0.5, **said)]
     if preference < 1:
         raise row.wrong(
             f"“preference” is {preference:g}; it must be 0, null or between 1 and 2.", "preference"
         )
     steps = max(1, ceil(3 * abs(2 * preference - 3) - 1e-9))
-    return [vote("a" if preference < 1.5 else "b", steps=steps, **said)]
+    p_a = round(2.0 - preference, 9)
+    return [vote("a" if preference < 1.5 else "b", steps=steps, p_a=p_a, **said)]
 
 
 FORMAT = Format(
@@ -97,7 +98,7 @@ FORMAT = Format(
     schema=schema,
     empty_answers="kept",
     ties="Kept, as 1.5; both bad becomes a tie.",
-    cannot="The judge's exact probability: it is kept as 1 to 3 steps, a third of the way each; "
-    "whether a person or a judge voted, reasons, tags and evidence; prompts of several messages or "
-    "with pictures or clips. Skipped votes are left out.",
+    cannot="In a version, the judge's exact probability: there it is 1 to 3 steps, a third of the "
+    "way each; whether a person or a judge voted, reasons, tags and evidence; prompts of several "
+    "messages or with pictures or clips. Skipped votes are left out.",
 )

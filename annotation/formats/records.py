@@ -28,6 +28,8 @@ class ImportedVote:
     """Signed strength by aspect, -3 to 3, of the record's own sides."""
     first: str = ""
     """Which of the record's own sides was shown first, a or b; empty where that is not known."""
+    p_a: float | None = None
+    """A judge's probability that a is better, where the row tells it."""
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def vote(
     tags: list[str] | None = None,
     aspects: dict[str, int] | None = None,
     first: str = "",
+    p_a: float | None = None,
 ) -> ImportedVote:
     """A vote for an outcome; ``steps`` says how strongly, without a sign."""
     sign = {"a": -1, "b": 1}.get(outcome, 0)
@@ -96,6 +97,7 @@ def vote(
         tags=tags or [],
         aspects=aspects or {},
         first=first,
+        p_a=p_a,
     )
 
 

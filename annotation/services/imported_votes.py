@@ -72,6 +72,7 @@ _OF_VOTES = (
     "rationale",
     "tags",
     "swapped",
+    "details",
 )
 
 
@@ -132,7 +133,14 @@ def _judgment(
         rationale=vote.rationale,
         tags=vote.tags,
         swapped=(vote.first == "b") != row.flipped if vote.first else None,
+        details=_details(row, vote),
     )
+
+
+def _details(row: Row, vote: ImportedVote) -> dict[str, float]:
+    if vote.p_a is None:
+        return {}
+    return {"p_a": round(1.0 - vote.p_a, 9) if row.flipped else vote.p_a}
 
 
 def annotators_of(project: Project, rows: Sequence[Answered]) -> dict[str, Annotator]:

@@ -47,31 +47,57 @@ class GamedRows:
     """Of the row's prompt; needed where the model's rows have one."""
 
 
+NEEDED = ("preference", "index", "std_delta_len", "instruction_difficulty")
+"""Columns of the authors' file that are read."""
+
+
 def read_gamed(lines: Iterable[str]) -> tuple[GamedRows, dict[int, float]]:
     """The authors' file ``df_gamed.csv``, which they publish beside the benchmark's annotations.
 
     Args:
-        lines: of that file, with its heading; the columns ``preference`` (0 to 1 there, empty where
-            there is none), ``index``, ``std_delta_len`` and ``instruction_difficulty`` are read.
+        lines: of that file, with its heading; the columns of :data:`NEEDED` are read
+            (``preference`` is 0 to 1 there, empty where there is none).
 
     Returns:
         The gamed rows, and the difficulty of each prompt by its place in the benchmark.
 
     Raises:
-        ValueError: a column is missing or a number is none.
+        ValueError: a column is missing or a number is none, with the line that it stands in.
     """
-    rows = list(csv.DictReader(lines))
-    needed = {"preference", "index", "std_delta_len", "instruction_difficulty"}
-    if not rows or not needed <= rows[0].keys():
-        raise ValueError(f"gamed rows need the columns {', '.join(sorted(needed))}")
+    reader = csv.DictReader(lines)
+    if missing := [name for name in NEEDED if name not in (reader.fieldnames or ())]:
+        raise ValueError(f"it has no column {missing[0]}; it needs {', '.join(NEEDED)}")
+    columns: dict[str, list[float]] = {name: [] for name in NEEDED}
     difficulty: dict[int, float] = {}
-    for row in rows:
-        difficulty.setdefault(int(row["index"]), float(row["instruction_difficulty"]))
+    for row in reader:
+        for name in NEEDED:
+            columns[name].append(_number(name, row[name], reader.line_num))
+        at, score = columns["index"][-1], columns["preference"][-1]
+        if at < 0.0 or at != int(at):
+            raise ValueError(f"line {reader.line_num}: index is {row['index']}, which is no place")
+        if not (np.isnan(score) or 0.0 <= score <= 1.0):
+            raise ValueError(f"line {reader.line_num}: preference is {score:g}, not from 0 to 1")
+        difficulty.setdefault(int(at), columns["instruction_difficulty"][-1])
+    if not difficulty:
+        raise ValueError("it has no rows")
     return GamedRows(
-        np.array([float(row["preference"] or "nan") for row in rows]),
-        np.array([float(row["std_delta_len"]) for row in rows]),
-        np.array([float(row["instruction_difficulty"]) for row in rows]),
+        np.array(columns["preference"]),
+        np.array(columns["std_delta_len"]),
+        np.array(columns["instruction_difficulty"]),
     ), difficulty
+
+
+def _number(name: str, said: str | None, line: int) -> float:
+    """NaN for a preference that is not there, and for nothing else."""
+    if name == "preference" and not (said or "").strip():
+        return float("nan")
+    try:
+        value = float(said or "")
+    except ValueError:
+        raise ValueError(f"line {line}: {name} is {said or 'empty'!r}, no number") from None
+    if not np.isfinite(value) and not (name == "preference" and np.isnan(value)):
+        raise ValueError(f"line {line}: {name} is {said}, no number")
+    return value
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def test_the_authors_file_of_gamed_rows_is_read() -> None:
     without = GamedRows(rows.score[[0, 2]], rows.length[[0, 2]], rows.difficulty[[0, 2]])
     assert told == alpaca_eval(score, longer, hard, without)
     assert told != alpaca_eval(score, longer, hard)
-    with pytest.raises(ValueError, match="columns"):
+    with pytest.raises(ValueError, match="no rows"):
         read_gamed(lines[:1])
 
 

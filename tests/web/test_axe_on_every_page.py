@@ -167,6 +167,7 @@ NO_PAGES = {
     "evaluation:evaluation-resume",
     "evaluation:leaderboard-publish",
     "evaluation:prompt-set-delete",
+    "evaluation:prompt-set-gamed-rows",
     "projects:guidelines-preview",
     "projects:member-remove",
     "projects:member-role",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from steelyard_client.records import EvaluationInfo, PromptSet
@@ -48,6 +49,21 @@ class EvaluationVerbs(RunVerbs):
     def prompt_sets(self) -> Iterator[PromptSet]:
         """The newest first."""
         return map(PromptSet.of, self._pages("prompt-sets"))
+
+    def give_gamed_rows(self, prompt_set: PromptSet | int, path: str | Path) -> PromptSet:
+        """Give AlpacaEval's ``df_gamed.csv`` to the set that it is of, so that win rates at equal
+        length have its estimator in full; admins only."""
+        file = Path(path)
+        body = {"lines": file.read_text(encoding="utf-8"), "name": file.name}
+        return PromptSet.of(self._connection.put(self._gamed(prompt_set), body))
+
+    def take_gamed_rows(self, prompt_set: PromptSet | int) -> None:
+        """Take that file away."""
+        self._connection.send("DELETE", self._gamed(prompt_set))
+
+    def _gamed(self, prompt_set: PromptSet | int) -> str:
+        number = prompt_set if isinstance(prompt_set, int) else prompt_set.id
+        return f"{self._path}/prompt-sets/{number}/gamed-rows"
 
     def new_pairs(self, model: str, *, opponent: str | None = None, **options: Any) -> Run:
         """Let a model answer the prompts that are not held out; the pairs come into the queue.

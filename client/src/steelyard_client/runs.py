@@ -160,6 +160,11 @@ class Evaluation(_Started):
         self.info = EvaluationInfo.of(self._connection.get(self._path))
         return self.info
 
+    def length(self) -> list[dict[str, Any]]:
+        """Win rates of texts at equal length, by candidate and source: ours (``win_rate``, ``lo``,
+        ``hi``) and AlpacaEval's (``alpaca_eval``)."""
+        return list(self._connection.get(f"{self._path}/length"))
+
     def stopping(self) -> Stopping:
         """How sure it is by people's votes, and how many more it needs."""
         return Stopping.of(self._connection.get(f"{self._path}/stopping"))
