@@ -34,7 +34,9 @@ def checkpoints(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 @require_POST
 def keep(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     job = _job(request, project, pk)
-    steps = [int(word) for word in request.POST.getlist("step") if word.isdecimal()]
+    steps = [
+        int(word) for word in request.POST.getlist("step") if word.isdecimal() and len(word) < 10
+    ]
     try:
         kept = keep_checkpoints(job=job, steps=steps, by=user_of(request))
     except UserError as error:

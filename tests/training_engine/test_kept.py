@@ -18,6 +18,7 @@ from steelyard.lib.rundir import RunDir
 from tests.tiny_pictures import make_picture_run, make_tiny_class_unet
 from training.engine import diffusion, rounds, text
 from training.engine.kept import kept_in
+from training.engine.preflight_machine import kept_bytes
 
 Make = Callable[..., RunDir]
 SHORT: dict[str, Any] = {"max_steps": 6, "learning_rate": 1e-2, "lora_dropout": 0.1}
@@ -143,3 +144,12 @@ def test_a_denoiser_on_the_way_is_kept_and_the_result_is_what_it_would_have_been
         )
         digests.add(kept.digest)
     assert len({*digests, keeping.result()["digest"]}) == 3
+
+
+def test_a_look_before_counts_what_checkpoints_will_take() -> None:
+    lora = {"train": "lora", "lora_rank": 2, "checkpoint_every": 50, "keep_checkpoints": 0}
+    assert kept_bytes({**lora, "keep_checkpoints": 100}, 1000, 10, 500) == 9 * 40
+    assert kept_bytes(lora, 100, 10, 500) == 40
+    assert kept_bytes(lora, 10_000, 10, 500) == 9 * 40
+    assert kept_bytes({**lora, "train": "all"}, 1000, 500, 500) == 0
+    assert kept_bytes({**lora, "train": "norm", "keep_checkpoints": 500}, 1000, 10, 500) == 2000

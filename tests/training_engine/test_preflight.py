@@ -203,6 +203,7 @@ def test_a_machine_that_is_too_small_gets_remedies(
                 longest=100,
                 answer=50,
                 tokens=1000,
+                steps=100,
                 disk=tmp_path,
             )
         )

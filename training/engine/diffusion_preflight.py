@@ -45,6 +45,7 @@ from training.engine.preflight_machine import (
     disk_finding,
     duration,
     gpu_findings,
+    kept_bytes,
     machine_of,
     memory_finding,
     shapes_of,
@@ -329,6 +330,7 @@ def _machine(
     found.append(memory_finding(machine, need, settings))
     per = 4 + OPTIMISER[settings["optimiser"]]
     disk = 2 * trained * per + trained * 4 + figures["encoded_bytes"]
+    disk += kept_bytes(settings, figures["steps"], trained, count(every.values()))
     found.append(disk_finding(disk, rundir.path))
     told = {name: figures[name] for name in ("encode", "asked", "steps")}
     found.append(Finding("passes", "fine", {**told, "pairs": _pairs_of(config, figures)}))

@@ -14,10 +14,10 @@ here knows torch, so that the web side can read it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from steelyard.lib.hashing import digest_of, sha256_file
 from steelyard.lib.rundir import RunDir
@@ -71,6 +71,13 @@ def is_due(config: KeepSettings, step: int, total: int, *, adapter: bool) -> boo
     if config.keep_checkpoints:
         return step % config.keep_checkpoints == 0
     return adapter and step % config.checkpoint_every == 0
+
+
+def number_of(settings: Mapping[str, Any], steps: int, *, adapter: bool) -> int:
+    """How many models of checkpoints lie in the folder of a run of so many steps when it ends."""
+    if every := settings.get("keep_checkpoints", 0):
+        return max(0, steps - 1) // every
+    return min(MOST + 1, max(0, steps - 1) // settings["checkpoint_every"]) if adapter else 0
 
 
 def folder_of(rundir: RunDir, step: int) -> Path:

@@ -257,6 +257,7 @@ def _machine(
         longest=figures.get("longest", 0),
         answer=figures.get("longest_answer", 0),
         tokens=figures.get("tokens", 0),
+        steps=figures.get("steps", 0),
         disk=rundir.path,
     )
     built = model_findings(folder, spec["base"]["family"], config) if folder else None

@@ -16,6 +16,7 @@ from huggingface_hub import try_to_load_from_cache
 from steelyard.lib.resources import gpus
 from steelyard.lib.weights import Broken, check_json, header_of
 from training.engine.config import names_in
+from training.engine.kept import number_of
 from training.engine.preflight_words import Finding, Remedy
 
 Shapes = dict[str, tuple[int, ...]]
@@ -143,6 +144,7 @@ def machine_findings(
     longest: int,
     answer: int,
     tokens: int,
+    steps: int,
     disk: Path,
 ) -> list[Finding]:
     """Memory, disk and GPU.
@@ -152,6 +154,7 @@ def machine_findings(
         longest: tokens of all contexts with their answers of the longest row as it is trained.
         answer: half the tokens of a row's answers, of the row where they are longest.
         tokens: of all rows, which the reference's log-probabilities are kept of.
+        steps: of the run.
     """
     machine = machine_of(settings)
     found = gpu_findings(machine, settings, count(shapes.values()))
@@ -168,7 +171,14 @@ def machine_findings(
     found.append(memory_finding(machine, need, settings))
     trained = trained_of(shapes, settings)
     size = 2 * trained * (4 + OPTIMISER[settings.get("optimiser", "adamw")]) + trained * 4
+    size += kept_bytes(settings, steps, trained, count(shapes.values()))
     return [*found, disk_finding(size + 4 * tokens, disk)]
+
+
+def kept_bytes(settings: dict[str, Any], steps: int, trained: int, every: int) -> int:
+    """What the models of checkpoints take: adapters, or whole models."""
+    adapter = settings.get("train", "lora") == "lora" and bool(settings.get("lora_rank"))
+    return 4 * (trained if adapter else every) * number_of(settings, steps, adapter=adapter)
 
 
 def memory_needed(
