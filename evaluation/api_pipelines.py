@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation.models import Output
+from annotation.serializers.names import annotator_named, model_named
+from evaluation.models import PromptSet
+from evaluation.serializers_pipelines import (
+    KeepRequest,
+    RecordSerializer,
+    SearchRequest,
+    SearchSerializer,
+)
+from evaluation.services_pipelines import KIND, found_by, keep_found, start_search
 from steelyard.accounts.people import user_of
-from steelyard.projects.policy import get_visible
-
-
-class RecordSerializer(serializers.Serializer):
-    """Who said what before an output of a pipeline was there."""
-
-    output = serializers.IntegerField(source="output_id")
-    turns = serializers.ListField(
-        child=serializers.DictField(),
-        help_text="A turn of the prompt each: text, calls, tokens_in, tokens_out, and layers with "
-        "said (model, text, what was read), before and kept (numbers of candidates).",
-    )
+from steelyard.projects.policy import get_project, get_visible
+from steelyard.registry.api_layered import PipelineSerializer
+from steelyard.runs.models import Run
+from steelyard.runs.serializers import RunSerializer
 
 
 class OutputRecordDetail(APIView):
@@ -32,3 +32,55 @@ class OutputRecordDetail(APIView):
         rows = Output.objects.filter(record__isnull=False).select_related("record")
         output = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         return Response(RecordSerializer(output.record).data)
+
+
+class PipelineSearches(APIView):
+    """The searches for pipelines of a project, and the way to start one."""
+
+    @extend_schema(responses=RunSerializer(many=True))
+    def get(self, request: Request, project: str) -> Response:
+        found = get_project(user_of(request), project)
+        rows = Run.objects.filter(project=found, kind=KIND).select_related("project")
+        return Response(RunSerializer(rows, many=True).data)
+
+    @extend_schema(request=SearchRequest, responses={201: RunSerializer})
+    def post(self, request: Request, project: str) -> Response:
+        """Start the run. What it finds becomes a model only where somebody keeps it."""
+        user = user_of(request)
+        found = get_project(user, project)
+        body = SearchRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        said = dict(body.validated_data)
+        for name in ("generators", "helpers"):
+            said[name] = [model_named(found, one, name) for one in said[name]]
+        said["baseline"] = model_named(found, said["baseline"], "baseline")
+        said["judge"] = annotator_named(found, said["judge"])
+        if (number := said.pop("prompt_set", None)) is not None:
+            chosen = get_visible(PromptSet, user, pk=number, project=found)
+            said["prompt_set"] = {"source": "set", "set": chosen.pk}
+        run = start_search(project=found, by=user, **said)
+        return Response(RunSerializer(run).data, status=201)
+
+
+class PipelineSearchDetail(APIView):
+    """One search: what was tried, and how the best do on fresh prompts."""
+
+    @extend_schema(responses=SearchSerializer)
+    def get(self, request: Request, project: str, pk: int) -> Response:
+        return Response(SearchSerializer(found_by(_search(request, project, pk))).data)
+
+
+class PipelineSearchKeep(APIView):
+    """Pipelines of a search become models."""
+
+    @extend_schema(request=KeepRequest, responses={201: PipelineSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        run = _search(request, project, pk)
+        body = KeepRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        made = keep_found(run=run, by=user_of(request), **body.validated_data)
+        return Response(PipelineSerializer(made).data, status=201)
+
+
+def _search(request: Request, project: str, pk: int) -> Run:
+    return get_visible(Run, user_of(request), pk=pk, project__slug=project, kind=KIND)

@@ -90,6 +90,21 @@ urlpatterns = [
         api_pipelines.OutputRecordDetail.as_view(),
         name="output-record",
     ),
+    path(
+        "projects/<slug:project>/pipeline-searches",
+        api_pipelines.PipelineSearches.as_view(),
+        name="pipeline-searches",
+    ),
+    path(
+        "projects/<slug:project>/pipeline-searches/<int:pk>",
+        api_pipelines.PipelineSearchDetail.as_view(),
+        name="pipeline-search",
+    ),
+    path(
+        "projects/<slug:project>/pipeline-searches/<int:pk>/pipelines",
+        api_pipelines.PipelineSearchKeep.as_view(),
+        name="pipeline-search-pipelines",
+    ),
     path("projects/<slug:project>/rounds", api.RoundList.as_view(), name="rounds"),
     *api_urls_board.urlpatterns,
 ]

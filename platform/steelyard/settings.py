@@ -313,6 +313,7 @@ RUN_KINDS = {
     "generate": "evaluation.runner",
     "pair_up": "evaluation.runner",
     "round": "evaluation.round_runner",
+    "pipeline_search": "evaluation.search_runner",
     "arena": "evaluation.arena_runner",
     "demo": "steelyard.demo.runner",
 }

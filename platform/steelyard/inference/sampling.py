@@ -8,11 +8,8 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
+from steelyard.inference.interrupted import Interrupted as Interrupted
 from steelyard.lib.hashing import digest_of, stable_uniform
-
-
-class Interrupted(Exception):
-    """``stop`` became true in the middle of a batch; nothing of the batch is kept."""
 
 
 class Draw(LogitsProcessor):

@@ -32,6 +32,7 @@ KINDS = {
     "generate": gettext_lazy("Generation"),
     "pair_up": gettext_lazy("Outputs put side by side"),
     "round": gettext_lazy("New pairs"),
+    "pipeline_search": gettext_lazy("Search for pipelines"),
     "demo": gettext_lazy("Demo"),
 }
 LOG_LINES = 200

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from steelyard.inference.judging.calls import Caller
-from steelyard.inference.judging.judge import EndpointJudge
+from steelyard.inference.judging.judge import WORTH, EndpointJudge
 from steelyard.inference.judging.ledger import Ledger
 from steelyard.inference.judging.local import LocalJudge
 from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint, sampling_of
@@ -16,9 +16,6 @@ from steelyard.inference.sampling import Interrupted
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
-
-WORTH = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
-"""What a verdict is to whoever wrote a."""
 
 
 def judged(

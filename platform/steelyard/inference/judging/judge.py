@@ -24,6 +24,8 @@ from steelyard.lib.hashing import stable_int
 ORDERS = (False, True)
 KEEP = 4000
 """Characters kept of an answer: a line of the run directory has at most 64 KiB."""
+WORTH = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
+"""What a verdict is to whoever wrote a."""
 _OTHER = {"a": "b", "b": "a", "tie": "tie", "both_bad": "both_bad"}
 _WHY_NOT = {"prompt_too_long", "cannot_see", "bad_picture", "no_picture"}
 """Troubles that are the pair's own: it is refused with the reason, and the others go on."""
