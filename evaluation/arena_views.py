@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from math import ceil
 from typing import Any
 from uuid import UUID
@@ -94,49 +96,48 @@ def answers(request: HttpRequest, token: str, battle: UUID) -> HttpResponse:
     return JsonResponse(body)
 
 
-@login_not_required
-@require_POST
-def go_on(request: HttpRequest, token: str, battle: UUID) -> HttpResponse:
+Act = Callable[[HttpRequest, Battle], object]
+
+
+def _acts(act: Act) -> Callable[..., HttpResponse]:
+    """A view that does something to its visitor's own battle and comes back to it; what is refused
+    is told there."""
+
+    @login_not_required
+    @require_POST
+    @wraps(act)
+    def view(request: HttpRequest, token: str, battle: UUID) -> HttpResponse:
+        found = _battle(request, token, battle)
+        if isinstance(found, HttpResponse):
+            return found
+        _last_turn(found)
+        try:
+            act(request, found)
+        except UserError as error:
+            return _page(request, found, error)
+        return redirect("arena:battle", token, battle)
+
+    return view
+
+
+@_acts
+def go_on(request: HttpRequest, battle: Battle) -> None:
     """One question more to the same two."""
-    found = _battle(request, token, battle)
-    if isinstance(found, HttpResponse):
-        return found
-    _last_turn(found)
-    try:
-        _limit(request, found.arena, found.visitor)
-        arena_battles.go_on(battle=found, question=request.POST.get("question", ""))
-    except UserError as error:
-        return _page(request, found, error)
-    return redirect("arena:battle", token, battle)
+    _limit(request, battle.arena, battle.visitor)
+    arena_battles.go_on(battle=battle, question=request.POST.get("question", ""))
 
 
-@login_not_required
-@require_POST
-def again(request: HttpRequest, token: str, battle: UUID) -> HttpResponse:
-    found = _battle(request, token, battle)
-    if isinstance(found, HttpResponse):
-        return found
-    _last_turn(found)
-    try:
-        _limit(request, found.arena, found.visitor)
-        arena_battles.try_again(battle=found)
-    except UserError as error:
-        return _page(request, found, error)
-    return redirect("arena:battle", token, battle)
+@_acts
+def again(request: HttpRequest, battle: Battle) -> None:
+    """The last question once more, where it failed."""
+    _limit(request, battle.arena, battle.visitor)
+    arena_battles.try_again(battle=battle)
 
 
-@login_not_required
-@require_POST
-def vote(request: HttpRequest, token: str, battle: UUID) -> HttpResponse:
-    found = _battle(request, token, battle)
-    if isinstance(found, HttpResponse):
-        return found
-    _last_turn(found)
-    try:
-        arena_battles.vote(battle=found, value=request.POST.get("verdict", ""))
-    except UserError as error:
-        return _page(request, found, error)
-    return redirect("arena:battle", token, battle)
+@_acts
+def vote(request: HttpRequest, battle: Battle) -> None:
+    """The verdict, after which the names are told."""
+    arena_battles.vote(battle=battle, value=request.POST.get("verdict", ""))
 
 
 def _page(request: HttpRequest, found: Battle, error: UserError | None = None) -> HttpResponse:

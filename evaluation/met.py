@@ -6,27 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import (
-    Case,
-    Count,
-    Exists,
-    F,
-    FloatField,
-    IntegerField,
-    OuterRef,
-    Q,
-    Value,
-    When,
-)
+from django.db.models import Count, Exists, F, FloatField, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Extract
 
 from annotation.models import Judgment
 from evaluation.models import Evaluation
-from evaluation.numbers import read_numbers
+from evaluation.numbers import SCORE_OF_A, flag, outcome_number, read_numbers
 from evaluation.querysets import ComparisonQuerySet
 from steelyard.registry.models import ModelVersion
-
-_SCORE_OF_A = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
 
 
 @dataclass(frozen=True)
@@ -134,16 +121,16 @@ def _created(evaluation: Evaluation) -> float:
 
 
 def _comparisons(rows: ComparisonQuerySet) -> dict[str, np.ndarray]:
-    complete = _flag(Q(pair__judged__gte=F("pair__wanted")))
+    complete = flag(Q(pair__judged__gte=F("pair__wanted")))
     return read_numbers(
         rows.order_by("pair_id").values_list(
             "pair_id",
             "pair__prompt_id",
             "candidate_id",
             Coalesce("opponent_id", 0),
-            _flag(Q(candidate_is_a=True)),
+            flag(Q(candidate_is_a=True)),
             complete,
-            _flag(Q(by_chance=True)),
+            flag(Q(by_chance=True)),
             Coalesce("probability", 0.0),
             Coalesce(Extract("asked_at", "epoch"), 0.0, output_field=FloatField()),
         ),
@@ -159,18 +146,18 @@ def _comparisons(rows: ComparisonQuerySet) -> dict[str, np.ndarray]:
     )
 
 
-def _votes(rows: object) -> dict[str, np.ndarray]:
-    worth = [When(outcome=outcome, then=Value(score)) for outcome, score in _SCORE_OF_A.items()]
-    return read_numbers(
-        rows.order_by().values_list(  # type: ignore[attr-defined]
+def _votes(rows: QuerySet) -> dict[str, np.ndarray]:
+    found = read_numbers(
+        rows.order_by().values_list(
             "pair_id",
-            Case(*worth, output_field=FloatField()),
+            outcome_number(),
             Extract("created_at", "epoch", output_field=FloatField()),
         ),
         pair="i8",
-        score="f8",
+        said="i8",
         at="f8",
     )
+    return found | {"score": SCORE_OF_A[found["said"]]}
 
 
 def _identical(rows: ComparisonQuerySet) -> list[int]:
@@ -192,7 +179,3 @@ def _spread(when: np.ndarray, done: np.ndarray, same: np.ndarray) -> tuple[np.nd
     when, done = when.copy(), done.copy()
     when[share], done[share] = times[np.minimum(turn.astype(int), times.size - 1)], True
     return when, done
-
-
-def _flag(condition: Q) -> Case:
-    return Case(When(condition, then=Value(1)), default=Value(0), output_field=IntegerField())

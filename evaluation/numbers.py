@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 
 _PACK = {"i8": "int8send({}::bigint)", "f8": "float8send({}::double precision)"}
 _BY_INDEX = "set local random_page_cost = 1.1; set local max_parallel_workers_per_gather = 0"
@@ -35,6 +35,23 @@ def read_numbers(rows: QuerySet, **columns: str) -> dict[str, np.ndarray]:
     if table.size != number:
         raise ValueError(f"{number - table.size} of {number} rows hold a null")
     return {name: table[name].astype(kind) for name, kind in columns.items()}
+
+
+def flag(condition: Q) -> Case:
+    """A column that is 1 where the condition holds and 0 elsewhere."""
+    return Case(When(condition, then=Value(1)), default=Value(0), output_field=IntegerField())
+
+
+OUTCOMES = ("b", "tie", "a", "both_bad")
+"""An outcome's number is its place."""
+BOTH_BAD = OUTCOMES.index("both_bad")
+SCORE_OF_A = np.array([0.0, 0.5, 1.0, 0.5])
+
+
+def outcome_number() -> Case:
+    """A column of the outcomes of decisive judgments, by their numbers."""
+    cases = (When(outcome=one, then=Value(at)) for at, one in enumerate(OUTCOMES))
+    return Case(*cases, output_field=IntegerField())
 
 
 def read_packed(rows: QuerySet, **bounds: tuple[int, int]) -> dict[str, np.ndarray]:

@@ -11,7 +11,8 @@ from django.utils.translation import gettext
 from annotation.models import Annotator, Judgment
 from evaluation.engine import effect, winrate
 from evaluation.models import Evaluation
-from evaluation.votes import BOTH_BAD, PEOPLE, Votes, votes_of
+from evaluation.numbers import BOTH_BAD
+from evaluation.votes import PEOPLE, Votes, votes_of
 from steelyard.registry.models import ModelVersion
 
 

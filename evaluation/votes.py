@@ -13,14 +13,10 @@ from django.db.models.functions import Length
 
 from annotation.models import Annotator, Judgment
 from evaluation.models import Evaluation
-from evaluation.numbers import read_numbers
+from evaluation.numbers import SCORE_OF_A, flag, outcome_number, read_numbers
 
 PEOPLE = 0
 """The source of people's votes; any other is the pk of a judge or scorer."""
-BOTH_BAD = 3
-"""What ``said`` is where both are bad."""
-_WORTH = {"a": 2, "tie": 1, "b": 0, "both_bad": BOTH_BAD}
-_SCORE = np.array([0.0, 0.5, 1.0, 0.5])
 
 
 @dataclass(frozen=True)
@@ -83,12 +79,10 @@ def votes_of(evaluation: Evaluation) -> Votes:
     rows = _comparisons(evaluation)
     cast = Judgment.objects.decisive().unaided().standing(evaluation.project)
     cast = cast.filter(pair__in=against.values("pair")).order_by("pk")
-    whole = IntegerField()
-    said = Case(*(When(outcome=o, then=Value(w)) for o, w in _WORTH.items()), output_field=whole)
     people = When(annotator__kind="person", then=Value(PEOPLE))
-    source = Case(people, default=F("annotator_id"), output_field=whole)
+    source = Case(people, default=F("annotator_id"), output_field=IntegerField())
     votes = read_numbers(
-        cast.values_list("pk", "pair_id", "annotator_id", source, said, "strength"),
+        cast.values_list("pk", "pair_id", "annotator_id", source, outcome_number(), "strength"),
         pk="i8",
         pair="i8",
         annotator="i8",
@@ -99,7 +93,7 @@ def votes_of(evaluation: Evaluation) -> Votes:
     order = np.argsort(rows["pair"], kind="stable")
     at = order[np.searchsorted(rows["pair"], votes["pair"], sorter=order)]
     sign = np.where(rows["candidate_is_a"][at] == 1, 1, -1)
-    of_a = _SCORE[votes["said"]]
+    of_a = SCORE_OF_A[votes["said"]]
     judgments = {
         "pk": votes["pk"],
         "row": at,
@@ -115,9 +109,6 @@ def votes_of(evaluation: Evaluation) -> Votes:
 
 
 def _comparisons(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    def flag(condition: Q) -> Case:
-        return Case(When(condition, then=Value(1)), default=Value(0), output_field=IntegerField())
-
     files = Q(pair__output_a__asset=F("pair__output_b__asset"))
     files |= Q(pair__output_a__asset=None, pair__output_b__asset=None)
     identical = Q(pair__output_a__text=F("pair__output_b__text")) & files
