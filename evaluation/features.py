@@ -1,23 +1,26 @@
 """What style is: of each text its length and Markdown, measured once and kept; of a picture or clip
-what its file is known by."""
+what its file is known by. And how long a model's outputs are, and what they cost."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Avg, F, FloatField, Max, QuerySet
-from django.db.models.functions import Cast, Coalesce, Length
+from django.db.models import Aggregate, Avg, F, FloatField, Max, QuerySet, functions
+from django.db.models.functions import Cast, Coalesce
+from django.utils.translation import gettext_lazy
 
 from annotation.models import Output, Pair
 from evaluation.engine.contextual import relative, scaled
 from evaluation.engine.style import markdown_amounts
 from evaluation.kept import kept
-from evaluation.models_board import OutputMeasure
+from evaluation.models_board import OutputMeasure, OutputUsage
 from evaluation.numbers import read_numbers
 from steelyard.projects.models import Project
+from steelyard.registry.models import ModelVersion
 
 CONTROLS = {
     "text": ("length", "headers", "bold", "list_items"),
@@ -25,6 +28,15 @@ CONTROLS = {
     "video": ("resolution", "duration", "file_size"),
 }
 """By modality, the covariates that style control holds equal."""
+CONTROL_WORDS = {
+    "length": gettext_lazy("length"),
+    "headers": gettext_lazy("headers"),
+    "bold": gettext_lazy("bold passages"),
+    "list_items": gettext_lazy("list items"),
+    "resolution": gettext_lazy("resolution"),
+    "duration": gettext_lazy("duration"),
+    "file_size": gettext_lazy("file size"),
+}
 AT_ONCE = 20_000
 """Texts that are measured while a page waits, in a second or so; more are measured by a worker."""
 _BATCH = 2000
@@ -80,15 +92,25 @@ def covariates(project: Project, pair: np.ndarray) -> tuple[tuple[str, ...], np.
 
         transaction.on_commit(partial(measure_outputs.delay, project.pk), robust=True)
         raise NotMeasured(left)
-    pairs = Pair.objects.filter(project=project)
-    amounts = [_amount(side, name) for name in names for side in ("output_a", "output_b")]
-    kinds = {f"c{at}": "f8" for at in range(len(amounts))}
-    found = read_numbers(pairs.order_by("pk").values_list("pk", *amounts), pk="i8", **kinds)
+    sides = amounts(project, pair)
+    return names, scaled(np.column_stack([relative(*sides[name]) for name in names]))
+
+
+def amounts(project: Project, pair: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By covariate, how much of it each pair's outputs a and b have; measured texts alone.
+
+    Args:
+        pair: primary keys, in any order, one as often as wanted.
+    """
+    names = CONTROLS[project.modality]
+    wanted = Pair.objects.filter(project=project).order_by("pk")
+    both = [_amount(side, name) for name in names for side in ("output_a", "output_b")]
+    kinds = {f"c{at}": "f8" for at in range(len(both))}
+    found = read_numbers(wanted.values_list("pk", *both), pk="i8", **kinds)
     at = np.searchsorted(found["pk"], pair)
-    columns = [
-        relative(found[f"c{2 * k}"][at], found[f"c{2 * k + 1}"][at]) for k in range(len(names))
-    ]
-    return names, scaled(np.column_stack(columns))
+    return {
+        name: (found[f"c{2 * k}"][at], found[f"c{2 * k + 1}"][at]) for k, name in enumerate(names)
+    }
 
 
 def _amount(side: str, name: str) -> Coalesce:
@@ -100,19 +122,61 @@ def _amount(side: str, name: str) -> Coalesce:
     return Coalesce(product, 0.0, output_field=FloatField())
 
 
-def mean_lengths(project: Project) -> dict[int, float]:
-    """By model, how long its outputs are: characters of texts, seconds of clips; nothing of
-    pictures."""
+@dataclass(frozen=True)
+class Length:
+    """How long a model's outputs are: characters of texts, seconds of clips."""
+
+    mean: float
+    median: float
+
+
+class _Median(Aggregate):
+    """The middle value; between two of them half way."""
+
+    function = "percentile_cont"
+    template = "%(function)s(0.5) within group (order by %(expressions)s)"
+    output_field = FloatField()
+
+
+def lengths_of(project: Project) -> dict[int, Length]:
+    """By model; nothing of pictures."""
     if project.modality == "image":
         return {}
     outputs: QuerySet[Output] = Output.objects.filter(project=project)
-    how = Avg(Length("text")) if project.modality == "text" else Avg("asset__duration")
+    size: Any = functions.Length("text") if project.modality == "text" else F("asset__duration")
 
-    def read() -> dict[int, float]:
-        rows = outputs.order_by().values("model").annotate(mean=how).values_list("model", "mean")
-        return {model: float(mean) for model, mean in rows if mean is not None}
+    def read() -> dict[int, Length]:
+        rows = outputs.order_by().values("model").annotate(mean=Avg(size), median=_Median(size))
+        return {
+            model: Length(float(mean), float(median))
+            for model, mean, median in rows.values_list("model", "mean", "median")
+            if mean is not None
+        }
 
     def newest(_project: Project) -> tuple[object, ...]:
         return (outputs.aggregate(newest=Max("pk"))["newest"],)
 
     return kept(project, ("lengths",), read, newest)
+
+
+def costs_of(project: Project) -> dict[int, float]:
+    """By model, what a thousand of its outputs cost: the mean of the tokens that its endpoint took
+    for those of this project, by the prices that it has now. Nothing of models without prices."""
+    usage = OutputUsage.objects.filter(output__project=project)
+
+    def read() -> dict[int, tuple[float, float]]:
+        rows = usage.order_by().values("output__model")
+        rows = rows.annotate(asked=Avg("tokens_in"), answered=Avg("tokens_out"))
+        columns = rows.values_list("output__model", "asked", "answered")
+        return {model: (float(asked), float(answered)) for model, asked, answered in columns}
+
+    def newest(_project: Project) -> tuple[object, ...]:
+        return (usage.aggregate(newest=Max("pk"))["newest"],)
+
+    tokens: dict[int, tuple[float, float]] = kept(project, ("tokens",), read, newest)
+    found = {}
+    for model in ModelVersion.objects.filter(pk__in=tokens):
+        if model.prices is not None:
+            took = zip(tokens[model.pk], model.prices, strict=True)
+            found[model.pk] = 1000 * sum(number * price for number, price in took) / 1e6
+    return found

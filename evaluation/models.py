@@ -10,6 +10,7 @@ from evaluation.models_arena import Battle as Battle
 from evaluation.models_arena import Turn as Turn
 from evaluation.models_arena import Visitor as Visitor
 from evaluation.models_board import OutputMeasure as OutputMeasure
+from evaluation.models_board import OutputUsage as OutputUsage
 from evaluation.models_board import PublishedBoard as PublishedBoard
 from evaluation.models_length import GamedFile as GamedFile
 from evaluation.models_records import OutputRecord as OutputRecord

@@ -22,6 +22,22 @@ class OutputMeasure(models.Model):
         return f"{self.length} characters"
 
 
+class OutputUsage(models.Model):
+    """What an endpoint took to make an output."""
+
+    output = models.OneToOneField(
+        "annotation.Output", models.CASCADE, primary_key=True, related_name="usage"
+    )
+    tokens_in = models.PositiveIntegerField(help_text="Asked, of all turns.")
+    tokens_out = models.PositiveIntegerField(help_text="Answered.")
+    counted = models.BooleanField(
+        help_text="Whether the endpoint said them; else they are guessed from the characters."
+    )
+
+    def __str__(self) -> str:
+        return f"{self.tokens_in} + {self.tokens_out} tokens"
+
+
 class PublishedBoard(models.Model):
     """A leaderboard as it stood at one moment. There is no way to change one."""
 

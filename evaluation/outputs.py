@@ -8,7 +8,7 @@ from typing import Any
 
 from annotation.models import Output, Prompt
 from annotation.services.material import add_output
-from evaluation.models import OutputRecord
+from evaluation.models import OutputRecord, OutputUsage
 from evaluation.sampling import sampling_used
 from steelyard.assets.services import blob_path, store_upload
 from steelyard.lib.files import place_file
@@ -59,4 +59,6 @@ def store_output(run: Run, line: dict[str, Any], prompt: Prompt, model: ModelVer
     )
     if line.get("record"):
         OutputRecord.objects.get_or_create(output=output, defaults={"turns": line["record"]})
+    if line.get("usage"):
+        OutputUsage.objects.get_or_create(output=output, defaults=line["usage"])
     return output

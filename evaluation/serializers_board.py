@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from evaluation.board_votes import SOURCES
-from evaluation.features import mean_lengths
+from evaluation.features import costs_of, lengths_of
 from evaluation.leaderboard import Standings
 from evaluation.models_board import PublishedBoard
 from steelyard.web.api import StrictSerializer
@@ -50,6 +50,15 @@ class StandingSerializer(serializers.Serializer):
     )
     mean_length = serializers.FloatField(
         allow_null=True, help_text="Of its outputs: characters of texts, seconds of clips."
+    )
+    median_length = serializers.FloatField(
+        allow_null=True, required=False, help_text="Likewise; not on boards published before."
+    )
+    cost = serializers.FloatField(
+        allow_null=True,
+        required=False,
+        help_text="Of a thousand of its outputs, by the tokens and prices of its endpoint; null "
+        "where either is not known.",
     )
 
 
@@ -131,11 +140,12 @@ class LeaderboardSerializer(serializers.Serializer):
 def board_as_json(board: Standings) -> dict[str, Any]:
     """A leaderboard as plain values, always in English."""
     models = board.tables.models
-    lengths = mean_lengths(models[0].project) if models else {}
+    lengths = lengths_of(models[0].project) if models else {}
+    costs = costs_of(models[0].project) if models else {}
     together = board.assisted
 
     def row_of(number: int, standing: Any) -> dict[str, Any]:
-        row = standing.row
+        row, length = standing.row, lengths.get(standing.model.pk)
         return {
             "group": number,
             "model": standing.model.name,
@@ -151,7 +161,9 @@ def board_as_json(board: Standings) -> dict[str, Any]:
             "expected": dict(zip(("win", "tie", "loss"), standing.expected, strict=True))
             if standing.expected
             else None,
-            "mean_length": lengths.get(standing.model.pk),
+            "mean_length": length.mean if length else None,
+            "median_length": length.median if length else None,
+            "cost": costs.get(standing.model.pk),
         }
 
     return {

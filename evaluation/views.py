@@ -9,7 +9,9 @@ from django.shortcuts import redirect, render
 
 from annotation.models import Output, Prompt
 from evaluation import insight
+from evaluation.features import CONTROL_WORDS
 from evaluation.forms import EvaluationForm, RoundForm
+from evaluation.media_style import media_style
 from evaluation.models import Evaluation
 from evaluation.presets import PRESETS, presets_for
 from evaluation.prompts import source_of
@@ -89,7 +91,10 @@ def evaluation_detail(request: HttpRequest, project: str, pk: int) -> HttpRespon
     comparisons = comparisons.order_by("pk")
     if found["chosen"] is not None:
         comparisons = comparisons.filter(candidate=found["chosen"])
+    closer = found.get("closer")
     context = found | {
+        "media": closer and media_style(evaluation, closer.candidate.pk, closer.source),
+        "control_words": CONTROL_WORDS,
         "project": evaluation.project,
         "evaluation": evaluation,
         "withdrawn": withdrawn_votes(evaluation),

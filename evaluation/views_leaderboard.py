@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from evaluation.board_votes import Options
 from evaluation.categories import ByCategory, by_category, of_model
-from evaluation.features import mean_lengths
+from evaluation.features import CONTROL_WORDS, costs_of, lengths_of
 from evaluation.forms_board import LeaderboardFilter, PublishForm
 from evaluation.forms_filters import one_of, refuse
 from evaluation.headtohead import LEAST, examples, match, matrix, votes_on
@@ -40,6 +41,8 @@ _COLUMNS = (
     "votes",
     "prompts",
     "mean_length",
+    "median_length",
+    "cost",
     "expected_win",
     "expected_tie",
     "expected_loss",
@@ -51,15 +54,6 @@ SHOWN = {
     "residual": gettext_lazy("observed less expected"),
 }
 SIZES = (10, 20, 50)
-CONTROL_WORDS = {
-    "length": gettext_lazy("length"),
-    "headers": gettext_lazy("headers"),
-    "bold": gettext_lazy("bold passages"),
-    "list_items": gettext_lazy("list items"),
-    "resolution": gettext_lazy("resolution"),
-    "duration": gettext_lazy("duration"),
-    "file_size": gettext_lazy("file size"),
-}
 
 
 def leaderboard(request: HttpRequest, project: str) -> HttpResponse | StreamingHttpResponse:
@@ -71,7 +65,9 @@ def leaderboard(request: HttpRequest, project: str) -> HttpResponse | StreamingH
         return _csv(f"{found.slug}-leaderboard", _rows(board_as_json(board)))
     context: dict[str, Any] = {
         **_context(found, chosen, board),
-        "lengths": mean_lengths(found),
+        "lengths": lengths_of(found),
+        "costs": costs_of(found),
+        "currency": settings.CURRENCY,
         "control_words": CONTROL_WORDS,
         "may_publish": role_in(user_of(request), found) in ADMINS,
         "publish": PublishForm(auto_id="publish-%s"),
@@ -233,7 +229,9 @@ def leaderboard_publish(request: HttpRequest, project: str) -> HttpResponse:
     board = standings(found, chosen.options)
     context = {
         **_context(found, chosen, board),
-        "lengths": mean_lengths(found),
+        "lengths": lengths_of(found),
+        "costs": costs_of(found),
+        "currency": settings.CURRENCY,
         "control_words": CONTROL_WORDS,
         "may_publish": True,
         "publish": form,
@@ -262,6 +260,8 @@ def published_detail(
         "control_words": CONTROL_WORDS,
         "few_prompts": published.result["prompts"] < FEW_PROMPTS,
         "has_length": any(row["mean_length"] for row in published.result["standings"]),
+        "has_cost": any(row.get("cost") is not None for row in published.result["standings"]),
+        "currency": settings.CURRENCY,
         "several": any(row["group"] > 1 for row in published.result["standings"]),
     }
     return render(request, "evaluation/leaderboard_published.html", context)
@@ -293,7 +293,7 @@ def _rows(said: dict[str, Any]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for row in said["standings"]:
         expected = row["expected"] or {"win": "", "tie": "", "loss": ""}
-        plain = [row[name] for name in _COLUMNS[:11]]
+        plain = [row.get(name) for name in _COLUMNS[:13]]
         rows.append((*plain, expected["win"], expected["tie"], expected["loss"], ""))
     for left in said["unrated"]:
         known = {name: left[name] for name in ("model", "win_rate", "votes")}

@@ -159,9 +159,11 @@ def _answers(
     writer: Writer, rundir: RunDir, tasks: Sequence[Task], sampling: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """One a task; turns are asked one after the other, of all tasks that have as many. A pipeline's
-    have in ``record`` who said what, by turns."""
+    have in ``record`` who said what, by turns; an endpoint's in ``usage`` the tokens of them all.
+    """
     said: list[list[str]] = [[] for _ in tasks]
     records: list[list[Any]] = [[] for _ in tasks]
+    used: list[list[dict[str, Any]]] = [[] for _ in tasks]
     files = _files(rundir, tasks)
     turns = [turns_of(task.messages) for task in tasks]
     for turn in range(max(turns)):
@@ -172,14 +174,26 @@ def _answers(
             seeds=[seed_of(tasks[at].seed, turn) if turn else tasks[at].seed for at in asked],
             media=[files[at] for at in asked],
         )
-        told = getattr(writer, "records", ())
+        told, took = getattr(writer, "records", ()), getattr(writer, "usage", ())
         for place, (at, text) in enumerate(zip(asked, texts, strict=True)):
             said[at].append(text)
             records[at] += told[place : place + 1]
+            used[at] += took[place : place + 1]
     return [
-        {"text": joined(texts)} | ({"record": record} if record else {})
-        for texts, record in zip(said, records, strict=True)
+        {"text": joined(texts)}
+        | ({"record": record} if record else {})
+        | ({"usage": _summed(usage)} if usage else {})
+        for texts, record, usage in zip(said, records, used, strict=True)
     ]
+
+
+def _summed(turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all turns took; counted where each was."""
+    return {
+        "tokens_in": sum(one["tokens_in"] for one in turns),
+        "tokens_out": sum(one["tokens_out"] for one in turns),
+        "counted": all(one["counted"] for one in turns),
+    }
 
 
 def _files(rundir: RunDir, tasks: Sequence[Task]) -> list[list[Path]]:

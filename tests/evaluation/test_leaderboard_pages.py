@@ -19,9 +19,11 @@ from evaluation.categories import of_model
 from evaluation.headtohead import matrix
 from evaluation.leaderboard import standings
 from evaluation.models import PublishedBoard
+from evaluation.outputs import store_output
 from evaluation.services_board import ballots_of, code_version, publish_board, since
 from steelyard.lib.errors import UserError
 from steelyard.registry.models import ModelVersion
+from steelyard.runs.models import Run
 from tests.factories import make_annotator, make_judgment, make_model, make_pair, make_prompt
 
 pytestmark = pytest.mark.django_db
@@ -299,6 +301,43 @@ def test_what_a_filter_does_not_know_makes_no_file(
         for said in ({"category": "zzz"}, {"judge": "robot", "by": "people"}, {"top": "7"}):
             answer = api.get(f"/api/v1/projects/{project.slug}/{call}", said)
             assert (answer.status_code, set(answer.json()["fields"])) == (400, {next(iter(said))})
+
+
+def test_a_board_says_how_long_outputs_are_and_what_they_cost(
+    project: Any, owner: Any, as_user: Any, votes: None
+) -> None:
+    alpha = project.models.get(name="alpha")
+    prompt = make_prompt(project)
+    line = {"seed": 1, "parameters": {}, "text": "x" * 4000}
+    for seed, asked, answered in ((1, 100, 300), (2, 300, 500)):
+        used = {"tokens_in": asked, "tokens_out": answered, "counted": True}
+        for _ in range(2):  # again is the same
+            store_output(Run(), {**line, "seed": seed, "usage": used}, prompt, alpha)
+    client, url = as_user(owner), url_of("leaderboard", project)
+    assert "Cost of 1000 outputs" not in client.get(url).text
+    ModelVersion.objects.filter(pk=alpha.pk).update(
+        family="endpoint", options={"price_in": 1.0, "price_out": 10.0}
+    )
+    page = client.get(url).text
+    # 200 tokens asked and 400 answered of each on average
+    assert "Cost of 1000 outputs, EUR" in page
+    assert '<td class="num">4.20</td>' in page
+    assert '<td class="num">—</td>' in page
+    api = client_of(owner).get(f"/api/v1/projects/{project.slug}/leaderboard").json()
+    rows = {row["model"]: row for row in api["standings"]}
+    assert rows["alpha"]["cost"] == pytest.approx(4.2)
+    assert rows["beta"]["cost"] is None
+    assert rows["alpha"]["median_length"] < 100 < rows["alpha"]["mean_length"]
+    board = published(project)
+    assert '<td class="num">4.20</td>' in client.get(board.get_absolute_url()).text
+    # one that was published before knows neither
+    for row in board.result["standings"]:
+        del row["cost"], row["median_length"]
+    PublishedBoard.objects.filter(pk=board.pk).update(result=board.result)
+    assert client.get(board.get_absolute_url()).status_code == 200
+    assert client.get(board.get_absolute_url(), {"format": "csv"}).status_code == 200
+    answer = client_of(owner).get(f"/api/v1/projects/{project.slug}/leaderboards/{board.number}")
+    assert answer.status_code == 200
 
 
 def test_an_empty_board_speaks_of_its_own_votes(

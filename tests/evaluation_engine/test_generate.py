@@ -228,7 +228,10 @@ def test_an_endpoint_is_asked_with_the_seed_and_the_sampling(tmp_path: Path) -> 
         drive(ENGINE, rundir)
         assert 2 <= server.most_at_once <= 4
     made = _made(rundir)
-    assert made["far", "key-0", 0]["text"] == "You asked: Question 0?"
+    first = made["far", "key-0", 0]
+    assert first["text"] == "You asked: Question 0?"
+    # this server does not say how many tokens: a quarter of the characters, and a few a message
+    assert first["usage"] == {"tokens_in": 7, "tokens_out": 6, "counted": False}
     assert {body["seed"] for body in server.asked} == {line["seed"] for line in made.values()}
     assert all(body["max_tokens"] == 12 for body in server.asked)
 

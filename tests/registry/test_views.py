@@ -9,12 +9,13 @@ import pytest
 from django.urls import reverse
 
 from steelyard.inference.kinds import VIDEO
+from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex
 from steelyard.registry.models import Dataset, ModelVersion
-from steelyard.registry.services import register_model
+from steelyard.registry.services import register_model, set_prices
 from steelyard.registry.sources import SEEING
 from steelyard.registry.tagging import set_tag
-from tests.factories import make_project, make_user
+from tests.factories import make_model, make_project, make_user
 
 pytestmark = pytest.mark.django_db
 KEY = "sk-very-secret"
@@ -184,6 +185,28 @@ def test_an_endpoints_key_is_replaced_and_taken_away(
     client.post(url, {"api_key": ""})
     endpoint.refresh_from_db()
     assert endpoint.options == {"model": "llama"}
+
+
+def test_an_endpoints_prices_are_said_changed_and_taken_away(
+    as_user: Any, owner: Any, member: Any, project: Any, endpoint: ModelVersion
+) -> None:
+    client, url = as_user(owner), at(project, "model-prices", endpoint.pk)
+    assert endpoint.prices is None
+    page = client.post(url, {"price_in": "0.5", "price_out": "2"}, follow=True).text
+    assert "0.5 EUR asked, 2.0 EUR answered" in page
+    api = f"/api/v1/projects/{project.slug}/models/{endpoint.pk}"
+    assert [client.get(api).json()[name] for name in ("price_in", "price_out")] == [0.5, 2.0]
+    assert "A price is 0 to a million." in client.post(url, {"price_in": "-1"}, follow=True).text
+    client.post(url, {"price_out": "3"})
+    endpoint.refresh_from_db()
+    assert endpoint.prices == (0.0, 3.0)
+    assert list(endpoint.secrets().values()) == [KEY]
+    client.post(url, {})
+    endpoint.refresh_from_db()
+    assert endpoint.prices is None
+    assert as_user(member).post(url, {}).status_code == 404
+    with pytest.raises(UserError, match="whose tokens alone have a price"):
+        set_prices(model=make_model(project, "imported"), price_in=1.0, price_out=None)
 
 
 def test_a_video_project_takes_the_models_that_make_clips(as_user: Any) -> None:

@@ -259,6 +259,8 @@ class EndpointWriter:
 
     def __init__(self, spec: Mapping[str, Any], stop: Callable[[], bool] | None = None) -> None:
         self.endpoint = open_endpoint(spec)
+        self.usage: list[dict[str, Any]] = []
+        """Of each answer of the last call, what it took."""
         self._stop = stop
         self._pool = ThreadPoolExecutor(CONCURRENCY)
 
@@ -272,7 +274,7 @@ class EndpointWriter:
     ) -> list[str]:
         asked = [
             self._pool.submit(
-                self.endpoint.chat,
+                self.endpoint.complete,
                 _shown(messages, files),
                 temperature=sampling["temperature"],
                 top_p=sampling["top_p"],
@@ -284,7 +286,12 @@ class EndpointWriter:
                 prompts, seeds, media or [[]] * len(prompts), strict=True
             )
         ]
-        return [future.result() for future in asked]
+        answers = [future.result() for future in asked]
+        self.usage = [
+            {"tokens_in": one.tokens_in, "tokens_out": one.tokens_out, "counted": one.counted}
+            for one in answers
+        ]
+        return [one.text for one in answers]
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -14,6 +14,16 @@ from steelyard.registry.tagging import NOTE_LIMIT
 _LABELS = dict(ModelFamily.choices)
 
 
+def _price(label: Any) -> forms.FloatField:
+    return forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=10**6,
+        label=label,
+        help_text=_("Only for an endpoint. The leaderboard says what its outputs cost."),
+    )
+
+
 class ModelForm(forms.Form):
     """A model that somebody names by hand; ``add_model`` checks what the form cannot."""
 
@@ -44,6 +54,9 @@ class ModelForm(forms.Form):
         help_text=_("Only for an endpoint that asks for one. It is never shown again."),
     )
 
+    price_in = _price(_("Price of a million tokens asked"))
+    price_out = _price(_("Price of a million tokens answered"))
+
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         families = FAMILIES[project.modality]  # type: ignore[index]
@@ -53,7 +66,8 @@ class ModelForm(forms.Form):
             self.fields["family"].required = False
         self.fields["family"].choices = named  # type: ignore[attr-defined]
         if ModelFamily.ENDPOINT not in families:
-            del self.fields["endpoint_model"], self.fields["api_key"]
+            for name in ("endpoint_model", "api_key", "price_in", "price_out"):
+                del self.fields[name]
             self.fields["source"].help_text = _(
                 "A hub name such as “organisation/model”, or a folder on the server beginning with "
                 "“/” (admins only)."
@@ -70,6 +84,13 @@ class KeyForm(forms.Form):
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
         help_text=_("Leave it empty to take the key away."),
     )
+
+
+class PriceForm(forms.Form):
+    """What an endpoint's tokens cost; prices change, and no output depends on them."""
+
+    price_in = _price(_("Price of a million tokens asked"))
+    price_out = _price(_("Price of a million tokens answered"))
 
 
 class VersionsForm(forms.Form):

@@ -254,6 +254,13 @@ class ModelVersion(models.Model):
         """Whether an endpoint's key is kept; the key itself no page shows."""
         return bool(self.options.get("api_key"))
 
+    @property
+    def prices(self) -> tuple[float, float] | None:
+        """What a million tokens asked and answered cost at an endpoint; None where neither is
+        known. One that is not said costs nothing, as with many who sell tokens."""
+        said = [self.options.get(name) for name in ("price_in", "price_out")]
+        return None if said == [None, None] else (said[0] or 0.0, said[1] or 0.0)
+
     def as_spec(self) -> dict[str, Any]:
         """What ``run.json`` says of the model; an endpoint's key is never in it."""
         spec: dict[str, Any] = {

@@ -81,6 +81,15 @@ class ModelVersionSerializer(serializers.ModelSerializer):
     can_train = serializers.SerializerMethodField(
         help_text="null where the hub could not be asked about a model of that name."
     )
+    price_in = serializers.FloatField(
+        source="options.price_in",
+        default=None,
+        allow_null=True,
+        help_text="What an endpoint's million tokens asked cost.",
+    )
+    price_out = serializers.FloatField(
+        source="options.price_out", default=None, allow_null=True, help_text="Of tokens answered."
+    )
     has_key = serializers.BooleanField(help_text="Whether an endpoint's key is kept here.")
     step = serializers.IntegerField(
         allow_null=True,
@@ -102,6 +111,8 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "adapter",
             "endpoint_model",
             "has_key",
+            "price_in",
+            "price_out",
             "label_control",
             "base",
             "made_by",
@@ -144,6 +155,22 @@ class ModelRequest(StrictSerializer):
         default="",
         write_only=True,
         help_text="An endpoint's key; no answer ever shows it.",
+    )
+    price_in = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0,
+        max_value=10**6,
+        help_text="What an endpoint's million tokens asked cost.",
+    )
+    price_out = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0,
+        max_value=10**6,
+        help_text="Of tokens answered.",
     )
 
 

@@ -38,6 +38,9 @@ from steelyard.webhooks.services import emit
 
 NAME_LIMIT = 200
 
+PRICES = ("price_in", "price_out")
+LARGEST_PRICE = 10**6
+
 
 @transaction.atomic
 def register_model(
@@ -95,6 +98,8 @@ def add_model(
     family: str = "",
     endpoint_model: str = "",
     api_key: str = "",
+    price_in: float | None = None,
+    price_out: float | None = None,
     by: User | None,
 ) -> ModelVersion:
     """Register a model that somebody names by hand: a folder, a hub name or an endpoint.
@@ -104,6 +109,7 @@ def add_model(
         family: where it is not said, the files of an image or video model say it.
         endpoint_model: what the endpoint calls the model.
         api_key: the endpoint's key; no page, no API answer and no run.json ever shows it.
+        price_in, price_out: what an endpoint's million tokens asked and answered cost.
 
     A folder is a place on the server's disk, so only the project's admins may name one; a hub name
     or an endpoint anybody of its staff.
@@ -140,6 +146,7 @@ def add_model(
         options["model"] = endpoint_model
     if api_key:
         options["api_key"] = api_key
+    options |= _prices(family, name, price_in, price_out)
     return register_model(
         project=project,
         name=name,
@@ -175,6 +182,32 @@ def set_api_key(*, model: ModelVersion, api_key: str) -> None:
     if api_key:
         options["api_key"] = sealed(api_key)
     ModelVersion.objects.filter(pk=model.pk).update(options=options)
+
+
+@transaction.atomic
+def set_prices(*, model: ModelVersion, price_in: float | None, price_out: float | None) -> None:
+    """What an endpoint's million tokens asked and answered cost; None where it is not known."""
+    prices = _prices(model.family, model.name, price_in, price_out)
+    locked = ModelVersion.objects.select_for_update().get(pk=model.pk)
+    rest = {key: value for key, value in locked.options.items() if key not in PRICES}
+    ModelVersion.objects.filter(pk=model.pk).update(options={**rest, **prices})
+
+
+def _prices(
+    family: str, name: str, price_in: float | None, price_out: float | None
+) -> dict[str, float]:
+    """Those that are said."""
+    said = {"price_in": price_in, "price_out": price_out}
+    found = {key: value for key, value in said.items() if value is not None}
+    for key, value in found.items():
+        if family != ModelFamily.ENDPOINT:
+            raise UserError(
+                _("%(model)s is no endpoint, whose tokens alone have a price.") % {"model": name},
+                field=key,
+            )
+        if not 0 <= value <= LARGEST_PRICE:
+            raise UserError(_("A price is 0 to a million."), field=key)
+    return found
 
 
 def check_new_name(*, project: Project, name: str) -> str:

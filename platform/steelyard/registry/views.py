@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -12,12 +13,20 @@ from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.registry.downloads import download
-from steelyard.registry.forms import KeyForm, ModelForm, NoteForm, RowsForm, TagForm, VersionsForm
+from steelyard.registry.forms import (
+    KeyForm,
+    ModelForm,
+    NoteForm,
+    PriceForm,
+    RowsForm,
+    TagForm,
+    VersionsForm,
+)
 from steelyard.registry.layered import config_of, in_words
 from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.searching import RowFilter, choices, search
-from steelyard.registry.services import add_model, set_api_key
+from steelyard.registry.services import add_model, set_api_key, set_prices
 from steelyard.registry.words import counts_in_words, recipe_in_words, warning_of
 
 ROWS_A_PAGE = 20
@@ -112,6 +121,8 @@ def model_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "layers": in_words(config_of(model)) if model.family == ModelFamily.PIPELINE else None,
         "pipelines": model.pipelines.order_by("name"),
         "key_form": KeyForm() if model.family == ModelFamily.ENDPOINT else None,
+        "price_form": PriceForm(initial=model.options),
+        "currency": settings.CURRENCY,
     }
     return render(request, "registry/model.html", context)
 
@@ -133,6 +144,19 @@ def model_key(request: HttpRequest, project: str, pk: int) -> HttpResponse:
             else _("%(name)s has no key any more.")
         )
         messages.success(request, kept % {"name": model.name})
+    return redirect(model)
+
+
+@require_POST
+def model_prices(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """Say what an endpoint's tokens cost, or that nobody knows."""
+    model = _model(request, project, pk)
+    form = PriceForm(request.POST)
+    if form.is_valid():
+        set_prices(model=model, **form.cleaned_data)
+        messages.success(request, _("Prices of %(name)s are kept.") % {"name": model.name})
+    else:
+        messages.error(request, _("A price is 0 to a million."))
     return redirect(model)
 
 
