@@ -2,6 +2,7 @@ from django.urls import path
 
 from annotation.api import (
     coverage,
+    explaining,
     flags,
     groups,
     judges,
@@ -111,6 +112,12 @@ urlpatterns = [
     path(f"{_PROJECT}/judges/<int:pk>/checks", judges.JudgeChecks.as_view(), name="judge-checks"),
     path(f"{_PROJECT}/judges/<int:pk>/tunings", tuning.Tunings.as_view(), name="judge-tunings"),
     path(f"{_PROJECT}/tunings/<int:pk>", tuning.TuningDetail.as_view(), name="tuning-detail"),
+    path(
+        f"{_PROJECT}/judges/<int:pk>/rationales",
+        explaining.JudgeRationales.as_view(),
+        name="judge-rationales",
+    ),
+    path(f"{_PROJECT}/rationales", explaining.RationaleList.as_view(), name="rationales"),
     path(f"{_PROJECT}/juries", juries.JuryList.as_view(), name="juries"),
     path(f"{_PROJECT}/scorers", judges.ScorerList.as_view(), name="scorers"),
     path(f"{_PROJECT}/versions/preview", versions.Preview.as_view(), name="version-preview"),

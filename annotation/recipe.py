@@ -38,6 +38,11 @@ PRELABELLED = {
     "keep": "Count them like any other",
     "drop": "Leave them out",
 }
+MACHINE_RATIONALES = {
+    "": "None: people's own reasons alone",
+    "general": "General ones",
+    "specific": "Specific ones",
+}
 CAPS = {
     "models": "of two models against each other",
     "category": "of a category",
@@ -49,6 +54,7 @@ _CHOICES = {
     "ties": TIES,
     "both_bad": BOTH_BAD,
     "prelabelled": PRELABELLED,
+    "machine_rationales": MACHINE_RATIONALES,
     "cap_by": CAPS,
 }
 ORIGINS = {
@@ -142,6 +148,9 @@ class Recipe:
     """At most so many pairs of one source, drawn by the seed; 0 means no limit."""
     cap_by: str = "models"
     """What a source is."""
+    machine_rationales: str = ""
+    """Reasons that models have written for people's verdicts, in a column of their own: where
+    chosen is what a counted vote of a person says."""
     test_fraction: float = 0.1
     """Share of prompts, 0 to 0.9, whose rows are kept for testing; no prompt is in both parts."""
     group_similar: bool = False

@@ -3,6 +3,7 @@ from django.urls import path
 from annotation.views import (
     coverage,
     data,
+    explaining,
     flags,
     groups,
     judges,
@@ -76,6 +77,7 @@ urlpatterns = [
     path("judges/<int:pk>/version/", judges.judge_version_new, name="judge-version-new"),
     path("judges/<int:pk>/limits/", judges.judge_limits, name="judge-limits"),
     path("judges/<int:pk>/check/", judges.judge_check, name="judge-check"),
+    path("judges/<int:pk>/explain/", explaining.judge_explain, name="judge-explain"),
     path("judges/<int:pk>/tune/", tuning.judge_tune, name="judge-tune"),
     path("runs/<int:pk>/tuning/", tuning.tuning_of_run, name="tuning-of-run"),
     path("versions/new/", versions.version_new, name="version-new"),

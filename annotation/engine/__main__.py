@@ -8,7 +8,7 @@ way, answers that had come are known from the ledger.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import asdict
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotation.engine.callers import ASKED, caller_of, ledger_of
 from annotation.engine.tally import Tally
+from steelyard.inference.judging.explaining import EndpointExplainer
 from steelyard.inference.judging.judge import EndpointJudge
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
@@ -97,11 +98,29 @@ def _ask_endpoint(
     spec: dict[str, Any], sampling: dict[str, Any], pairs: Pairs, tally: Tally, stop: Stop
 ) -> None:
     judge = spec["judge"]
+    pictures = Pictures(tally.rundir.media)
+    ask_endpoint(
+        spec, pairs, tally, stop, lambda caller: EndpointJudge(caller, judge, sampling, pictures)
+    )
+
+
+def ask_endpoint(
+    spec: dict[str, Any],
+    pairs: Pairs,
+    tally: Tally,
+    stop: Stop,
+    make: Callable[[Any], EndpointJudge | EndpointExplainer],
+) -> None:
+    """
+    Args:
+        make: who asks, of the caller.
+    """
+    judge = spec["judge"]
     with (
         closing(ledger_of(spec, str(judge.get("id", "")), spec.get("run", ""))) as ledger,
         closing(caller_of(spec, ledger, stop)) as caller,
     ):
-        asked = EndpointJudge(caller, judge, sampling, Pictures(tally.rundir.media))
+        asked = make(caller)
         try:
             _all(asked, pairs, tally, stop, judge.get("limits", {}).get("at_once", CONCURRENCY))
         finally:
@@ -110,7 +129,13 @@ def _ask_endpoint(
             tally.used = usage
 
 
-def _all(asked: EndpointJudge, pairs: Pairs, tally: Tally, stop: Stop, at_once: int) -> None:
+def _all(
+    asked: EndpointJudge | EndpointExplainer,
+    pairs: Pairs,
+    tally: Tally,
+    stop: Stop,
+    at_once: int,
+) -> None:
     """The first pair alone shows whether anybody answers and how they like to be asked; then
     several at a time."""
     tally.say(f"asking {asked.judge['model']['name']}")
@@ -146,7 +171,7 @@ def _all(asked: EndpointJudge, pairs: Pairs, tally: Tally, stop: Stop, at_once: 
 
 def _as_they_come(
     pool: ThreadPoolExecutor,
-    asked: EndpointJudge,
+    asked: EndpointJudge | EndpointExplainer,
     pairs: Pairs,
     at_once: int,
     tally: Tally,

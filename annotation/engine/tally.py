@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
@@ -17,16 +17,18 @@ IN_A_ROW = 8
 
 
 class Tally:
-    """Writes verdicts and keeps count.
+    """Writes what comes of pairs, and keeps count.
 
     Args:
         total: pairs of the whole run, those of earlier attempts included.
     """
 
+    what: ClassVar[str] = "verdict"
+
     def __init__(self, rundir: RunDir, journal: Journal, total: int) -> None:
         self.rundir, self.journal, self.total = rundir, journal, total
         self.text = ""
-        self.seen: set[int] = set()
+        self.seen: set[Any] = set()
         self.counts = {"judged": 0, "contradictory": 0, "invalid": 0, "failed": 0}
         self.used: dict[str, Any] = {}
         """What the endpoint was paid for, once it is known."""
@@ -60,11 +62,11 @@ class Tally:
         self.counts["failed"] += 1
         self._row += 1
         self._last = error
-        self.rundir.event(f"Pair {pair['pair']} got no verdict: {error.message}", "warning")
+        self.rundir.event(f"Pair {pair['pair']} got no {self.what}: {error.message}", "warning")
         if self._row >= IN_A_ROW:
             raise UserError(
-                f"{self._row} pairs in a row got no verdict, so the run was stopped; the "
-                f"{len(self.seen)} verdicts before are kept. The last trouble: {error.message}",
+                f"{self._row} pairs in a row got no {self.what}, so the run was stopped; the "
+                f"{len(self.seen)} {self.what}s before are kept. The last trouble: {error.message}",
                 code=error.code,
             )
         self._progress()
@@ -84,19 +86,23 @@ class Tally:
         self._progress()
         if self._last is not None and not self.seen:
             raise UserError(
-                f"No pair got a verdict. The last trouble: {self._last.message}",
+                f"No pair got a {self.what}. The last trouble: {self._last.message}",
                 code=self._last.code,
             )
         counts = self.counts
-        self.rundir.event(
-            f"{counts['judged']} pairs judged; on {counts['contradictory']} of them the judge "
-            f"contradicted itself when the answers changed places. {counts['invalid']} could not "
-            f"be judged, {counts['failed']} were not answered"
-        )
+        self.rundir.event(self._in_words())
         more: dict[str, Any] = {"usage": self.used} if self.used else {}
         if self.is_capped:
             more["capped"] = True
         self.rundir.finish(status="succeeded", counts=counts, **more)
+
+    def _in_words(self) -> str:
+        counts = self.counts
+        return (
+            f"{counts['judged']} pairs judged; on {counts['contradictory']} of them the judge "
+            f"contradicted itself when the answers changed places. {counts['invalid']} could not "
+            f"be judged, {counts['failed']} were not answered"
+        )
 
     def _count(self, line: Mapping[str, Any]) -> None:
         self.seen.add(line["pair"])

@@ -14,6 +14,7 @@ from annotation.recipe import (
     ANNOTATORS,
     BOTH_BAD,
     CAPS,
+    MACHINE_RATIONALES,
     ORIGINS,
     PRELABELLED,
     TIES,
@@ -60,6 +61,9 @@ class RecipeForm(forms.Form):
         max_value=3,
         label=_("Least strength"),
         widget=forms.NumberInput(attrs={"step": "0.5"}),
+    )
+    machine_rationales = forms.ChoiceField(
+        required=False, choices=lambda: in_words(MACHINE_RATIONALES), label=_("Machines’ reasons")
     )
     test_fraction = forms.FloatField(
         min_value=0,
@@ -196,7 +200,10 @@ GROUPS: list[tuple[Any, list[str]]] = [
             "cap_by",
         ],
     ),
-    (_("Training and testing"), ["test_fraction", "group_similar", "seed"]),
+    (
+        _("Training and testing"),
+        ["machine_rationales", "test_fraction", "group_similar", "seed"],
+    ),
 ]
 """What stands under a heading of its own; the rest comes first."""
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from annotation.freezing.contents import Source, all_are, lists_of, source_of
+from annotation.freezing.contents import Source, all_are, lists_of, source_of, written_for
 from annotation.freezing.select import OUTCOMES, Names, Pairs, Rows, Selection
 from annotation.recipe import Recipe
 from steelyard.lib import records
@@ -97,6 +97,8 @@ class _Writer:
     ) -> None:
         self._modality, self._ties_kept = project.modality, recipe.ties == "keep"
         self._selection, self._source = selection, source
+        self._machine = recipe.machine_rationales
+        self._people = np.array([pk for pk, kind in names.kinds.items() if kind == "person"])
         self._categories = pa.array(names.categories, pa.string())
         self._models, self._annotators, self._kinds = map(
             _Named, (names.models, names.annotators, names.kinds)
@@ -134,7 +136,31 @@ class _Writer:
                 "aspects": _aspects(saying, len(rows)),
                 "rationales": _rationales(saying, len(rows)),
                 "segments": _segments(saying, len(rows)),
+                "machine_rationales": self._machine_rationales(pairs, rows),
             }
+        )
+
+    def _machine_rationales(self, pairs: Pairs, rows: Rows) -> pa.Array:
+        """Of rows whose chosen side a counted vote of a person is for: once nobody says any more
+        that it is better, nobody need say why."""
+        if not self._machine:
+            return pa.nulls(len(rows), pa.string())
+        votes = self._selection.votes
+        by_person = np.isin(votes.annotator, self._people)
+        written = written_for(pairs.pk, self._machine)
+        column: dict[int, list[dict[str, str]]] = {}
+        for row, (pk, outcome, start, stop) in enumerate(
+            zip(
+                *(one.tolist() for one in (pairs.pk, rows.outcome, rows.start, rows.stop)),
+                strict=True,
+            )
+        ):
+            said = written.get((pk, OUTCOMES[outcome]))
+            if said and (by_person[start:stop] & (votes.outcome[start:stop] == outcome)).any():
+                column[row] = said
+        return pa.array(
+            [as_text(column[row]) if row in column else None for row in range(len(rows))],
+            pa.string(),
         )
 
     def _identities(self, pairs: Pairs, rows: Rows) -> dict[str, pa.Array]:

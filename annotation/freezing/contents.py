@@ -8,6 +8,7 @@ times what reading all of them does.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from django.db.models.functions import Cast
 from annotation.freezing.address import database_url
 from annotation.freezing.load import Outputs
 from annotation.freezing.select import Pairs, Selection, Votes
-from annotation.models import Judgment, Pair
+from annotation.models import Judgment, MachineRationale, Pair
 from steelyard.lib import records
 from steelyard.lib.lines import strings
 from steelyard.lib.records import SCHEMA, array_of
@@ -182,6 +183,18 @@ def _said(pairs: RawSQL) -> pa.RecordBatch:
     uuids, *said = zip(*found, strict=True) if found else ([],) * len(SAID)
     arrays = [[uuid.bytes for uuid in uuids], *said]
     return pa.record_batch([pa.array(a, f.type) for a, f in zip(arrays, SAID, strict=True)], SAID)
+
+
+def written_for(pairs: np.ndarray, style: str) -> dict[tuple[int, str], list[dict[str, str]]]:
+    """Reasons of that style that models have written, by pair (primary key) and outcome; in the
+    order of their judges' names."""
+    found: dict[tuple[int, str], list[dict[str, str]]] = defaultdict(list)
+    wanted = RawSQL("select unnest(%s::bigint[])", [np.unique(pairs).tolist()])
+    rows = MachineRationale.objects.filter(pair__in=wanted, style=style).order_by("judge__name")
+    for pair, outcome, judge, text in rows.values_list("pair", "outcome", "judge__name", "text"):
+        said = {"author": "model", "judge": judge, "style": style, "text": text}
+        found[pair, outcome].append(said)
+    return found
 
 
 _PROMPTS = """select id, messages::text as messages, media::text as media, reference_answer

@@ -6,6 +6,7 @@ from annotation.models.outcome import Outcome
 from annotation.models.people import Annotator, Group, JudgeSpending
 from annotation.models.prelabelling import Prelabelling
 from annotation.models.ranking import OutputSet, Ranking, RankingLease
+from annotation.models.rationale import MachineRationale, Style
 from annotation.models.retrieval import Retrieved
 from annotation.models.withdrawal import Withdrawal
 
@@ -16,6 +17,7 @@ __all__ = [
     "Group",
     "JudgeSpending",
     "Judgment",
+    "MachineRationale",
     "Outcome",
     "Output",
     "OutputSet",
@@ -25,6 +27,7 @@ __all__ = [
     "Ranking",
     "RankingLease",
     "Retrieved",
+    "Style",
     "TrainingAnswer",
     "Withdrawal",
 ]

@@ -7,6 +7,7 @@ from annotation.recipe import (
     ANNOTATORS,
     BOTH_BAD,
     CAPS,
+    MACHINE_RATIONALES,
     ORIGINS,
     PRELABELLED,
     TIES,
@@ -60,6 +61,12 @@ class RecipeSerializer(serializers.Serializer):
     )
     both_bad = serializers.ChoiceField(
         choices=list(BOTH_BAD.items()), default=_DEFAULT.both_bad, help_text=_HELP["both_bad"]
+    )
+    machine_rationales = serializers.ChoiceField(
+        choices=[(key, words) for key, words in MACHINE_RATIONALES.items() if key],
+        allow_blank=True,
+        default=_DEFAULT.machine_rationales,
+        help_text=_HELP["machine_rationales"],
     )
     test_fraction = serializers.FloatField(
         default=_DEFAULT.test_fraction,

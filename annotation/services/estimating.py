@@ -10,6 +10,7 @@ from django.db.models.functions import Cast, Coalesce, Length
 from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, JudgeSpending, Pair
+from annotation.querysets import PairQuerySet
 from annotation.services.judge_checks import ASKING, SAMPLING
 from steelyard.inference.judging.prompting import question
 from steelyard.inference.loading import CONCURRENCY
@@ -79,7 +80,23 @@ def estimate(*, judge: Annotator, pairs: Sequence[Pair]) -> Estimate:
         (frame + _characters(rows)) // CHARACTERS
         + PICTURE * _pictures(judge, rows, asking["frames"])
     )
-    calls = each * len(pairs)
+    return _of_calls(judge, len(pairs), each * len(pairs), tokens_in)
+
+
+def estimate_words(*, judge: Annotator, rows: PairQuerySet, calls: int, frame: int) -> Estimate:
+    """The same for so many questions about pairs, each asked once in one order.
+
+    Args:
+        frame: characters of the question without its pair.
+    """
+    pairs = rows.count()
+    pictures = PICTURE * _pictures(judge, rows, {**ASKING, **judge.asking}["frames"])
+    of_pairs = _characters(rows) // CHARACTERS + pictures
+    tokens_in = frame * calls // CHARACTERS + (of_pairs * calls // pairs if pairs else 0)
+    return _of_calls(judge, pairs, calls, tokens_in)
+
+
+def _of_calls(judge: Annotator, pairs: int, calls: int, tokens_in: int) -> Estimate:
     so_far = JudgeSpending.objects.filter(judge__in=judge.line).aggregate(
         calls=Sum("calls"), out=Sum("tokens_out"), seconds=Sum("seconds")
     )
@@ -92,7 +109,7 @@ def estimate(*, judge: Annotator, pairs: Sequence[Pair]) -> Estimate:
     cost = (tokens_in * limits.get("price_in", 0) + tokens_out * limits.get("price_out", 0)) / 1e6
     pace = so_far["seconds"] / so_far["calls"] if known else None
     return Estimate(
-        pairs=len(pairs),
+        pairs=pairs,
         calls=calls,
         tokens_in=tokens_in,
         tokens_out=tokens_out,

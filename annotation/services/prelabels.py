@@ -99,7 +99,7 @@ def set_prelabelling(
     setting, _made = Prelabelling.objects.update_or_create(
         project=project, defaults=values, create_defaults={**values, "seed": project.pk}
     )
-    project.prelabelling = setting  # type: ignore[attr-defined]
+    project.prelabelling = setting
     record(by=by, action="prelabels-on", target=project.slug, judge=judge.name, share=share)
     return setting
 

@@ -124,6 +124,7 @@ def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "pair": pair,
         "sides": [("a", pair.output_a), ("b", pair.output_b)],
         "sources": [(_("People"), votes.by_people()), (_("AI judges"), votes.by_judges())],
+        "machine_rationales": pair.machine_rationales.select_related("judge"),
         "held": pair.assignments.live().count(),
         "marks": shown_marks(evidence, texts),
         "boxes": shown_boxes(evidence),

@@ -41,7 +41,7 @@ def judge_list(request: HttpRequest, project: str) -> HttpResponse:
         "reports": judge_reports(found),
         "among_people": among_people(found),
         "runs": Run.objects.filter(
-            project=found, kind__in=["judge", "score", "check_judge", "tune_judge"]
+            project=found, kind__in=["judge", "score", "check_judge", "tune_judge", "explain"]
         ).order_by("-created_at")[:10],
         "reads_text": found.modality == Modality.TEXT,
     }

@@ -60,17 +60,17 @@ def anchoring(
         raise ValueError("one prompt and one word on what was shown for each vote")
     kinds = [was_shown, ~was_shown]
     rates = [clustered(y[kind], of[kind]) if kind.any() else None for kind in kinds]
-    counts = [int(kind.sum()) for kind in kinds]
+    n_shown, n_hidden = (int(kind.sum()) for kind in kinds)
     one, other = rates
     if one is None or other is None:
-        return Anchoring(one, other, *counts)
+        return Anchoring(one, other, n_shown, n_hidden)
     difference = one.rate - other.rate
     fewest = min(one.prompts, other.prompts)
     if fewest < 2:
-        return Anchoring(one, other, *counts, difference)
+        return Anchoring(one, other, n_shown, n_hidden, difference)
     centre, half = _interval(y, kinds, of, fewest)
     lo, hi = max(-1.0, min(difference, centre - half)), min(1.0, max(difference, centre + half))
-    return Anchoring(one, other, *counts, difference, lo, hi)
+    return Anchoring(one, other, n_shown, n_hidden, difference, lo, hi)
 
 
 def _interval(

@@ -306,6 +306,7 @@ RUN_KINDS = {
     "judge": "annotation.runner",
     "check_judge": "annotation.check_runner",
     "tune_judge": "annotation.tune_runner",
+    "explain": "annotation.explain_runner",
     "score": "annotation.score_runner",
     "freeze": "annotation.freeze_runner",
     "import": "annotation.import_runner",

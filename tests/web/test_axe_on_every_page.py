@@ -59,6 +59,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "annotation:judge-new": ("project",),
     "annotation:judge-new-scorer": ("pictures",),
     "annotation:judge-run": ("project", "judge"),
+    "annotation:judge-explain": ("project", "judge"),
     "annotation:judge-tune": ("project", "judge"),
     "annotation:judge-version-new": ("project", "judge"),
     "annotation:jury-new": ("project",),

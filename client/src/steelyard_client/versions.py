@@ -401,6 +401,9 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
     # the column is in every file, the key only in lines that have one
     if not row.get("reference_answer"):
         row.pop("reference_answer", None)
+    if not (machine := row.pop("machine_rationales", None)):
+        return row
+    row["machine_rationales"] = json.loads(machine) if isinstance(machine, str) else machine
     return row
 
 

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from steelyard.lib.hashing import canonical_json
 
-AS_TEXT = frozenset({"aspects", "segments", "evidence"})
-"""Columns whose text is JSON already."""
+AS_TEXT = frozenset({"aspects", "segments", "evidence", "machine_rationales"})
+"""Columns whose text is JSON already; where it is null, a row does not name them."""
 LEFT_OUT = frozenset({"reference_answer"})
 """Columns that a row without such a text does not name."""
 _BYTES = pa.large_binary()

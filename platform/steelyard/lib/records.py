@@ -15,15 +15,17 @@ import pyarrow.parquet as pq
 from steelyard.lib.hashing import canonical_json
 from steelyard.lib.lines import strings
 
-SCHEMA_VERSION = 3
-"""2 added prompt_media, segments and the rationales' evidence, 3 reference_answer; files of 1 and 2
-are read without."""
+SCHEMA_VERSION = 4
+"""2 added prompt_media, segments and the rationales' evidence, 3 reference_answer, 4
+machine_rationales; files of earlier ones are read without."""
 LINES_VERSION = 2
-"""Of the canonical lines, which a version's digest covers: 3 changed no line of rows without a
-reference answer."""
+"""Of the canonical lines, which a version's digest covers: 3 and 4 changed no line of rows
+that have none of what they added."""
 SCHEMA_KEY = b"steelyard.schema"
 """Where a file's metadata has its number."""
-_ADDED = {"prompt_media", "segments", "reference_answer"}
+_ADDED = {"prompt_media", "segments", "reference_answer", "machine_rationales"}
+_IF_ANY = ("reference_answer", "machine_rationales")
+"""What a row's line has only where it says something."""
 _AS_TEXT = ("aspects", "segments")
 """What has no fixed shape stands in Parquet as canonical JSON."""
 _STRUCT_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -70,6 +72,7 @@ SCHEMA = pa.schema(
         ("prompt_media", pa.list_(pa.string())),
         ("segments", pa.string()),
         ("reference_answer", pa.string()),
+        ("machine_rationales", pa.string()),
     ]
 )
 
@@ -128,6 +131,9 @@ class PreferenceRecord:
     or tie."""
     reference_answer: str = ""
     """What the prompt's author holds to be right; of prompts that have none, no line says so."""
+    machine_rationales: list[dict[str, Any]] = field(default_factory=list)
+    """Why chosen is better, as models say it of people's verdict, where the recipe asked for such:
+    author (``model``), judge, style, text. Canonical JSON in Parquet, null where there is none."""
 
     @property
     def won(self) -> bool:
@@ -225,6 +231,8 @@ def table_of(records: Sequence[PreferenceRecord]) -> pa.Table:
     columns = {}
     for item in SCHEMA:
         values = [getattr(record, item.name) for record in records]
+        if item.name == "machine_rationales":
+            values = [as_text(value) if value else None for value in values]
         columns[item.name] = list(map(as_text, values)) if item.name in _AS_TEXT else values
     return table_of_columns(columns)
 
@@ -274,6 +282,8 @@ def from_parquet(row: dict[str, Any]) -> dict[str, Any]:
     """A row as Parquet has it in the form of :meth:`PreferenceRecord.as_dict`; what an earlier
     schema had no column for stays absent, so that its canonical JSON is that of its own time."""
     said = {name: _read(row[name]) for name in _AS_TEXT if name in row}
+    if row.get("machine_rationales"):
+        said["machine_rationales"] = _read(row["machine_rationales"])
     rationales = [
         {
             key: _read(value) if key == "evidence" else value
@@ -286,9 +296,10 @@ def from_parquet(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(row: dict[str, Any]) -> dict[str, Any]:
-    """The row without a reference answer where there is none."""
-    if not row.get("reference_answer"):
-        row.pop("reference_answer", None)
+    """The row without what is there only where it says something."""
+    for name in _IF_ANY:
+        if not row.get(name):
+            row.pop(name, None)
     return row
 
 

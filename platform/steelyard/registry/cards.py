@@ -45,6 +45,8 @@ COLUMNS = {
     "split": "train or test; no prompt is in both.",
     "prompt_media": "SHA-256 of the files that the prompt is about.",
     "segments": "JSON: verdicts on parts of a video.",
+    "machine_rationales": "Why chosen is better, as models say it of people's verdict (JSON); "
+    "null where there is none.",
     "reference_answer": "What the prompt's author holds to be right; empty where nobody said.",
 }
 

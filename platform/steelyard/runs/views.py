@@ -26,6 +26,7 @@ KINDS = {
     "judge": gettext_lazy("Judging"),
     "score": gettext_lazy("Scoring"),
     "tune_judge": gettext_lazy("Tuning a judge"),
+    "explain": gettext_lazy("Reasons by a machine"),
     "freeze": gettext_lazy("Freezing"),
     "import": gettext_lazy("Import"),
     "export": gettext_lazy("Export"),

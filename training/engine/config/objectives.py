@@ -86,8 +86,9 @@ class RationaleRecipe(TextRecipe):
     rationale_form: Literal["paper", "code"] = "paper"
     """paper adds the log-probability itself; code its log-sigmoid, which the paper's programs
     compute: half the weight at first and the same direction."""
-    rationale_of: Literal["all", "people", "judges"] = "all"
-    """Whose reasons are learnt from: all, people's alone or AI judges' alone. Only those who voted
+    rationale_of: Literal["all", "people", "judges", "machines"] = "all"
+    """Whose reasons are learnt from: all, people's alone, AI judges' alone, or machines' alone,
+    which models have written for people's verdicts where the version has such. Only those who voted
     for the chosen answer are heard."""
     rationale_pick: Literal["longest", "joined", "drawn"] = "longest"
     """Which reasons of several: the longest, all of them one after another, or one that is drawn by

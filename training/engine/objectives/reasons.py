@@ -75,6 +75,8 @@ def reason(record: PreferenceRecord, settings: RationaleSettings, *, first: bool
         if rationale["annotator"] in kinds and _wanted(kinds[rationale["annotator"]], settings)
         if (text := _text(rationale, settings, first))
     ]
+    if settings.rationale_of in {"all", "machines"}:
+        texts += [text for one in record.machine_rationales if (text := one["text"].strip())]
     if not texts:
         return ""
     match settings.rationale_pick:
@@ -102,9 +104,8 @@ def _for_chosen(record: PreferenceRecord, vote: dict[str, Any]) -> bool:
 
 
 def _wanted(kind: str, settings: RationaleSettings) -> bool:
-    return settings.rationale_of == "all" or (kind == "person") == (
-        settings.rationale_of == "people"
-    )
+    of = {"person": "people"}.get(kind, "judges")
+    return settings.rationale_of in {"all", of}
 
 
 def _text(rationale: dict[str, Any], settings: RationaleSettings, first: bool) -> str:

@@ -137,7 +137,7 @@ def question(
             f"There is no version {version} of the judge's question; there are {known}.",
             code="unknown_template",
         )
-    request = _transcript(messages)
+    request = transcript(messages)
     if version == 1 and not template:
         text = _QUESTION.format(
             criteria=criteria.strip(), request=request, first=first.strip(), second=second.strip()
@@ -145,9 +145,9 @@ def question(
         return [{"role": "user", "content": text}]
     number = mark(request, first, second)
     filled = {
-        "request": _between(number, "request", request),
-        "answer_a": _between(number, "answer A", first),
-        "answer_b": _between(number, "answer B", second),
+        "request": between(number, "request", request),
+        "answer_a": between(number, "answer A", first),
+        "answer_b": between(number, "answer B", second),
         "criteria": criteria.strip(),
         "aspects": _aspects(rubric),
         "form": _form(rubric, structured),
@@ -242,7 +242,8 @@ def _object(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _between(number: str, what: str, text: str) -> str:
+def between(number: str, what: str, text: str) -> str:
+    """A text of others, between marks that nothing in it can close."""
     return f"<<{number} {what}>>\n{text.strip()}\n<<{number} end of {what}>>"
 
 
@@ -260,7 +261,7 @@ def _form(rubric: Sequence[Mapping[str, str]], structured: bool) -> str:
     return _TEXT_FORM.format(aspect_lines=_ASPECT_LINES.format(names=names) if names else "")
 
 
-def _transcript(messages: Sequence[Mapping[str, Any]]) -> str:
+def transcript(messages: Sequence[Mapping[str, Any]]) -> str:
     """A single question as it is; a longer chat with who says what."""
     if len(messages) == 1:
         return str(messages[0]["content"]).strip()
