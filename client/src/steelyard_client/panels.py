@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from steelyard_client.inside import InProject, plain
 from steelyard_client.records import Judge, Record
@@ -120,7 +121,7 @@ class PanelVerbs(InProject):
             slope: how much more it is where they are wholly unsure.
         """
         number = evaluation.info.id if isinstance(evaluation, Evaluation) else evaluation
-        body = {"judges": _names(judges), "evaluation": number}
+        body: dict[str, Any] = {"judges": _names(judges), "evaluation": number}
         body |= {"base": base, "slope": slope, "seed": seed}
         return Routing.of(self._connection.post(f"{self._path}/routings", plain(body)))
 
