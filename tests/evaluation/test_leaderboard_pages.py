@@ -314,13 +314,13 @@ def test_a_board_says_how_long_outputs_are_and_what_they_cost(
         for _ in range(2):  # again is the same
             store_output(Run(), {**line, "seed": seed, "usage": used}, prompt, alpha)
     client, url = as_user(owner), url_of("leaderboard", project)
-    assert "Cost of 1000 outputs" not in client.get(url).text
+    assert "Cost of 1000" not in client.get(url).text
     ModelVersion.objects.filter(pk=alpha.pk).update(
         family="endpoint", options={"price_in": 1.0, "price_out": 10.0}
     )
     page = client.get(url).text
     # 200 tokens asked and 400 answered of each on average
-    assert "Cost of 1000 outputs, EUR" in page
+    assert "Cost of 1000, EUR" in page
     assert '<td class="num">4.20</td>' in page
     assert '<td class="num">—</td>' in page
     api = client_of(owner).get(f"/api/v1/projects/{project.slug}/leaderboard").json()
