@@ -37,3 +37,18 @@ def test_judges_are_brought_together(mine: Project, project: Any) -> None:
     assert mine.reasons(outcome="tie").themes == []
     with pytest.raises(Invalid, match="no judge called “rater”"):
         mine.route(["rater"])
+
+
+def test_a_judge_is_shown_to_people_and_explains_their_verdicts(
+    mine: Project, project: Any
+) -> None:
+    model = factories.make_model(
+        project, "far", family="endpoint", source="http://127.0.0.1:9/v1", options={"model": "m"}
+    )
+    factories.make_annotator(project, "x", kind="judge", model=model, criteria="Be right.")
+    assert mine.show_prelabels("x", share=60)["share"] == 60
+    assert mine.show_prelabels(None)["judge"] is None
+    with pytest.raises(Invalid, match="no verdict of people left"):
+        mine.explain_verdicts("x")
+    factories.make_judgment(factories.make_pair(project), "a")
+    assert mine.explain_verdicts("x", "specific").info.kind == "explain"

@@ -73,6 +73,23 @@ class JudgeVerbs(RunVerbs):
         found: dict[str, Any] = self._connection.get(f"{self._path}/tunings/{run}")
         return found
 
+    def show_prelabels(self, judge: Judge | str | None, share: int = 80) -> dict[str, Any]:
+        """Show people this judge's verdicts before they give theirs, on so many per cent of the
+        pairs that it has judged; None shows nobody's. Admins only."""
+        name = judge.name if isinstance(judge, Judge) else judge
+        body = {"judge": name, "share": share}
+        path = f"{self._path}/prelabelling"
+        found: dict[str, Any] = self._connection.send("PATCH", path, json=body, again=True).json()
+        return found
+
+    def explain_verdicts(
+        self, judge: Judge | str, style: str = "general", *, limit: int = 0
+    ) -> Run:
+        """Have a judge write why people's verdicts are right, ``general`` or ``specific``; admins
+        only. What is written already is not written again."""
+        body = {"style": style, "limit": limit}
+        return self._run(self._connection.post(f"{self._of_judge(judge)}/rationales", body))
+
     def ask_judge(self, judge: Judge | str, **which: Any) -> Run:
         """Let an AI judge compare pairs (``which``, ``category``, ``prompts``, ``limit``)."""
         return self._run(self._connection.post(f"{self._of_judge(judge)}/runs", which))
