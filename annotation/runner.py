@@ -26,10 +26,11 @@ def prepare(run: Run) -> dict[str, Any]:
     judge = _judge(run)
     pairs = Pair.objects.filter(project=run.project).with_content().in_bulk(run.spec["pairs"])
     kept = settings.DATA_DIR / "cache" / "judging"
+    by_turns = {"by_turns": True} if run.spec.get("by_turns") else {}
     return {
         "kind": "judge",
         "judge": judge_spec(judge),
-        "pairs": [asked_of(run, pairs[pk]) for pk in run.spec["pairs"] if pk in pairs],
+        "pairs": [asked_of(run, pairs[pk]) | by_turns for pk in run.spec["pairs"] if pk in pairs],
         "run": str(run.uuid),
         "calls": str(kept / f"{run.project_id}.sqlite"),
         "pace": str(kept / "pace.sqlite"),
@@ -156,7 +157,7 @@ def _judgment(run: Run, judge: Annotator, pair: Pair, line: dict[str, Any]) -> J
     orders = line.get("orders", [])
     details = {
         "orders": orders,
-        **{name: line[name] for name in ("p_a", "invalid") if line.get(name) is not None},
+        **{name: line[name] for name in ("p_a", "invalid", "turns") if line.get(name) is not None},
     }
     return Judgment(
         uuid=uuid5(run.uuid, str(pair.pk)),

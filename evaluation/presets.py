@@ -15,15 +15,18 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.models import Annotator
+from annotation.models import Annotator, Judgment
 from evaluation.engine import winrate
 from evaluation.engine.length_control import FOLDS
 from evaluation.length import lengths
 from evaluation.models import Evaluation
 from evaluation.votes import Cast, Votes, votes_of
+from steelyard.inference.judging.turns import NAMES
 from steelyard.projects.models import Modality
 from steelyard.registry.models import ModelVersion
 
+BY_TURNS = {"mt_bench"}
+"""Protocols by which judges give a verdict for each turn."""
 MUCH = 3
 """The strength that stands for arena-hard's ≫."""
 MUCH_COUNTS = 3
@@ -136,6 +139,49 @@ def _graded(evaluation: Evaluation, votes: Votes) -> list[Figure]:
     return found
 
 
+def _by_turns(evaluation: Evaluation, votes: Votes) -> list[Figure]:
+    """A win rate for each turn, and for all turns together, each of them counted once."""
+    said = votes.judgments
+    aspects: dict[int, dict[str, int]] = dict(
+        Judgment.objects.filter(pk__in=said["pk"].tolist(), aspects__has_any_keys=list(NAMES))
+        .order_by()
+        .values_list("pk", "aspects")
+    )
+    found = []
+    for model, source, _cast in _each(evaluation, votes):
+        mine = (votes.comparisons["candidate"][said["row"]] == model.pk) & (
+            said["source"] == source
+        )
+        scores: dict[str, list[tuple[float, int]]] = {}
+        for pk, row in zip(said["pk"][mine].tolist(), said["row"][mine].tolist(), strict=True):
+            sign = -1 if votes.comparisons["candidate_is_a"][row] else 1
+            prompt = int(votes.comparisons["prompt"][row])
+            for name in NAMES:
+                if name in aspects.get(pk, {}):
+                    value = 0.5 + 0.5 * float(np.sign(sign * aspects[pk][name]))
+                    scores.setdefault(name, []).append((value, prompt))
+        judge = votes.judges.get(source)
+        if not scores:
+            words = _("no verdict on single turns: the whole conversation was judged")
+            found.append(Figure(model, judge, _("By turns"), None, None, None, words))
+            continue
+        all_turns = [one for told in scores.values() for one in told]
+        each = [(_TURNS[name], scores[name]) for name in NAMES if name in scores]
+        for title, told in [*each, (_("All turns together"), all_turns)]:
+            values, prompts = zip(*told, strict=True)
+            rate = winrate.clustered(values, prompts)
+            words = _("%(number)s verdicts; ties are half") % {"number": len(told)}
+            found.append(Figure(model, judge, str(title), rate.rate, rate.lo, rate.hi, words))
+    return found
+
+
+_TURNS = {
+    "first turn": gettext_lazy("First turn"),
+    "second turn": gettext_lazy("Second turn"),
+    "third turn": gettext_lazy("Third turn"),
+    "fourth turn": gettext_lazy("Fourth turn"),
+}
+
 PRESETS: dict[str, Preset] = {
     "alpaca_eval": Preset(
         title="AlpacaEval 2",
@@ -193,12 +239,18 @@ PRESETS: dict[str, Preset] = {
                 "Pairs against a baseline, both orders, a tie where they contradict each other, "
                 "as the authors' pairwise mode does; there is no single grading from 1 to 10."
             ),
-            gettext_lazy("The whole conversation has one verdict; the authors judge each turn."),
+            gettext_lazy(
+                "Each turn has a verdict and a win rate, the judge seeing the conversation until "
+                "that turn; whoever is ahead over the turns wins the pair. A scorer, and votes "
+                "that were there before, judge the whole."
+            ),
             gettext_lazy(
                 "One temperature for all categories; the authors have one for each of theirs."
             ),
         ),
         sampling={"max_new_tokens": 1024, "temperature": 0.7},
+        questions=NAMES[:2],
+        figures=_by_turns,
     ),
     "diffusion_dpo": Preset(
         title="Diffusion-DPO",

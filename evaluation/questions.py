@@ -15,6 +15,7 @@ from annotation.models import Annotator
 from evaluation import insight
 from evaluation.models import Evaluation
 from evaluation.votes import Votes, votes_of
+from steelyard.inference.judging.turns import NAMES
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
@@ -37,9 +38,17 @@ class AspectRow:
 
 
 def checked_questions(
-    project: Project, names: Sequence[str], *, people: bool, judges: Sequence[Annotator]
+    project: Project,
+    names: Sequence[str],
+    *,
+    people: bool,
+    judges: Sequence[Annotator],
+    by_turns: bool = False,
 ) -> list[dict[str, str]]:
     """As they are stored.
+
+    Args:
+        by_turns: whether judges are asked about each turn, whatever their rubric says.
 
     Raises:
         UserError: one is no aspect of the project's label scheme, or nobody is asked about it.
@@ -57,7 +66,7 @@ def checked_questions(
                 code="unknown_aspect",
                 field="questions",
             )
-        if not people and name not in texts:
+        if not people and name not in texts and not (by_turns and name in NAMES):
             raise UserError(
                 _("None of the judges is asked about “%(name)s”: it is in no rubric of theirs.")
                 % {"name": name},

@@ -22,6 +22,7 @@ from evaluation.contestants import (
 )
 from evaluation.models import Comparison, Evaluation, EvaluationJudge
 from evaluation.outputs import asked_of, lines_of, store_output
+from evaluation.presets import BY_TURNS
 from steelyard.lib.errors import UserError
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
@@ -155,7 +156,12 @@ def ask_seat(seat: EvaluationJudge, pairs: Iterable[Pair]) -> None:
     evaluation = seat.evaluation
     try:
         with transaction.atomic():
-            seat.run = start_judging(judge=seat.judge, pairs=waiting, by=evaluation.created_by)
+            seat.run = start_judging(
+                judge=seat.judge,
+                pairs=waiting,
+                by=evaluation.created_by,
+                by_turns=evaluation.preset in BY_TURNS,
+            )
     except UserError as error:
         evaluation.counts.setdefault("refused", {})[seat.judge.name] = error.message
         evaluation.save(update_fields=["counts"])

@@ -13,7 +13,7 @@ from annotation.services.judging import start_judging
 from evaluation.contestants import contestants, outputs_there
 from evaluation.models import Evaluation, EvaluationJudge
 from evaluation.plan import checked_plan
-from evaluation.presets import PRESETS
+from evaluation.presets import BY_TURNS, PRESETS
 from evaluation.prompts import checked_set, chosen_prompts, trained_on
 from evaluation.questions import checked_questions
 from evaluation.sampling import check_shapes, checked_sampling
@@ -74,7 +74,9 @@ def start_evaluation(
         raise UserError(
             _("preset must be one of %(names)s.") % {"names": ", ".join(PRESETS)}, field="preset"
         )
-    asked = checked_questions(project, questions, people=people, judges=judges)
+    asked = checked_questions(
+        project, questions, people=people, judges=judges, by_turns=preset in BY_TURNS
+    )
     chosen_sampling = checked_sampling(project, sampling or {})
     models = [baseline, *candidates]
     check_shapes(models, chosen_sampling)
@@ -170,7 +172,9 @@ def ask_judge(*, evaluation: Evaluation, judge: Annotator, by: User) -> Evaluati
             code="judge_at_work",
             status=409,
         )
-    seat.run = start_judging(judge=judge, pairs=pairs_for(seat), by=by)
+    seat.run = start_judging(
+        judge=judge, pairs=pairs_for(seat), by=by, by_turns=evaluation.preset in BY_TURNS
+    )
     seat.save(update_fields=["run"])
     refused = evaluation.counts.get("refused", {})
     if refused.pop(judge.name, ""):

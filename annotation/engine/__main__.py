@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from annotation.engine.callers import ASKED, caller_of, ledger_of
 from annotation.engine.tally import Tally
+from steelyard.inference.judging import turns
 from steelyard.inference.judging.explaining import EndpointExplainer
 from steelyard.inference.judging.judge import EndpointJudge
 from steelyard.inference.judging.looking import Pictures
@@ -78,7 +80,7 @@ def _in_batches(asked: LocalJudge, pairs: Pairs, tally: Tally) -> None:
         some = pairs[start : start + size]
         tally.say(_at_work(known + start, len(some), tally.total))
         try:
-            lines = asked.verdicts(some)
+            lines = turns.verdicts(asked.verdicts, some)
         except Interrupted:
             return
         for line in lines:
@@ -140,7 +142,8 @@ def _all(
     several at a time."""
     tally.say(f"asking {asked.judge['model']['name']}")
     try:
-        tally.add(asked.verdict(pairs[0], attempts=FIRST_ATTEMPTS))
+        first = partial(asked.verdict, attempts=FIRST_ATTEMPTS)
+        tally.add(turns.verdict(first, pairs[0]))
     except UserError as error:
         if stop:
             return
@@ -184,7 +187,7 @@ def _as_they_come(
     pair = next(left, None)
     while pair is not None or under_way:
         while pair is not None and len(under_way) <= at_once and not (stop or tally.is_capped):
-            under_way[pool.submit(asked.verdict, pair)] = pair
+            under_way[pool.submit(turns.verdict, asked.verdict, pair)] = pair
             pair = next(left, None)
         if stop or tally.is_capped:
             pair = None

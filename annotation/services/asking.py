@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -22,12 +23,14 @@ def start_asking(
     kind: str,
     verb: str,
     by: User | None,
+    **more: Any,
 ) -> Run:
     """Start a run over those of the pairs that are open to the judge, in the order given.
 
     Args:
         open_pairs: what the judge may be asked and has not judged.
         verb: what it does to them, for the run's title.
+        more: what else its engine is told.
 
     Raises:
         UserError: nothing is left for it.
@@ -47,6 +50,6 @@ def start_asking(
         project=judge.project,
         kind=kind,
         title=f"{judge.name} {verb} {len(left)} pair{'' if len(left) == 1 else 's'}",
-        spec={"judge": judge.pk, "pairs": [pk for pk in wanted if pk in left]},
+        spec={"judge": judge.pk, "pairs": [pk for pk in wanted if pk in left], **more},
         by=by,
     )

@@ -155,7 +155,9 @@ def set_limits(*, judge: Annotator, limits: Mapping[str, Any]) -> Annotator:
 
 
 @transaction.atomic
-def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -> Run:
+def start_judging(
+    *, judge: Annotator, pairs: Iterable[Pair], by: User | None, by_turns: bool = False
+) -> Run:
     """Start a run in which the judge compares each pair in both orders.
 
     Its verdicts come in as judgments while the run goes on; they take no place of a person's. A
@@ -163,11 +165,15 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
     Pairs that the judge has judged already are left out, and those that are taken out, are for
     training or have a prompt with media.
 
+    Args:
+        by_turns: whether a conversation of several turns has a verdict for each, see
+            :mod:`steelyard.inference.judging.turns`; a scorer looks at the whole all the same.
+
     Raises:
         UserError: the annotator is no judge that can be asked, or nothing is left for it.
     """
     if judge.is_jury:
-        return _ask_members(judge, list(pairs), by)
+        return _ask_members(judge, list(pairs), by, by_turns)
     if judge.kind == Annotator.Kind.JUDGE and judge.scorer:
         return start_scoring(judge=judge, pairs=pairs, by=by)
     if judge.kind != Annotator.Kind.JUDGE or judge.model is None:
@@ -183,15 +189,16 @@ def start_judging(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
         kind="judge",
         verb="judges",
         by=by,
+        **({"by_turns": True} if by_turns else {}),
     )
 
 
-def _ask_members(jury: Annotator, pairs: list[Pair], by: User | None) -> Run:
+def _ask_members(jury: Annotator, pairs: list[Pair], by: User | None, by_turns: bool) -> Run:
     """A run of each member that has something left; the first of them."""
     runs, refused = [], None
     for member in jury.members.select_related("project", "model"):
         try:
-            runs.append(start_judging(judge=member, pairs=pairs, by=by))
+            runs.append(start_judging(judge=member, pairs=pairs, by=by, by_turns=by_turns))
         except UserError as error:
             refused = error
     if not runs:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from annotation.runner import prepare as asking_spec
 from evaluation.engine.turns import joined, spoken, turns_of, upto
 from evaluation.presets import PRESETS, figures_of
 from tests.factories import make_judgment, make_project
@@ -73,6 +74,30 @@ def test_alpaca_eval_shows_length_controlled_rates_or_why_there_are_none(
     assert (ours.rate, theirs.rate) == (None, None)
     assert "5 votes" in theirs.words
     assert ours.words
+
+
+def test_mt_bench_has_a_win_rate_for_each_turn(
+    project: Any, owner: Any, as_user: Any, start: Start, answered: Start, judge: Any
+) -> None:
+    evaluation = answered(start(people=False, judges=[judge], preset="mt_bench"))
+    (seat,) = evaluation.panel.all()
+    assert seat.run.spec["by_turns"]
+    assert asking_spec(seat.run)["pairs"][0]["by_turns"]
+    assert figures_of(evaluation) == []
+    for number, comparison in enumerate(evaluation.comparisons.with_sides().order_by("pk")):
+        sign = -1 if comparison.candidate_is_a else 1
+        # the first turn is won always, the second never but once
+        said = {"first turn": sign, "second turn": sign * (1 if number == 0 else -1)}
+        outcome = comparison.candidate_side if number == 0 else "tie"
+        make_judgment(comparison.pair, outcome, annotator=judge, aspects=said)
+    page = as_user(owner).get(evaluation.get_absolute_url()).content.decode()
+    assert "Second turn" in page
+    rates = {figure.name: figure.rate for figure in figures_of(evaluation)}
+    assert rates == {
+        "First turn": 1.0,
+        "Second turn": 0.25,
+        "All turns together": pytest.approx(5 / 8),
+    }
 
 
 def test_what_a_user_says_in_a_row_are_turns() -> None:

@@ -261,6 +261,13 @@ def _work(commands: Parsers) -> None:
     evaluate.add_argument("--people", action="store_true", help="people compare beside judges")
     evaluate.add_argument("--category", default="", help="prompts of this category alone")
     evaluate.add_argument("--limit", type=int, default=0, metavar="N", help="so many prompts")
+    evaluate.add_argument(
+        "--source",
+        metavar="SOURCE",
+        help="where prompts are from: held_out, version:ID (its test split) or set:ID; held_out if "
+        "left out",
+    )
+    evaluate.add_argument("--preset", help="a published protocol, such as alpaca_eval or mt_bench")
     _wait(evaluate)
 
     runs = _in_project(commands, "runs", verbs.runs, "what goes on in the background")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from steelyard_client.arenas import ArenaVerbs
 from steelyard_client.boards import BoardVerbs
 from steelyard_client.curation import CurationVerbs
 from steelyard_client.evaluating import EvaluationVerbs
@@ -10,6 +11,7 @@ from steelyard_client.judges import JudgeVerbs
 from steelyard_client.labelling import LabellingVerbs
 from steelyard_client.material import MaterialVerbs
 from steelyard_client.panels import PanelVerbs
+from steelyard_client.pipelines import PipelineVerbs
 from steelyard_client.ranking import RankingVerbs
 from steelyard_client.records import ProjectInfo
 from steelyard_client.training import TrainingVerbs
@@ -22,8 +24,10 @@ class Project(
     FreezingVerbs,
     JudgeVerbs,
     PanelVerbs,
+    PipelineVerbs,
     EvaluationVerbs,
     BoardVerbs,
+    ArenaVerbs,
     RankingVerbs,
     CurationVerbs,
     TrainingVerbs,

@@ -246,6 +246,8 @@ def evaluate(said: Namespace) -> None:
         judges=said.judge,
         category=said.category,
         limit=said.limit,
+        **_source(said.source),
+        **({"preset": said.preset} if said.preset else {}),
     )
     if not said.wait:
         started(said, evaluation, evaluation.info.generation)
@@ -259,6 +261,20 @@ def evaluate(said: Namespace) -> None:
             [asdict(rate) for rate in info.win_rates],
             ("candidate", "source", "judge", "win_rate", "lo", "hi", "votes"),
         )
+
+
+def _source(told: str | None) -> dict[str, Any]:
+    """``set:3`` as the API has it."""
+    if not told:
+        return {}
+    source, _, number = told.partition(":")
+    if not number:
+        return {"source": source}
+    if source not in ("version", "set") or not number.isdecimal():
+        raise SteelyardError(
+            f"--source is {told}; it must be held_out, version:ID or set:ID, such as set:3."
+        )
+    return {"source": source, source: int(number)}
 
 
 def runs(said: Namespace) -> None:

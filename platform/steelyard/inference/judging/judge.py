@@ -101,7 +101,7 @@ def ask(
     first, second = (pair["b"], pair["a"]) if swapped else (pair["a"], pair["b"])
     return prompting.question(
         messages=pair["messages"],
-        criteria=judge["criteria"],
+        criteria=judge["criteria"] + pair.get("focus", ""),
         first=first,
         second=second,
         version=judge["template_version"],
