@@ -11,7 +11,6 @@ from steelyard_client.judges import JudgeVerbs
 from steelyard_client.labelling import LabellingVerbs
 from steelyard_client.material import MaterialVerbs
 from steelyard_client.panels import PanelVerbs
-from steelyard_client.pipelines import PipelineVerbs
 from steelyard_client.ranking import RankingVerbs
 from steelyard_client.records import ProjectInfo
 from steelyard_client.training import TrainingVerbs
@@ -24,7 +23,6 @@ class Project(
     FreezingVerbs,
     JudgeVerbs,
     PanelVerbs,
-    PipelineVerbs,
     EvaluationVerbs,
     BoardVerbs,
     ArenaVerbs,
