@@ -99,7 +99,7 @@ def _left(layer: Mapping[str, Any]) -> str:
     before, kept = layer["before"], layer["kept"]
     if not before or before == kept or not set(kept) <= set(before):
         return ""
-    return _("On go, in this order: %(numbers)s") % {"numbers": _numbers(kept, ", ")}
+    return _("kept: %(numbers)s") % {"numbers": _numbers(kept, ", ")}
 
 
 def _numbers(values: Iterable[int], between: str) -> str:

@@ -11,6 +11,7 @@ from steelyard_client.judges import JudgeVerbs
 from steelyard_client.labelling import LabellingVerbs
 from steelyard_client.material import MaterialVerbs
 from steelyard_client.panels import PanelVerbs
+from steelyard_client.pipelines import PipelineVerbs
 from steelyard_client.ranking import RankingVerbs
 from steelyard_client.records import ProjectInfo
 from steelyard_client.training import TrainingVerbs
@@ -23,6 +24,7 @@ class Project(
     FreezingVerbs,
     JudgeVerbs,
     PanelVerbs,
+    PipelineVerbs,
     EvaluationVerbs,
     BoardVerbs,
     ArenaVerbs,
