@@ -16,6 +16,8 @@ from steelyard.inference.judging.prompting import question
 from steelyard.inference.loading import CONCURRENCY
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Modality
+from steelyard.registry.layered import config_of
+from steelyard.registry.models import ModelFamily
 
 CHARACTERS = 4
 """Of a token, about: of English; other scripts have fewer."""
@@ -74,6 +76,9 @@ def estimate(*, judge: Annotator, pairs: Sequence[Pair]) -> Estimate:
         )
     asking = {**ASKING, **judge.asking}
     each = asking["samples"] * (2 if asking["orders"] == "both" else 1)
+    # a pipeline puts each question to its members, at most so often
+    if judge.model is not None and judge.model.family == ModelFamily.PIPELINE:
+        each *= config_of(judge.model).calls
     rows = Pair.objects.filter(pk__in=[pair.pk for pair in pairs])
     frame = len(question_of(judge)) * len(pairs)
     tokens_in = each * (

@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from annotation.models import Judgment, Output
+from annotation.services.estimating import estimate
 from annotation.services.judging import create_judge, start_judging
 from evaluation.services import start_evaluation
 from evaluation.services_round import start_generation
@@ -110,6 +111,7 @@ def test_a_pipeline_judges_and_what_it_takes_is_the_judge_s(
         limits={"price_in": 1},
     )
     pairs = [make_pair(project, texts=(f"Short {n}.", f"Much longer {n}.")) for n in range(2)]
+    assert estimate(judge=judge, pairs=pairs).calls == 2 * 2 * 4
     run = settle(start_judging(judge=judge, pairs=pairs, by=owner))
     assert run.state == "succeeded", run.error
     votes = Judgment.objects.filter(annotator=judge).select_related("pair__output_a")
