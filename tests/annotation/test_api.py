@@ -249,6 +249,7 @@ def test_lines_are_imported_as_text_and_as_a_file(project: Any, staff: Api) -> N
         "judgments": 0,
         "sets": 0,
         "rankings": 0,
+        "searched": 0,
     }
     file = SimpleUploadedFile("x.jsonl", b'{"prompt": "Who?"}\n{"prompt": 7}')
     answer = staff.client.post(staff.root + "import", {"kind": "held_out", "file": file})
