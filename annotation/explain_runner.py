@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from annotation.models import Annotator, JudgeSpending, MachineRationale, Pair
+from annotation.models import Annotator, MachineRationale, Pair
 from annotation.runner import asked_of, judge_spec
+from annotation.spending import store_spending
 from steelyard.lib.rundir import write_atomically
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
@@ -63,14 +64,14 @@ def collect(run: Run) -> None:
 
 def finish(run: Run, result: dict[str, Any]) -> None:
     collect(run)
-    _store_spending(run)
+    store_spending(run)
 
 
 def abandoned(run: Run) -> None:
     """What a failed or cancelled run has written stays, and what it has cost."""
     if run.dir.path.exists():
         collect(run)
-        _store_spending(run)
+        store_spending(run)
 
 
 @transaction.atomic
@@ -97,15 +98,6 @@ def _store(run: Run, lines: list[dict[str, Any]]) -> None:
         ignore_conflicts=True,
         batch_size=1000,
     )
-
-
-def _store_spending(run: Run) -> None:
-    place = run.dir.path / "usage.json"
-    if place.exists():
-        used = json.loads(place.read_text())
-        JudgeSpending.objects.update_or_create(
-            run=run, defaults={"judge_id": run.spec["judge"], **used}
-        )
 
 
 def _judge(run: Run) -> Annotator:

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.db import transaction
 
 from annotation.juries import recount_with
-from annotation.models import Annotator, JudgeSpending, Judgment, Outcome, Output, Pair
+from annotation.models import Annotator, Judgment, Outcome, Output, Pair
+from annotation.spending import store_spending
 from steelyard.assets.services import blob_path
 from steelyard.lib.files import place_file
 from steelyard.lib.rundir import write_atomically
@@ -115,24 +116,14 @@ def collect(run: Run) -> None:
 def finish(run: Run, result: dict[str, Any]) -> None:
     collect(run)
     recount_with(run.spec["judge"])
-    _store_spending(run)
+    store_spending(run)
 
 
 def abandoned(run: Run) -> None:
     """What a failed or cancelled run has found out stays, and what it has cost."""
     if run.dir.path.exists():
         collect(run)
-        _store_spending(run)
-
-
-def _store_spending(run: Run) -> None:
-    """What the engine says it has used up; of a model in this house it says nothing."""
-    place = run.dir.path / "usage.json"
-    if place.exists():
-        used = json.loads(place.read_text())
-        JudgeSpending.objects.update_or_create(
-            run=run, defaults={"judge_id": run.spec["judge"], **used}
-        )
+        store_spending(run)
 
 
 def _judge(run: Run) -> Annotator:

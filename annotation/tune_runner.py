@@ -3,7 +3,6 @@ finds are the judge's next version, with its agreement on pairs that the search 
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -11,10 +10,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.models import Annotator, JudgeSpending, Judgment, Pair
+from annotation.models import Annotator, Judgment, Pair
 from annotation.runner import asked_of, judge_spec
 from annotation.services.judging import new_judge_version
 from annotation.services.tuned import made_by
+from annotation.spending import store_spending
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
@@ -83,7 +83,7 @@ def gpus(run: Run) -> int:
 @transaction.atomic
 def finish(run: Run, result: dict[str, Any]) -> None:
     """The next version, where a better text was found; once, however often this is called."""
-    _store_spending(run)
+    store_spending(run)
     judge = Annotator.objects.select_for_update().get(pk=run.spec["judge"])
     if not result["changed"] or made_by(run) is not None:
         return
@@ -111,17 +111,7 @@ def finish(run: Run, result: dict[str, Any]) -> None:
 def abandoned(run: Run) -> None:
     """What a failed or cancelled run has cost."""
     if run.dir.path.exists():
-        _store_spending(run)
-
-
-def _store_spending(run: Run) -> None:
-    """Of the judge alone: what the writing model takes is no part of what judging costs."""
-    place = run.dir.path / "usage.json"
-    if place.exists():
-        used = json.loads(place.read_text())
-        JudgeSpending.objects.update_or_create(
-            run=run, defaults={"judge_id": run.spec["judge"], **used}
-        )
+        store_spending(run)
 
 
 def _judge(run: Run) -> Annotator:

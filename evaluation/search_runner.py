@@ -3,13 +3,13 @@ what it has tried stays in its folder, and becomes a model where somebody wants 
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.conf import settings
 
-from annotation.models import Annotator, JudgeSpending, Prompt
+from annotation.models import Annotator, Prompt
 from annotation.runner import judge_spec
+from annotation.spending import store_spending
 from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
@@ -60,23 +60,13 @@ def gpus(run: Run) -> int:
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:
-    _store_spending(run)
+    store_spending(run)
 
 
 def abandoned(run: Run) -> None:
     """What a failed or cancelled run has cost; what it has tried can still be kept."""
     if run.dir.path.exists():
-        _store_spending(run)
-
-
-def _store_spending(run: Run) -> None:
-    """Of the judge alone."""
-    place = run.dir.path / "usage.json"
-    if place.exists():
-        used = json.loads(place.read_text())
-        JudgeSpending.objects.update_or_create(
-            run=run, defaults={"judge_id": run.spec["judge"], **used}
-        )
+        store_spending(run)
 
 
 def _models(run: Run) -> dict[int, ModelVersion]:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from annotation.judges import new_judge
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
 from annotation.services.asking import start_asking
@@ -88,7 +89,7 @@ def create_judge(
         asking=asking or {},
         limits=limits or {},
     )
-    return _made(project, name, {**values, "family": name, "note": _checked_note(note)})
+    return new_judge(project, name, {**values, "family": name, "note": _checked_note(note)})
 
 
 @transaction.atomic
@@ -140,7 +141,7 @@ def new_judge_version(
     line = Annotator.objects.select_for_update().filter(project=judge.project, family=family)
     version = max(line.values_list("version", flat=True), default=judge.version) + 1
     more = {"family": family, "version": version, "parent": judge, "note": _checked_note(note)}
-    return _made(judge.project, f"{family[:140]} v{version}", {**values, **more})
+    return new_judge(judge.project, f"{family[:140]} v{version}", {**values, **more})
 
 
 def set_limits(*, judge: Annotator, limits: Mapping[str, Any]) -> Annotator:
@@ -310,18 +311,3 @@ def _checked_note(note: str) -> str:
     if len(note) > 300:
         raise UserError(_("A note has at most 300 characters."), field="note")
     return note
-
-
-def _made(project: Project, name: str, values: dict[str, Any]) -> Annotator:
-    judge, created = Annotator.objects.get_or_create(
-        project=project, name=name, defaults={"kind": Annotator.Kind.JUDGE, **values}
-    )
-    if not created:
-        raise UserError(
-            _("An annotator of this project is called “%(name)s” already; choose another name.")
-            % {"name": name},
-            code="name_taken",
-            status=409,
-            field="name",
-        )
-    return judge

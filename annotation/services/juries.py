@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from annotation.judges import new_judge
 from annotation.juries import FEWEST, recount
 from annotation.models import Annotator
 from steelyard.lib.errors import UserError
@@ -51,24 +52,7 @@ def create_jury(
                 code="no_juror",
                 field="members",
             )
-    jury, created = Annotator.objects.get_or_create(
-        project=project,
-        name=name,
-        defaults={
-            "kind": Annotator.Kind.JUDGE,
-            "is_jury": True,
-            "family": name,
-            "note": note,
-        },
-    )
-    if not created:
-        raise UserError(
-            _("An annotator of this project is called “%(name)s” already; choose another name.")
-            % {"name": name},
-            code="name_taken",
-            status=409,
-            field="name",
-        )
+    jury = new_judge(project, name, {"is_jury": True, "family": name, "note": note})
     jury.members.set(chosen)
     recount(jury.pk)
     jury.refresh_from_db()

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from annotation.judges import new_judge
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
 from steelyard.inference.scorers.base import KINDS
@@ -83,11 +84,10 @@ def create_reward(
                 field=field,
             )
     _check_numbers(margin, top_k)
-    judge, created = Annotator.objects.get_or_create(
-        project=project,
-        name=name,
-        defaults={
-            "kind": Annotator.Kind.JUDGE,
+    return new_judge(
+        project,
+        name,
+        {
             "model": model,
             "scorer": {
                 "kind": KIND,
@@ -101,15 +101,6 @@ def create_reward(
             },
         },
     )
-    if not created:
-        raise UserError(
-            _("An annotator of this project is called “%(name)s” already; choose another name.")
-            % {"name": name},
-            code="name_taken",
-            status=409,
-            field="name",
-        )
-    return judge
 
 
 def _check_numbers(margin: float, top_k: int) -> None:

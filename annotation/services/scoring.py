@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from annotation.judges import new_judge
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
 from annotation.scores import TIE_BAND
@@ -97,18 +98,7 @@ def create_scorer(
     }
     if api_key and kind == "http":
         scorer["api_key"] = sealed(api_key)
-    judge, created = Annotator.objects.get_or_create(
-        project=project, name=name, defaults={"kind": Annotator.Kind.JUDGE, "scorer": scorer}
-    )
-    if not created:
-        raise UserError(
-            _("An annotator of this project is called “%(name)s” already; choose another name.")
-            % {"name": name},
-            code="name_taken",
-            status=409,
-            field="name",
-        )
-    return judge
+    return new_judge(project, name, {"scorer": scorer})
 
 
 @transaction.atomic
