@@ -113,6 +113,8 @@ def _folders_of_its_own(settings: Any, tmp_path: Path) -> None:
         setattr(settings, f"{name}_DIR", tmp_path / name.lower())
     # a real one takes most of a second for every person that a test makes
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # all tests ask from one address, some in the same minute
+    settings.ARENA_QUESTIONS_OF_ADDRESS = 1000
 
 
 @pytest.fixture(autouse=True)
