@@ -22,7 +22,6 @@ MOST_VOTES = 30_000
 MOST_NAMES = 24
 """Annotators that the matrix has room for: those with the most pairs in common with others."""
 _SAID = {"b": 0, "tie": 1, "a": 2, "both_bad": 3}
-_CODES = list(_SAID.values())
 _SCORE = np.array([0.0, 0.5, 1.0, 0.5])
 
 Cells = dict[tuple[int, int], tuple[float | None, int]]
@@ -84,7 +83,7 @@ def agreeing(project: Project, *, most: int = MOST_VOTES) -> Agreeing:
         raw=raw,
         kappa=kappa,
         left_out=int((tables.sum(axis=(1, 2, 3)) > 0).sum()) - len(shown),
-        people=_of_people(votes, person),
+        people=_of_people(votes, person, project),
         ceiling=_ceiling(votes, person),
         habits=_habits(cast, votes, names, person),
         votes=int(votes["pair"].size),
@@ -145,14 +144,19 @@ def _cells(tables: np.ndarray, shown: list[int]) -> tuple[Cells, Cells]:
     return raw, kappa
 
 
-def _of_people(votes: dict[str, np.ndarray], person: np.ndarray) -> agreement.Agreement | None:
+def _of_people(
+    votes: dict[str, np.ndarray], person: np.ndarray, project: Project
+) -> agreement.Agreement | None:
     if not person.any():
         return None
+    # what nobody could say is no category: AC1 would take chance for rarer than it is
+    could = {outcome for outcome in ("tie", "both_bad") if project.scheme[outcome]}
+    said = {_SAID[outcome] for outcome in {"a", "b"} | could}
     found = agreement.agreement(
         votes["pair"][person].tolist(),
         votes["annotator"][person].tolist(),
         votes["said"][person].tolist(),
-        _CODES,
+        sorted(said | set(votes["said"][person].tolist())),
     )
     return found if found.items else None
 

@@ -53,6 +53,23 @@ def test_coefficients_are_of_people_alone(project: Any, voted: dict[str, Any]) -
     assert found.ceiling.people.value == pytest.approx(0.75)
 
 
+def test_ac1_takes_for_categories_what_the_project_lets_people_say(
+    project: Any, voted: dict[str, Any]
+) -> None:
+    def ac1(**scheme: bool) -> float | None:
+        project.label_scheme = scheme
+        people = agreeing(project).people
+        return people and people.ac1.value
+
+    # three in four alike, both answers about as common: as 2 · 0.75 − 1
+    assert ac1(tie=False, both_bad=False) == pytest.approx(0.5, abs=0.01)
+    assert ac1(tie=True, both_bad=False) == pytest.approx(2 / 3, abs=0.01)
+    assert ac1() == pytest.approx(0.7, abs=0.01)
+    # an imported vote says what nobody can choose
+    make_judgment(make_pair(project), "tie", annotator=voted["rater"])
+    assert ac1(tie=False, both_bad=False) == pytest.approx(0.64, abs=0.02)
+
+
 def test_habits_of_people_and_of_judges_asked_in_both_orders(
     project: Any, voted: dict[str, Any]
 ) -> None:
