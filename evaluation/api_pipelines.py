@@ -11,7 +11,7 @@ from annotation.models import Output
 from annotation.serializers.names import annotator_named, model_named
 from evaluation.models import PromptSet
 from evaluation.serializers_pipelines import (
-    KeepRequest,
+    KeepPipelineRequest,
     RecordSerializer,
     SearchRequest,
     SearchSerializer,
@@ -73,10 +73,10 @@ class PipelineSearchDetail(APIView):
 class PipelineSearchKeep(APIView):
     """Pipelines of a search become models."""
 
-    @extend_schema(request=KeepRequest, responses={201: PipelineSerializer})
+    @extend_schema(request=KeepPipelineRequest, responses={201: PipelineSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:
         run = _search(request, project, pk)
-        body = KeepRequest(data=request.data)
+        body = KeepPipelineRequest(data=request.data)
         body.is_valid(raise_exception=True)
         made = keep_found(run=run, by=user_of(request), **body.validated_data)
         return Response(PipelineSerializer(made).data, status=201)

@@ -70,14 +70,14 @@ class SearchRequest(StrictSerializer):
     seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=MOST_SEED)
 
 
-class KeepRequest(StrictSerializer):
+class KeepPipelineRequest(StrictSerializer):
     """What ``POST pipeline-searches/{id}/pipelines`` takes."""
 
     trial = serializers.IntegerField(min_value=0, max_value=MOST_TRIALS, help_text="Its number.")
     name = serializers.CharField(max_length=200)
 
 
-class TrialSerializer(serializers.Serializer):
+class PipelineTrialSerializer(serializers.Serializer):
     number = serializers.IntegerField()
     layers = serializers.ListField(child=serializers.ListField(child=serializers.DictField()))
     rate = serializers.FloatField(help_text="Win rate on the search's prompts.")
@@ -102,4 +102,4 @@ class SearchSerializer(serializers.Serializer):
     baseline = serializers.CharField(source="baseline.name", allow_null=True, default=None)
     prompts = serializers.DictField(child=serializers.IntegerField(), help_text="Of each part.")
     budget = serializers.IntegerField(source="run.spec.budget")
-    trials = TrialSerializer(many=True)
+    trials = PipelineTrialSerializer(many=True)

@@ -11,7 +11,7 @@ from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_visible
 from training.keeping import checkpoints_of, keep_checkpoints, let_go
 from training.models import TrainingJob
-from training.serializers_checkpoints import CheckpointSerializer, KeepRequest
+from training.serializers_checkpoints import CheckpointSerializer, KeepCheckpointsRequest
 
 
 class CheckpointList(APIView):
@@ -21,10 +21,10 @@ class CheckpointList(APIView):
     def get(self, request: Request, project: str, pk: int) -> Response:
         return _listed(_job(request, project, pk))
 
-    @extend_schema(request=KeepRequest, responses={201: CheckpointSerializer(many=True)})
+    @extend_schema(request=KeepCheckpointsRequest, responses={201: CheckpointSerializer(many=True)})
     def post(self, request: Request, project: str, pk: int) -> Response:
         job = _job(request, project, pk)
-        body = KeepRequest(data=request.data)
+        body = KeepCheckpointsRequest(data=request.data)
         body.is_valid(raise_exception=True)
         keep_checkpoints(job=job, by=user_of(request), **body.validated_data)
         return _listed(job, status=201)

@@ -5,7 +5,7 @@ from rest_framework import serializers
 from steelyard.web.api import StrictSerializer
 
 
-class KeepRequest(StrictSerializer):
+class KeepCheckpointsRequest(StrictSerializer):
     """What ``POST training-jobs/{id}/checkpoints`` takes."""
 
     steps = serializers.ListField(

@@ -372,6 +372,8 @@ SPECTACULAR_SETTINGS = {
         "RoleEnum": "steelyard.projects.models.Role",
         "RunStateEnum": "steelyard.runs.models.RunState",
         "EvaluationStateEnum": "evaluation.models.Evaluation.State",
+        "SweepStateEnum": "training.sweeps.models.SweepState",
+        "AnnotatorKindEnum": "annotation.models.Annotator.Kind",
         "FlagStateEnum": "annotation.models.Flag.State",
         "OutcomeEnum": "annotation.models.Outcome",
         "KnownOutcomeEnum": "annotation.models.Outcome.known",
