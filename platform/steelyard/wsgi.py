@@ -3,8 +3,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from steelyard.web.unread import without_leftovers
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "steelyard.settings")
-application = get_wsgi_application()
+application = without_leftovers(get_wsgi_application())
 
 # What is loaded by now stays for the life of the process: looking through it for garbage again and
 # again takes some percent of each request.
