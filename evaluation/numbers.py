@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
@@ -116,11 +117,14 @@ def _gathered(rows: QuerySet, names: list[str], packed: str) -> tuple[int, bytes
         sql, parameters = rows.query.sql_with_params()
     except EmptyResultSet:  # nothing can meet its conditions
         return 0, b""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"select count(*), string_agg({packed}, ''::bytea) "
-            f"from ({sql}) as numbers({', '.join(names)})",
-            parameters,
-        )
-        number, data = cursor.fetchone()
+    asked = (
+        f"select count(*), string_agg({packed}, ''::bytea) "
+        f"from ({sql}) as numbers({', '.join(names)})"
+    )
+    # bytes cross as they are: Django's own cursor has them written and read as hexadecimal digits
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        query = cursor.mogrify(asked, parameters)
+        with psycopg.Cursor(cursor.connection) as plain:
+            found = plain.execute(query, binary=True, prepare=False).fetchone()
+    number, data = found or (0, None)
     return number, data or b""
