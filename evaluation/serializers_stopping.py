@@ -53,6 +53,10 @@ class CandidateStateSerializer(serializers.Serializer):
     rate = serializers.FloatField(source="now.rate")
     lo = serializers.FloatField(source="now.lo", help_text="Valid however often one looks.")
     hi = serializers.FloatField(source="now.hi")
+    contradictory = serializers.BooleanField(
+        help_text="Whether the votes have refuted every rate, as in random order they hardly ever "
+        "do: nothing is claimed, and the interval is that of this moment alone."
+    )
     log_e = serializers.FloatField(
         source="now.log_e", help_text="Logarithm of the e-value against no difference."
     )

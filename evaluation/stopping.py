@@ -102,7 +102,14 @@ class CandidateState:
 
     @property
     def decision_name(self) -> str:
+        if self.contradictory:
+            return _("Not sure: the votes contradict themselves, as in random order they would not")
         return str(_DECISIONS[self.decision])
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether nothing can be said for that the votes have refuted every rate."""
+        return self.is_open and self.now.contradictory
 
     @property
     def is_open(self) -> bool:
@@ -148,7 +155,7 @@ class CandidateState:
     @property
     def left_words(self) -> str:
         """How many more votes, in words; empty where it is decided."""
-        if not self.is_open:
+        if not self.is_open or self.contradictory:
             return ""
         if self.labels_left is None:
             return _("cannot be said yet")

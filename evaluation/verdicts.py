@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,11 @@ class Verdict:
         return f"{100 * (1 - self.alpha):g}"
 
     @property
+    def contradictory(self) -> bool:
+        """Whether nothing can be said for that the votes have refuted every rate."""
+        return self.decision == stopping.KEEP_VOTING and self.standing.contradictory
+
+    @property
     def early(self) -> bool:
         return self.standing.prompts < sequential.EARLY
 
@@ -55,7 +61,8 @@ def verdicts(
     candidates: Sequence[ModelVersion],
     state: StoppingState | None = None,
 ) -> list[Verdict]:
-    """One for each candidate with votes, by people where they have voted, else by its first judge.
+    """One for each candidate with votes, by people where they have voted on it, with ratings also
+    by way of others, else by its first judge.
 
     Of people it is that by which the evaluation stops; of a judge each candidate is held against
     the baseline by its own meetings, all candidates together (e-BH).
@@ -67,21 +74,28 @@ def verdicts(
         if sources:
             led.setdefault(sources[0], []).append(candidate)
     found: dict[int, Verdict] = {}
-    for source, own in led.items():
+    if evaluation.ask_people and (PEOPLE in led or plan.is_active):
+        whole = state or state_of(evaluation, paths=False)
+        own_votes = {candidate.pk for candidate in led.get(PEOPLE, [])}
+        for at, one in enumerate(whole.candidates, 1):
+            by_way_of_others = whole.by_ratings and whole.found.later(at, -inf) > 0
+            if one.candidate.pk not in own_votes and not by_way_of_others:
+                continue
+            found[one.candidate.pk] = Verdict(
+                candidate=one.candidate,
+                source=PEOPLE,
+                who=name_of(votes, PEOPLE),
+                standing=one.now,
+                decision=one.decision,
+                after=_after(one, votes, plan),
+                delta=plan.delta,
+                alpha=plan.alpha,
+                waiting=one.waiting_words,
+            )
+    for source, led_by_it in led.items():
         who = name_of(votes, source)
-        if source == PEOPLE and evaluation.ask_people:
-            for one in (state or state_of(evaluation, paths=False)).candidates:
-                found[one.candidate.pk] = Verdict(
-                    candidate=one.candidate,
-                    source=source,
-                    who=who,
-                    standing=one.now,
-                    decision=one.decision,
-                    after=_after(one, votes, plan),
-                    delta=plan.delta,
-                    alpha=plan.alpha,
-                    waiting=one.waiting_words,
-                )
+        own = [candidate for candidate in led_by_it if candidate.pk not in found]
+        if not own:
             continue
         scores = [in_order(votes.cast(candidate.pk, source)) for candidate in own]
         standings = stopping.direct(scores, delta=plan.delta, alpha=plan.alpha)

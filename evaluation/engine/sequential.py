@@ -191,6 +191,23 @@ def running(
     return mean, np.where(labels < EARLY, np.inf, half)
 
 
+def narrowest(
+    x: np.ndarray, alpha: float = ALPHA
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Running mean and the ends of the narrowest interval that ever was: what was refuted stays so.
+
+    Scores in random order hardly ever refute all there is. Where they have, the ends are those of
+    the moment alone, and the last of the four arrays says so.
+    """
+    mean, half = running(x, alpha)
+    lo, hi = np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)
+    if not x.size:
+        return mean, lo, hi, np.zeros(0, dtype=bool)
+    below, above = np.maximum.accumulate(lo), np.minimum.accumulate(hi)
+    empty = below > above
+    return mean, np.where(empty, lo, below), np.where(empty, hi, above), empty
+
+
 def assisted(
     judged: Sequence[float] | np.ndarray,
     human: Sequence[float] | np.ndarray,
@@ -267,7 +284,8 @@ def best_found(log_e: Sequence[float] | np.ndarray, alpha: float = ALPHA) -> boo
 @dataclass(frozen=True)
 class Verdict:
     decision: str
-    """``better``, ``worse``, ``no difference`` (within δ) or ``keep voting``."""
+    """``better``, ``worse``, ``no difference`` (within δ) or ``keep voting``, the last also where
+    the scores have refuted every mean, so that they cannot have come in random order."""
     rate: float
     """Mean score so far, one a prompt."""
     lo: float
@@ -303,23 +321,20 @@ def decide(
     plain = bool(np.isin(x, (0.0, 0.5, 1.0)).all())
     path = running_coin(x) if plain else betting(x)
     log_e = max(0.0, float(path.max()))
-    mean, half = running(x, alpha)
-    # the narrowest that ever was still holds
-    lo = max(0.0, float((mean - half).max()))
-    hi = min(1.0, float((mean + half).min()))
-    rate = float(mean[-1])
+    mean, low, high, empty = narrowest(x, alpha)
+    rate, lo, hi, contradictory = float(mean[-1]), float(low[-1]), float(high[-1]), bool(empty[-1])
     decision = "keep voting"
     at = np.flatnonzero(path >= log(1.0 / alpha))
-    if at.size:
+    if contradictory:
+        pass
+    elif at.size:
         decision = "better" if mean[at[0]] > 0.5 else "worse"
-    elif lo <= hi and 0.5 - delta <= lo and hi <= 0.5 + delta:
+    elif 0.5 - delta <= lo and hi <= 0.5 + delta:
         decision = "no difference"
     left: int | None = 0
     if decision == "keep voting":
-        left = likely_left(x, delta, alpha)
-    return Verdict(
-        decision, rate, min(lo, hi), max(lo, hi), log_e, float(np.exp(-log_e)), x.size, left
-    )
+        left = None if contradictory else likely_left(x, delta, alpha)
+    return Verdict(decision, rate, lo, hi, log_e, float(np.exp(-log_e)), x.size, left)
 
 
 def running_coin(x: np.ndarray) -> np.ndarray:

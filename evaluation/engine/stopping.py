@@ -23,7 +23,7 @@ from evaluation.engine.sequential import (
     e_bh,
     half_width,
     likely_left,
-    running,
+    narrowest,
     running_coin,
 )
 
@@ -42,6 +42,8 @@ class Path:
     rate: np.ndarray
     lo: np.ndarray
     hi: np.ndarray
+    contradictory: np.ndarray
+    """Whether the intervals up to there have no rate in common."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class Standing:
     left: int | None
     """How many more are likely needed; 0 where decided, None where nothing can be said."""
     path: Path
+    contradictory: bool = False
+    """Whether the scores have refuted every rate there is, as they hardly ever do where they come
+    in an order that says nothing of them: then nothing is claimed."""
 
 
 def direct(
@@ -75,7 +80,10 @@ def direct(
 
     One candidate is decided as soon as its e-value has ever reached 1/α (Ville). Of several, the
     e-values as of now go through e-BH, so that at most α of those that are said to differ do not,
-    on average; "no difference" needs an interval at α shared out over all of them.
+    on average; "no difference" needs an interval at α shared out over all of them. Better or worse
+    is what the scores said when the evidence reached its mark, whatever the rate has come to since.
+    Where the intervals of different moments have no rate in common, the evidence contradicts
+    itself, and nothing is claimed at all.
 
     Args:
         scores: of each candidate, one a prompt, in the order they came, from its side.
@@ -93,21 +101,35 @@ def direct(
         differ = np.array([bool(evidence[0].size) and evidence[0].max() >= log(1.0 / alpha)])
     else:
         differ = e_bh(frozen, alpha)
+    mark = log(several / (max(1, int(differ.sum())) * alpha)) if several else 0.0
     found = []
-    for x, log_e, is_other in zip(scores, now, differ.tolist(), strict=True):
+    for x, log_e, run, is_other in zip(scores, now, evidence, differ.tolist(), strict=True):
         path = interval_path(x, alpha)
         rate, lo, hi = (float(v[-1]) if x.size else o for v, o in _ends(path))
         shared = path if several == 1 else interval_path(x, alpha / several)
+        contradictory = bool(x.size) and bool(path.contradictory[-1])
         decision = KEEP_VOTING
-        if is_other:
-            decision = "better" if rate > 0.5 else "worse"
+        if contradictory:
+            pass
+        elif is_other:
+            decision = "better" if path.rate[_reached(run, mark)] > 0.5 else "worse"
         elif x.size and within(shared, delta):
             decision = "no difference"
-        left = 0 if decision != KEEP_VOTING else likely_left(x, delta, alpha)
+        left: int | None = 0
+        if decision == KEEP_VOTING:
+            left = None if contradictory else likely_left(x, delta, alpha)
+        short = thinned(path, POINTS)
         found.append(
-            Standing(decision, rate, lo, hi, log_e, int(x.size), left, thinned(path, POINTS))
+            Standing(decision, rate, lo, hi, log_e, int(x.size), left, short, contradictory)
         )
     return found
+
+
+def _reached(evidence: np.ndarray, mark: float) -> int:
+    """Where the evidence first reached the mark; the last place where it has not, as that of a
+    candidate that was decided before and has lost votes since."""
+    at = np.flatnonzero(evidence >= mark)
+    return int(at[0]) if at.size else evidence.size - 1
 
 
 def running_evidence(x: np.ndarray) -> np.ndarray:
@@ -120,14 +142,18 @@ def running_evidence(x: np.ndarray) -> np.ndarray:
 
 
 def interval_path(x: np.ndarray, alpha: float) -> Path:
-    """The narrowest interval that ever was, after each score: what was refuted stays refuted."""
-    mean, half = running(x, alpha)
-    lo = np.maximum.accumulate(np.maximum(mean - half, 0.0)) if x.size else mean
-    hi = np.minimum.accumulate(np.minimum(mean + half, 1.0)) if x.size else mean
-    return Path(np.arange(1, x.size + 1), mean, np.minimum(lo, hi), np.maximum(lo, hi))
+    """The narrowest interval that ever was, after each score: what was refuted stays refuted.
+
+    Where that leaves no rate at all, the interval of that moment alone, and ``contradictory``.
+    """
+    mean, lo, hi, empty = narrowest(x, alpha)
+    return Path(np.arange(1, x.size + 1), mean, lo, hi, empty)
 
 
 def within(path: Path, delta: float) -> bool:
+    """Whether no rate is left but those that would not matter."""
+    if path.contradictory[-1]:
+        return False
     return bool(path.lo[-1] >= 0.5 - delta and path.hi[-1] <= 0.5 + delta)
 
 
@@ -135,7 +161,7 @@ def thinned(path: Path, points: int) -> Path:
     """At most so many of its points, the last among them."""
     at = np.unique(np.linspace(0, path.rate.size - 1, points).round().astype(int))
     at = at[at >= 0] if path.rate.size else np.zeros(0, dtype=int)
-    return Path(path.prompts[at], path.rate[at], path.lo[at], path.hi[at])
+    return Path(path.prompts[at], path.rate[at], path.lo[at], path.hi[at], path.contradictory[at])
 
 
 def _ends(path: Path) -> list[tuple[np.ndarray, float]]:
@@ -193,6 +219,7 @@ def by_ratings(
             np.array([_chance(gap[model]) for gap, _, _ in seen]),
             np.array([_chance(gap[model] - wide[model]) for gap, wide, _ in seen]),
             np.array([_chance(gap[model] + wide[model]) for gap, wide, _ in seen]),
+            np.zeros(len(seen), dtype=bool),
         )
         found.append(
             Standing(

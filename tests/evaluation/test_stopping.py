@@ -74,6 +74,38 @@ def test_no_votes_decide_nothing() -> None:
         assert one.path.rate.size == 0
 
 
+def test_the_direction_is_that_of_the_moment_at_which_the_evidence_sufficed() -> None:
+    x = np.array([1.0] * 16 + [0.0] * 20)
+    (found,) = stopping.direct([x], delta=0.02, alpha=0.2)
+    assert (found.decision, found.rate < 0.5) == ("better", True)
+    assert sequential.decide(x, alpha=0.2).decision == "better"
+
+
+def test_votes_that_contradict_themselves_decide_nothing_and_say_so() -> None:
+    x = np.array([1.0] * 60 + [0.0] * 60)
+    (early,) = stopping.direct([x[:60]], delta=0.05, alpha=0.05)
+    assert (early.decision, early.contradictory) == ("better", False)
+    (found,) = stopping.direct([x], delta=0.05, alpha=0.05)
+    assert (found.decision, found.contradictory, found.left) == ("keep voting", True, None)
+    assert found.lo < found.rate == 0.5 < found.hi
+    assert (found.path.lo <= found.path.hi).all()
+    assert (found.path.lo <= found.path.rate)[found.path.contradictory].all()
+    known = sequential.decide(x)
+    assert (known.decision, known.lo, known.hi) == ("keep voting", found.lo, found.hi)
+
+
+def test_votes_in_random_order_contradict_themselves_in_few_of_many_series() -> None:
+    contradictory = wrong = 0
+    for seed in range(200):
+        x = scores(np.random.default_rng(seed), 0.6, 400)
+        (found,) = stopping.direct([x], delta=0.05, alpha=0.05)
+        contradictory += found.contradictory
+        wrong += found.decision in {"worse", "no difference"}
+    # 5 % of 200 is 10; more than 17 has a chance of 1 %
+    assert contradictory <= 17
+    assert wrong <= 17
+
+
 def battles(
     rng: np.random.Generator, theta: np.ndarray, number: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,6 +199,52 @@ def test_judges_votes_are_no_evidence_of_peoples(judge: Any, voting: Evaluation)
     for comparison in voting.comparisons.with_sides():
         make_judgment(comparison.pair, comparison.candidate_side, annotator=judge)
     assert (state_of(voting).votes, state_of(voting).candidates[0].now.prompts) == (0, 0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("plan", [{}, {"pairs": "active"}])
+def test_a_judges_verdict_stays_on_candidates_that_no_person_has_voted_on(
+    plan: dict[str, Any],
+    project: Any,
+    models: list[Any],
+    judge: Any,
+    start: Start,
+    answered: Start,
+) -> None:
+    from evaluation.verdicts import verdicts
+    from evaluation.votes import PEOPLE, votes_of
+
+    evaluation = answered(start(candidates=models[1:], plan=plan))
+    for comparison in evaluation.comparisons.against_baseline().with_sides():
+        make_judgment(comparison.pair, comparison.candidate_side, annotator=judge)
+
+    def sources(candidates: list[Any]) -> dict[str, tuple[int, float]]:
+        found = verdicts(evaluation, votes_of(evaluation), candidates)
+        return {one.candidate.name: (one.source, one.standing.rate) for one in found}
+
+    by_judge = (judge.pk, 1.0)
+    assert sources(models[1:]) == {"new": by_judge, "other": by_judge}
+    rows = evaluation.comparisons.against_baseline().with_sides()
+    first = rows.filter(candidate=models[1]).order_by("asked_at").first()
+    make_judgment(first.pair, first.candidate_side)
+    for candidates in (models[1:], models[:0:-1]):
+        found = sources(candidates)
+        assert (found["new"][0], found["other"]) == (PEOPLE, by_judge)
+
+
+@pytest.mark.django_db
+def test_the_page_says_that_votes_contradict_themselves(
+    project: Any, owner: Any, as_user: Any, voting: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evaluation.met import Met
+
+    comparison = voting.comparisons.with_sides().exclude(asked_at=None).first()
+    make_judgment(comparison.pair, comparison.candidate_side)
+    x = np.array([1.0] * 60 + [0.0] * 60)
+    monkeypatch.setattr(Met, "against_baseline", lambda met, model: x)
+    page = as_user(owner).get(voting.get_absolute_url()).content.decode()
+    assert "new against base: the votes contradict themselves" in page
+    assert "Not sure: the votes contradict themselves" in page
 
 
 @pytest.mark.django_db
