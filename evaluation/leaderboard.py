@@ -24,7 +24,7 @@ from evaluation.engine import davidson, ratings
 from evaluation.features import NotMeasured, covariates
 from evaluation.kept import kept
 from evaluation.routing import chances_of, newest_draw
-from evaluation.together import TOO_FEW, Together, TooFew, together
+from evaluation.together import APART, NOT_SEEN, TOO_FEW, Together, TooFew, together
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 
@@ -84,6 +84,15 @@ class NotRated:
             return gettext("no votes")
         if said == TOO_FEW:
             return gettext("too few prompts of its group have votes of people")
+        if said == NOT_SEEN:
+            return gettext(
+                "people have not voted on it, so how far AI judges are off about it is unknown"
+            )
+        if said == APART:
+            return gettext(
+                "none of its pairs has votes of both people and AI judges, so how far AI judges "
+                "are off about it is unknown"
+            )
         return gettext(
             "nobody whom it beat has got the better of it, not even by way of others, so nothing "
             "ties its rating to theirs"

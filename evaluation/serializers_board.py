@@ -32,7 +32,9 @@ class StandingSerializer(serializers.Serializer):
     rank_hi = serializers.IntegerField()
     rating = serializers.FloatField()
     lo = serializers.FloatField(
-        allow_null=True, help_text="95 % interval clustered by prompt; null on one prompt alone."
+        allow_null=True,
+        help_text="95 % interval clustered by prompt; null on one prompt alone, where combined on "
+        "one with votes of people.",
     )
     hi = serializers.FloatField(allow_null=True)
     win_rate = serializers.FloatField(

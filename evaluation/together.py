@@ -3,6 +3,7 @@ judges have judged (:mod:`evaluation.engine.ppi`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,10 @@ from evaluation.routing import Chances
 
 TOO_FEW = "too few prompts with votes of people"
 """The reason of a model whose group could not be rated."""
+NOT_SEEN = "no votes of people"
+"""The reason of a model that judges alone have seen: how far they are off about it is unknown."""
+APART = "no pair with votes of both"
+"""The reason of a model that people and judges have seen on different pairs."""
 
 
 class TooFew(Exception):
@@ -115,8 +120,13 @@ def together(
     """
     every, marks = _by_pair(pair, prompt, i, j, score, of_judge), _NO_DRAW
     people_saw = int((~np.isnan(every.human) & np.isnan(every.judged)).sum())
-    if chances is not None:
-        every, marks = _by_draw(every, np.unique(pair), chances)
+    told = every if chances is None else _by_draw(every, np.unique(pair), chances)[0]
+    kind, like = _likes(told, models)
+    if chances is None:
+        every = every.where(like(every))
+    else:
+        kept = like(every)
+        every, marks = _by_draw(every.where(kept), np.unique(pair)[kept], chances)
     seen, judged = ~np.isnan(every.human), ~np.isnan(every.judged)
     both, alone = seen & judged, judged & ~seen
     usable = every.where(judged)
@@ -144,7 +154,7 @@ def together(
     if not fits:
         raise TooFew(refusals[0] if refusals else _words(every.where(both), None))
     rated = {row.model for one in rows for row in one} | {one.model for one in left}
-    left += [ratings.unrated(m, people) for m in range(models) if m not in rated]
+    left += [_unrated(m, people, bool(kind[m] >= 0)) for m in range(models) if m not in rated]
     fitted, n_labelled, n_judged = fits[0]
     judges_alone = every.where(alone)
     return Together(
@@ -164,6 +174,31 @@ def together(
 
 
 _NO_DRAW = (0, 0, 0)
+
+
+def _likes(every: _Pairs, models: int) -> tuple[np.ndarray, Callable[[_Pairs], np.ndarray]]:
+    """Of each model, which others people tie it to on pairs that judges have judged too, as a
+    number; -1 where they have seen it on none. And which pairs are of two of one number: of all
+    others nothing says how far the judges are off.
+    """
+    both = ~np.isnan(every.human) & ~np.isnan(every.judged)
+    kind = np.where(
+        np.isin(np.arange(models), [every.i[both], every.j[both]]), np.arange(models), -1
+    )
+    while True:
+        before = kind.copy()
+        least = np.minimum(kind[every.i[both]], kind[every.j[both]])
+        np.minimum.at(kind, every.i[both], least)
+        np.minimum.at(kind, every.j[both], least)
+        if (kind == before).all():
+            return kind, lambda pairs: (kind[pairs.i] == kind[pairs.j]) & (kind[pairs.i] >= 0)
+
+
+def _unrated(model: int, people: np.ndarray, corrected: bool) -> ratings.Unrated:
+    rate, votes = _record(people, model)
+    if corrected:
+        return ratings.unrated(model, people)
+    return ratings.Unrated(model, APART if votes else NOT_SEEN, rate, votes)
 
 
 def _by_draw(

@@ -205,6 +205,43 @@ class TestCombined:
         assert together["alpha"].hi - together["alpha"].lo < alone.hi - alone.lo
         assert board.groups[0][0].judged == 144
 
+    def test_a_model_that_people_never_saw_is_not_rated_by_judges_alone(
+        self, project: Any, owner: Any, as_user: Any, cast: Cast
+    ) -> None:
+        for number in range(90):
+            winner = "beta" if number % 3 == 0 else "alpha"
+            cast("alpha", "beta", robot=winner, **({"rater": winner} if number % 2 else {}))
+        before = points(project, source="combined")
+        for number in range(60):
+            cast("alpha", "gamma", robot="gamma" if number % 5 else "alpha")
+            cast("beta", "delta", rater="beta" if number % 5 else "delta")
+        board = standings(project, source="combined")
+        assert points(project, source="combined") == before
+        assert {one.model.name: one.why.split(",")[0] for one in board.unrated} == {
+            "gamma": "people have not voted on it",
+            "delta": "none of its pairs has votes of both people and AI judges",
+        }
+        assert {row.judged for row in board.groups[0]} == {45}
+        assert board.others == 120
+        url = reverse("evaluation:leaderboard", args=[project.slug])
+        text = as_user(owner).get(url, {"by": "combined"}).content.decode()
+        assert "how far AI judges are off about it is unknown" in text
+        assert "one prompt" not in text
+
+    def test_two_that_only_judges_have_held_against_each_other_are_of_two_groups(
+        self, project: Any, cast: Cast
+    ) -> None:
+        for number in range(90):
+            for first, second in (("alpha", "beta"), ("gamma", "delta")):
+                winner = second if number % 3 == 0 else first
+                cast(first, second, robot=winner, **({"rater": winner} if number % 2 else {}))
+            cast("alpha", "gamma", robot="gamma" if number % 5 else "alpha")
+        groups = standings(project, source="combined").groups
+        assert [{one.model.name for one in group} for group in groups] == [
+            {"alpha", "beta"},
+            {"gamma", "delta"},
+        ]
+
     def test_pairs_that_were_drawn_stand_for_those_that_were_not(
         self, project: Any, owner: Any, as_user: Any, cast: Cast
     ) -> None:
