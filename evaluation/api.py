@@ -59,6 +59,8 @@ class EvaluationList(ListAPIView):
         data["baseline"] = models_named(found, [data["baseline"]], field="baseline")[0]
         data["candidates"] = models_named(found, data["candidates"], field="candidates")
         data["judges"] = judges_named(found, data["judges"])
+        if data["people"] is None:
+            data["people"] = not data["judges"]
         named = ("source", "version", "set", "category", "limit")
         data["prompt_set"] = {name: data.pop(name) for name in named if name in data}
         evaluation = start_evaluation(project=found, by=user_of(request), **data)

@@ -7,6 +7,7 @@ one to each prompt is taken, and none is made up where there is none.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,11 +20,22 @@ from evaluation.sampling import sampling_used
 from steelyard.registry.models import ModelVersion
 
 _BATCH = 2000
+_NUMBER = re.compile("([0-9]{1,18})")
 
 
 def contestants(evaluation: Evaluation) -> list[ModelVersion]:
     """The baseline, then the candidates by age; their places are the models' numbers."""
     return [evaluation.baseline, *evaluation.candidates.order_by("pk")]
+
+
+def by_name(models: Iterable[ModelVersion]) -> list[ModelVersion]:
+    """In the order of their names, numbers in them as numbers: step 200 before step 1000."""
+
+    def parts(model: ModelVersion) -> list[tuple[int, str]]:
+        said = _NUMBER.split(model.name)
+        return [(int(one), "") if one.isdecimal() else (-1, one) for one in said]
+
+    return sorted(models, key=parts)
 
 
 def prompts_of(evaluation: Evaluation) -> list[Prompt]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -50,6 +51,13 @@ def _ask_for_sampling(form: forms.Form, project: Project) -> None:
             else _("Left empty, it is the model's own."),
         )
     form.fields["seed"] = seed
+
+
+def _newest_first(models: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
+    """Those of one run together, its checkpoints by step and then what it ended with."""
+    made = Coalesce("made_by__created_at", "created_at")
+    step = F("options__checkpoint__step").asc(nulls_last=True)
+    return models.order_by(made.desc(), "-made_by", step, "-created_at")
 
 
 def _sampling_in(data: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +165,9 @@ class EvaluationForm(forms.Form):
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        models = ModelVersion.objects.filter(project=project, modality=project.modality)
+        models = _newest_first(
+            ModelVersion.objects.filter(project=project, modality=project.modality)
+        )
         prompts = Prompt.objects.filter(project=project)
         versions = DatasetVersion.objects.filter(project=project).select_related("dataset")
         sets = PromptSet.objects.filter(project=project)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from annotation.models import Judgment
+from evaluation.contestants import by_name
 from evaluation.engine import agreement, winrate
 from evaluation.explorer import counts
 from evaluation.length import Length, length
@@ -159,7 +160,7 @@ def page(evaluation: Evaluation, chosen: Mapping[str, str], *, whole: bool) -> d
         whole: with all that does not change from second to second.
     """
     votes = votes_of(evaluation)
-    candidates = list(evaluation.candidates.select_related("project").order_by("name"))
+    candidates = by_name(evaluation.candidates.select_related("project"))
     rows = win_rates(evaluation, votes)
     judges = list(votes.judges)
     routed = {model.pk: corrected(evaluation, votes, model.pk) for model in candidates}

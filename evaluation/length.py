@@ -13,6 +13,7 @@ import numpy as np
 from django.utils.translation import gettext as _
 
 from annotation.models import Judgment
+from evaluation.contestants import by_name
 from evaluation.engine import length_control, winrate
 from evaluation.gamed import Given, given_for
 from evaluation.models import Evaluation
@@ -104,7 +105,7 @@ class LengthRow:
 def lengths(evaluation: Evaluation, votes: Votes) -> list[LengthRow]:
     return [
         LengthRow(model, votes.judges.get(source), found)
-        for model in evaluation.candidates.select_related("project").order_by("name")
+        for model in by_name(evaluation.candidates.select_related("project"))
         for source in votes.sources_of(model.pk)
         if (found := length(evaluation, votes, model.pk, source)) is not None
     ]
@@ -160,7 +161,8 @@ def _rows(
     rows, said = votes.comparisons, votes.judgments
     mine = np.flatnonzero(rows["candidate"] == candidate)
     total, number = np.zeros(rows["pk"].size), np.zeros(rows["pk"].size)
-    same = mine[rows["identical"][mine] == 1]
+    cast_by = votes.cast(candidate, source)
+    same = cast_by.row[cast_by.annotator == 0]
     total[same], number[same] = 0.5, 1.0
     cast = np.flatnonzero(
         (rows["candidate"][said["row"]] == candidate)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.models import Annotator, Judgment
+from evaluation.contestants import by_name
 from evaluation.engine import winrate
 from evaluation.engine.length_control import FOLDS
 from evaluation.length import lengths
@@ -86,7 +87,7 @@ def _each(evaluation: Evaluation, votes: Votes) -> list[tuple[ModelVersion, int,
     """Candidates and those who voted on them, with the votes."""
     return [
         (model, source, votes.cast(model.pk, source))
-        for model in evaluation.candidates.order_by("name")
+        for model in by_name(evaluation.candidates.all())
         for source in votes.sources_of(model.pk)
     ]
 
@@ -111,16 +112,9 @@ def _length_controlled(evaluation: Evaluation, votes: Votes) -> list[Figure]:
 
 def _graded(evaluation: Evaluation, votes: Votes) -> list[Figure]:
     """A verdict of the greatest strength stands for three votes."""
-    said = votes.judgments
     found = []
     for model, source, cast in _each(evaluation, votes):
-        mine = (votes.comparisons["candidate"][said["row"]] == model.pk) & (
-            said["source"] == source
-        )
-        mine &= votes.comparisons["identical"][said["row"]] == 0
-        strength = np.abs(said["strength"][mine])
-        # identical outputs stand first
-        much = np.concatenate([np.zeros(cast.size - strength.size, bool), strength >= MUCH])
+        much = np.abs(cast.strength) >= MUCH
         times = np.where(much, MUCH_COUNTS, 1)
         rate = winrate.clustered(np.repeat(cast.score, times), np.repeat(cast.prompt, times))
         words = _(

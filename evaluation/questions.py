@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Annotator
 from evaluation import insight
+from evaluation.contestants import by_name
 from evaluation.models import Evaluation
 from evaluation.votes import Votes, votes_of
 from steelyard.inference.judging.turns import NAMES
@@ -82,7 +83,7 @@ def aspect_rates(evaluation: Evaluation, votes: Votes | None = None) -> list[Asp
     votes = votes or votes_of(evaluation)
     return [
         AspectRow(candidate, votes.judges.get(source), row)
-        for candidate in evaluation.candidates.order_by("name")
+        for candidate in by_name(evaluation.candidates.all())
         for source in votes.sources_of(candidate.pk)
         for row in insight.questions(evaluation, votes, candidate.pk, source)
     ]

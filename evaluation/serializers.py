@@ -24,7 +24,11 @@ class EvaluationRequest(StrictSerializer):
         child=serializers.CharField(), min_length=1, help_text="Names of model versions."
     )
     people = serializers.BooleanField(
-        required=False, default=True, help_text="Whether people compare, in the labelling queue."
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Whether people compare, in the labelling queue; where nothing is said, they do "
+        "unless judges are named. Nobody need be asked where models' outputs have votes already.",
     )
     judges = serializers.ListField(
         child=serializers.CharField(),

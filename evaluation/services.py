@@ -8,9 +8,11 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotator, Pair, Prompt
+from annotation.models import Annotator, Judgment, Pair, Prompt
 from annotation.services.judging import start_judging
 from evaluation.contestants import contestants, outputs_there
+from evaluation.drawn import in_drawn_order
+from evaluation.engine.turns import turns_of
 from evaluation.models import Evaluation, EvaluationJudge
 from evaluation.plan import checked_plan
 from evaluation.presets import BY_TURNS, PRESETS
@@ -49,6 +51,7 @@ def start_evaluation(
             imported outputs answers nothing: those that it has are compared.
         people: whether the pairs enter the labelling queue.
         judges: the AI judges and scorers that compare, each for itself; beside people or alone.
+            Nobody need compare where pairs of these models have votes already, imported ones say.
         prompt_set: ``source`` (``held_out``, ``version``, ``set``), ``version`` or ``set`` (ids),
             ``category`` and ``limit``; all held-out prompts where nothing is said.
         sampling: ``max_new_tokens``, ``temperature`` and ``top_p`` for text, ``steps``,
@@ -66,10 +69,12 @@ def start_evaluation(
     Raises:
         UserError: a model is another project's or has no output to any of the prompts, there are
             no prompts or models were trained on all of them, nobody compares, a judge cannot be
-            asked, nobody is asked a question, or a setting is unknown or out of bounds.
+            asked, nobody is asked a question, no prompt has the several turns that the preset is
+            about, or a setting is unknown or out of bounds.
     """
     _check_models(project, baseline, candidates)
-    check_panel(project, people, judges)
+    if people or judges or not _have_votes(project, [baseline, *candidates]):
+        check_panel(project, people, judges)
     if preset and preset not in PRESETS:
         raise UserError(
             _("preset must be one of %(names)s.") % {"names": ", ".join(PRESETS)}, field="preset"
@@ -84,6 +89,16 @@ def start_evaluation(
     prompts = chosen_prompts(project, chosen, models)
     if not prompts:
         raise _no_prompts(chosen)
+    if preset in BY_TURNS and all(turns_of(prompt.messages) == 1 for prompt in prompts):
+        raise UserError(
+            _(
+                "%(preset)s asks prompts of several turns, and each of these has a single one. "
+                "Choose a prompt set made of a file with “turns”, or no preset."
+            )
+            % {"preset": PRESETS[preset].title},
+            code="single_turns",
+            field="source",
+        )
     left_out = trained_on(models, prompts)
     seen: set[str] = set().union(*left_out.values())
     if len(seen) == len(prompts):
@@ -212,10 +227,12 @@ def _ask_jurors(evaluation: Evaluation, jury: Annotator, by: User) -> None:
 
 
 def pairs_for(seat: EvaluationJudge) -> list[Pair]:
-    """What a judge can still be asked about; two identical outputs are nobody's work."""
+    """What a judge can still be asked about, in the order drawn; two identical outputs are nobody's
+    work."""
     comparisons = seat.evaluation.comparisons.against_baseline().with_sides()
     pairs = [row.pair_id for row in comparisons if not row.is_identical]
-    return list(Pair.objects.filter(pk__in=pairs).not_seen_by(seat.judge).order_by("pk"))
+    rows = Pair.objects.filter(pk__in=pairs).not_seen_by(seat.judge)
+    return in_drawn_order(seat.evaluation, rows)
 
 
 def _no_prompts(chosen: dict[str, Any]) -> UserError:
@@ -300,6 +317,13 @@ def check_model(project: Project, model: ModelVersion, *, field: str) -> None:
         )
 
 
+def _have_votes(project: Project, models: Sequence[ModelVersion]) -> bool:
+    """Whether anybody has voted on a pair of two of them."""
+    votes = Judgment.objects.decisive().standing(project).filter(project=project)
+    sides = {"pair__output_a__model__in": models, "pair__output_b__model__in": models}
+    return votes.filter(**sides).exists()
+
+
 def check_panel(project: Project, people: bool, judges: Sequence[Annotator]) -> None:
     """
     Raises:
@@ -307,7 +331,10 @@ def check_panel(project: Project, people: bool, judges: Sequence[Annotator]) -> 
     """
     if not people and not judges:
         raise UserError(
-            _("Say who compares: people, at least one AI judge or scorer, or both."),
+            _(
+                "Say who compares: people, at least one AI judge or scorer, or both. Nobody need "
+                "be asked where these models’ outputs have votes already; here they have none."
+            ),
             field="judges",
         )
     for judge in judges:

@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.utils.translation import gettext
 
 from annotation.models import Annotator, Judgment
+from evaluation.contestants import by_name
 from evaluation.engine import effect, winrate
 from evaluation.models import Evaluation
 from evaluation.numbers import BOTH_BAD
@@ -26,7 +27,8 @@ class WinRateRow:
     rate: winrate.WinRate
     both_bad: int
     identical: int
-    """Comparisons in which both models gave the same output: a tie each, shown to nobody."""
+    """Comparisons in which both models gave the same output: a tie each, shown to nobody. While
+    votes are still to come only those to which the order of prompts has come."""
     comparisons: int
     judged: int
     """Comparisons with at least one vote of this source."""
@@ -35,6 +37,8 @@ class WinRateRow:
     asked: bool = True
     """Whether the evaluation asks this source; else its votes were cast elsewhere, on the same
     pairs."""
+    identical_waiting: int = 0
+    """Those to which it has not: they count as votes come in."""
     strength: effect.Effect | None = None
     """Of verdicts with a strength: their mean in standard deviations; None where there is d."""
 
@@ -57,7 +61,7 @@ class WinRateRow:
     @property
     def waiting(self) -> int:
         """Comparisons without a vote that are no tie already."""
-        return self.comparisons - self.judged - self.identical
+        return self.comparisons - self.judged - self.identical - self.identical_waiting
 
 
 def win_rates(evaluation: Evaluation, votes: Votes | None = None) -> list[WinRateRow]:
@@ -70,7 +74,7 @@ def win_rates(evaluation: Evaluation, votes: Votes | None = None) -> list[WinRat
     seats = [seat.judge for seat in evaluation.seats]
     models = evaluation.candidates.select_related("project", "made_by__training_job")
     rows = []
-    for candidate in models.order_by("name"):
+    for candidate in by_name(models):
         own = votes.comparisons["candidate"] == candidate.pk
         voters = [votes.judges.get(source) for source in votes.sources_of(candidate.pk)]
         if own.any() and votes.comparisons["identical"][own].all():
@@ -145,13 +149,15 @@ def _win_rate(
     said = votes.judgments["source"] == source
     said &= own[votes.judgments["row"]]
     said &= votes.comparisons["identical"][votes.judgments["row"]] == 0
+    identical = int((cast.annotator == 0).sum())
     scored, strength = _effects(source, said, votes, scores)
     return WinRateRow(
         candidate=candidate,
         judge=judge,
         rate=winrate.win_rate(cast.score, cast.prompt),
         both_bad=int((votes.judgments["said"][said] == BOTH_BAD).sum()),
-        identical=int(votes.comparisons["identical"][own].sum()),
+        identical=identical,
+        identical_waiting=int(votes.comparisons["identical"][own].sum()) - identical,
         comparisons=int(own.sum()),
         judged=np.unique(votes.judgments["row"][said]).size,
         scored=scored,

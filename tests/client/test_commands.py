@@ -141,6 +141,7 @@ def test_from_a_file_of_pairs_to_a_file_of_preferences(
     assert "read as mapped prompt=input a=output_1" in brought
     assert project.slug in signed_in("projects").out
     assert json.loads(signed_in("leaderboard", *at, "--json").out)["votes"] == 0
+    assert json.loads(signed_in("leaderboard", *at, "--by", "arena", "--json").out)["by"] == "arena"
     assert "Forgotten" in signed_in("logout").out
     assert signed_in("projects").code == 1
 

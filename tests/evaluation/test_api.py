@@ -9,7 +9,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from evaluation.models import Evaluation
-from tests.factories import make_annotator, make_judgment, make_pair
+from tests.factories import make_annotator, make_judgment, make_pair, make_prompt
 
 pytestmark = pytest.mark.django_db
 Start = Callable[..., Any]
@@ -85,6 +85,41 @@ def test_a_mistake_is_named_by_its_field(
     body = answer.json()
     assert body["field"] == field or field in body.get("fields", {})
     assert not Evaluation.objects.exists()
+
+
+def test_who_names_a_judge_asks_no_people_but_by_saying_so(
+    api: APIClient, root: str, judge: Any, prompts: Any
+) -> None:
+    def asks_people(**said: Any) -> bool:
+        answer = api.post(f"{root}/evaluations", {**BODY, **said}, format="json")
+        assert answer.status_code == 201, answer.json()
+        return Evaluation.objects.get(pk=answer.json()["id"]).ask_people
+
+    assert asks_people()
+    assert not asks_people(judges=["strict"])
+    assert asks_people(judges=["strict"], people=True)
+
+
+def test_an_evaluation_of_imported_votes_alone_asks_nobody(
+    api: APIClient, root: str, project: Any, owner: Any, as_user: Any, answered: Start
+) -> None:
+    body = {**BODY, "baseline": "alpha", "candidates": ["beta"], "people": False}
+    imported = make_annotator(project, "imported robot", kind="judge")
+    for number in range(4):
+        prompt = make_prompt(project, f"Imported {number}?", held_out=True)
+        pair = make_pair(project, prompt=prompt, models=("alpha", "beta"))
+        if number == 0:
+            assert api.post(f"{root}/evaluations", body, format="json").status_code == 400
+        won = "a" if pair.output_a.model.name == "beta" else "b"
+        make_judgment(pair, won, annotator=imported)
+    answer = api.post(f"{root}/evaluations", body, format="json")
+    assert answer.status_code == 201, answer.json()
+    evaluation = answered(Evaluation.objects.get())
+    assert evaluation.finished
+    (row,) = api.get(f"{root}/evaluations/{evaluation.pk}").json()["win_rates"]
+    assert (row["judge"], row["win_rate"], row["asked"]) == ("imported robot", 1.0, False)
+    page = as_user(owner).get(evaluation.get_absolute_url()).content.decode()
+    assert "nobody anew: votes that were there already count" in page
 
 
 def test_win_rates_people_and_judges_apart(

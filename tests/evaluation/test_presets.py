@@ -11,6 +11,7 @@ from django.urls import reverse
 from annotation.runner import prepare as asking_spec
 from evaluation.engine.turns import joined, spoken, turns_of, upto
 from evaluation.presets import PRESETS, figures_of
+from steelyard.lib.errors import UserError
 from tests.factories import make_judgment, make_project
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +80,12 @@ def test_alpaca_eval_shows_length_controlled_rates_or_why_there_are_none(
 def test_mt_bench_has_a_win_rate_for_each_turn(
     project: Any, owner: Any, as_user: Any, start: Start, answered: Start, judge: Any
 ) -> None:
+    with pytest.raises(UserError) as refused:
+        start(people=False, judges=[judge], preset="mt_bench")
+    assert (refused.value.code, refused.value.field) == ("single_turns", "source")
+    for prompt in project.prompts.filter(held_out=True):
+        prompt.messages = [*prompt.messages, {"role": "user", "content": f"Shorter {prompt.pk}."}]
+        prompt.save()
     evaluation = answered(start(people=False, judges=[judge], preset="mt_bench"))
     (seat,) = evaluation.panel.all()
     assert seat.run.spec["by_turns"]

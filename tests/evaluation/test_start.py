@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from evaluation import runner
+from evaluation.contestants import by_name
+from evaluation.forms import EvaluationForm
 from evaluation.models import Evaluation
 from evaluation.sampling import sampling_used
 from evaluation.services import chosen_prompts
 from steelyard.inference.loading import sampling_of
 from steelyard.lib.errors import UserError
 from steelyard.runs.models import Run
+from steelyard.runs.services import start_run
 from tests.factories import make_annotator, make_model, make_output, make_project
 
 pytestmark = pytest.mark.django_db
@@ -153,3 +156,32 @@ def test_outputs_that_are_here_are_put_side_by_side_in_no_models_place(
     assert run.kind in settings.LIGHT_RUNS
     spec = runner.prepare(run)
     assert (spec["models"], len(spec["there"]), runner.gpus(run)) == ([], 2, 0)
+
+
+def test_checkpoints_stand_by_step_in_the_form_and_by_number_on_the_page(project: Any) -> None:
+    older = make_model(project, "older")
+    run = start_run(project=project, kind="train", title="Tuned", spec={}, by=None)
+    kept = [
+        make_model(
+            project, f"tuned step {step}", made_by=run, options={"checkpoint": {"step": step}}
+        )
+        for step in (200, 1000, 400)
+    ]
+    result = make_model(project, "tuned", made_by=run)
+    newest = make_model(project, "newest")
+    form = EvaluationForm(project=project)
+    listed = [model.name for model in form.fields["candidates"].queryset]  # type: ignore[attr-defined]
+    own = {model.name for model in (*kept, older, result, newest)}
+    assert [name for name in listed if name in own] == [
+        "newest",
+        "tuned step 200",
+        "tuned step 400",
+        "tuned step 1000",
+        "tuned",
+        "older",
+    ]
+    assert [model.name for model in by_name([kept[1], newest, kept[0]])] == [
+        "newest",
+        "tuned step 200",
+        "tuned step 1000",
+    ]

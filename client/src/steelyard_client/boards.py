@@ -21,8 +21,8 @@ class BoardVerbs(InProject):
         style: bool = False,
         equal: bool = False,
     ) -> Leaderboard:
-        """Ratings over the votes of ``people`` or ``judges``, of one judge, or ``combined``: few of
-        people with many of judges.
+        """Ratings over the votes of ``people`` or ``judges``, of one judge, of visitors of an
+        ``arena``, or ``combined``: few of people with many of judges.
 
         Args:
             until: a day such as 2026-01-31, counted to its end, or a moment in ISO 8601.

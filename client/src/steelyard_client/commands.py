@@ -279,7 +279,7 @@ def _work(commands: Parsers) -> None:
     _wait(runs)
 
     board = _in_project(commands, "leaderboard", verbs.leaderboard, "models by rating")
-    board.add_argument("--by", choices=["people", "judges", "combined"])
+    board.add_argument("--by", choices=["people", "judges", "combined", "arena"])
     board.add_argument("--judge", help="the votes of this judge alone")
     board.add_argument("--category", help="prompts of this category alone")
     board.add_argument("--until", help="votes until this day's end, such as 2026-01-31")
