@@ -21,6 +21,7 @@ from annotation.models import Assignment, Judgment, Output, Pair
 from annotation.recent import Recent
 from annotation.services.material import add_pair
 from evaluation.contestants import contestants
+from evaluation.drawn import place_of
 from evaluation.engine.active import Chosen, next_pairs, posterior
 from evaluation.met import asked
 from evaluation.models import Comparison, Evaluation
@@ -303,7 +304,7 @@ def _in_order(evaluation: Evaluation, material: _Material, number: int) -> list[
     done = set(_done(evaluation))
     slots = []
     for prompt in sorted(
-        material.prompts, key=lambda pk: stable_int(evaluation.seed, material.prompts[pk])
+        material.prompts, key=lambda pk: place_of(evaluation, material.prompts[pk])
     ):
         for candidate, model in enumerate(material.models):
             if candidate == 0 or model.pk in done or (prompt, candidate) not in material.direct:

@@ -1,5 +1,5 @@
 """Who met whom in an evaluation, and what people said: comparisons as arrays, in the order in which
-their votes were complete."""
+their votes were complete; of votes that came in together, in the order drawn."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from django.db.models import Count, Exists, F, FloatField, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Extract
 
 from annotation.models import Judgment
+from evaluation.drawn import came_in, places_of, with_ties
 from evaluation.models import Evaluation
 from evaluation.numbers import SCORE_OF_A, flag, outcome_number, read_numbers
+from evaluation.plan import Plan
 from evaluation.querysets import ComparisonQuerySet
 from steelyard.registry.models import ModelVersion
 
@@ -37,6 +39,8 @@ class Met:
     vote_before: np.ndarray
     """Which of them had been cast before the evaluation asked: they tell as much as any other, and
     no budget paid for them."""
+    ties: np.ndarray
+    """Pairs of two identical outputs among the comparisons."""
 
     def against_baseline(self, model: int) -> np.ndarray:
         """The scores of a candidate against the baseline, one a prompt."""
@@ -59,9 +63,8 @@ def asked(evaluation: Evaluation) -> ComparisonQuerySet:
 def met(evaluation: Evaluation, models: list[ModelVersion]) -> Met:
     """What people have said so far, less what has been withdrawn.
 
-    Two identical outputs are a tie that nobody need be asked about. Where they were drawn in a
-    batch they come in their turn; where all pairs are asked at once as many of them are counted as
-    of the others, evenly between them.
+    Two identical outputs are a tie that nobody need be asked about; they count as the order in
+    which pairs are asked about comes to them (:func:`evaluation.drawn.with_ties`).
     """
     rows = asked(evaluation)
     of = _comparisons(rows)
@@ -77,16 +80,22 @@ def met(evaluation: Evaluation, models: list[ModelVersion]) -> Met:
     n = np.bincount(at, minlength=of["pair"].size).astype(float)
     of_a = np.bincount(at, weights=votes["score"], minlength=n.size) / np.maximum(n, 1.0)
     when = np.zeros(n.size)
-    np.maximum.at(when, at, votes["at"])
+    np.maximum.at(when, at, came_in(votes["at"], votes["from_file"] == 1, since[at]))
     same = np.isin(of["pair"], _identical(rows))
     done = (n > 0) & (of["complete"] == 1) & ~same
-    if evaluation.plan:
-        when, done = np.where(same, of["asked"], when), done | same
+    place = places_of(evaluation, of["prompt"])
+    if Plan.of(evaluation.plan).is_active:
+        # batch after batch, any two models
+        drawn = np.lexsort((of["pair"], place, of["asked"]))
+        place[drawn] = np.arange(drawn.size)
+        done, when = with_ties(place, same, done, when)
     else:
-        when, done = _spread(when, done, same)
+        for candidate in np.unique(of["candidate"]):
+            own = of["candidate"] == candidate
+            done[own], when[own] = with_ties(place[own], same[own], done[own], when[own])
     y = np.where(same, 0.5, np.where(of["is_a"] == 1, of_a, 1.0 - of_a))
     order = np.flatnonzero(done)
-    order = order[np.lexsort((of["pair"][order], when[order]))]
+    order = order[np.lexsort((of["pair"][order], place[order], when[order]))]
     return Met(
         prompt=of["prompt"][order],
         i=i[order],
@@ -98,6 +107,7 @@ def met(evaluation: Evaluation, models: list[ModelVersion]) -> Met:
         vote_j=j[at],
         vote_at=votes["at"],
         vote_before=votes["at"] < since[at],
+        ties=of["pair"][order][same[order]],
     )
 
 
@@ -152,10 +162,12 @@ def _votes(rows: QuerySet) -> dict[str, np.ndarray]:
             "pair_id",
             outcome_number(),
             Extract("created_at", "epoch", output_field=FloatField()),
+            flag(Q(annotator__user=None)),
         ),
         pair="i8",
         said="i8",
         at="f8",
+        from_file="i8",
     )
     return found | {"score": SCORE_OF_A[found["said"]]}
 
@@ -163,19 +175,3 @@ def _votes(rows: QuerySet) -> dict[str, np.ndarray]:
 def _identical(rows: ComparisonQuerySet) -> list[int]:
     """Pairs of two identical outputs. Nobody was asked about them, so only few are read."""
     return list(rows.identical().values_list("pair_id", flat=True))
-
-
-def _spread(when: np.ndarray, done: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of identical outputs the share that the others have come to, between them."""
-    others = int((~same).sum())
-    here = np.flatnonzero(same)
-    if not others:
-        return when, same
-    share = here[: round(here.size * float(done.sum()) / others)]
-    if not share.size:
-        return when, done
-    times = np.sort(when[done])
-    turn = (np.arange(share.size) + 0.5) / share.size * times.size
-    when, done = when.copy(), done.copy()
-    when[share], done[share] = times[np.minimum(turn.astype(int), times.size - 1)], True
-    return when, done

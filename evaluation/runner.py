@@ -20,6 +20,7 @@ from evaluation.contestants import (
     outputs_there,
     prompts_of,
 )
+from evaluation.drawn import in_drawn_order
 from evaluation.models import Comparison, Evaluation, EvaluationJudge
 from evaluation.outputs import asked_of, lines_of, store_output
 from evaluation.presets import BY_TURNS
@@ -150,8 +151,9 @@ def ask_seat(seat: EvaluationJudge, pairs: Iterable[Pair]) -> None:
     """Start the judge on what it has not judged. No run where it has judged all of these pairs in
     another evaluation, or all outputs are identical; where it cannot be asked the evaluation says
     why, and the others go on."""
-    waiting = Pair.objects.filter(pk__in=[pair.pk for pair in pairs]).not_seen_by(seat.judge)
-    if not waiting.exists():
+    rows = Pair.objects.filter(pk__in=[pair.pk for pair in pairs]).not_seen_by(seat.judge)
+    waiting = in_drawn_order(seat.evaluation, rows)
+    if not waiting:
         return
     evaluation = seat.evaluation
     try:

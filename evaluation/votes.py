@@ -8,12 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Case, F, IntegerField, Q, Value, When
-from django.db.models.functions import Length
+from django.db.models import Case, F, FloatField, IntegerField, Q, Value, When
+from django.db.models.functions import Coalesce, Extract, Length
 
 from annotation.models import Annotator, Judgment
+from evaluation.contestants import contestants
+from evaluation.drawn import came_in, places_of, with_ties
+from evaluation.met import met
 from evaluation.models import Evaluation
 from evaluation.numbers import SCORE_OF_A, flag, outcome_number, read_numbers
+from evaluation.plan import Plan
 
 PEOPLE = 0
 """The source of people's votes; any other is the pk of a judge or scorer."""
@@ -21,8 +25,9 @@ PEOPLE = 0
 
 @dataclass(frozen=True)
 class Cast:
-    """Votes of one source on one candidate, in the order in which they came. A comparison of two
-    identical outputs stands first, as a tie that nobody was asked about."""
+    """Votes of one source on one candidate: of people in the order in which they came, those that
+    came in together and those of a judge in the order drawn. With them, as ties that nobody was
+    asked about, comparisons of two identical outputs, as far as the order has come to them."""
 
     score: np.ndarray
     """The candidate's: 1 where it is better, ½ for ties."""
@@ -31,26 +36,41 @@ class Cast:
     """Of :attr:`Votes.comparisons`."""
     annotator: np.ndarray
     """0 where the outputs are identical."""
+    strength: np.ndarray
+    """Of the verdict, for the candidate."""
 
     @property
     def size(self) -> int:
         return int(self.score.size)
 
     def of(self, mine: np.ndarray) -> Cast:
-        return Cast(self.score[mine], self.prompt[mine], self.row[mine], self.annotator[mine])
+        return Cast(
+            self.score[mine],
+            self.prompt[mine],
+            self.row[mine],
+            self.annotator[mine],
+            self.strength[mine],
+        )
 
 
 @dataclass(frozen=True)
 class Votes:
     comparisons: dict[str, np.ndarray]
     """``pk``, ``pair``, ``prompt``, ``candidate``, ``candidate_is_a``, ``identical``,
-    ``by_chance`` (−1 where all pairs are asked) and ``longer``, by how many characters the
-    candidate's answer is longer; in the order of their pks."""
+    ``by_chance`` (−1 where all pairs are asked), ``asked`` (when people were, or could first be),
+    ``place`` in the order drawn and ``longer``, by how many characters the candidate's answer is
+    longer; in the order of their pks."""
     judgments: dict[str, np.ndarray]
     """``pk``, ``row`` of the comparison, ``annotator``, ``source``, ``said``, ``score`` and
-    ``strength`` of the candidate; in the order of their pks."""
+    ``strength`` of the candidate, and ``at``, when a person's became evidence (0 of a judge's); in
+    the order of their pks."""
     judges: dict[int, Annotator]
     """Judges and scorers that have voted, by pk."""
+    skipped: dict[int, list[int]]
+    """Pairs to which judges' answers were none, by judge."""
+    ties: np.ndarray | None
+    """Pairs of identical outputs that stand beside people's votes; None where the order of prompts
+    tells, since no pairs of models are chosen."""
 
     def sources_of(self, candidate: int) -> list[int]:
         """Who has voted on a candidate: people first, then judges by name."""
@@ -60,15 +80,34 @@ class Votes:
 
     def cast(self, candidate: int, source: int) -> Cast:
         rows, votes = self.comparisons, self.judgments
-        same = np.flatnonzero((rows["candidate"] == candidate) & (rows["identical"] == 1))
+        own = np.flatnonzero(rows["candidate"] == candidate)
         said = (rows["candidate"][votes["row"]] == candidate) & (votes["source"] == source)
         said &= rows["identical"][votes["row"]] == 0
-        row = np.concatenate([same, votes["row"][said]])
+        row = votes["row"][said]
+        first = np.full(rows["pk"].size, np.inf)
+        np.minimum.at(first, row, votes["at"][said])
+        same, done = rows["identical"][own] == 1, np.isfinite(first[own])
+        if source != PEOPLE:
+            done |= np.isin(rows["pair"][own], self.skipped.get(source, []))
+            first[own[done]] = 0.0
+        come, since = with_ties(rows["place"][own], same, done, first[own])
+        if source == PEOPLE and self.ties is not None:
+            come = np.isin(rows["pair"][own], self.ties)
+        ties = own[come & same]
+        row = np.concatenate([ties, row])
+        order = np.lexsort(
+            (
+                np.arange(row.size),
+                rows["place"][row],
+                np.concatenate([since[come & same], votes["at"][said]]),
+            )
+        )
         return Cast(
-            np.concatenate([np.full(same.size, 0.5), votes["score"][said]]),
-            rows["prompt"][row],
-            row,
-            np.concatenate([np.zeros(same.size, dtype=int), votes["annotator"][said]]),
+            np.concatenate([np.full(ties.size, 0.5), votes["score"][said]])[order],
+            rows["prompt"][row][order],
+            row[order],
+            np.concatenate([np.zeros(ties.size, dtype=int), votes["annotator"][said]])[order],
+            np.concatenate([np.zeros(ties.size, dtype=int), votes["strength"][said]])[order],
         )
 
 
@@ -82,18 +121,33 @@ def votes_of(evaluation: Evaluation) -> Votes:
     people = When(annotator__kind="person", then=Value(PEOPLE))
     source = Case(people, default=F("annotator_id"), output_field=IntegerField())
     votes = read_numbers(
-        cast.values_list("pk", "pair_id", "annotator_id", source, outcome_number(), "strength"),
+        cast.values_list(
+            "pk",
+            "pair_id",
+            "annotator_id",
+            source,
+            outcome_number(),
+            "strength",
+            Extract("created_at", "epoch", output_field=FloatField()),
+            flag(Q(annotator__user=None)),
+        ),
         pk="i8",
         pair="i8",
         annotator="i8",
         source="i8",
         said="i8",
         strength="i8",
+        at="f8",
+        from_file="i8",
     )
     order = np.argsort(rows["pair"], kind="stable")
     at = order[np.searchsorted(rows["pair"], votes["pair"], sorter=order)]
     sign = np.where(rows["candidate_is_a"][at] == 1, 1, -1)
     of_a = SCORE_OF_A[votes["said"]]
+    by_people = votes["source"] == PEOPLE
+    since = rows["asked"][at][by_people]
+    when = np.zeros(votes["at"].size)
+    when[by_people] = came_in(votes["at"][by_people], votes["from_file"][by_people] == 1, since)
     judgments = {
         "pk": votes["pk"],
         "row": at,
@@ -103,9 +157,19 @@ def votes_of(evaluation: Evaluation) -> Votes:
         "score": np.where(sign == 1, of_a, 1.0 - of_a),
         # negative means that a is better
         "strength": -sign * votes["strength"],
+        "at": when,
     }
     judges = Annotator.objects.in_bulk(np.unique(votes["source"]).tolist())
-    return Votes(rows, judgments, judges)
+    skipped: dict[int, list[int]] = {}
+    ties = None
+    if rows["identical"].any():
+        none = Judgment.objects.current().filter(outcome="skip", annotator__in=list(judges))
+        none = none.filter(pair__in=against.values("pair")).order_by()
+        for pair, judge in none.values_list("pair_id", "annotator_id"):
+            skipped.setdefault(judge, []).append(pair)
+        if Plan.of(evaluation.plan).is_active:
+            ties = met(evaluation, contestants(evaluation)).ties
+    return Votes(rows, judgments, judges, skipped, ties)
 
 
 def _comparisons(evaluation: Evaluation) -> dict[str, np.ndarray]:
@@ -123,6 +187,7 @@ def _comparisons(evaluation: Evaluation) -> dict[str, np.ndarray]:
             flag(Q(candidate_is_a=True)),
             flag(identical),
             Case(*chance, default=Value(-1), output_field=IntegerField()),
+            Coalesce(Extract("asked_at", "epoch"), 0.0, output_field=FloatField()),
         ),
         pk="i8",
         pair="i8",
@@ -131,7 +196,11 @@ def _comparisons(evaluation: Evaluation) -> dict[str, np.ndarray]:
         candidate_is_a="i8",
         identical="i8",
         by_chance="i8",
+        asked="f8",
     )
+    begun = evaluation.created_at.timestamp()
+    columns["asked"] = np.maximum(columns["asked"] * bool(evaluation.plan), begun)
+    columns["place"] = places_of(evaluation, columns["prompt"])
     return _Columns(columns, evaluation)
 
 
