@@ -17,9 +17,10 @@ from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_uniform
 from steelyard.registry.models import ModelFamily, ModelVersion
-from steelyard.runs.models import Run
+from steelyard.runs.models import ACTIVE, Run
 from steelyard.runs.services import start_run
 
+KIND = "tune_judge"
 FEWEST = 30
 """Pairs with a majority below which nothing is tuned."""
 FEWEST_OF_A_PART = 4
@@ -85,14 +86,19 @@ class Split:
 
 
 def seed_of(judge: Annotator) -> int | None:
-    """By which the prompts of its line are divided already: a prompt that an earlier version was
-    tuned on must not come to test a later one."""
-    ancestor: Annotator | None = judge
-    while ancestor is not None:
-        if tuned := ancestor.checks.get("tuning"):
-            return int(tuned["seed"])
-        ancestor = ancestor.parent
-    return None
+    """By which the prompts of its line are divided already, by any version or by a tuning that is
+    under way: a prompt that one version was tuned on must not come to test another."""
+    line = list(judge.line.order_by("version"))
+    known = [one.checks["tuning"]["seed"] for one in line if one.checks.get("tuning")]
+    if not known:
+        under_way = Run.objects.filter(
+            project=judge.project_id,
+            kind=KIND,
+            state__in=ACTIVE,
+            spec__judge__in=[one.pk for one in line],
+        )
+        known = [run.spec["seed"] for run in under_way.order_by("pk")[:1]]
+    return int(known[0]) if known else None
 
 
 def split(judge: Annotator, seed: int | None = None) -> Split:
@@ -107,8 +113,8 @@ def split(judge: Annotator, seed: int | None = None) -> Split:
     if known is not None and seed not in (None, known):
         raise UserError(
             _(
-                "Its line was tuned with the seed %(seed)s before; with another, prompts that it "
-                "was tuned on would come to test it."
+                "Its line is tuned with the seed %(seed)s; with another, prompts that one of its "
+                "versions was tuned on would come to test another."
             )
             % {"seed": known},
             code="other_seed",
@@ -214,6 +220,8 @@ def start_tuning(
             the budget is out of bounds.
     """
     check_tunable(judge)
+    # whoever tunes another version of the line at the same time waits here
+    list(judge.line.order_by("pk").select_for_update(no_key=True).values_list("pk"))
     if reflection.project_id != judge.project_id:
         raise UserError(
             _("%(model)s belongs to another project.") % {"model": reflection.name},
@@ -242,7 +250,7 @@ def start_tuning(
     parts = {name: [[one.pair, one.side] for one in some] for name, some in found.parts.items()}
     return start_run(
         project=judge.project,
-        kind="tune_judge",
+        kind=KIND,
         title=f"{judge.name} is tuned by people's reasons",
         spec={
             "judge": judge.pk,

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from annotation.engine.paired import compared
 from annotation.models import Annotator, Judgment
-from annotation.services.judging import create_judge
+from annotation.services.judging import create_judge, new_judge_version
 from annotation.services.tuned import made_by
 from annotation.services.tuning import FEWEST, split, start_tuning
 from steelyard.lib.errors import UserError
@@ -227,6 +227,8 @@ def test_what_is_found_is_the_next_version_with_its_test_agreement(
     with pytest.raises(UserError) as caught:
         split(made, 7)
     assert caught.value.code == "other_seed"
+    with pytest.raises(UserError, match="seed 0"):  # nor does the one that it was tuned from
+        split(judge, 7)
     client = as_user(owner)
     fragment = client.get(reverse("annotation:tuning-of-run", args=[judged.slug, run.pk]))
     shown = fragment.content.decode()
@@ -280,6 +282,21 @@ def test_no_prompt_is_in_two_parts_and_held_out_ones_are_in_none(judged: Any, ow
     assert found.found == 40
     assert held_out.key not in set.union(*prompts)
     assert split(judge, 5).parts != found.parts
+
+
+def test_versions_of_one_line_are_divided_by_one_seed(judged: Any, owner: Any) -> None:
+    judge, writer = _judge(judged, "http://127.0.0.1:9/v1")
+    second = new_judge_version(judge=judge, criteria="Less is better.")
+    run = start_tuning(judge=second, reflection=writer, seed=3, by=owner)
+    for version in (judge, second):
+        with pytest.raises(UserError, match="seed 3") as caught:
+            start_tuning(judge=version, reflection=writer, seed=77, by=owner)
+        assert (caught.value.code, caught.value.field) == ("other_seed", "seed")
+    assert split(judge).seed == 3
+    # what came to nothing binds nobody
+    run.state = "failed"
+    run.save()
+    assert split(judge, 77).seed == 77
 
 
 @pytest.mark.parametrize("case", ["few", "scorer", "wording", "budget", "foreign"])
