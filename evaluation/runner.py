@@ -20,7 +20,7 @@ from evaluation.contestants import (
     outputs_there,
     prompts_of,
 )
-from evaluation.drawn import in_drawn_order
+from evaluation.drawn import in_drawn_order, place_of
 from evaluation.models import Comparison, Evaluation, EvaluationJudge
 from evaluation.outputs import asked_of, lines_of, store_output
 from evaluation.presets import BY_TURNS
@@ -120,14 +120,20 @@ def _compare(evaluation: Evaluation, outputs: dict[tuple[str, str], Output]) -> 
         the pairs worth asking about: two identical outputs are nobody's work, the win rate counts
         them as a tie.
     """
+    met = {}
+    # the queue may hand pairs out by age, and votes are looked at as they come
+    for key, name in sorted(outputs, key=lambda one: (place_of(evaluation, one[0]), one[1])):
+        other = outputs.get((key, evaluation.baseline.name))
+        output = outputs[key, name]
+        if name == evaluation.baseline.name or other is None or output.pk == other.pk:
+            continue
+        origin = Pair.Origin.EVALUATION
+        met[key, name], _ = add_pair(first=output, second=other, origin=origin, wanted=0)
     pairs = []
     for (key, name), output in outputs.items():
-        if name == evaluation.baseline.name:
+        pair = met.get((key, name))
+        if pair is None:
             continue
-        other = outputs.get((key, evaluation.baseline.name))
-        if other is None or output.pk == other.pk:
-            continue
-        pair, _ = add_pair(first=output, second=other, origin=Pair.Origin.EVALUATION, wanted=0)
         comparison, _ = Comparison.objects.get_or_create(
             evaluation=evaluation,
             pair=pair,
