@@ -5,12 +5,15 @@ Nothing is stored; a board that has been made is kept in memory until a vote cha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from django.db.models import Count, F, Max, Q
 from django.utils.translation import gettext, ngettext
 
+from annotation.models import Pair
+from annotation.querysets import JudgmentQuerySet
 from evaluation.board_votes import (
     Options,
     Votes,
@@ -136,6 +139,9 @@ class Standings:
     """Votes that no rating takes in: with a model that has none, or between two groups."""
     withdrawn: int
     """Votes that would be in here had they not been withdrawn."""
+    identical: int
+    """Votes on two outputs that are the same, which no evaluation asks about: imported ones, say.
+    They are counted as any other."""
     tables: Tables
     controls: list[list[Control]] = field(default_factory=list)
     """Of each group, what style does; empty where nothing was controlled for."""
@@ -171,6 +177,7 @@ class _Made:
     annotators: int
     others: int
     withdrawn: int
+    identical: int
     names: tuple[str, ...] = ()
     assisted: Together | None = None
     refused: str = ""
@@ -180,8 +187,8 @@ def standings(project: Project, options: Options | None = None, **said: Any) -> 
     """Ratings of a project's models from its current decisive votes between different models,
     less those that have been withdrawn.
 
-    Only votes count. Two identical outputs have none, since an evaluation puts them to nobody:
-    what :func:`~evaluation.standings.win_rates` takes for a tie is not in here.
+    Only votes count. An evaluation puts two identical outputs to nobody: what
+    :func:`~evaluation.standings.win_rates` takes for a tie is not in here.
 
     Args:
         said: fields of :class:`Options`, where they are not given as one.
@@ -215,6 +222,7 @@ def standings(project: Project, options: Options | None = None, **said: Any) -> 
         annotators=made.annotators,
         others=made.others,
         withdrawn=made.withdrawn,
+        identical=made.identical,
         tables=Tables(order, made.wins, made.ties, made.bad),
         controls=[
             [Control(name, one) for name, one in zip(made.names, effects, strict=True)]
@@ -253,8 +261,25 @@ def _make(project: Project, options: Options) -> _Made:
         annotators=distinct(votes.annotator if whole else votes.annotator[used]).size,
         others=int(used.size - used.sum()),
         withdrawn=withdrawn,
+        identical=_on_identical(project, standing),
         **extra,
     )
+
+
+def _on_identical(project: Project, votes: JudgmentQuerySet) -> int:
+    seen = Pair.objects.filter(project=project).order_by().aggregate(n=Count("pk"), last=Max("pk"))
+    pairs = _identical_pairs(project.pk, seen["n"], seen["last"])
+    return votes.filter(pair__in=pairs).count() if pairs else 0
+
+
+@lru_cache(maxsize=64)
+def _identical_pairs(project: int, number: int, last: int | None) -> tuple[int, ...]:
+    """Pairs of different models' outputs that are the same. All texts are looked at for it, so it
+    is found anew only where a pair has come or gone: outputs do not change."""
+    same = Q(output_a__asset=F("output_b__asset")) | Q(output_a__asset=None, output_b__asset=None)
+    rows = Pair.objects.filter(same, project=project, output_a__text=F("output_b__text"))
+    rows = rows.exclude(output_a__model=F("output_b__model"))
+    return tuple(rows.order_by().values_list("pk", flat=True))
 
 
 def _rated(
@@ -391,6 +416,7 @@ def _nothing(refused: str) -> _Made:
         annotators=0,
         others=0,
         withdrawn=0,
+        identical=0,
         refused=refused,
     )
 

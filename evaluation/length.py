@@ -74,6 +74,8 @@ class Authors:
 
 @dataclass(frozen=True)
 class Length:
+    voted: winrate.WinRate
+    """Length and all."""
     ours: length_control.LengthControlled
     theirs: Authors | None
     """None under five prompts with votes."""
@@ -120,6 +122,7 @@ def length(evaluation: Evaluation, votes: Votes, candidate: int, source: int) ->
     ours = length_control.length_controlled(cast.score, -longer, cast.prompt)
     _prompts, first = np.unique(cast.prompt, return_index=True)
     return Length(
+        voted=winrate.win_rate(cast.score, cast.prompt),
         ours=ours,
         theirs=as_authors(evaluation, votes, candidate, source),
         bins=_bins(cast, longer),

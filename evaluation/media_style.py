@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.engine.style import StyleControlled, style_controlled
+from evaluation.engine.winrate import WinRate, win_rate
 from evaluation.features import CONTROLS, amounts
 from evaluation.models import Evaluation
 from evaluation.votes import votes_of
@@ -17,6 +18,8 @@ from steelyard.projects.models import Modality
 class MediaStyle:
     """One candidate by one source, as it would be, were both outputs alike in these."""
 
+    voted: WinRate
+    """Whatever the files are."""
     controlled: StyleControlled
     more: list[tuple[str, float]]
     """By covariate, the share of prompts on which the candidate has more of it."""
@@ -38,4 +41,8 @@ def media_style(evaluation: Evaluation, candidate: int, source: int) -> MediaSty
     other = {name: np.where(is_a, *reversed(sides[name])) for name in names}
     prompts, first = np.unique(cast.prompt, return_index=True)
     more = [(name, float((own[name] > other[name])[first].sum() / prompts.size)) for name in names]
-    return MediaStyle(style_controlled(cast.score, own, other, cast.prompt), more)
+    return MediaStyle(
+        win_rate(cast.score, cast.prompt),
+        style_controlled(cast.score, own, other, cast.prompt),
+        more,
+    )

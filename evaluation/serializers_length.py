@@ -26,6 +26,10 @@ class LengthSerializer(serializers.Serializer):
     judge = serializers.CharField(source="judge.name", default=None, allow_null=True)
     prompts = serializers.IntegerField(source="length.ours.prompts")
     raw = serializers.FloatField(source="length.ours.raw", help_text="As voted.")
+    raw_lo = serializers.FloatField(
+        source="length.voted.lo", allow_null=True, help_text="Its 95 % interval."
+    )
+    raw_hi = serializers.FloatField(source="length.voted.hi", allow_null=True)
     longer = serializers.FloatField(
         source="length.longer", help_text="Share of prompts on which the candidate's is longer."
     )

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from django.db import models
 from django.db.models import F, Q
 from django.utils.functional import cached_property
+from django.utils.text import Truncator
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models.outcome import Outcome
@@ -51,6 +54,17 @@ class Prompt(models.Model):
         """The last thing the user said."""
         asked = [m["content"] for m in self.messages if m["role"] == "user"]
         return asked[-1] if asked else ""
+
+    @property
+    def gist(self) -> str:
+        """What tells it from others in a table: of several turns the first, and their number."""
+        turns = list(takewhile(lambda said: said["role"] == "user", reversed(self.messages)))
+        if len(turns) < 2:
+            return self.text
+        said = {"asked": Truncator(turns[-1]["content"]).chars(60), "number": len(turns)}
+        # the text may have an ellipsis of its own
+        said["asked"] = said["asked"].rstrip("…")
+        return gettext("%(asked)s… (%(number)s turns)") % said
 
     @cached_property
     def assets(self) -> list[Asset]:

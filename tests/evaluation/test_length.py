@@ -145,6 +145,10 @@ def test_imported_comparisons_have_the_figure_of_alpaca_eval_with_its_file(
     )  # beside our own, and in the protocol's table
     told = client.get(f"/api/v1/projects/{project.slug}/evaluations/{evaluation.pk}/length").json()
     assert told[0]["alpaca_eval"]["win_rate"] == pytest.approx(full.rate)
+    lo, hi = told[0]["raw_lo"], told[0]["raw_hi"]
+    assert lo < told[0]["raw"] < hi
+    table = page.split("Were both answers equally long")[1]
+    assert f"{100 * lo:.1f} % to {100 * hi:.1f} %" in table
     assert (told[0]["judge"], told[0]["prompts"]) == ("weighted", PROMPTS - 1)
     client.post(url, {"take": "1"})
     assert rate_of(evaluation).terms == "reduced"

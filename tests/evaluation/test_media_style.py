@@ -75,6 +75,11 @@ def test_at_equal_resolution_nothing_is_left_of_a_win_that_is_resolutions(
     url = reverse("evaluation:evaluation-detail", args=[pictures.project.slug, pictures.pk])
     page = as_user(owner).get(url).content.decode()
     assert "Were both files alike" in page
+    voted = found.voted
+    assert voted.lo is not None
+    assert voted.hi is not None
+    assert voted.rate == told.raw
+    assert f"{100 * voted.lo:.1f} % to {100 * voted.hi:.1f} %" in page.split("Were both files")[1]
     assert "More resolution than the baseline’s on 83.3 % of prompts." in page
     assert "never differs" in page
     assert "Were both answers equally long" not in page

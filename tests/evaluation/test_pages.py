@@ -283,6 +283,26 @@ def test_identical_outputs_are_ties_in_an_evaluation_and_have_no_place_on_the_le
     assert "4 of two identical outputs count as ties here" in page
     assert "not in the leaderboard" in page
     assert "No votes of people" in page_of(client, "leaderboard", project)
+    # they were imported, say
+    for comparison in evaluation.comparisons.with_sides()[:2]:
+        make_judgment(comparison.pair, "ab"[comparison.pk % 2])
+    make_judgment(make_pair(project, models=("alpha", "beta")), "tie")
+    board = page_of(client, "leaderboard", project)
+    assert "2 votes on identical outputs that came another way" in board
+    assert "have no votes" not in board
+
+
+def test_of_prompts_of_several_turns_a_table_shows_the_first(
+    project: Any, owner: Any, as_user: Any, start: Start, answered: Start
+) -> None:
+    for prompt in project.prompts.filter(held_out=True):
+        prompt.messages = [*prompt.messages, {"role": "user", "content": "Now say it shorter."}]
+        prompt.save()
+    evaluation = answered(start(), lambda m, p: m)
+    page = page_of(as_user(owner), "evaluation-detail", project, evaluation.pk)
+    for number in range(4):
+        assert f"Held-out {number}?… (2 turns)" in page
+    assert "Now say it shorter." not in page
 
 
 def test_each_figure_opens_as_many_votes_as_it_says(

@@ -92,6 +92,17 @@ def test_a_matrix_is_the_darker_the_higher_and_empty_where_nobody_met() -> None:
     assert len(csv_of(html)) == 4
 
 
+def test_of_many_columns_a_phone_has_room_for_every_fifth_number() -> None:
+    def numbers(size: int) -> list[str | None]:
+        names = [f"rater {n}" for n in range(size)]
+        html = render("{% heat_matrix names cells 'Who agrees' 'equal' %}", names=names, cells={})
+        ticks = [one for one in svg_of(html).iter("text") if one.get("text-anchor") == "middle"]
+        return [one.text for one in ticks if "between" not in (one.get("class") or "")]
+
+    assert numbers(24) == ["1", "5", "10", "15", "20"]
+    assert len(numbers(12)) == 12
+
+
 def test_a_name_that_looks_like_a_formula_leaves_as_text() -> None:
     link = csv_link(Table(["name"], [("=cmd()",), (None,), (float("nan"),)]))
     assert base64.b64decode(link.split(",")[1]).decode().split("\r\n") == [
