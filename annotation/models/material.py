@@ -61,10 +61,8 @@ class Prompt(models.Model):
         turns = list(takewhile(lambda said: said["role"] == "user", reversed(self.messages)))
         if len(turns) < 2:
             return self.text
-        said = {"asked": Truncator(turns[-1]["content"]).chars(60), "number": len(turns)}
-        # the text may have an ellipsis of its own
-        said["asked"] = said["asked"].rstrip("…")
-        return gettext("%(asked)s… (%(number)s turns)") % said
+        asked = str(Truncator(turns[-1]["content"]).chars(60)).rstrip("…")
+        return gettext("%(asked)s… (%(number)s turns)") % {"asked": asked, "number": len(turns)}
 
     @cached_property
     def assets(self) -> list[Asset]:
