@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from annotation.models import Annotator
 from evaluation.engine.anchoring import Anchoring
 from evaluation.engine.winrate import Clustered
-from evaluation.judge_card import Card, card_of
+from evaluation.judge_card import SOURCES, Card, card_of
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_visible
 
@@ -41,6 +41,11 @@ class BinSerializer(serializers.Serializer):
 class CalibrationSerializer(serializers.Serializer):
     method = serializers.ChoiceField(["platt", "isotonic"])
     measured = serializers.BooleanField(help_text="Whether probabilities came of tokens.")
+    source = serializers.ChoiceField(
+        SOURCES,
+        help_text="What probabilities came of: chances of tokens, the share of several answers, a "
+        "jury's posterior, or a verdict and its strength; mixed where not the same of all pairs.",
+    )
     brier = serializers.FloatField()
     brier_after = serializers.FloatField(help_text="Cross-fitted by prompt.")
     ece = serializers.FloatField()
@@ -185,7 +190,8 @@ def _calibration(card: Card) -> dict[str, Any] | None:
     before, after = card.calibrated.before, card.calibrated.after
     return {
         "method": card.calibrated.method,
-        "measured": card.measured,
+        "measured": card.source == "tokens",
+        "source": card.source,
         "brier": before.brier,
         "brier_after": after.brier,
         "ece": before.ece,

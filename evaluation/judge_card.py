@@ -25,6 +25,10 @@ from steelyard.registry.models import ModelVersion
 
 WORTH = {"a": 1.0, "tie": 0.5, "both_bad": 0.5, "b": 0.0}
 OUTCOMES = ["a", "tie", "both_bad", "b"]
+SOURCES = ("tokens", "samples", "posterior", "verdict", "mixed")
+"""Where the probability that a is better comes from: the chances of the words of a verdict, the
+share of several answers, what a jury's members make probable, or a verdict and its strength; mixed
+where it is not the same of all pairs."""
 FEW = 30
 """Votes of people, and prompts, under which no figure is to be relied upon."""
 
@@ -41,8 +45,8 @@ class Said:
     models: tuple[int, int]
     p: float
     """How probable it holds that a is better; ties are half."""
-    measured: bool
-    """Whether ``p`` came of token probabilities, or else of the verdict and its strength."""
+    source: str
+    """What ``p`` came of: see :data:`SOURCES`."""
     shown: list[tuple[bool, str]]
     """Each order in which it was asked: whether b was shown first, and the outcome then."""
     strength: int
@@ -91,13 +95,14 @@ class Card:
     confusion: dict[tuple[str, str], int] = field(default_factory=dict)
     """How many votes, by what the person said and what the judge said."""
     habits: position.Position | None = None
-    """None where it is known of no verdict which side was first."""
+    """None where it is known of no verdict which side was first, and of a scorer, which is shown
+    one text at a time."""
     drawn: bool = True
     """Whether the sides were drawn here, or shown in both orders; not so of verdicts from a file,
     where a preference for the first side may be the outputs' quality."""
     calibrated: calibration.Calibrated | None = None
-    measured: bool = False
-    """Whether probabilities came of tokens, all of them."""
+    source: str = "verdict"
+    """What its probabilities came of, one of :data:`SOURCES`."""
     maker: str = ""
     own: OwnMaker | None = None
     followed: Followed | None = None
@@ -174,6 +179,7 @@ def _with_people(
     for one, outcome in zip(of, theirs, strict=True):
         confusion[outcome, one.outcome] += 1
     categories = [one.category for one in of]
+    sources = {one.source for one in of}
     calibrated = None
     if len(set(prompts)) > 1:
         calibrated = calibration.cross_fitted(
@@ -192,7 +198,7 @@ def _with_people(
         "by_category": slices.win_rates(equal, prompts, categories) if any(categories) else [],
         "confusion": dict(confusion),
         "calibrated": calibrated,
-        "measured": all(one.measured for one in of),
+        "source": sources.pop() if len(sources) == 1 else "mixed",
         "own": _own_maker(judge, said, people, maker),
     }
 
@@ -223,7 +229,9 @@ def _said(judge: Annotator) -> dict[int, Said]:
     for pair, prompt, category, outcome, strength, swapped, orders, told, a, b in columns.iterator(
         2000
     ):
-        p = _measured(orders)
+        p, source = _told(orders)
+        if p is None and judge.is_jury and told is not None:
+            p, source = told, "posterior"
         strengths.add(abs(strength))
         found[pair] = Said(
             pair=pair,
@@ -231,8 +239,8 @@ def _said(judge: Annotator) -> dict[int, Said]:
             category=category,
             outcome=outcome,
             models=(a, b),
-            p=p if p is not None else told if judge.is_jury else WORTH[outcome],
-            measured=p is not None,
+            p=WORTH[outcome] if p is None else p,
+            source=source,
             shown=_shown(outcome, swapped, orders),
             strength=strength,
         )
@@ -241,19 +249,22 @@ def _said(judge: Annotator) -> dict[int, Said]:
     return {pair: _by_strength(one) for pair, one in found.items()}
 
 
-def _measured(orders: Sequence[dict[str, Any]] | None) -> float | None:
-    """The mean over orders of the probability that a is better."""
+def _told(orders: Sequence[dict[str, Any]] | None) -> tuple[float | None, str]:
+    """The mean over orders of the probability that a is better, and what it came of."""
     told: list[Any] = [order.get("probabilities") for order in orders or []]
     if not told or not all(told):
-        return None
-    return min(1.0, max(0.0, sum(map(p_a, told)) / len(told)))
+        return None, "verdict"
+    samples = [sample for order in orders or [] for sample in order.get("samples", [])]
+    shares = any(one.get("outcome") and not one.get("probabilities") for one in samples)
+    p = min(1.0, max(0.0, sum(map(p_a, told)) / len(told)))
+    return p, "samples" if shares else "tokens"
 
 
 def _by_strength(one: Said) -> Said:
     """Where strengths differ, a verdict that is by far counts for more."""
-    if one.measured:
+    if one.source != "verdict":
         return one
-    return Said(**{**one.__dict__, "p": 0.5 - one.strength / 6})
+    return replace(one, p=0.5 - one.strength / 6)
 
 
 def _shown(
@@ -267,7 +278,7 @@ def _shown(
 
 def _habits(judge: Annotator, said: dict[int, Said]) -> tuple[position.Position | None, bool]:
     rows = [(one, *order) for one in said.values() for order in one.shown]
-    if not rows:
+    if not rows or judge.scorer:
         return None, False
     found = position.position_bias(
         [judge.pk] * len(rows),

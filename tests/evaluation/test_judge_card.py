@@ -69,7 +69,7 @@ def test_cards_of_real_judges_are_what_the_files_say(
         assert card.habits.consistency is None
         # a verdict as a probability, and how often the crowd then chose a side
         assert card.calibrated is not None
-        assert not card.measured
+        assert card.source == "verdict"
         worth = {"left": 1.0, "tie": 0.5, "right": 0.0}
         brier = sum((worth[said[r["id"]]] - worth[r["winner"]]) ** 2 for r in crowd) / n
         assert card.calibrated.before.brier == pytest.approx(brier)
@@ -132,7 +132,7 @@ def test_a_judge_that_says_a_to_everything_is_seen_through(project: Any, judge: 
     assert card.agrees.rate == 0.5
     assert card.no_better_than_chance
     assert not card.too_few
-    assert card.measured
+    assert card.source == "tokens"
     assert card.habits is not None
     assert card.habits.biased
     assert card.drawn
@@ -141,6 +141,58 @@ def test_a_judge_that_says_a_to_everything_is_seen_through(project: Any, judge: 
     assert card.habits.consistency.rate == 0.0
     assert card.calibrated is not None
     assert 0.45 < float(card.calibrated.said.mean()) < 0.55
+
+
+@pytest.mark.parametrize("source", ["tokens", "samples", "posterior", "verdict", "mixed"])
+def test_the_card_says_what_probabilities_came_of(
+    source: str, project: Any, as_user: Any, owner: Any
+) -> None:
+    judge = factories.make_annotator(project, "robot", kind="judge", is_jury=source == "posterior")
+    Annotator.objects.filter(pk=judge.pk).update(checks={"jury": {"members": [], "pairs": 6}})
+    rater = factories.make_annotator(project, "rater")
+    sure = {"swapped": False, "outcome": "a", "probabilities": chances(0.75)}
+    for n in range(6):
+        kind = source if source != "mixed" else ("tokens", "verdict")[n % 2]
+        samples = [{"outcome": "a"}, {"outcome": "b"}, {"outcome": None}]
+        details: dict[str, Any] = {
+            "tokens": {"orders": [{**sure, "samples": [sure, sure]} if n % 2 else sure]},
+            "samples": {"orders": [{**sure, "samples": samples}]},
+            "posterior": {"p_a": 0.75},
+            "verdict": {},
+        }[kind]
+        pair = factories.make_pair(project)
+        factories.make_judgment(pair, annotator=judge, outcome="a", details=details)
+        factories.make_judgment(pair, annotator=rater, outcome="ab"[n % 2])
+    card = card_of(judge)
+    assert card.source == source
+    assert card.calibrated is not None
+    if source not in {"verdict", "mixed"}:
+        assert [one.said for one in card.calibrated.before.bins] == [0.75]
+    words = {
+        "tokens": "the words that stand for its verdict",
+        "samples": "shares of its answers",
+        "posterior": "its members’ votes make probable",
+        "verdict": "tells no probabilities",
+        "mixed": "told of some pairs only",
+    }
+    page = as_user(owner).get(card_at(judge)).content.decode()
+    assert {name for name, text in words.items() if text in page} == {source}
+    at = f"/api/v1/projects/{project.slug}/judges/{judge.pk}/card"
+    told = as_user(owner).get(at).json()["calibration"]
+    assert (told["source"], told["measured"]) == (source, source == "tokens")
+
+
+def test_a_scorer_sees_one_text_at_a_time_and_has_no_position(
+    project: Any, as_user: Any, owner: Any
+) -> None:
+    scorer = {"kind": "hpsv2", "source": "clip"}
+    judge = factories.make_annotator(project, "scorer", kind="judge", scorer=scorer)
+    for n in range(4):
+        factories.make_judgment(
+            factories.make_pair(project), "ab"[n % 2], annotator=judge, swapped=False
+        )
+    assert card_of(judge).habits is None
+    assert 'id="position"' not in as_user(owner).get(card_at(judge)).content.decode()
 
 
 def chances(a: float) -> dict[str, float]:
