@@ -25,6 +25,9 @@ class ReasonThemeSerializer(serializers.Serializer):
     share = serializers.FloatField(help_text="Of the reasons that were read.")
     first = serializers.IntegerField(help_text="For the side that was shown first.")
     second = serializers.IntegerField()
+    side_unknown = serializers.IntegerField(
+        help_text="For one side, where it is not known which was shown first, or both were in turn."
+    )
     ties = serializers.IntegerField()
     both_bad = serializers.IntegerField()
     examples = serializers.ListField(help_text="Pair and text.")

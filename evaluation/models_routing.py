@@ -22,6 +22,11 @@ class Routing(models.Model):
     base = models.FloatField(help_text="The probability where the judges are sure.")
     slope = models.FloatField(help_text="How much more where they are wholly unsure.")
     seed = models.BigIntegerField(default=0)
+    covered = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="On how many of the pairs each judge had a verdict, by its name.",
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -32,6 +37,11 @@ class Routing(models.Model):
 
     def __str__(self) -> str:
         return f"draw {self.pk}"
+
+    @property
+    def covering(self) -> list[tuple[str, int | None]]:
+        """Its judges, and on how many of the pairs each had a verdict; None of old draws."""
+        return [(judge.name, self.covered.get(judge.name)) for judge in self.judges.all()]
 
 
 class Routed(models.Model):

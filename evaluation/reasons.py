@@ -23,6 +23,8 @@ class ReasonTheme:
     first: int
     """For the side that was shown first."""
     second: int
+    side_unknown: int
+    """For one side, where it is not known which was shown first, or both were in turn."""
     ties: int
     both_bad: int
     examples: list[tuple[int, str]]
@@ -52,13 +54,13 @@ def _made(project: Project, by: str, outcome: str) -> Reasons:
     rows = rows.by_judges() if by == "judges" else rows.by_people()
     if outcome:
         rows = rows.filter(outcome__in=["a", "b"] if outcome == "winner" else [outcome])
-    columns = ("pair_id", "rationale", "outcome", "swapped")
+    columns = ("pair_id", "rationale", "outcome", "swapped", "details__orders__1__swapped")
     total = rows.count()
     told = list(rows.order_by("-pk").values_list(*columns)[:MOST])
     found = []
-    for theme in themes([text for _, text, _, _ in told]):
+    for theme in themes([text for _, text, *_ in told]):
         mine = [told[place] for place in theme.texts]
-        sides = Counter(_side(said, swapped) for _, _, said, swapped in mine)
+        sides = Counter(_side(*shown) for _, _, *shown in mine)
         found.append(
             ReasonTheme(
                 words=theme.words,
@@ -66,17 +68,22 @@ def _made(project: Project, by: str, outcome: str) -> Reasons:
                 share=len(mine) / len(told),
                 first=sides["first"],
                 second=sides["second"],
+                side_unknown=sides["unknown"],
                 ties=sides["tie"],
                 both_bad=sides["both_bad"],
-                examples=[(pair, text) for pair, text, _, _ in mine[:EXAMPLES]],
+                examples=[(pair, text) for pair, text, *_ in mine[:EXAMPLES]],
             )
         )
     return Reasons(len(told), total, found)
 
 
-def _side(outcome: str, swapped: bool | None) -> str:
+def _side(outcome: str, swapped: bool | None, second: bool | None) -> str:
+    """
+    Args:
+        second: whether b was first when a judge was asked the second time; None where it was not.
+    """
     if outcome not in {"a", "b"}:
         return outcome
-    if swapped is None:
-        return ""
+    if swapped is None or second is not None:
+        return "unknown"
     return "first" if (outcome == "b") == swapped else "second"

@@ -20,6 +20,11 @@ class RoutingSerializer(serializers.ModelSerializer):
     )
     pairs = serializers.SerializerMethodField(help_text="How many were decided on.")
     drawn = serializers.SerializerMethodField(help_text="How many of them for people.")
+    covered = serializers.DictField(
+        child=serializers.IntegerField(),
+        read_only=True,
+        help_text="On how many of the pairs each judge had a verdict, by its name.",
+    )
 
     class Meta:
         model = Routing
@@ -32,6 +37,7 @@ class RoutingSerializer(serializers.ModelSerializer):
             "seed",
             "pairs",
             "drawn",
+            "covered",
             "created_at",
         ]
         read_only_fields = fields

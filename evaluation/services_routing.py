@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Count, F
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotator, Pair
+from annotation.models import Annotator, Judgment, Pair
 from evaluation.models import Evaluation, Routed, Routing
 from evaluation.routing import Drawn, ask_no_more, draw, routed_in, told_by
 from steelyard.accounts.models import User
@@ -36,6 +36,13 @@ class Preview:
     """How many it is by this seed."""
     unsure: int
     """Pairs on which the judges are more unsure than sure."""
+    covered: dict[str, int]
+    """On how many of the pairs each judge has a verdict, by its name."""
+
+    @property
+    def covering(self) -> list[tuple[str, int]]:
+        """For templates: a judge may be called “items”."""
+        return list(self.covered.items())
 
 
 def preview(
@@ -59,6 +66,7 @@ def preview(
         expected=sum(one.probability for one in asked),
         drawn=sum(one.drawn for one in asked),
         unsure=sum(0.25 < one.p_a < 0.75 for one in found),
+        covered=_covered(judges, found),
     )
 
 
@@ -84,7 +92,8 @@ def route(
 
     Raises:
         UserError: a number is out of bounds, a judge is another project's, the evaluation asks
-            people by a plan or has its draw, or there is no pair that the judges have judged.
+            people by a plan or has its draw, there is no pair that the judges have judged, or one
+            of them has judged none of those that others have.
     """
     if evaluation is not None:
         evaluation = Evaluation.objects.select_for_update(of=("self",)).get(pk=evaluation.pk)
@@ -106,7 +115,13 @@ def route(
             field="judges",
         )
     routing = Routing.objects.create(
-        project=project, evaluation=evaluation, base=base, slope=slope, seed=seed, created_by=by
+        project=project,
+        evaluation=evaluation,
+        base=base,
+        slope=slope,
+        seed=seed,
+        covered=_covered(judges, found),
+        created_by=by,
     )
     routing.judges.set(judges)
     Routed.objects.bulk_create(
@@ -128,6 +143,30 @@ def route(
         evaluation.ask_people = True
         evaluation.save(update_fields=["ask_people"])
     return routing
+
+
+def _covered(judges: Sequence[Annotator], found: Sequence[Drawn]) -> dict[str, int]:
+    """On how many of the pairs each judge has a verdict.
+
+    Raises:
+        UserError: one has none: it would be named without deciding anything.
+    """
+    rows = Judgment.objects.decisive().filter(pair__in=[one.pair.pk for one in found])
+    counted = rows.order_by().values("annotator").annotate(pairs=Count("pair", distinct=True))
+    by_judge = dict(counted.filter(annotator__in=judges).values_list("annotator", "pairs"))
+    covered = {judge.name: by_judge.get(judge.pk, 0) for judge in judges}
+    idle = [name for name, pairs in covered.items() if not pairs]
+    if found and idle:
+        raise UserError(
+            _(
+                "%(judge)s has judged none of these %(pairs)s pairs. Let it judge them, or leave "
+                "it out."
+            )
+            % {"judge": ", ".join(idle), "pairs": len(found)},
+            code="judge_without_verdicts",
+            field="judges",
+        )
+    return covered
 
 
 def _open(project: Project, pairs: list[int]) -> None:

@@ -31,9 +31,11 @@ def test_judges_are_brought_together(mine: Project, project: Any) -> None:
         (len(rows), sum(row.drawn for row in rows)) == (draw.pairs, draw.drawn) == (12, draw.drawn)
     )
     assert {row.probability for row in rows} == {0.02, 0.92}
+    assert draw.covered == {"x": 12, "y": 12}
 
     told = mine.reasons(by="judges")
     assert (told.read, sum(theme.count for theme in told.themes) > 0) == (24, True)
+    assert all(theme.side_unknown == 0 for theme in told.themes)
     assert mine.reasons(outcome="tie").themes == []
     with pytest.raises(Invalid, match="no judge called “rater”"):
         mine.route(["rater"])

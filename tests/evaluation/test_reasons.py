@@ -30,6 +30,30 @@ def test_texts_about_the_same_thing_share_a_theme() -> None:
     assert themes(LONG[:5]) == []
 
 
+def test_votes_whose_side_is_not_known_are_counted_as_such(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    judge = factories.make_annotator(project, "robot", kind="judge")
+    both = [{"swapped": False, "outcome": "b"}, {"swapped": True, "outcome": "b"}]
+    for number, text in enumerate([*LONG, *WRONG]):
+        pair = factories.make_pair(project)
+        swapped = (None, False, True)[number % 3]
+        factories.make_judgment(pair, "b", rationale=text, swapped=swapped)
+        more = {"details": {"orders": both if number % 2 else both[:1]}}
+        factories.make_judgment(pair, "b", annotator=judge, rationale=text, swapped=False, **more)
+    for by, expected in (("people", (10, 10, 10)), ("judges", (0, 15, 15))):
+        found = reasons_of(project, by).themes
+        sums = [
+            sum(getattr(one, name) for one in found) for name in ("first", "second", "side_unknown")
+        ]
+        assert sum(sums) == sum(one.count for one in found) == 30
+        assert tuple(sums) == expected
+    page = reverse("evaluation:reason-list", args=[project.slug])
+    assert "Side not known" in as_user(owner).get(page).content.decode()
+    rows = as_user(owner).get(f"/api/v1/projects/{project.slug}/reasons").json()["themes"]
+    assert sum(row["side_unknown"] for row in rows) == 10
+
+
 def test_page_and_api_tell_people_and_judges_apart(
     project: Any, owner: Any, member: Any, stranger: Any, as_user: Any
 ) -> None:

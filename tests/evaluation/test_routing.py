@@ -54,6 +54,30 @@ def test_the_unsure_come_to_people_and_the_others_leave_the_queue(
         route(project=project, judges=judges, base=0.1, slope=0.5, by=owner)
 
 
+def test_it_is_said_how_many_of_the_pairs_each_judge_has_judged(
+    project: Any, owner: Any, as_user: Any, judges: list[Any], pairs: list[Pair]
+) -> None:
+    few = factories.make_annotator(project, "few", kind="judge")
+    none = factories.make_annotator(project, "none", kind="judge")
+    for pair in pairs[:3]:
+        factories.make_judgment(pair, "a", annotator=few)
+    for act in (preview, lambda **said: route(by=owner, **said)):
+        with pytest.raises(UserError, match="none has judged none of these 20 pairs") as caught:
+            act(project=project, judges=[judges[0], none], base=0.1, slope=0.5)
+        assert caught.value.field == "judges"
+    told = preview(project=project, judges=[judges[0], few], base=0.1, slope=0.5)
+    assert told.covered == {"x": 20, "few": 3}
+    body = json.dumps({"judges": ["x", "few"]})
+    at = f"/api/v1/projects/{project.slug}/routings"
+    made = as_user(owner).post(at, body, content_type="application/json").json()
+    assert made["covered"] == {"x": 20, "few": 3}
+    # what a judge says afterwards decided nothing
+    factories.make_judgment(pairs[5], "a", annotator=few)
+    assert as_user(owner).get(at).json()[0]["covered"]["few"] == 3
+    page = reverse("evaluation:routing-new", args=[project.slug])
+    assert "few 3" in as_user(owner).get(page).content.decode()
+
+
 def test_an_evaluation_is_drawn_once_and_corrected(
     project: Any,
     owner: Any,
@@ -120,6 +144,7 @@ def test_page_and_api(
     said = {"judges": [one.pk for one in judges], "base": "0.05", "slope": "0.6", "seed": "0"}
     shown = as_user(owner).post(page, {**said, "preview": "1"}).content.decode()
     assert "20 pairs, 0 of them" in shown
+    assert "x 20, y 20." in shown
     body = json.dumps({"judges": ["x", "y"], "base": 0.05})
     made = as_user(owner).post(at, body, content_type="application/json").json()
     assert made["pairs"] == 20

@@ -53,6 +53,8 @@ class Routing(Record):
     """How many were decided on."""
     drawn: int
     """How many of them for people."""
+    covered: dict[str, int]
+    """On how many of the pairs each judge had a verdict, by its name."""
     created_at: datetime
 
 
@@ -77,6 +79,8 @@ class Theme(Record):
     first: int
     """For the side that was shown first."""
     second: int
+    side_unknown: int
+    """For one side, where it is not known which was shown first, or both were in turn."""
     ties: int
     both_bad: int
     examples: list[list[str | int]]
