@@ -128,7 +128,7 @@ def ask_endpoint(
         finally:
             usage = asdict(caller.used)
             write_atomically(tally.rundir.path / "usage.json", json.dumps(usage).encode())
-            tally.used = usage
+            tally.used, tally.spent = usage, caller.ledger.spent()
 
 
 def _all(

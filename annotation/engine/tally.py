@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from steelyard.inference.judging.limits import CapReached, used_in_words
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
@@ -32,10 +33,13 @@ class Tally:
         self.counts = {"judged": 0, "contradictory": 0, "invalid": 0, "failed": 0}
         self.used: dict[str, Any] = {}
         """What the endpoint was paid for, once it is known."""
+        self.spent: tuple[int, int, float] | None = None
+        """What the judge has used up in all its runs, once it is known."""
         self.is_capped = False
         self._row = 0
         self._told = 0.0
         self._last: UserError | None = None
+        self._cap: UserError | None = None
         for line in journal.lines():
             self._count(line)
 
@@ -75,8 +79,7 @@ class Tally:
         """A cap is reached: nothing more is asked, and what was found out stays."""
         if not self.is_capped:
             self.is_capped = True
-            self._last = error
-            self.rundir.event(error.message, "warning")
+            self._last = self._cap = error
 
     def finish(self) -> None:
         """
@@ -93,7 +96,10 @@ class Tally:
         self.rundir.event(self._in_words())
         more: dict[str, Any] = {"usage": self.used} if self.used else {}
         if self.is_capped:
-            more["capped"] = True
+            left = self.total - len(self.seen) - counts["failed"]
+            warning = self._left_over(left)
+            self.rundir.event(warning, "warning")
+            more |= {"capped": True, "left": left, "warning": warning}
         self.rundir.finish(status="succeeded", counts=counts, **more)
 
     def _in_words(self) -> str:
@@ -102,6 +108,16 @@ class Tally:
             f"{counts['judged']} pairs judged; on {counts['contradictory']} of them the judge "
             f"contradicted itself when the answers changed places. {counts['invalid']} could not "
             f"be judged, {counts['failed']} were not answered"
+        )
+
+    def _left_over(self, left: int) -> str:
+        """Told when all answers are in, so that it says what was paid in the end."""
+        pairs = f"{left} pair{'' if left == 1 else 's'} left"
+        if not isinstance(self._cap, CapReached) or self.spent is None:
+            return f"{pairs}: a cap is reached. Raise it and start another run to go on."
+        return (
+            f"{pairs}: the cap of {self._cap.cap} is reached; in all its runs together "
+            f"{used_in_words(self.spent)}. Raise the cap and start another run to go on."
         )
 
     def _count(self, line: Mapping[str, Any]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from annotation.engine.__main__ import work
+from steelyard.inference.judging.ledger import Kept, Ledger
 from steelyard.inference.judging.limits import BURST, SharedPace
 from steelyard.lib.engine import Stop
 from steelyard.lib.rundir import RunDir
@@ -96,11 +98,107 @@ def test_no_cap_is_passed_and_what_was_found_out_stays(tmp_path: Path) -> None:
         assert (result["status"], result["capped"]) == ("succeeded", True)
         assert result["counts"]["judged"] == len(server.paid) == 40
         assert result["usage"]["cost"] == pytest.approx(40 * 400 / 1e6)
+        assert result["left"] == 60
+        assert result["warning"].startswith("60 pairs left: the cap of 40 calls is reached")
+        assert "it has used 40 calls, 16800 tokens" in result["warning"]
+        assert rundir.read_lines("events.jsonl", 0)[0][-1]["text"] == result["warning"]
         more = spec_of(server.url, tmp_path, 100, run="b", limits={"max_tokens": 50 * 420})
         result = drive(ENGINE, make_rundir(tmp_path / "b", more))
         # forty are known from before; an answer under way counts as its longest
         assert 40 < len(server.paid) <= 50
         assert result["usage"]["cached"] == 40
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_runs_that_overlap_pay_for_nothing_twice(tmp_path: Path, killed: bool) -> None:
+    def slow(body: dict[str, Any]) -> str:
+        time.sleep(0.02)
+        return honest(body)
+
+    with FaultyServer(slow, faulty=False) as server:
+        specs = {name: spec_of(server.url, tmp_path, 120, run=name) for name in "abc"}
+        specs["c"]["judge"]["id"] = 2  # another judge that asks the same
+        rundirs = {name: make_rundir(tmp_path / name, spec) for name, spec in specs.items()}
+        processes = {name: start(ENGINE, rundir) for name, rundir in rundirs.items()}
+        if killed:
+            wait_until(lambda: len(server.given) >= 30)
+            processes["a"].send_signal(signal.SIGKILL)
+            processes["a"].wait()
+            processes["a"] = start(ENGINE, rundirs["a"])
+        for process in processes.values():
+            process.wait(90)
+        results = [rundir.result() for rundir in rundirs.values()]
+    assert [one and one["counts"]["judged"] for one in results] == [120] * 3
+    assert len(server.paid) == 120
+    again = sum(count - 1 for count in server.given.values())
+    assert again <= (AT_ONCE + 1 if killed else 0)
+    assert sum(one["usage"]["calls"] for one in results if one) == 120
+
+
+def test_caps_hold_for_runs_that_overlap_and_an_answer_of_another_judge_costs_nothing(
+    tmp_path: Path,
+) -> None:
+    def slow(body: dict[str, Any]) -> str:
+        time.sleep(0.05)
+        return honest(body)
+
+    with FaultyServer(slow, faulty=False) as server:
+        rundirs = []
+        for run in range(3):
+            spec = spec_of(server.url, tmp_path, 80, run=str(run), limits={"max_calls": 25})
+            # none asks what another does, and one explains
+            spec["pairs"] = [{**one, "a": f"good\n{run}"} for one in spec["pairs"]]
+            if run == 2:
+                spec |= {"style": "general"}
+                spec["pairs"] = [{**one, "outcome": "a"} for one in spec["pairs"]]
+            rundirs.append(make_rundir(tmp_path / str(run), spec))
+        engines = [ENGINE, ENGINE, "annotation.engine.explaining"]
+        processes = [start(engine, at) for engine, at in zip(engines, rundirs, strict=True)]
+        for process in processes:
+            process.wait(90)
+        assert len(server.paid) == 25
+        results = [rundir.result() for rundir in rundirs]
+        assert sum(one["usage"]["calls"] for one in results if one and "usage" in one) == 25
+        other = spec_of(server.url, tmp_path, 80, run="other", limits={"max_calls": 0}, id=2)
+        other["pairs"] = [{**one, "a": "good\n0"} for one in other["pairs"]]
+        known = len(lines(rundirs[0], "verdicts.jsonl"))
+        result = drive(ENGINE, make_rundir(tmp_path / "other", other))
+        assert len(server.paid) == 25
+        assert (result["usage"]["calls"], result["usage"]["cached"]) == (0, known)
+
+
+def test_a_claim_is_waited_for_until_it_is_let_go_or_lapses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def free(total: Any) -> str:
+        return ""
+
+    monkeypatch.setattr("steelyard.inference.judging.ledger._BEAT", 0.1)
+    monkeypatch.setattr("steelyard.inference.judging.ledger.LEASE", 0.5)
+    one, other = (Ledger(tmp_path / "calls", "judge", run) for run in "ab")
+    assert one.claim("key", 1, 0.0, free) is None
+    assert one.claim("key", 1, 0.0, free) == other.claim("key", 1, 0.0, free) == ""
+    time.sleep(0.8)
+    assert other.claim("key", 1, 0.0, free) == ""  # it was renewed
+    one.release("key")
+    assert other.claim("key", 1, 0.0, free) is None
+    # two under way count, so that the third is to wait, and is refused when they have come to it
+    assert one.claim("second", 1, 0.0, free) is None
+    assert one.claim("third", 1, 0.0, lambda total: "2 calls" * (total[0] > 2)) == ""
+    for asker, key in ((other, "key"), (one, "second")):
+        asker.keep(key, Kept({}, 1, 1, 0.0, 0.0))
+    assert one.claim("third", 1, 0.0, lambda total: "2 calls" * (total[0] > 2)) == "2 calls"
+    assert one.claim("key", 1, 0.0, free) == Kept({}, 1, 1, 0.0, 0.0)
+    # a process that is gone renews nothing; the same run, started again, waits for nothing
+    assert one.claim("fourth", 1, 0.0, free) is None
+    one._closed.set()
+    again = Ledger(tmp_path / "calls", "judge", "a")
+    again._process = "another process"
+    assert other.claim("fourth", 1, 0.0, free) == ""
+    assert again.claim("fourth", 1, 0.0, free) is None
+    again._closed.set()
+    time.sleep(0.8)
+    assert other.claim("fourth", 1, 0.0, free) is None
 
 
 def test_requests_a_minute_hold_for_all_runs_of_an_endpoint_together(tmp_path: Path) -> None:

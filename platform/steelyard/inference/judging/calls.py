@@ -7,15 +7,16 @@ or for plain text. Which it is, is found out by the first questions and remember
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from steelyard.inference.endpoint import Completion, Endpoint, guess_tokens
+from steelyard.inference.endpoint import Endpoint, guess_tokens
 from steelyard.inference.judging.chances import chances_of
 from steelyard.inference.judging.ledger import Kept, Ledger
-from steelyard.inference.judging.limits import Budget, SharedPace
+from steelyard.inference.judging.limits import Budget, CapReached, SharedPace
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
 
@@ -23,6 +24,8 @@ FORMS = ("schema", "json", "text")
 """From the strictest to the loosest."""
 CHANCES = 10
 """How many likely tokens are asked for at each place."""
+_FIRST_LOOK, _LONGEST_LOOK = 0.05, 1.0
+"""Seconds between two looks whether somebody else has had the answer."""
 _REFUSALS = {"endpoint_rejected", "cannot_see"}
 
 
@@ -127,7 +130,8 @@ class Caller:
         self.endpoint, self.ledger, self.stop, self.plain = endpoint, ledger, stop, plain
         self.revision = revision
         self.manners = Manners(ledger, endpoint)
-        self.budget = Budget(limits, *_larger(ledger.spent(), spent))
+        ledger.know(spent)
+        self.budget = Budget(limits)
         self.pace = SharedPace(
             pace,
             f"{endpoint.base_url} {endpoint.model}",
@@ -153,7 +157,8 @@ class Caller:
         shown: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] | None = None,
         attempts: int | None = None,
     ) -> Answer:
-        """One answer, from the ledger where the same has been asked before.
+        """One answer, from the ledger where the same has been asked before; one that somebody else
+        asks for now is waited for.
 
         Args:
             worded: the question, asking for JSON or not.
@@ -250,8 +255,8 @@ class Caller:
         attempts: int | None,
     ) -> Answer:
         guessed = guess_tokens({"messages": asked})
-        number = self.budget.book(guessed, int(sampling["max_new_tokens"]))
-        made: Completion | None = None
+        if known := self._claimed(key, guessed, int(sampling["max_new_tokens"])):
+            return self._known(known)
         try:
             made = self.endpoint.complete(
                 asked,
@@ -266,15 +271,14 @@ class Caller:
                 name=key,
                 pace=self.pace,
             )
+            cost = self.budget.settle(guessed, made.tokens_in, made.tokens_out)
+            told = chances_of(made.tokens)
+            said = {"text": made.text, "form": form, "chances": told}
+            seconds = round(made.seconds, 4)
+            self.ledger.keep(key, Kept(said, made.tokens_in, made.tokens_out, cost, seconds))
         finally:
-            cost = self.budget.settle(
-                number, *((made.tokens_in, made.tokens_out) if made is not None else ())
-            )
+            self.ledger.release(key)
         self.pace.add(made.tokens_in + made.tokens_out - guessed)
-        told = chances_of(made.tokens)
-        said = {"text": made.text, "form": form, "chances": told}
-        seconds = round(made.seconds, 4)
-        self.ledger.keep(key, Kept(said, made.tokens_in, made.tokens_out, cost, seconds))
         with self._lock:
             self.used.calls += 1
             self.used.tokens_in += made.tokens_in
@@ -289,10 +293,23 @@ class Caller:
         }
         return Answer(made.text, told, form, usage)
 
+    def _claimed(self, key: str, guessed: int, most_out: int) -> Kept | None:
+        """Wait until the question is this caller's to ask, or answered by somebody else.
 
-def _larger(kept: tuple[int, int, float], told: Sequence[float]) -> tuple[int, int, float]:
-    calls, tokens, cost = told or (0, 0, 0.0)
-    return max(kept[0], int(calls)), max(kept[1], int(tokens)), max(kept[2], cost)
+        Raises:
+            UserError: ``budget_spent``, or ``stopped``.
+        """
+        pause = _FIRST_LOOK
+        while True:
+            found = self.ledger.claim(key, *self.budget.most(guessed, most_out), self.budget.passed)
+            if found is None or isinstance(found, Kept):
+                return found
+            if found:
+                raise CapReached(found, self.ledger.spent())
+            if self.stop is not None and self.stop():
+                raise UserError("The run was stopped while it waited.", code="stopped")
+            time.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_LOOK)
 
 
 def _format(form: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:

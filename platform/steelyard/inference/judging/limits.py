@@ -7,11 +7,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steelyard.inference.judging.ledger import opened
+from steelyard.inference.judging.ledger import Sum, opened
 from steelyard.lib.errors import UserError
 
 BURST = 2.0
@@ -115,25 +114,33 @@ class SharedPace:
         return max(requests_at - self._each, tokens_at - own if self._token else 0.0, held)
 
 
-@dataclass
+class CapReached(UserError):
+    """A judge may spend no more."""
+
+    def __init__(self, cap: str, spent: Sum) -> None:
+        self.cap = cap
+        """In words, with its number."""
+        super().__init__(
+            f"The judge's cap of {cap} is reached: {used_in_words(spent)}. Raise the cap to go on.",
+            code="budget_spent",
+        )
+
+
+def used_in_words(spent: Sum) -> str:
+    return f"it has used {spent[0]} calls, {spent[1]} tokens and {spent[2]:.2f} of money"
+
+
 class Budget:
-    """Caps on what a judge may use up, all its runs together.
+    """Caps on what a judge may use up, all its runs together; the sums are the ledger's.
 
     Questions under way count as what they may come to at most, so that no cap is passed: answers at
     their longest, questions by their characters, corrected by how far that was wrong before.
     """
 
-    limits: Mapping[str, Any]
-    calls: int = 0
-    tokens: int = 0
-    cost: float = 0.0
-
-    def __post_init__(self) -> None:
+    def __init__(self, limits: Mapping[str, Any]) -> None:
+        self.limits = limits
         self._lock = threading.Lock()
-        self._booked: dict[int, tuple[int, float]] = {}
-        self._guesses: dict[int, int] = {}
         self._wrong_by = 1.5
-        self._next = 0
 
     def price(self, tokens_in: int, tokens_out: int) -> float:
         """What so many tokens cost; prices are for a million."""
@@ -142,51 +149,25 @@ class Budget:
             tokens_in * limits.get("price_in", 0) + tokens_out * limits.get("price_out", 0)
         ) / 1e6
 
-    def book(self, tokens_in: int, most_out: int) -> int:
-        """Take a place for one question; the number is for :meth:`settle`.
+    def most(self, tokens_in: int, most_out: int) -> tuple[int, float]:
+        """Tokens and money that a question of so many guessed tokens may come to."""
+        tokens_in = math.ceil(tokens_in * self._wrong_by)
+        return tokens_in + most_out, self.price(tokens_in, most_out)
 
-        Raises:
-            UserError: ``budget_spent``: a cap could be passed by it.
-        """
-        with self._lock:
-            guessed = tokens_in
-            tokens_in = math.ceil(tokens_in * self._wrong_by)
-            tokens = tokens_in + most_out
-            cost = self.price(tokens_in, most_out)
-            under_way = self._booked.values()
-            after = {
-                "max_calls": self.calls + len(under_way) + 1,
-                "max_tokens": self.tokens + sum(one for one, _ in under_way) + tokens,
-                "max_cost": self.cost + sum(one for _, one in under_way) + cost,
-            }
-            for name, value in after.items():
-                cap = self.limits.get(name)
-                if cap is not None and value > cap:
-                    raise UserError(
-                        f"The judge's cap of {cap:g} {_WORDS[name]} is reached: it has used "
-                        f"{self.calls} calls, {self.tokens} tokens and {self.cost:.2f} of money. "
-                        "Raise the cap to go on.",
-                        code="budget_spent",
-                    )
-            self._next += 1
-            self._booked[self._next] = (tokens, cost)
-            self._guesses[self._next] = guessed
-            return self._next
+    def passed(self, total: Sum) -> str:
+        """The cap that so much in all would pass, in words; empty where there is none."""
+        for name, value in zip(_WORDS, total, strict=True):
+            cap = self.limits.get(name)
+            if cap is not None and value > cap:
+                return f"{cap:g} {_WORDS[name]}"
+        return ""
 
-    def settle(self, number: int, tokens_in: int = 0, tokens_out: int = 0) -> float:
-        """What the question came to; nothing where it had no answer. Returns its cost."""
-        with self._lock:
-            self._booked.pop(number, None)
-            guessed = self._guesses.pop(number, 0)
-            if not tokens_in and not tokens_out:
-                return 0.0
-            if guessed:
+    def settle(self, guessed: int, tokens_in: int, tokens_out: int) -> float:
+        """What a question came to: its cost."""
+        if guessed:
+            with self._lock:
                 self._wrong_by = max(self._wrong_by, tokens_in / guessed)
-            cost = self.price(tokens_in, tokens_out)
-            self.calls += 1
-            self.tokens += tokens_in + tokens_out
-            self.cost += cost
-            return cost
+        return self.price(tokens_in, tokens_out)
 
 
 _WORDS = {"max_calls": "calls", "max_tokens": "tokens", "max_cost": "(money)"}

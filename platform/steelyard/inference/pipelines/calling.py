@@ -55,8 +55,8 @@ class Members:
         self.shared = shared = shared or Shared()
         self.ledger = Ledger(shared.calls, shared.owner, shared.run)
         self._own = Ledger(shared.own) if shared.own else None
-        spent = [max(pair) for pair in zip(self.ledger.spent(), shared.spent, strict=False)]
-        self.budget = Budget(shared.limits, *(spent or self.ledger.spent()))
+        self.ledger.know(shared.spent)
+        self.budget = Budget(shared.limits)
         calls, tokens_in, tokens_out, cost, seconds = self.ledger.used()
         self.used = Used(calls, 0, tokens_in, tokens_out, cost, seconds)
         self._callers: dict[str, Caller] = {}
@@ -256,6 +256,10 @@ class PipelineCaller:
     @property
     def budget(self) -> Budget:
         return self.pipeline.members.budget
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.pipeline.members.ledger
 
     def close(self) -> None:
         self.pipeline.close()
