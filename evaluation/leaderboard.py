@@ -5,15 +5,12 @@ Nothing is stored; a board that has been made is kept in memory until a vote cha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, F, Max, Q
 from django.utils.translation import gettext, ngettext
 
-from annotation.models import Pair
-from annotation.querysets import JudgmentQuerySet
 from evaluation.board_votes import (
     Options,
     Votes,
@@ -139,9 +136,6 @@ class Standings:
     """Votes that no rating takes in: with a model that has none, or between two groups."""
     withdrawn: int
     """Votes that would be in here had they not been withdrawn."""
-    identical: int
-    """Votes on two outputs that are the same, which no evaluation asks about: imported ones, say.
-    They are counted as any other."""
     tables: Tables
     controls: list[list[Control]] = field(default_factory=list)
     """Of each group, what style does; empty where nothing was controlled for."""
@@ -177,7 +171,6 @@ class _Made:
     annotators: int
     others: int
     withdrawn: int
-    identical: int
     names: tuple[str, ...] = ()
     assisted: Together | None = None
     refused: str = ""
@@ -188,7 +181,8 @@ def standings(project: Project, options: Options | None = None, **said: Any) -> 
     less those that have been withdrawn.
 
     Only votes count. An evaluation puts two identical outputs to nobody: what
-    :func:`~evaluation.standings.win_rates` takes for a tie is not in here.
+    :func:`~evaluation.standings.win_rates` takes for a tie is not in here, unless votes on it came
+    another way, by import say.
 
     Args:
         said: fields of :class:`Options`, where they are not given as one.
@@ -222,7 +216,6 @@ def standings(project: Project, options: Options | None = None, **said: Any) -> 
         annotators=made.annotators,
         others=made.others,
         withdrawn=made.withdrawn,
-        identical=made.identical,
         tables=Tables(order, made.wins, made.ties, made.bad),
         controls=[
             [Control(name, one) for name, one in zip(made.names, effects, strict=True)]
@@ -261,25 +254,8 @@ def _make(project: Project, options: Options) -> _Made:
         annotators=distinct(votes.annotator if whole else votes.annotator[used]).size,
         others=int(used.size - used.sum()),
         withdrawn=withdrawn,
-        identical=_on_identical(project, standing),
         **extra,
     )
-
-
-def _on_identical(project: Project, votes: JudgmentQuerySet) -> int:
-    seen = Pair.objects.filter(project=project).order_by().aggregate(n=Count("pk"), last=Max("pk"))
-    pairs = _identical_pairs(project.pk, seen["n"], seen["last"])
-    return votes.filter(pair__in=pairs).count() if pairs else 0
-
-
-@lru_cache(maxsize=64)
-def _identical_pairs(project: int, number: int, last: int | None) -> tuple[int, ...]:
-    """Pairs of different models' outputs that are the same. All texts are looked at for it, so it
-    is found anew only where a pair has come or gone: outputs do not change."""
-    same = Q(output_a__asset=F("output_b__asset")) | Q(output_a__asset=None, output_b__asset=None)
-    rows = Pair.objects.filter(same, project=project, output_a__text=F("output_b__text"))
-    rows = rows.exclude(output_a__model=F("output_b__model"))
-    return tuple(rows.order_by().values_list("pk", flat=True))
 
 
 def _rated(
@@ -416,7 +392,6 @@ def _nothing(refused: str) -> _Made:
         annotators=0,
         others=0,
         withdrawn=0,
-        identical=0,
         refused=refused,
     )
 
