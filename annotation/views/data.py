@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 
 from annotation import tables
 from annotation.forms.material import ImportForm, JudgmentFilter, PairFilter, PromptFilter
-from annotation.models import Flag, Judgment, Pair, Prompt
+from annotation.models import Flag, Judgment, Pair, Prompt, Retrieved
 from annotation.paging import ByKeys
 from annotation.querysets import JudgmentQuerySet, PairQuerySet, PromptQuerySet
 from annotation.review import shown_boxes, shown_marks
@@ -123,6 +123,7 @@ def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "project": pair.project,
         "pair": pair,
         "sides": [("a", pair.output_a), ("b", pair.output_b)],
+        "passages": _passages(pair),
         "sources": [(_("People"), votes.by_people()), (_("AI judges"), votes.by_judges())],
         "machine_rationales": pair.machine_rationales.select_related("judge"),
         "held": pair.assignments.live().count(),
@@ -130,6 +131,14 @@ def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "boxes": shown_boxes(evidence),
     }
     return render(request, "annotation/pair.html", context)
+
+
+def _passages(pair: Pair) -> list[tuple[str, list[dict[str, Any]]]]:
+    """What a search has found for the outputs, where they are queries; by side, the best first."""
+    rows = Retrieved.objects.filter(output__in=[pair.output_a_id, pair.output_b_id])
+    found = dict(rows.values_list("output", "passages"))
+    sides = (("a", pair.output_a_id), ("b", pair.output_b_id))
+    return [(side, found.get(output, [])) for side, output in sides] if found else []
 
 
 def judgment_list(request: HttpRequest, project: str) -> HttpResponse:

@@ -13,7 +13,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from annotation.models import Judgment, Pair, Prompt
+from annotation.models import Judgment, Pair, Prompt, Retrieved
 from tests import factories
 
 
@@ -275,3 +275,21 @@ def test_lists_stay_quick_however_many_rows_a_page_has(
         with django_assert_max_num_queries(18):
             client.get(url(name, project))
     assert Judgment.objects.count() == 30
+
+
+def test_a_pair_of_queries_shows_what_was_found_for_each(
+    project: Any, owner: Any, member: Any, as_user: Any
+) -> None:
+    pair = factories.make_pair(project)
+    at = url("pair-detail", project, pair.pk)
+    assert "What a search has found" not in as_user(owner).get(at).content.decode()
+    passages = [{"text": "The <long> arm.", "score": 12.34567}, {"text": "A load.", "score": 3}]
+    Retrieved.objects.create(output=pair.output_b, passages=passages)
+    page = as_user(owner).get(at).content.decode()
+    found = page[page.index('id="found-a"') : page.index('id="found-b"')]
+    assert "0 passages for" in found
+    assert "Nothing was found" in found
+    found = page[page.index('id="found-b"') :]
+    assert found.index("12.3457") < found.index("A load.")
+    assert "The &lt;long&gt; arm." in found
+    assert as_user(member).get(at).status_code == 404
