@@ -73,13 +73,16 @@ class PipelineSearchDetail(APIView):
 class PipelineSearchKeep(APIView):
     """Pipelines of a search become models."""
 
-    @extend_schema(request=KeepPipelineRequest, responses={201: PipelineSerializer})
+    @extend_schema(
+        request=KeepPipelineRequest, responses={200: PipelineSerializer, 201: PipelineSerializer}
+    )
     def post(self, request: Request, project: str, pk: int) -> Response:
+        """Make one a model; one that was kept before is answered as it is, with 200."""
         run = _search(request, project, pk)
         body = KeepPipelineRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        made = keep_found(run=run, by=user_of(request), **body.validated_data)
-        return Response(PipelineSerializer(made).data, status=201)
+        model, made = keep_found(run=run, by=user_of(request), **body.validated_data)
+        return Response(PipelineSerializer(model).data, status=201 if made else 200)
 
 
 def _search(request: Request, project: str, pk: int) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from evaluation.services_pipelines import Found, Trial
 from steelyard.web.plotting import Point, Row, Series
@@ -29,7 +30,12 @@ def row_of(trial: Trial) -> Row:
         fresh.get("lo"),
         fresh.get("hi"),
         fresh.get("prompts"),
-        note=_("%(calls)s questions a prompt") % {"calls": f"{trial.calls:g}"},
+        note=ngettext(
+            "%(calls)s question a prompt",
+            "%(calls)s questions a prompt",
+            1 if trial.calls == 1 else 2,  # of a fraction there are several
+        )
+        % {"calls": f"{trial.calls:g}"},
     )
 
 

@@ -140,7 +140,7 @@ def start_search(
     return start_run(
         project=project,
         kind=KIND,
-        title=f"A pipeline better than {baseline.name} is looked for",
+        title=_("A pipeline better than %(model)s is looked for") % {"model": baseline.name},
         spec={
             "generators": [model.pk for model in generators],
             "helpers": [model.pk for model in helpers],
@@ -192,16 +192,22 @@ def found_by(run: Run) -> Found:
 
 
 @transaction.atomic
-def keep_found(*, run: Run, trial: int, name: str, by: User) -> ModelVersion:
-    """Make a pipeline that a search has tried a model of the project.
+def keep_found(*, run: Run, trial: int, name: str, by: User) -> tuple[ModelVersion, bool]:
+    """Make a pipeline that a search has tried a model of the project. Returns it, and whether it is
+    new: one that was kept before is that model, whatever the name.
 
     Raises:
         UserError: there is no such trial, or the name is none or taken.
     """
+    # whoever keeps the same at the same time waits here
+    Run.objects.select_for_update(no_key=True).get(pk=run.pk)
     found = next((one for one in found_by(run).trials if one.number == trial), None)
     if found is None:
         raise UserError(_("This search has tried no such pipeline."), field="trial")
-    return add_pipeline(project=run.project, name=name, layers=found.layers, by=by, made_by=run)
+    if found.model is not None:
+        return found.model, False
+    made = add_pipeline(project=run.project, name=name, layers=found.layers, by=by, made_by=run)
+    return made, True
 
 
 def _members(model: ModelVersion) -> list[ModelVersion]:

@@ -73,7 +73,10 @@ def pipeline_search_keep(request: HttpRequest, project: str, pk: int) -> HttpRes
         messages.error(request, _("Give the pipeline a name."))
         return redirect(run)
     try:
-        return redirect(keep_found(run=run, by=user, **form.cleaned_data))
+        model, made = keep_found(run=run, by=user, **form.cleaned_data)
     except UserError as error:
         messages.error(request, error.message)
         return redirect(run)
+    if not made:
+        messages.info(request, _("This pipeline is a model already: %(name)s.") % {"name": model})
+    return redirect(model)

@@ -251,7 +251,7 @@ def start_tuning(
     return start_run(
         project=judge.project,
         kind=KIND,
-        title=f"{judge.name} is tuned by people's reasons",
+        title=_("%(judge)s is tuned by people’s reasons") % {"judge": judge.name},
         spec={
             "judge": judge.pk,
             "reflection": reflection.pk,

@@ -31,6 +31,8 @@ document.addEventListener("htmx:error", (event) => {
   if (event.detail.ctx && !event.detail.ctx.response) show(OFFLINE);
 });
 document.addEventListener("htmx:after:request", () => clear(OFFLINE));
+// What somebody has opened or closed stays so where a fragment is fetched again and again.
+window.htmx?.config.morphIgnore.push("open");
 document.addEventListener("htmx:after:swap", () => {
   refreshTimes();
   addDismiss();

@@ -13,6 +13,7 @@ const place = document.getElementById("curves");
 const known = new Map(); // metric name → Map(step → value)
 const charts = new Map(); // panel title → what is drawn
 const panels = [];
+let words = {}; // what metrics are called
 let last = null;
 
 function colour(name) {
@@ -29,7 +30,12 @@ function shown(value) {
   return value === null || value === undefined ? "–" : Number(value).toPrecision(4);
 }
 
+function called(name) {
+  return words[name] ?? name.replaceAll("_", " ");
+}
+
 function take(body) {
+  words = { ...words, ...body.words };
   for (const [name, { steps, values }] of Object.entries(body.curves)) {
     if (!known.has(name)) known.set(name, new Map());
     const points = known.get(name);
@@ -164,14 +170,14 @@ function legend(chart, index) {
     item.className = `series-${chosen.get(name)}`;
     const value = document.createElement("strong");
     value.textContent = shown(index == null ? newest(data[i + 1]) : data[i + 1][at]);
-    item.append(`${name.replaceAll("_", " ")} `, value);
+    item.append(`${called(name)} `, value);
     return item;
   });
   box.querySelector(".at").textContent = fill(gettext("step %(step)s"), { step: data[0][at] ?? "–" });
   box.querySelector(".legend").replaceChildren(...lines);
   if (index == null) {
-    const words = panel.names.map((name, i) => `${name.replaceAll("_", " ")} ${shown(newest(data[i + 1]))}`);
-    box.querySelector(".plot").setAttribute("aria-label", fill(gettext("%(title)s by step, now: %(values)s"), { title: panel.title, values: words.join(", ") }));
+    const told = panel.names.map((name, i) => `${called(name)} ${shown(newest(data[i + 1]))}`);
+    box.querySelector(".plot").setAttribute("aria-label", fill(gettext("%(title)s by step, now: %(values)s"), { title: panel.title, values: told.join(", ") }));
   }
 }
 
@@ -187,7 +193,7 @@ function table({ box, panel, data }) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.className = "num";
-    cell.textContent = name.replaceAll("_", " ");
+    cell.textContent = called(name);
     head.append(cell);
   }
   const body = made.createTBody();

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from annotation.models import Prompt
 from annotation.services.judging import create_judge
+from evaluation.search_charts import row_of
 from evaluation.services_pipelines import FEWEST, found_by, parts_of, start_search
 from steelyard.lib.errors import UserError
 from steelyard.registry.layered import add_pipeline
@@ -73,11 +74,17 @@ def test_what_a_search_finds_is_scored_on_fresh_prompts_and_becomes_a_model(
     shown = client.get(part).content.decode()
     assert "on 6 fresh prompts" in shown
     assert "Win rate and questions" in shown
+    assert 'id="trial-0"' in shown  # by which a row stays opened while the search goes on
     keep = reverse("evaluation:pipeline-search-keep", args=[project.slug, run.pk])
     kept = client.post(keep, {"trial": best.number, "name": "found"})
     made = ModelVersion.objects.get(name="found")
     assert kept["Location"] == made.get_absolute_url()
     assert (made.made_by, made.options["layers"]) == (run, best.layers)
+    # kept once more it is the same model, whatever it is called
+    twice = client.post(keep, {"trial": best.number, "name": "other"}, follow=True)
+    assert twice.redirect_chain[-1][0] == made.get_absolute_url()
+    assert "is a model already: found" in twice.content.decode()
+    assert run.models.count() == 1
     assert "found by a search" in client.get(made.get_absolute_url()).content.decode()
     base = f"/api/v1/projects/{project.slug}/pipeline-searches"
     told = client.get(f"{base}/{run.pk}").json()
@@ -86,6 +93,9 @@ def test_what_a_search_finds_is_scored_on_fresh_prompts_and_becomes_a_model(
     again = {"trial": 0, "name": "first"}
     body = client.post(f"{base}/{run.pk}/pipelines", again, content_type=CALL)
     assert (body.status_code, body.json()["calls"]) == (201, 1)
+    again = client.post(f"{base}/{run.pk}/pipelines", {**again, "name": "2nd"}, content_type=CALL)
+    assert (again.status_code, again.json()["name"]) == (200, "first")
+    assert row_of(found.trials[0]).note == "1 question a prompt"
     for nobody in (member, stranger):
         other = as_user(nobody)
         assert other.get(page).status_code == other.get(part).status_code == 404

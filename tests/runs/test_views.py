@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils.functional import Promise
 
-from steelyard.runs.curves import MAX_POINTS, curves
+from steelyard.runs.curves import MAX_POINTS, PANELS, curves, in_words
 from steelyard.runs.models import MetricPoint, Run
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +101,12 @@ def test_samples_stand_above_the_curves(as_user: Any, owner: Any, run: Run) -> N
     assert 0 < page.index("/samples/") < page.index('id="curves"')
 
 
+def test_words_of_charts_follow_the_language() -> None:
+    assert all(isinstance(title, Promise) for title, _ in PANELS)
+    words = [in_words(name) for name in ("best_validation_agreement", "grad_norm")]
+    assert words == ["best agreement so far", "grad norm"]
+
+
 def test_metrics_are_given_from_a_step_on(as_user: Any, owner: Any, run: Run) -> None:
     add_points(run, "loss", [0.7, None, 0.5])
     client = as_user(owner)
@@ -108,6 +115,7 @@ def test_metrics_are_given_from_a_step_on(as_user: Any, owner: Any, run: Run) ->
     assert body["curves"]["loss"] == {"steps": [1, 2, 3], "values": [0.7, None, 0.5]}
     assert body["active"] is True
     assert body["panels"] == [{"title": "Loss", "names": ["loss"]}]
+    assert body["words"] == {"loss": "loss"}
     assert client.get(url, {"after": "3"}).json()["curves"]["loss"]["steps"] == [3]
     assert client.get(url, {"after": "99"}).json()["curves"] == {}
     assert client.get(url, {"after": "x"}).status_code == 200

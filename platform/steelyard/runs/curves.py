@@ -5,29 +5,37 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.db.models import F, Max, Min
+from django.utils.translation import gettext_lazy
 
 from steelyard.runs.models import MetricPoint, Run
 
 MAX_POINTS = 1000
 """At most so many points of each curve go to a page."""
 
+LOAD = gettext_lazy("Load, % of a core and of the GPU")
 PANELS = (
-    ("Loss", ("loss", "test_loss")),
-    ("Reward margin", ("reward_margin", "test_reward_margin")),
-    ("Reward accuracy", ("reward_accuracy", "test_reward_accuracy")),
-    ("Rewards, chosen and rejected", ("reward_chosen", "reward_rejected")),
-    ("Log-probabilities, chosen and rejected", ("logp_chosen", "logp_rejected")),
-    ("Squared errors, chosen and rejected", ("error_chosen", "error_rejected")),
+    (gettext_lazy("Loss"), ("loss", "test_loss")),
+    (gettext_lazy("Reward margin"), ("reward_margin", "test_reward_margin")),
+    (gettext_lazy("Reward accuracy"), ("reward_accuracy", "test_reward_accuracy")),
+    (gettext_lazy("Rewards, chosen and rejected"), ("reward_chosen", "reward_rejected")),
+    (gettext_lazy("Log-probabilities, chosen and rejected"), ("logp_chosen", "logp_rejected")),
+    (gettext_lazy("Squared errors, chosen and rejected"), ("error_chosen", "error_rejected")),
     (
-        "Agreement with people on the validation pairs, by text",
+        gettext_lazy("Agreement with people on the validation pairs, by text"),
         ("validation_agreement", "best_validation_agreement"),
     ),
-    ("Learning rate", ("learning_rate",)),
-    ("Gradient length", ("grad_norm",)),
-    ("Memory, MiB", ("resource_rss_mib", "resource_gpu_memory_mib")),
-    ("Load, % of a core and of the GPU", ("resource_cpu_percent", "resource_gpu_percent")),
+    (gettext_lazy("Learning rate"), ("learning_rate",)),
+    (gettext_lazy("Gradient length"), ("grad_norm",)),
+    (gettext_lazy("Memory, MiB"), ("resource_rss_mib", "resource_gpu_memory_mib")),
+    (LOAD, ("resource_cpu_percent", "resource_gpu_percent")),
 )
 """Which numbers share a chart; any other has one of its own."""
+
+WORDS = {
+    "validation_agreement": gettext_lazy("agreement of this text"),
+    "best_validation_agreement": gettext_lazy("best agreement so far"),
+}
+"""What metrics are called whose names do not say it."""
 
 Point = tuple[int, float | None]
 
@@ -68,7 +76,7 @@ def panels(names: list[str]) -> list[Panel]:
     """Which charts these metrics need."""
     known = {name for _, group in PANELS for name in group}
     found = [
-        Panel(_titled(title, names), tuple(name for name in group if name in names))
+        Panel(str(_titled(title, names)), tuple(name for name in group if name in names))
         for title, group in PANELS
         if any(name in names for name in group)
     ]
@@ -79,9 +87,16 @@ def panels(names: list[str]) -> list[Panel]:
     return [panel for panel in found if panel not in machine] + own + machine
 
 
-def _titled(title: str, names: list[str]) -> str:
+def _titled(title: Any, names: list[str]) -> Any:
     """Of a GPU nothing is said where there is none."""
-    return title if "resource_gpu_percent" in names else title.removesuffix(" and of the GPU")
+    if title is LOAD and "resource_gpu_percent" not in names:
+        return gettext_lazy("Load, % of a core")
+    return title
+
+
+def in_words(name: str) -> str:
+    """What a metric is called in a legend."""
+    return str(WORDS.get(name) or name.replace("_", " "))
 
 
 def as_json(run: Run, *, after: int | None = None) -> dict[str, Any]:
@@ -94,4 +109,5 @@ def as_json(run: Run, *, after: int | None = None) -> dict[str, Any]:
             for name, points in found.items()
         },
         "panels": [panel._asdict() for panel in panels(list(found))],
+        "words": {name: in_words(name) for name in found},
     }

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
-from steelyard.runs.curves import as_json, curves, panels
+from steelyard.runs.curves import as_json, curves, in_words, panels
 from steelyard.runs.models import Run, RunState
 from steelyard.runs.queue import the_queue
 from steelyard.runs.services import cancel_run, pause_run, resume_run, retry_run
@@ -155,7 +155,7 @@ def _charts(run: Run) -> list[dict[str, Any]]:
         {
             "title": panel.title,
             "names": ",".join(panel.names),
-            "series": [(name.replace("_", " "), found[name]) for name in panel.names],
+            "series": [(in_words(name), found[name]) for name in panel.names],
         }
         for panel in panels(list(found))
     ]
@@ -167,7 +167,7 @@ def _result(run: Run) -> list[tuple[str, Any]]:
     measured, counted = said.get("metrics") or {}, said.get("counts") or {}
     names = [name for panel in panels(list(measured)) for name in panel.names]
     rows = [(name, measured[name]) for name in names] + sorted(counted.items())
-    return [(name.replace("_", " "), value) for name, value in rows]
+    return [(in_words(name), value) for name, value in rows]
 
 
 def _log(run: Run) -> dict[str, Any]:
