@@ -40,8 +40,9 @@ def start_asking(
     if not left:
         raise UserError(
             _(
-                "There is no pair left for %(judge)s: it has judged all of these already, or "
-                "they are not for it (taken out, for training, or about a picture)."
+                "There is no pair left for %(judge)s: it has judged all of these already, a run "
+                "of its own is at them now, or they are not for it (taken out, for training, or "
+                "about a picture)."
             )
             % {"judge": judge.name},
             code="nothing_to_judge",

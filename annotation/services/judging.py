@@ -30,7 +30,7 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import ModelVersion
-from steelyard.runs.models import Run
+from steelyard.runs.models import Run, RunState
 from steelyard.runs.services import start_run
 
 WHICH = {
@@ -253,17 +253,28 @@ def pairs_for(
 
 
 def pairs_left(judge: Annotator, which: str) -> PairQuerySet:
-    """All that ``which`` speaks of, oldest first."""
+    """All that ``which`` speaks of, oldest first, but what a run of the judge is at already."""
     if which not in WHICH:
         raise UserError(
             _("which is %(which)s; it must be one of %(names)s.")
             % {"which": f"{which!r}", "names": ", ".join(WHICH)},
             field="which",
         )
-    pairs = _judgeable(judge).order_by("pk")
+    pairs = _judgeable(judge).exclude(pk__in=_at_work_on(judge)).order_by("pk")
     if which == "unlabelled":
         return pairs.filter(judged=0)
     return pairs.filter(judged__gt=0) if which == "labelled" else pairs
+
+
+def _at_work_on(judge: Annotator) -> set[int]:
+    """The pairs of its runs that wait or go on; a jury's members are asked, not itself."""
+    rows = Run.objects.filter(
+        project=judge.project_id,
+        kind__in=["judge", "score"],
+        state__in=[RunState.QUEUED, RunState.RUNNING],
+        spec__judge=judge.pk,
+    )
+    return {pk for pairs in rows.values_list("spec__pairs", flat=True) for pk in pairs or []}
 
 
 def _judgeable(judge: Annotator) -> PairQuerySet:

@@ -329,6 +329,8 @@ MAX_ARENA_RUNS_AT_ONCE = env_int("STEELYARD_MAX_ARENA_RUNS", 2)
 RUNS_WITHOUT_PLACE = {"preflight"}
 # Their engines go on from a checkpoint, so they can be paused, and tried again after a failure.
 PAUSABLE_RUNS = {"train"}
+# These go on after what they have written, so a failed one can be tried again too.
+RETRIABLE_RUNS = {"judge", "explain", "tune_judge"}
 GPUS = env_devices("STEELYARD_GPUS")
 SCORERS = env_commands("STEELYARD_SCORERS")
 CACHE_GIB = env_float("STEELYARD_CACHE_GIB", 50)

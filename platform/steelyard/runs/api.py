@@ -98,7 +98,8 @@ class RunResume(APIView):
 
 
 class RunRetry(APIView):
-    """Try a failed training run again, from its last checkpoint."""
+    """Try a failed run again: one that trains, from its last checkpoint; one that judges, explains
+    or tunes a judge, after what it has found out. Keys and limits are those of now."""
 
     @extend_schema(request=None, responses={202: RunSerializer})
     def post(self, request: Request, project: str, pk: int) -> Response:

@@ -115,7 +115,7 @@ class Run(models.Model):
             RunState.RUNNING: {"cancel", "pause"} if kind else {"cancel"},
             RunState.PAUSING: {"cancel"},
             RunState.PAUSED: {"cancel", "resume"},
-            RunState.FAILED: {"retry"} if kind else set(),
+            RunState.FAILED: ({"retry"} if kind or self.kind in settings.RETRIABLE_RUNS else set()),
         }.get(RunState(self.state), set())
 
     @property

@@ -90,7 +90,8 @@ def resume_run(*, run: Run, by: User) -> None:
 
 @transaction.atomic
 def retry_run(*, run: Run, by: User) -> None:
-    """Queue a failed run once more: a new attempt of the same run, from its last checkpoint.
+    """Queue a failed run once more: a new attempt of the same run, from its last checkpoint or
+    after what it has written; keys and limits are those of now.
 
     Raises:
         UserError: it has not failed, is of a kind that is started anew instead, or cannot end
@@ -122,9 +123,18 @@ def _check(run: Run, verb: str) -> None:
 
 def _not_now(run: Run, verb: str) -> UserError:
     run.refresh_from_db()
-    if run.kind not in settings.PAUSABLE_RUNS:
+    if verb == "retry" and run.kind not in settings.PAUSABLE_RUNS | settings.RETRIABLE_RUNS:
         return UserError(
-            _("Only training runs can be paused, resumed or tried again."),
+            _(
+                "Only runs that train, judge, explain or tune a judge can be tried again. Start "
+                "this as a new run."
+            ),
+            code="not_retriable",
+            status=409,
+        )
+    if verb != "retry" and run.kind not in settings.PAUSABLE_RUNS:
+        return UserError(
+            _("Only training runs can be paused or resumed."),
             code="not_pausable",
             status=409,
         )

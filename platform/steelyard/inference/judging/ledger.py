@@ -79,6 +79,7 @@ class Ledger:
     def __init__(self, path: Path | None, judge: str = "", run: str = "") -> None:
         self.judge, self.run = judge, run
         self._lock = threading.Lock()
+        self._shared = path is not None
         self._base = opened(path, _SCHEMA)
         self._asker, self._process = uuid.uuid4().hex, f"{_THIS} {os.getpid()}"
         self._claims: set[str] = set()
@@ -165,7 +166,7 @@ class Ledger:
                 (key, self.judge, self.run, self._process, self._asker, now + LEASE, tokens, cost),
             )
             self._claims.add(key)
-            if self._renewing is None:
+            if self._renewing is None and self._shared:
                 self._renewing = threading.Thread(target=self._renew, daemon=True)
                 self._renewing.start()
         return None
