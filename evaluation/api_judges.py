@@ -41,7 +41,7 @@ class BinSerializer(serializers.Serializer):
 class CalibrationSerializer(serializers.Serializer):
     method = serializers.ChoiceField(["platt", "isotonic"])
     measured = serializers.BooleanField(help_text="Whether probabilities came of tokens.")
-    source = serializers.ChoiceField(
+    source = serializers.ChoiceField(  # type: ignore[assignment]
         SOURCES,
         help_text="What probabilities came of: chances of tokens, the share of several answers, a "
         "jury's posterior, or a verdict and its strength; mixed where not the same of all pairs.",
