@@ -201,6 +201,26 @@ def test_a_claim_is_waited_for_until_it_is_let_go_or_lapses(
     assert other.claim("fourth", 1, 0.0, free) is None
 
 
+def test_what_was_spent_is_known_from_a_file_without_sums_and_where_the_file_was_lost(
+    tmp_path: Path,
+) -> None:
+    first = Ledger(tmp_path / "calls", "judge", "a")
+    first.keep("key", Kept({}, 10, 2, 0.5, 0.0))
+    first._base.execute("drop table totals")
+    first.close()
+    ledger = Ledger(tmp_path / "calls", "judge", "b")
+    assert ledger.spent() == (1, 12, 0.5)
+    ledger.know((1, 12, 0.5))
+    assert ledger.spent() == (1, 12, 0.5)
+    lost = Ledger(tmp_path / "another", "judge", "b")
+    for _ in range(2):  # a run that is started again is told the same
+        lost.know((4, 40, 2.0))
+    lost.keep("key", Kept({}, 10, 2, 0.5, 0.0))
+    assert lost.spent() == (5, 52, 2.5)
+    ledger.close()
+    lost.close()
+
+
 def test_requests_a_minute_hold_for_all_runs_of_an_endpoint_together(tmp_path: Path) -> None:
     limits = {"requests": 600, "tokens": None}
     paces = [SharedPace(tmp_path / "pace", "far", **limits) for _ in range(2)]
