@@ -7,11 +7,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, MachineRationale, Pair
 from annotation.runner import asked_of, judge_spec
 from annotation.spending import store_spending
+from steelyard.accounts.models import User
+from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import write_atomically
+from steelyard.projects.policy import ADMINS, role_in
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
@@ -47,6 +51,20 @@ def environment(run: Run) -> dict[str, str]:
 def gpus(run: Run) -> int:
     model = _judge(run).model
     return gpus_for([model.family] if model else [])
+
+
+def check_retry(run: Run, by: User) -> None:
+    """It costs calls again, as when it was started.
+
+    Raises:
+        UserError: whoever asks is no admin of the project.
+    """
+    if role_in(by, run.project) not in ADMINS:
+        raise UserError(
+            _("Only an admin of the project may have reasons written: it costs calls."),
+            code="admins_only",
+            status=403,
+        )
 
 
 def collect(run: Run) -> None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from steelyard.accounts.models import User
 from steelyard.assets.services import blob_path
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -67,7 +68,7 @@ def gpus(run: Run) -> int:
     return gpus_of(_job(run).config)
 
 
-def check_retry(run: Run) -> None:
+def check_retry(run: Run, by: User) -> None:
     """
     Raises:
         UserError: since the run failed, another has made or was promised a model of its name.

@@ -23,6 +23,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.records import read_parquet
 from steelyard.registry.services import register_model
 from steelyard.runs.models import Run
+from steelyard.runs.services import start_run
 from tests import engines, factories
 from tests.chat_server import ChatServer
 from training.engine.objectives.reasons import reason
@@ -113,6 +114,18 @@ def test_reasons_come_in_and_go_where_they_are_asked_for(
     both = frozen(project, owner, machine_rationales="general", annotators="both")
     assert [bool(r.machine_rationales) for r in both if r.pair == pairs[1].key] == [False]
     assert [bool(r.machine_rationales) for r in both if r.pair == other.pair.key] == [True]
+
+
+def test_only_an_admin_may_have_a_failed_run_tried_again(
+    project: Any, owner: Any, member: Any, as_user: Any
+) -> None:
+    judge = make_judge(project, "http://127.0.0.1:9/v1")
+    researcher = factories.make_user("researcher", project=project, role="researcher")
+    run = start_run(project=project, kind="explain", title="Why", spec={"judge": judge.pk}, by=None)
+    Run.objects.filter(pk=run.pk).update(state="failed")
+    url = f"/api/v1/projects/{project.slug}/runs/{run.pk}/retry"
+    answers = [as_user(one).post(url).status_code for one in (member, researcher, owner)]
+    assert answers == [404, 403, 202]
 
 
 def learning_from(whom: str) -> Any:

@@ -99,7 +99,7 @@ def retry_run(*, run: Run, by: User) -> None:
     """
     _check(run, "retry")
     if check := getattr(import_module(settings.RUN_KINDS[run.kind]), "check_retry", None):
-        check(run)
+        check(run, by)
     failed = Run.objects.filter(pk=run.pk, state=RunState.FAILED)
     if not failed.update(
         state=RunState.QUEUED,

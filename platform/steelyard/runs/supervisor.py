@@ -75,7 +75,7 @@ def handler_of(run: Run) -> ModuleType:
     It has ``engine`` (a module name), ``prepare(run)`` → what run.json says, ``finish(run,
     result)``; and where it needs them ``environment(run)``, ``gpus(run)``, how many it asks for,
     ``collect(run)`` while the run goes on, ``abandoned(run)`` when it failed or was cancelled and
-    ``check_retry(run)``, which refuses to try it again.
+    ``check_retry(run, by)``, which refuses to try it again.
     All but ``engine`` may be called again after a crash.
     """
     return import_module(settings.RUN_KINDS[run.kind])
