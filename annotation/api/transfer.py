@@ -142,7 +142,7 @@ class ExportFile(APIView):
 
     renderer_classes = [AnyType]
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, project: str, pk: int, name: str) -> HttpResponseBase:
         return serve_export(request._request, _run(request, project, pk, "export"), name)
 

@@ -15,7 +15,7 @@ from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import get_project, get_visible
 from steelyard.registry.api_of_version import there
-from steelyard.registry.downloads import download
+from steelyard.registry.downloads import TYPES, download
 from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.registry.querysets import DatasetVersionQuerySet, ModelVersionQuerySet
@@ -103,7 +103,7 @@ class VersionDownload(APIView):
                 description="Format.",
             )
         ],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        responses={(200, kind): OpenApiTypes.BINARY for kind in TYPES.values()},
     )
     def get(self, request: Request, project: str, pk: int, form: str) -> HttpResponseBase:
         return download(request._request, _version(request, project, pk), form)
@@ -152,7 +152,7 @@ class ModelDownload(APIView):
 
     renderer_classes = [AnyType]
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, project: str, pk: int, name: str) -> HttpResponseBase:
         model = get_visible(ModelVersion, user_of(request), pk=pk, project__slug=project)
         return serve_model_file(request._request, model, name)
