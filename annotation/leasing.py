@@ -226,7 +226,8 @@ _COUNTED = """, counted as (
 
 @cache
 def _judgment_fields() -> list[Field]:
-    return [field for field in Judgment._meta.concrete_fields if not field.primary_key]
+    fields = Judgment._meta.concrete_fields
+    return [field for field in fields if not (field.primary_key or field.generated)]
 
 
 @cache

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from django.db.models import Max, Min
+from django.db.models import Max, Min, OuterRef, Subquery
 from django.db.models.functions import Length, Ord
 from django.utils.translation import gettext_lazy as _
 
@@ -160,8 +160,13 @@ def read_votes(
     read["code"] = _CODE_OF[read["code"]]
     read.setdefault("pair", np.zeros(1, dtype=np.int64))
     met = np.unique(np.concatenate([distinct(read["a"]), distinct(read["b"])]))
+    return Votes(**read), in_order_of_names(met)
+
+
+def in_order_of_names(met: np.ndarray) -> np.ndarray:
+    """Models by primary key."""
     names = dict(ModelVersion.objects.filter(pk__in=met.tolist()).values_list("pk", "name"))
-    return Votes(**read), np.array(sorted(names, key=lambda pk: names[pk]), dtype=np.int64)
+    return np.array(sorted(names, key=lambda pk: names[pk]), dtype=np.int64)
 
 
 _TOLD_OF = Ord("outcome") + Length("outcome")
@@ -183,6 +188,22 @@ def _bounds_of(project: Project, *, pairs: bool) -> dict[str, tuple[int, int]]:
 def _bounds(rows: Any) -> tuple[int, int]:
     found = rows.order_by().aggregate(lo=Min("pk"), hi=Max("pk"))
     return (found["lo"] or 0, found["hi"] or 0)
+
+
+def annotators_of(project: Project, rows: JudgmentQuerySet, votes: int) -> int:
+    """How many people and judges so many votes are of."""
+    everybody = Annotator.objects.filter(project=project)
+    if everybody.count() * _LOOK_UP > votes:
+        return rows.order_by().values("annotator").distinct().count()
+    # the order is that of the index by annotators: another would be read to its end for those
+    # without a vote
+    own = rows.filter(annotator=OuterRef("pk")).order_by("created_at")
+    first = Subquery(own.values("pk")[:1])
+    return everybody.alias(first=first).filter(first__isnull=False).count()
+
+
+_LOOK_UP = 100
+"""Votes that are read while one annotator's are looked up by an index."""
 
 
 def distinct(values: np.ndarray) -> np.ndarray:

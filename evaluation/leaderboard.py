@@ -5,15 +5,19 @@ Nothing is stored; a board that has been made is kept in memory until a vote cha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from functools import partial, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from django.db.models import Q
 from django.utils.translation import gettext, ngettext
 
+from evaluation.battles import read_battles
 from evaluation.board_votes import (
     Options,
     Votes,
+    annotators_of,
     counted,
     distinct,
     of_judges,
@@ -21,12 +25,16 @@ from evaluation.board_votes import (
     read_votes,
 )
 from evaluation.engine import davidson, ratings
+from evaluation.engine.bradley_terry import first_of_each
 from evaluation.features import NotMeasured, covariates
 from evaluation.kept import kept
 from evaluation.routing import chances_of, newest_draw
 from evaluation.together import APART, NOT_SEEN, TOO_FEW, Together, TooFew, together
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
+
+if TYPE_CHECKING:
+    from annotation.querysets import JudgmentQuerySet
 
 FEW_PROMPTS = 30
 
@@ -230,13 +238,14 @@ def _make(project: Project, options: Options) -> _Made:
     rows = counted(project, options)
     withdrawn = rows.withdrawn(project).count()
     standing = rows.standing(project)
-    deep = options.style or options.source == "combined"
-    votes, pks = read_votes(project, standing, pairs=deep)
+    if not options.style and options.source != "combined":
+        return _counted(project, options, standing, withdrawn)
+    votes, pks = read_votes(project, standing, pairs=True)
     i, j = positions(pks, votes.a), positions(pks, votes.b)
     # beside ratings of both, all that is counted is people's
     own = ~of_judges(project, votes) if options.source == "combined" else slice(None)
     tables = _tables(i[own], j[own], votes.code[own], pks.size)
-    how = _combined if options.source == "combined" else _rated
+    how = _combined if options.source == "combined" else _at_equal_style
     board, extra = how(project, options, votes, (i, j), pks.size)
     group = _group_of(board, pks.size)
     used = (group[i] == group[j]) & (group[i] >= 0) if pks.size else np.zeros(0, dtype=bool)
@@ -258,7 +267,42 @@ def _make(project: Project, options: Options) -> _Made:
     )
 
 
-def _rated(
+def _counted(project: Project, options: Options, rows: JudgmentQuerySet, withdrawn: int) -> _Made:
+    """By a rule that needs no vote by itself, only how many of each kind there are."""
+    battles = read_battles(project, rows)
+    cells, models = battles.cells, battles.pks.size
+    board = ratings.Board([], [])
+    if models:
+        board = ratings.of_cells(cells, models, equal_opponents=options.equal)
+    group = _group_of(board, models)
+    used = (group[cells.i] == group[cells.j]) & (group[cells.i] >= 0)
+    votes, whole = int(cells.votes[used].sum()), bool(used.all())
+    if not whole:
+        rows = _among(rows, [battles.pks[group == at].tolist() for at in range(len(board.groups))])
+    tables = battles.tables()
+    return _Made(
+        pks=battles.pks,
+        board=board,
+        wins=tables[0],
+        ties=tables[1],
+        bad=tables[2],
+        prompts_of=_prompts_of(cells.prompt, cells.i, cells.j, models),
+        expected=_expected(board, tables),
+        votes=votes,
+        prompts=int(first_of_each(cells.prompt[used]).sum()),
+        annotators=annotators_of(project, rows, votes),
+        others=int(cells.votes.sum()) - votes,
+        withdrawn=withdrawn,
+    )
+
+
+def _among(rows: JudgmentQuerySet, groups: list[list[int]]) -> JudgmentQuerySet:
+    """Votes between two models of one group."""
+    between = [Q(battle_a__in=group, battle_b__in=group) for group in groups]
+    return rows.filter(reduce(or_, between)) if between else rows.none()
+
+
+def _at_equal_style(
     project: Project,
     options: Options,
     votes: Votes,
@@ -268,22 +312,19 @@ def _rated(
     """People's votes, or judges'."""
     if not models:
         return ratings.Board([], []), {}
-    plain = partial(
-        ratings.leaderboard,
-        prompt=votes.prompt,
-        i=sides[0],
-        j=sides[1],
-        y=votes.score,
-        models=models,
-        equal_opponents=options.equal,
-    )
-    if not options.style:
-        return plain(), {}
     names, x = covariates(project, votes.pair)
     try:
-        return plain(controls=x), {"names": names}
+        board = ratings.leaderboard(
+            votes.prompt,
+            *sides,
+            votes.score,
+            models,
+            equal_opponents=options.equal,
+            controls=x,
+        )
     except ValueError as why:
         return ratings.Board([], []), {"refused": _why_no_control(str(why))}
+    return board, {"names": names}
 
 
 def _why_no_control(said: str) -> str:

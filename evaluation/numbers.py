@@ -85,6 +85,15 @@ def read_packed(rows: QuerySet, **bounds: tuple[int, int]) -> dict[str, np.ndarr
     return found
 
 
+def read_column(rows: QuerySet) -> np.ndarray:
+    """One column of whole numbers, without its nulls, in the order of an index that holds it."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_BY_INDEX)
+        _, data = _gathered(rows, ["one"], _PACK["i8"].format("one"), number="0")
+    return np.frombuffer(data, dtype=">i8").astype(np.int64)
+
+
 def within(found: dict[str, tuple[int, int]], bounds: dict[str, tuple[int, int]]) -> bool:
     """Whether the columns that :func:`read_packed` reads by ``bounds`` hold ``found`` too."""
     return all(
@@ -111,14 +120,16 @@ def _words(bounds: dict[str, tuple[int, int]]) -> list[list[tuple[str, int]]]:
     return words
 
 
-def _gathered(rows: QuerySet, names: list[str], packed: str) -> tuple[int, bytes]:
+def _gathered(
+    rows: QuerySet, names: list[str], packed: str, number: str = "count(*)"
+) -> tuple[int, bytes]:
     """How many rows there are, and their packed values one after another."""
     try:
         sql, parameters = rows.query.sql_with_params()
     except EmptyResultSet:  # nothing can meet its conditions
         return 0, b""
     asked = (
-        f"select count(*), string_agg({packed}, ''::bytea) "
+        f"select {number}, string_agg({packed}, ''::bytea) "
         f"from ({sql}) as numbers({', '.join(names)})"
     )
     # bytes cross as they are: Django's own cursor has them written and read as hexadecimal digits
@@ -126,5 +137,5 @@ def _gathered(rows: QuerySet, names: list[str], packed: str) -> tuple[int, bytes
         query = cursor.mogrify(asked, parameters)
         with psycopg.Cursor(cursor.connection) as plain:
             found = plain.execute(query, binary=True, prepare=False).fetchone()
-    number, data = found or (0, None)
-    return number, data or b""
+    counted, data = found or (0, None)
+    return counted, data or b""

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from annotation.models.battle import packed_battle
 from annotation.models.material import Output, Pair
 from annotation.models.outcome import Outcome
 from annotation.models.people import Annotator
@@ -130,6 +131,8 @@ class Judgment(models.Model):
     battle_prompt = models.BigIntegerField(default=0, db_default=0, editable=False)
     battle_a = models.BigIntegerField(default=0, db_default=0, editable=False)
     battle_b = models.BigIntegerField(default=0, db_default=0, editable=False)
+    # the same and the outcome in one number, which follows a change of any of them
+    battle = packed_battle()
 
     objects = JudgmentQuerySet.as_manager()
 
@@ -163,18 +166,19 @@ class Judgment(models.Model):
             ),
             # read by lists of the API, newest first
             models.Index(fields=["project", "id"], name="judgment_listed"),
-            # read by leaderboards, all of it and nothing else of the row
+            # read by leaderboards, all of it and nothing else of the row; what has no fixed width
+            # stands last, or the places of all after it had to be worked out in each row
             models.Index(
-                fields=["project", "id"],
+                fields=["project", "battle"],
                 include=[
                     "annotator",
-                    "outcome",
                     "battle_prompt",
                     "battle_a",
                     "battle_b",
                     "created_at",
+                    "outcome",
                 ],
-                name="judgment_counted",
+                name="judgment_battles",
                 condition=Q(is_current=True) & ~Q(outcome="skip") & ~Q(battle_a=F("battle_b")),
             ),
         ]

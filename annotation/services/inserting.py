@@ -48,7 +48,8 @@ def insert_new(
         return []
     model = type(rows[0])
     same = model(project_id=rows[0].__dict__["project_id"])
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    every = model._meta.concrete_fields
+    fields = [field for field in every if not (field.primary_key or field.generated)]
     wanted, constants, shape = [], [], []
     for field in fields:
         kind = field.rel_db_type(connection) if field.is_relation else field.db_type(connection)

@@ -34,7 +34,7 @@ class Cells:
         if mask.all():
             return self
         kept = self.prompt[mask]
-        prompt = np.cumsum(_first_of_each(kept)) - 1  # they are sorted
+        prompt = np.cumsum(first_of_each(kept)) - 1  # they are sorted
         return Cells(prompt, self.i[mask], self.j[mask], self.score[mask], self.votes[mask])
 
     def among(self, group: np.ndarray) -> Cells:
@@ -148,7 +148,7 @@ def _are_halves(score: np.ndarray) -> bool:
     return bool((doubled == doubled.astype(np.int8)).all())
 
 
-def _first_of_each(ordered: np.ndarray) -> np.ndarray:
+def first_of_each(ordered: np.ndarray) -> np.ndarray:
     """Where another value begins."""
     begins = np.ones(ordered.size, dtype=bool)
     np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
@@ -173,7 +173,7 @@ def _sorted_in(key: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarr
     the two lowest bits of its key, so that one sort of numbers does it all."""
     riding = np.sort(key * 4 + (2.0 * score).astype(key.dtype))
     sorted_key = riding >> 2
-    starts = np.flatnonzero(_first_of_each(sorted_key))
+    starts = np.flatnonzero(first_of_each(sorted_key))
     # a running sum and its steps: quicker than summing each cell, and whole numbers are exact
     running = np.cumsum(riding & 3, dtype=np.int64)
     ends = np.append(starts[1:], key.size)
@@ -201,7 +201,13 @@ def equal_pairs(i: np.ndarray, j: np.ndarray, votes: np.ndarray, models: int) ->
     return weight * float(votes.sum()) / total if total else weight
 
 
-def fit(cells: Cells, models: int, weight: np.ndarray | None = None) -> Fit:
+def fit(
+    cells: Cells,
+    models: int,
+    weight: np.ndarray | None = None,
+    *,
+    scored: np.ndarray | None = None,
+) -> Fit:
     """Maximum likelihood and sandwich covariance.
 
     Every model must be reachable from every other along scores above zero
@@ -209,12 +215,16 @@ def fit(cells: Cells, models: int, weight: np.ndarray | None = None) -> Fit:
 
     Args:
         weight: of each cell, such as :func:`equal_pairs` gives; 1 where not given.
+        scored: the cells' :func:`score_table`, where it is known already.
     """
     own = 1.0 if weight is None else weight
     weighed = cells
     if weight is not None:
         weighed = replace(cells, score=own * cells.score, votes=own * cells.votes)
-    theta, inverse = maximum(score_table(weighed, models))
+        scored = None
+    if scored is None:
+        scored = score_table(weighed, models)
+    theta, inverse = maximum(scored)
     expected = _expected(theta[:, None] - theta).ravel()[cells.i * models + cells.j]
     residual = own * (cells.score - cells.votes * expected)
     each = own * cells.votes * expected * (1.0 - expected)

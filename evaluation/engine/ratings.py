@@ -4,13 +4,14 @@ clustered by prompt, and rank ranges. Pure NumPy; the same votes in any order gi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from evaluation.engine import contextual
 from evaluation.engine.bradley_terry import (
+    Cells,
     Fit,
     count,
     degrees,
@@ -100,22 +101,40 @@ def leaderboard(
             cannot be told from the models.
     """
     cells = count(prompt, i, j, y, models, votes)
+    if controls is None:
+        return of_cells(cells, models, equal_opponents=equal_opponents)
+    return _board(
+        score_table(cells, models),
+        lambda group: _held(group, prompt, i, j, y, controls, votes, equal_opponents),
+    )
+
+
+def of_cells(cells: Cells, models: int, *, equal_opponents: bool = False) -> Board:
+    """The same from votes that have been counted already."""
     scored = score_table(cells, models)
+
+    def plain(group: np.ndarray) -> Fit:
+        own = cells.among(group)
+        weight = equal_pairs(own.i, own.j, own.votes, group.size) if equal_opponents else None
+        return fit(own, group.size, weight, scored=scored[np.ix_(group, group)])
+
+    return _board(scored, plain)
+
+
+def _board(
+    scored: np.ndarray, fit_of: Callable[[np.ndarray], Fit | contextual.Contextual]
+) -> Board:
     together = groups(scored)
     rated = set(np.concatenate(together).tolist()) if together else set()
-    left = [unrated(model, scored) for model in range(models) if model not in rated]
-    fitted: list[Fit] = []
+    left = [unrated(model, scored) for model in range(len(scored)) if model not in rated]
+    rows: list[list[LeaderboardRow]] = []
     effects: list[list[Effect]] = []
     for group in together:
-        if controls is None:
-            own = cells.among(group)
-            weight = equal_pairs(own.i, own.j, own.votes, group.size) if equal_opponents else None
-            fitted.append(fit(own, group.size, weight))
-        else:
-            held = _held(group, prompt, i, j, y, controls, votes, equal_opponents)
-            fitted.append(held.ratings)
-            effects.append(_effects(held))
-    rows = [rows_of(group, one, scored) for group, one in zip(together, fitted, strict=True)]
+        found = fit_of(group)
+        if isinstance(found, contextual.Contextual):
+            effects.append(_effects(found))
+            found = found.ratings
+        rows.append(rows_of(group, found, scored))
     return Board(rows, left, effects)
 
 
