@@ -26,6 +26,12 @@ TIGHTEST = 200
 """Scores after which :func:`running` is at its tightest."""
 EARLY = 20
 """Scores before which :func:`running`, which holds for large numbers only, claims nothing."""
+STEPS = 400
+"""Means that are held against the scores, from 0 to 1."""
+_BETWEEN = 43
+"""More of them between two that are next to each other; the middle is one."""
+_CELLS = 1 << 20
+"""Numbers that are worked on at once."""
 
 
 def by_prompt(scores: Sequence[float], prompts: Sequence[object]) -> np.ndarray:
@@ -113,20 +119,64 @@ def betting(scores: Sequence[float] | np.ndarray, mean: float = 0.5) -> np.ndarr
 
 
 def betting_interval(
-    scores: Sequence[float] | np.ndarray, alpha: float = ALPHA, steps: int = 400
+    scores: Sequence[float] | np.ndarray, alpha: float = ALPHA, steps: int = STEPS
 ) -> tuple[float, float]:
     """The means that betting has never refuted, to within one of so many steps; valid at any time.
 
     The interval spans every mean that some bet has left standing so far, ends rounded outwards.
     """
     x = np.asarray(scores, dtype=float)
-    grid = (np.arange(steps) + 0.5) / steps
-    best = np.array([betting(x, mean).max() if x.size else 0.0 for mean in grid.tolist()])
-    left = np.flatnonzero(best < log(1.0 / alpha))
-    if not left.size:
+    if not x.size:
+        return 0.0, 1.0
+    lo, hi, empty = betting_path(x, alpha, steps)
+    if empty[-1]:
         middle = float(x.mean())
         return middle, middle
-    return float(left[0] / steps), float((left[-1] + 1) / steps)
+    return float(lo[-1]), float(hi[-1])
+
+
+def betting_path(
+    x: np.ndarray, alpha: float = ALPHA, steps: int = STEPS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ends of :func:`betting_interval` after each score, and whether no mean was left then.
+
+    Args:
+        x: shape (scores,), from 0 to 1.
+    """
+    found = [_fell(x, part, log(1.0 / alpha)) for part in _some_at_once(steps, x.size)]
+    fell, low = (np.concatenate(one) for one in zip(*found, strict=True))
+    now = np.arange(x.size)
+    # the first mean from below, and from above, that fell after now
+    below = np.searchsorted(np.maximum.accumulate(fell), now, side="right")
+    above = np.searchsorted(np.maximum.accumulate(fell[::-1]), now, side="right")
+    none = below == steps
+    lo, hi = below / steps, 1.0 - above / steps
+    if not none.any():
+        return lo, hi, none
+    # there may be room for more between the greatest that was too low and the least too high
+    means = (np.arange(steps) + 0.5) / steps
+    floor, ceiling = means[low].max(initial=0.0), means[~low].min(initial=1.0)
+    if floor > ceiling:
+        return lo, hi, none
+    lasted = _fell(x, np.linspace(floor, ceiling, _BETWEEN), log(1.0 / alpha))[0].max()
+    return np.where(none, floor, lo), np.where(none, ceiling, hi), none & (now >= lasted)
+
+
+def _some_at_once(steps: int, scores: int) -> list[np.ndarray]:
+    means = (np.arange(steps) + 0.5) / steps
+    return np.array_split(means, max(1, min(steps, steps * scores // _CELLS)))
+
+
+def _fell(x: np.ndarray, means: np.ndarray, mark: float) -> tuple[np.ndarray, np.ndarray]:
+    """At which score betting refuted each of the means, the number of scores where it never did;
+    and whether it was too low, by the scores before."""
+    before, spread = _before(x)
+    m = means[:, None]
+    gap = before - m
+    stake = np.clip(gap / (spread + gap**2), -0.5 / (1.0 - m), 0.5 / m)
+    refuted = np.log1p(stake * (x - m)).cumsum(axis=-1) >= mark
+    fell = np.where(refuted.any(axis=-1), refuted.argmax(axis=-1), x.size)
+    return fell, before[np.minimum(fell, x.size - 1)] > means
 
 
 def _before(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -194,18 +244,24 @@ def running(
 def narrowest(
     x: np.ndarray, alpha: float = ALPHA
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Running mean and the ends of the narrowest interval that ever was: what was refuted stays so.
+    """Running mean and the ends of :func:`betting_path`: what was refuted stays so.
+
+    Not those of :func:`running`: where nearly all scores are alike, these are far too narrow after
+    the first few that are not, and left out the mean in a quarter of runs of 805 scores with a mean
+    of 2 to 10 %.
 
     Scores in random order hardly ever refute all there is. Where they have, the ends are those of
-    the moment alone, and the last of the four arrays says so.
+    :func:`running` at the moment, and the last of the four arrays says so. Nothing is claimed
+    before :data:`EARLY` scores.
     """
     mean, half = running(x, alpha)
-    lo, hi = np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)
     if not x.size:
-        return mean, lo, hi, np.zeros(0, dtype=bool)
-    below, above = np.maximum.accumulate(lo), np.minimum.accumulate(hi)
-    empty = below > above
-    return mean, np.where(empty, lo, below), np.where(empty, hi, above), empty
+        return mean, mean, mean, np.zeros(0, dtype=bool)
+    below, above, empty = betting_path(x, alpha)
+    lo = np.where(empty, np.maximum(mean - half, 0.0), below)
+    hi = np.where(empty, np.minimum(mean + half, 1.0), above)
+    early = np.arange(1, x.size + 1) < EARLY
+    return mean, np.where(early, 0.0, lo), np.where(early, 1.0, hi), empty & ~early
 
 
 def assisted(

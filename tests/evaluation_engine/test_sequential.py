@@ -17,6 +17,7 @@ from evaluation.engine.sequential import (
     decide,
     e_bh,
     half_width,
+    narrowest,
     running,
 )
 
@@ -117,6 +118,23 @@ def test_intervals_hold_at_all_times_at_once() -> None:
     assert lo < x[0].mean() < hi
     assert hi - lo < 4 * half[0, -1]
     assert betting_interval([]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("ties", "wins"), [(0.0, 0.02), (0.0, 0.05), (0.0, 0.9), (0.8, 0.9), (0.95, 1.0)]
+)
+def test_the_interval_shown_holds_also_where_nearly_all_scores_are_alike(
+    ties: float, wins: float
+) -> None:
+    rng, runs, mean = np.random.default_rng(2), 60, 0.5 * ties + (1.0 - ties) * wins
+    left_out = 0
+    for _ in range(runs):
+        decided = (rng.random(600) < wins).astype(float)
+        scores = np.where(rng.random(600) < ties, 0.5, decided)
+        _, lo, hi, contradictory = narrowest(scores)
+        left_out += not lo[-1] <= mean <= hi[-1]
+        assert not contradictory.any()
+    assert left_out <= 0.05 * runs + 3.0 * np.sqrt(0.05 * 0.95 * runs)
 
 
 def test_the_width_is_that_of_the_formula_and_tightest_where_asked() -> None:

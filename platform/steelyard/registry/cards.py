@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from django.utils.translation import override
 
 from steelyard.lib.records import SCHEMA
@@ -45,9 +46,9 @@ COLUMNS = {
     "split": "train or test; no prompt is in both.",
     "prompt_media": "SHA-256 of the files that the prompt is about.",
     "segments": "JSON: verdicts on parts of a video.",
+    "reference_answer": "What the prompt's author holds to be right; empty where nobody said.",
     "machine_rationales": "Why chosen is better, as models say it of people's verdict (JSON); "
     "null where there is none.",
-    "reference_answer": "What the prompt's author holds to be right; empty where nobody said.",
 }
 
 
@@ -143,6 +144,8 @@ def croissant(version: DatasetVersion, url: str = "") -> dict[str, Any]:
         }
         for file in version.manifest["files"]
     ]
+    # a version of earlier days has fewer columns
+    there = pq.read_schema(version.parquet).names if not version.lost else SCHEMA.names
     shards = {
         "@type": "cr:FileSet",
         "@id": "rows",
@@ -168,7 +171,7 @@ def croissant(version: DatasetVersion, url: str = "") -> dict[str, Any]:
                 "@type": "cr:RecordSet",
                 "@id": "preferences",
                 "name": "preferences",
-                "field": [_field(field) for field in SCHEMA],
+                "field": [_field(field) for field in SCHEMA if field.name in there],
             }
         ],
     }
