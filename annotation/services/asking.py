@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, Pair
@@ -15,6 +16,7 @@ from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
 
 
+@transaction.atomic
 def start_asking(
     *,
     judge: Annotator,
@@ -35,6 +37,8 @@ def start_asking(
     Raises:
         UserError: nothing is left for it.
     """
+    # two runs that are asked for at once do not both take the same pairs
+    Annotator.objects.select_for_update(no_key=True).get(pk=judge.pk)
     wanted = list(dict.fromkeys(pair.pk for pair in pairs))
     left = set(open_pairs.filter(pk__in=wanted).values_list("pk", flat=True))
     if not left:
