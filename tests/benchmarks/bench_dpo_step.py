@@ -27,8 +27,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect_left
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -62,7 +63,15 @@ SHAPES = {
     },
 }
 RATE = {"lora": 1e-4, "all": 1e-6}
-ARMS = ("engine", "trl", "trl-precompute")
+ARMS = {
+    "engine": {},
+    "engine-compiled": {"compile": True},
+    "trl": {},
+    "trl-precompute": {"precompute_ref_log_probs": True},
+    "trl-best": {"precompute_ref_log_probs": True, "torch_compile": True},
+}
+"""The settings that each arm has besides those that all share. TRL has nothing else that would make
+it faster here: rows are of one length, so that rows without padding save nothing."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +146,9 @@ def make_rows(base: Path, count: int) -> list[Any]:
         return [{"role": "user", "content": text}]
 
     def cut(text: str, wanted: int, length: Any) -> str:
-        while length(text) > wanted:
-            text = text[:-1]
-        assert length(text) == wanted
-        return text
+        size = bisect_left(range(len(text)), wanted, key=lambda size: length(text[:size]))
+        assert length(text[:size]) == wanted
+        return text[:size]
 
     def answer(kind: str, row: int) -> str:
         return cut(
@@ -180,13 +188,13 @@ def settings(asked: Setting) -> dict[str, Any]:
     }
 
 
-def run_engine(base: Path, asked: Setting) -> dict[str, Any]:
+def run_engine(base: Path, asked: Setting, more: dict[str, Any]) -> dict[str, Any]:
     from steelyard.lib.engine import Stop
     from steelyard.lib.records import write_parquet
     from steelyard.lib.rundir import RunDir
     from training.engine import text
 
-    config = settings(asked)
+    config = settings(asked) | more
     ticks: list[float] = []
     losses: list[float] = []
     start = 0.0
@@ -215,7 +223,7 @@ def run_engine(base: Path, asked: Setting) -> dict[str, Any]:
     return {"start": start, "ticks": ticks, "losses": losses, "before": before}
 
 
-def run_trl(base: Path, asked: Setting, precompute: bool) -> dict[str, Any]:
+def run_trl(base: Path, asked: Setting, more: dict[str, Any]) -> dict[str, Any]:
     import torch
     from datasets import Dataset, disable_progress_bars
     from torch.utils.data import SequentialSampler
@@ -279,7 +287,6 @@ def run_trl(base: Path, asked: Setting, precompute: bool) -> dict[str, Any]:
                 max_length=PROMPT + ANSWER,
                 learning_rate=config["learning_rate"],
                 lr_scheduler_type="constant",
-                precompute_ref_log_probs=precompute,
                 precompute_ref_batch_size=asked.pairs,
                 gradient_checkpointing=False,
                 bf16=asked.on_gpu,
@@ -288,6 +295,7 @@ def run_trl(base: Path, asked: Setting, precompute: bool) -> dict[str, Any]:
                 report_to="none",
                 save_strategy="no",
                 disable_tqdm=True,
+                **more,
             ),
             train_dataset=data,
             processing_class=tokenizer,
@@ -304,7 +312,8 @@ def run_arm(arm: str, base: Path, asked: Setting) -> None:
 
     torch.set_num_threads(1)
     transformers_logging.disable_progress_bar()
-    found = run_engine(base, asked) if arm == "engine" else run_trl(base, asked, arm != "trl")
+    run = run_engine if _is_ours(arm) else run_trl
+    found = run(base, asked, ARMS[arm])
     print(json.dumps({**found, "peak": asked.memory()}))  # noqa: T201
 
 
@@ -319,8 +328,16 @@ def ask(arm: str, base: Path, asked: Setting) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def _is_ours(arm: str) -> bool:
+    return arm.startswith("engine")
+
+
+def _is_theirs(arm: str) -> bool:
+    return not _is_ours(arm)
+
+
 def tell(asked: Setting, found: dict[str, dict[str, Any]]) -> list[str]:
-    ours, second = found["engine"], "s" if asked.on_gpu else "CPU s"
+    first, second = next(iter(found.values())), "s" if asked.on_gpu else "CPU s"
     lines = [
         f"{asked.train}: {asked.steps} steps of {asked.pairs} pairs, {PROMPT} + {ANSWER} tokens, "
         f"{asked.device}"
@@ -330,15 +347,15 @@ def tell(asked: Setting, found: dict[str, dict[str, Any]]) -> list[str]:
         steady = [after - before for before, after in pairwise(values["ticks"])]
         whole = values["ticks"][-1] - values["start"]
         rates[arm] = asked.pairs / median(steady), asked.pairs * asked.steps / whole
-        far = max(abs(a - b) for a, b in zip(values["losses"], ours["losses"], strict=True))
+        far = max(abs(a - b) for a, b in zip(values["losses"], first["losses"], strict=True))
         lines.append(
             f"  {arm:15} {rates[arm][0]:6.3f} pairs a {second} of steps, {rates[arm][1]:6.3f} of "
             f"all, peak {values['peak']:5.0f} MiB ({values['peak'] - values['before']:5.0f} above "
             f"loading), losses differ by {far:.1e}"
         )
-    for arm in list(found)[1:]:
-        step, whole = (a / b for a, b in zip(rates["engine"], rates[arm], strict=True))
-        lines.append(f"  engine / {arm}: {step:.2f} x a step, {whole:.2f} x of all")
+    for one, other in product(*(filter(by, found) for by in (_is_ours, _is_theirs))):
+        step, whole = (a / b for a, b in zip(rates[one], rates[other], strict=True))
+        lines.append(f"  {one} / {other}: {step:.2f} x a step, {whole:.2f} x of all")
     return lines
 
 
@@ -349,7 +366,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SHAPES, default="30m")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--train", nargs="+", choices=RATE, default=list(RATE))
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, help="what compiles is for a GPU alone")
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--base", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -357,10 +374,11 @@ def main() -> None:
     if asked.arm:
         run_arm(asked.arm, asked.base, each[0])
         return
+    arms = asked.arms or (list(ARMS) if each[0].on_gpu else ["engine", "trl", "trl-precompute"])
     with tempfile.TemporaryDirectory() as folder:
         make_base(Path(folder), asked.size)
         for setting in each:
-            found = {arm: ask(arm, Path(folder), setting) for arm in asked.arms}
+            found = {arm: ask(arm, Path(folder), setting) for arm in arms}
             print("\n".join(tell(setting, found)), flush=True)  # noqa: T201
 
 
