@@ -84,10 +84,10 @@ class Tally:
     def finish(self) -> None:
         """
         Raises:
-            UserError: there was work and nothing came of it.
+            UserError: there was work and nothing came of it, though no cap was in the way.
         """
         self._progress()
-        if self._last is not None and not self.seen:
+        if self._last is not None and not self.seen and not self.is_capped:
             raise UserError(
                 f"No pair got a {self.what}. The last trouble: {self._last.message}",
                 code=self._last.code,

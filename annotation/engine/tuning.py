@@ -28,6 +28,8 @@ from annotation.engine.paired import compared
 from annotation.engine.reflecting import TEMPLATE, Far, Here, Remembered
 from annotation.engine.tally import PROGRESS
 from steelyard.inference.judging.judge import EndpointJudge, shorten
+from steelyard.inference.judging.ledger import Sum
+from steelyard.inference.judging.limits import CapReached, used_in_words
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
 from steelyard.inference.sampling import Interrupted
@@ -52,6 +54,9 @@ Lines = Iterator[dict[str, Any]]
 
 
 class Asker(Protocol):
+    spent: Sum | None
+    """What the judge has used up in all its runs, once nobody asks it any more."""
+
     def verdicts(self, judge: Mapping[str, Any], pairs: Sequence[Pair]) -> Lines: ...
 
 
@@ -219,6 +224,9 @@ def work(rundir: RunDir, stop: Stop) -> None:
             lines = {text: adapter.verdicts(text, test) for text in dict.fromkeys([before, best])}
     except Interrupted:
         return
+    except CapReached as cap:
+        _capped(rundir, spec, cap, asker.spent)
+        return
     shares = {
         text: [agreement(pair, line) for pair, line in zip(test, some, strict=True)]
         for text, some in lines.items()
@@ -244,6 +252,25 @@ def work(rundir: RunDir, stop: Stop) -> None:
             "search_verdicts": found.total_metric_calls,
             "pairs": {**{name: len(some) for name, some in parts.items()}, "test": len(test)},
         },
+        **({"usage": usage} if usage else {}),
+    )
+
+
+def _capped(rundir: RunDir, spec: Mapping[str, Any], cap: CapReached, spent: Sum | None) -> None:
+    """No text was tested, so none becomes a version; what was answered is paid for and known."""
+    warning = (
+        f"The search did not come to its end: the cap of {cap.cap} is reached; in all its runs "
+        f"together {used_in_words(spent or cap.spent)}. Raise the cap and tune the judge again: "
+        "what was answered is known and costs nothing."
+    )
+    rundir.event(warning, "warning")
+    usage = _used(rundir)
+    rundir.finish(
+        status="succeeded",
+        criteria=spec["judge"]["criteria"].strip(),
+        changed=False,
+        capped=True,
+        warning=warning,
         **({"usage": usage} if usage else {}),
     )
 
@@ -327,11 +354,16 @@ class FarJudge:
         ledger = ledger_of(spec, str(judge.get("id", "")), spec.get("run", ""))
         opened.enter_context(closing(ledger))
         self.caller = opened.enter_context(closing(caller_of(spec, ledger, stop)))
-        opened.callback(_keep_used, rundir, "usage", self.caller)
+        self.spent: Sum | None = None
+        opened.callback(self._ended, rundir)
         at_once = judge.get("limits", {}).get("at_once", CONCURRENCY)
         self._pool = opened.enter_context(ThreadPoolExecutor(at_once))
         self._sampling, self._stop = _sampling(judge), stop
         self._pictures = Pictures(rundir.media)
+
+    def _ended(self, rundir: RunDir) -> None:
+        self.spent = self.caller.ledger.spent()
+        _keep_used(rundir, "usage", self.caller)
 
     def verdicts(self, judge: Mapping[str, Any], pairs: Sequence[Pair]) -> Lines:
         asked = EndpointJudge(self.caller, judge, self._sampling, self._pictures)
@@ -349,6 +381,8 @@ class FarJudge:
 
 class HereJudge:
     """A judge in this process."""
+
+    spent = None
 
     def __init__(
         self, spec: dict[str, Any], rundir: RunDir, writer: Any, opened: ExitStack

@@ -120,6 +120,7 @@ class CapReached(UserError):
     def __init__(self, cap: str, spent: Sum) -> None:
         self.cap = cap
         """In words, with its number."""
+        self.spent = spent
         super().__init__(
             f"The judge's cap of {cap} is reached: {used_in_words(spent)}. Raise the cap to go on.",
             code="budget_spent",
