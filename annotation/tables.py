@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from django.db.models import Count
 
-from annotation.models import Flag, Judgment, Pair
+from annotation.models import Flag, Judgment
+from annotation.services.groups import work_of
 from annotation.services.overview import Person
 from steelyard.lib.spreadsheet import csv_lines
 from steelyard.projects.models import Project
@@ -30,7 +31,7 @@ JUDGMENT_COLUMNS = (
     "prelabel_shown",
     "prelabel",
 )
-PROGRESS_COLUMNS = ("pair", "category", "state", "wanted", "judged", "group", "flags")
+PROGRESS_COLUMNS = ("category", "state", "wanted", "judged", "group", "flags")
 PEOPLE_COLUMNS = (
     "name",
     "verdicts",
@@ -46,7 +47,7 @@ PEOPLE_COLUMNS = (
     "last_verdict",
 )
 AT_A_TIME = 5000
-"""Pairs that are read at once for a table of any length."""
+"""Pairs, or sets to rank, that are read at once for a table of any length."""
 
 
 def judgments_csv(judgments: Iterable[Judgment]) -> Iterator[str]:
@@ -79,26 +80,29 @@ def _row(judgment: Judgment) -> list[object]:
 
 
 def progress_csv(project: Project) -> Iterator[str]:
-    """Lines of CSV, one a pair; flags are those that wait for the owner's word."""
-    return csv_lines(PROGRESS_COLUMNS, _progress(project))
+    """Lines of CSV, one a pair, or one a set where the project asks for rankings; flags are those
+    that wait for the owner's word."""
+    of = "output_set" if project.scheme["task"] == "ranking" else "pair"
+    name = {"output_set": "set"}.get(of, of)
+    return csv_lines((name, *PROGRESS_COLUMNS), _progress(project, of))
 
 
-def _progress(project: Project) -> Iterator[list[object]]:
+def _progress(project: Project, of: str) -> Iterator[list[object]]:
     """Read in parts by their keys: no transaction stands open while somebody downloads slowly."""
     columns = ("pk", "prompt__category", "closed", "is_training", "wanted", "judged", "group__name")
-    rows = Pair.objects.filter(project=project).order_by("pk").values_list(*columns)
+    rows = work_of(project).order_by("pk").values_list(*columns)
     last = 0
     while part := list(rows.filter(pk__gt=last)[:AT_A_TIME]):
-        flags = _open_flags([row[0] for row in part])
+        flags = _open_flags(of, [row[0] for row in part])
         for pk, category, closed, is_training, wanted, judged, group in part:
             state = _state(closed, is_training, judged >= wanted)
             yield [pk, category, state, wanted, judged, group or "", flags.get(pk, 0)]
         last = part[-1][0]
 
 
-def _open_flags(pairs: list[int]) -> dict[int, int]:
-    flags = Flag.objects.filter(pair__in=pairs, state=Flag.State.OPEN).order_by()
-    return dict(flags.values_list("pair").annotate(n=Count("pk")))
+def _open_flags(of: str, pks: list[int]) -> dict[int, int]:
+    flags = Flag.objects.filter(**{f"{of}__in": pks}, state=Flag.State.OPEN).order_by()
+    return dict(flags.values_list(of).annotate(n=Count("pk")))
 
 
 def _state(closed: bool, is_training: bool, complete: bool) -> str:

@@ -5,6 +5,7 @@ An order is a list of tiers, the best first; outputs of one tier are tied.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -74,6 +75,21 @@ def differences(tiers: Tiers, known: Tiers) -> list[Difference]:
         for one, other in combinations(in_order, 2)
     )
     return [difference for difference in found if difference.said != difference.known]
+
+
+def are_at_odds(orders: Sequence[Tiers]) -> bool:
+    """Whether several orders of the same outputs leave open what is better: of at least half of
+    the comparisons of two no word (before, behind or tied) has more than half of the orders. For
+    two outputs this is that no verdict has a majority."""
+    if not orders:
+        return False
+    ranks = [ranks_of(tiers) for tiers in orders]
+    open_ones = compared_ones = 0
+    for one, other in combinations(sorted(ranks[0]), 2):
+        said = Counter(_sign(rank[one] - rank[other]) for rank in ranks)
+        compared_ones += 1
+        open_ones += max(said.values()) * 2 <= len(orders)
+    return open_ones * 2 >= compared_ones
 
 
 def _sign(number: int) -> int:

@@ -24,6 +24,7 @@ from annotation.services.completion import tell_completed
 from annotation.services.known_orders import check_order
 from annotation.services.ranked_pairs import Ranked, expand
 from annotation.services.recording import free_place, once
+from annotation.tiers import are_at_odds
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 
@@ -154,20 +155,23 @@ def _store(
     lease = RankingLease.objects.filter(output_set=locked, annotator=annotator).first()
     if lease is None:
         return None
-    free = locked.wanted - locked.judged
+    idle: list[int] | None = []
     if not said.skipped:
+        free = locked.wanted - locked.judged
         if free <= 0:
             raise _set_taken()
         if lease.expires_at <= timezone.now():
-            others = RankingLease.objects.of_others(locked, annotator)
-            idle = places.claim(others, free=free)
+            idle = places.claim(RankingLease.objects.of_others(locked, annotator), free=free)
             if idle is None:
                 raise _set_held()
-            places.make_room(others, idle, free=free - 1)
         _count(locked, 1)
     lease.delete()
     ranking = ranking_of(annotator, locked, said, shown=lease.shown)
-    return _write(ranking, outputs, last=not said.skipped and free == 1)
+    _write(ranking, locked, outputs, counted=not said.skipped)
+    if idle:
+        others = RankingLease.objects.of_others(locked, annotator)
+        places.make_room(others, idle, free=locked.wanted - locked.judged)
+    return ranking
 
 
 def _supersede(
@@ -179,22 +183,34 @@ def _supersede(
     if not mine.update(is_current=False):
         return None
     takes_place = ranking.skipped and not said.skipped
-    free = 0
     if takes_place:
         others = RankingLease.objects.of_others(locked, annotator)
-        free = free_place(locked, others, taken=_set_taken, held=_set_held)
+        free_place(locked, others, taken=_set_taken, held=_set_held)
     _count(locked, ranking.skipped - said.skipped)
     amended = ranking_of(annotator, locked, said, shown=ranking.shown, supersedes=ranking)
-    return _write(amended, outputs, last=takes_place and free == 1)
+    return _write(amended, locked, outputs, counted=takes_place)
 
 
-def _write(ranking: Ranking, outputs: list[Output], *, last: bool) -> Ranking:
-    """Store it with its judgments; ``last``: the set wants no other after it."""
+def _write(ranking: Ranking, locked: OutputSet, outputs: list[Output], *, counted: bool) -> Ranking:
+    """Store it with its judgments; ``counted``: it took one of the set's places."""
     ranking.save(force_insert=True)
     judgments = expand(ranked=[Ranked(ranking, outputs)])
-    if last:
+    if not _widen(locked, ranking.annotator) and counted and locked.judged >= locked.wanted:
         tell_completed(project=ranking.annotator.project, judgments=judgments)
     return ranking
+
+
+def _widen(locked: OutputSet, annotator: Annotator) -> bool:
+    """A complete set on whose order people are at odds wants one ranking more, up to the project's
+    limit, as a pair does. The caller holds the set's lock."""
+    if locked.judged < locked.wanted or locked.wanted >= annotator.project.overlap_max:
+        return False
+    rows = Ranking.objects.decisive().filter(output_set=locked, annotator__kind="person")
+    if not are_at_odds(list(rows.values_list("tiers", flat=True))):
+        return False
+    OutputSet.objects.filter(pk=locked.pk).update(wanted=F("wanted") + 1)
+    locked.wanted += 1
+    return True
 
 
 def ranking_of(
@@ -224,8 +240,10 @@ def ranking_of(
 
 
 def _count(output_set: OutputSet, change: int) -> None:
+    """On the row and on the object, whose lock the caller holds."""
     if change:
         OutputSet.objects.filter(pk=output_set.pk).update(judged=F("judged") + change)
+        output_set.judged += change
 
 
 def _uuid_taken() -> UserError:

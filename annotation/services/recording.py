@@ -52,8 +52,8 @@ def free_place(
     *,
     taken: Callable[[], UserError],
     held: Callable[[], UserError],
-) -> int:
-    """How many places are free for a skip that becomes a verdict. The caller holds the row's lock.
+) -> None:
+    """See that a place is free for a skip that becomes a verdict. The caller holds the row's lock.
 
     Raises:
         UserError: ``taken``, it wants no more; ``held``, others are at work on all that it wants.
@@ -63,4 +63,3 @@ def free_place(
         raise taken()
     if others.count() >= free:
         raise held()
-    return free

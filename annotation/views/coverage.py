@@ -153,7 +153,7 @@ def person_release(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 
 @require_safe
 def progress_download(request: HttpRequest, project: str) -> StreamingHttpResponse:
-    """Every pair with how far it is, as CSV."""
+    """Every pair, or every set to rank, with how far it is, as CSV."""
     found = get_project(user_of(request), project)
     return _csv(tables.progress_csv(found), f"{found.slug}-progress.csv")
 

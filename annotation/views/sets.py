@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.forms.ranking import KnownOrderForm
-from annotation.models import OutputSet
+from annotation.models import OutputSet, Ranking
 from annotation.services.known_orders import forget_known_order, set_known_order
 from annotation.tiers import ranks_of
 from steelyard.accounts.people import user_of
@@ -75,6 +75,24 @@ def _set(request: HttpRequest, project: str, pk: int) -> OutputSet:
     return get_visible(rows, user_of(request), pk=pk, project__slug=project)
 
 
+def _rankings(output_set: OutputSet) -> list[Ranking]:
+    """Those that stand, the newest first; so few people rank a set that they need no pages."""
+    return list(output_set.rankings.current().select_related("annotator"))
+
+
+def _said(ranking: Ranking, letters: dict[int, str]) -> dict[str, Any]:
+    """An order in the page's letters, the best first, and that of the annotator's own screen, of
+    which their reason speaks; nobody knows it where a file brought the order."""
+    on_a_screen = ranking.annotator.user_id is not None
+    return {
+        "ranking": ranking,
+        "tiers": [sorted(letters[pk] for pk in tier) for tier in ranking.tiers],
+        "screen": list(zip(ascii_uppercase, (letters[pk] for pk in ranking.shown), strict=False))
+        if on_a_screen
+        else [],
+    }
+
+
 def _detail(
     request: HttpRequest, output_set: OutputSet, form: KnownOrderForm | None = None
 ) -> HttpResponse:
@@ -94,8 +112,9 @@ def _detail(
             for pk in known
         ],
         "ranks": [str(rank) for rank in range(1, len(outputs) + 1)],
-        "is_ranked": output_set.rankings.current().exists(),
+        "rankings": [_said(ranking, letters) for ranking in _rankings(output_set)],
     }
+    context["is_ranked"] = bool(context["rankings"])
     for output in outputs:
         if output.asset:
             output.asset.project = output_set.project  # its URL names the project

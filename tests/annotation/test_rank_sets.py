@@ -17,7 +17,7 @@ from annotation.services.queue import next_pair
 from annotation.services.ranking import Order, amend_ranking, record_ranking
 from annotation.services.ranking_queue import next_set, progress_in_sets, renew_sets, why_no_set
 from annotation.services.verdicts import Verdict, amend_judgment
-from annotation.tiers import compared, problem_of, ranks_of, shuffled, tiers_of
+from annotation.tiers import are_at_odds, compared, problem_of, ranks_of, shuffled, tiers_of
 from steelyard.lib.errors import UserError
 from tests import factories
 from tests.racing import at_once
@@ -425,3 +425,47 @@ def test_a_later_order_of_another_set_is_the_word_on_the_pair_they_share(project
 def test_what_is_wrong_with_tiers_is_said() -> None:
     assert problem_of([[1], [2]], [1, 2]) == ""
     assert "leave it out" in problem_of([[1], []], [1])
+
+
+# ---- people who are at odds ----
+
+
+def test_orders_are_at_odds_where_half_of_what_they_compare_has_no_majority() -> None:
+    assert not are_at_odds([])
+    assert not are_at_odds([[[1], [2], [3]]])
+    assert not are_at_odds([[[1], [2], [3]], [[1], [3], [2]]])  # one comparison of three
+    assert are_at_odds([[[1], [2], [3]], [[2], [3], [1]]])  # two of three
+    assert are_at_odds([[[1], [2]], [[1, 2]]])
+    assert not are_at_odds([[[1], [2]], [[2], [1]], [[2], [1]]])
+    assert are_at_odds([[[1], [2]], [[2], [1]], [[1, 2]]])
+
+
+def test_a_set_on_which_people_are_at_odds_wants_one_ranking_more(project: Any) -> None:
+    project.overlap_max = 3
+    project.save()
+    output_set = factories.make_set(project, 3, wanted=2)
+    one, two, three, four = (factories.make_annotator(project) for _ in range(4))
+    order = one_each(output_set)
+    rank(one, output_set, order)
+    rank(two, output_set, order[::-1])
+    output_set.refresh_from_db()
+    assert (output_set.judged, output_set.wanted) == (2, 3)
+    rank(three, output_set, order)
+    output_set.refresh_from_db()
+    assert (output_set.judged, output_set.wanted) == (3, 3)
+    assert next_set(annotator=four) is None
+
+
+def test_a_set_on_which_people_agree_stays_as_it_is_until_one_changes_their_mind(
+    project: Any,
+) -> None:
+    project.overlap_max = 3
+    project.save()
+    output_set = factories.make_set(project, 3, wanted=2)
+    one, two, three = (factories.make_annotator(project) for _ in range(3))
+    order = one_each(output_set)
+    rank(one, output_set, order)
+    ranking = rank(two, output_set, order)
+    assert next_set(annotator=three) is None
+    amend_ranking(annotator=two, ranking=ranking, order=Order(uuid=uuid4(), tiers=order[::-1]))
+    assert next_set(annotator=three) is not None
