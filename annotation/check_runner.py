@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from annotation.engine.words import WORDS
 from annotation.models import Annotator, JudgeSpending
 from annotation.runner import judge_spec
 from steelyard.inference.judging.probes import QUESTIONS
@@ -14,6 +15,7 @@ from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "annotation.engine.checking"
+words = WORDS
 
 
 def prepare(run: Run) -> dict[str, Any]:

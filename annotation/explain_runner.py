@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from annotation.engine.words import WORDS
 from annotation.models import Annotator, MachineRationale, Pair
 from annotation.runner import asked_of, judge_spec
 from annotation.spending import store_spending
@@ -20,6 +21,7 @@ from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "annotation.engine.explaining"
+words = WORDS
 _SEEN = "collected.json"
 
 

@@ -9,6 +9,7 @@ from uuid import uuid5
 from django.conf import settings
 from django.db import transaction
 
+from annotation.engine.words import WORDS
 from annotation.juries import recount_with
 from annotation.models import Annotator, Judgment, Outcome, Output, Pair
 from annotation.spending import store_spending
@@ -19,6 +20,7 @@ from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "annotation.engine"
+words = WORDS
 _STEP = {Outcome.A: -1, Outcome.B: 1}
 _SEEN = "collected.json"
 

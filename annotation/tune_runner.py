@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from annotation.engine.words import WORDS
 from annotation.models import Annotator, Judgment, Pair
 from annotation.runner import asked_of, judge_spec
 from annotation.services.judging import new_judge_version
@@ -20,6 +21,7 @@ from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "annotation.engine.tuning"
+words = WORDS
 
 
 def prepare(run: Run) -> dict[str, Any]:

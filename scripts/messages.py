@@ -68,15 +68,20 @@ def words_of_engines() -> Iterator[str]:
     import django
 
     django.setup()
+    from django.conf import settings
+
     from annotation.formats import FORMATS
     from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED
     from annotation.recipe import AGGREGATIONS, ANNOTATORS, BOTH_BAD, TIES, help_texts
     from steelyard.inference.scorers.base import KINDS
+    from steelyard.runs.said import words_of
     from training.engine.config import RECIPES, form_fields
     from training.engine.preflight_words import REMEDIES, WORDS
     from training.forms import label_of
     from training.services import summary_of
 
+    for kind in settings.RUN_KINDS:
+        yield from words_of(kind).values()
     for table in (
         AGGREGATIONS,
         ANNOTATORS,

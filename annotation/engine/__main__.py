@@ -20,6 +20,7 @@ from annotation.engine.tally import Tally
 from steelyard.inference.judging import turns
 from steelyard.inference.judging.explaining import EndpointExplainer
 from steelyard.inference.judging.judge import EndpointJudge
+from steelyard.inference.judging.limits import CapReached
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
 from steelyard.lib import engine
@@ -144,11 +145,11 @@ def _all(
     try:
         first = partial(asked.verdict, attempts=FIRST_ATTEMPTS)
         tally.add(turns.verdict(first, pairs[0]))
+    except CapReached as cap:
+        tally.capped(cap)
+        return
     except UserError as error:
         if stop:
-            return
-        if error.code == "budget_spent":
-            tally.capped(error)
             return
         if error.code != "endpoint_rejected":
             raise
@@ -159,10 +160,9 @@ def _all(
         for pair, answer in _as_they_come(pool, asked, pairs[1:], at_once, tally, stop):
             try:
                 tally.add(answer.result())
+            except CapReached as cap:
+                tally.capped(cap)
             except UserError as error:
-                if error.code == "budget_spent":
-                    tally.capped(error)
-                    continue
                 if stop:
                     continue
                 if error.code in FATAL:

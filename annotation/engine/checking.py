@@ -6,6 +6,7 @@ the end what an answer gains by telling the judge to choose it.
 
 from __future__ import annotations
 
+from annotation.engine.words import WORDS
 from steelyard.inference.judging.asking import judged
 from steelyard.inference.judging.probes import gains, probes
 from steelyard.inference.sampling import Interrupted
@@ -13,6 +14,7 @@ from steelyard.lib import engine
 from steelyard.lib.engine import Stop
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 USED = ("tokens_in", "tokens_out", "cost", "seconds")
 
@@ -36,8 +38,10 @@ def work(rundir: RunDir, stop: Stop) -> None:
         return
     took = [order["usage"] for line in lines for order in line["orders"] if order.get("usage")]
     found = gains(lines)
-    told = "nothing could be read" if found["gain"] is None else f"{100 * found['gain']:.1f} points"
-    rundir.event(f"Telling the judge to choose it gains an answer {told}.")
+    if found["gain"] is None:
+        rundir.event(Said(WORDS, "gains_unread"))
+    else:
+        rundir.event(Said(WORDS, "gains", points=f"{100 * found['gain']:.1f}"))
     rundir.finish(
         status="succeeded",
         injection=found,

@@ -13,6 +13,7 @@ from typing import Any
 
 from annotation.engine.__main__ import Pairs, ask_endpoint
 from annotation.engine.tally import Tally
+from annotation.engine.words import WORDS
 from steelyard.inference.judging.explaining import EndpointExplainer, line_of, question, swapped_of
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import load_writer, sampling_of
@@ -22,6 +23,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 
 class Written(Tally):
@@ -34,11 +36,7 @@ class Written(Tally):
         self.counts["invalid" if line.get("invalid") else "judged"] += 1
 
     def _in_words(self) -> str:
-        counts = self.counts
-        return (
-            f"{counts['judged']} reasons written. {counts['invalid']} could not be, "
-            f"{counts['failed']} were not answered"
-        )
+        return Said(WORDS, "explained", **self.counts)
 
 
 def work(rundir: RunDir, stop: Stop) -> None:

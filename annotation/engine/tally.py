@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from steelyard.inference.judging.limits import CapReached, used_in_words
+from annotation.engine.words import WORDS
+from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 PROGRESS = 0.2
 """Seconds between two writings of the progress: each goes to the disk."""
@@ -35,11 +37,10 @@ class Tally:
         """What the endpoint was paid for, once it is known."""
         self.spent: tuple[int, int, float] | None = None
         """What the judge has used up in all its runs, once it is known."""
-        self.is_capped = False
         self._row = 0
         self._told = 0.0
         self._last: UserError | None = None
-        self._cap: UserError | None = None
+        self._cap: CapReached | None = None
         for line in journal.lines():
             self._count(line)
 
@@ -66,20 +67,25 @@ class Tally:
         self.counts["failed"] += 1
         self._row += 1
         self._last = error
-        self.rundir.event(f"Pair {pair['pair']} got no {self.what}: {error.message}", "warning")
+        trouble = error.message
+        self.rundir.event(
+            Said(WORDS, f"no_{self.what}", pair=pair["pair"], trouble=trouble), "warning"
+        )
         if self._row >= IN_A_ROW:
+            kept = len(self.seen)
             raise UserError(
-                f"{self._row} pairs in a row got no {self.what}, so the run was stopped; the "
-                f"{len(self.seen)} {self.what}s before are kept. The last trouble: {error.message}",
+                Said(WORDS, f"row_{self.what}", row=self._row, kept=kept, trouble=trouble),
                 code=error.code,
             )
         self._progress()
 
-    def capped(self, error: UserError) -> None:
+    def capped(self, error: CapReached) -> None:
         """A cap is reached: nothing more is asked, and what was found out stays."""
-        if not self.is_capped:
-            self.is_capped = True
-            self._last = self._cap = error
+        self._cap = self._cap or error
+
+    @property
+    def is_capped(self) -> bool:
+        return self._cap is not None
 
     def finish(self) -> None:
         """
@@ -89,36 +95,26 @@ class Tally:
         self._progress()
         if self._last is not None and not self.seen and not self.is_capped:
             raise UserError(
-                f"No pair got a {self.what}. The last trouble: {self._last.message}",
+                Said(WORDS, f"none_{self.what}", trouble=self._last.message),
                 code=self._last.code,
             )
         counts = self.counts
         self.rundir.event(self._in_words())
         more: dict[str, Any] = {"usage": self.used} if self.used else {}
-        if self.is_capped:
+        if self._cap is not None:
             left = self.total - len(self.seen) - counts["failed"]
-            warning = self._left_over(left)
+            warning = self._left_over(left, self._cap)
             self.rundir.event(warning, "warning")
             more |= {"capped": True, "left": left, "warning": warning}
         self.rundir.finish(status="succeeded", counts=counts, **more)
 
     def _in_words(self) -> str:
-        counts = self.counts
-        return (
-            f"{counts['judged']} pairs judged; on {counts['contradictory']} of them the judge "
-            f"contradicted itself when the answers changed places. {counts['invalid']} could not "
-            f"be judged, {counts['failed']} were not answered"
-        )
+        return Said(WORDS, "judged", **self.counts)
 
-    def _left_over(self, left: int) -> str:
+    def _left_over(self, left: int, cap: CapReached) -> str:
         """Told when all answers are in, so that it says what was paid in the end."""
-        pairs = f"{left} pair{'' if left == 1 else 's'} left"
-        if not isinstance(self._cap, CapReached) or self.spent is None:
-            return f"{pairs}: a cap is reached. Raise it and start another run to go on."
-        return (
-            f"{pairs}: the cap of {self._cap.cap} is reached; in all its runs together "
-            f"{used_in_words(self.spent)}. Raise the cap and start another run to go on."
-        )
+        spent = in_words(self.spent or cap.spent)
+        return Said(WORDS, "left", left=left, cap=cap.cap, spent=spent)
 
     def _count(self, line: Mapping[str, Any]) -> None:
         self.seen.add(line["pair"])

@@ -27,9 +27,10 @@ from annotation.engine.callers import ASKED, caller_of, ledger_of
 from annotation.engine.paired import compared
 from annotation.engine.reflecting import TEMPLATE, Far, Here, Remembered
 from annotation.engine.tally import PROGRESS
+from annotation.engine.words import WORDS as SAYS
 from steelyard.inference.judging.judge import EndpointJudge, shorten
 from steelyard.inference.judging.ledger import Sum
-from steelyard.inference.judging.limits import CapReached, used_in_words
+from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
 from steelyard.inference.sampling import Interrupted
@@ -39,6 +40,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 
 REFLECT_ON = 4
 """Pairs that the model is shown at a time."""
@@ -177,8 +179,8 @@ class Told:
         )
         best = max(self._known.values())
         self.rundir.metric(number, validation_agreement=score, best_validation_agreement=best)
-        what = "The criteria at the start agree" if parent is None else f"Text {number} agrees"
-        self.rundir.event(f"{what} with people in {100 * score:.1f} % of the validation pairs.")
+        code = "at_start" if parent is None else "text"
+        self.rundir.event(Said(SAYS, code, number=number, share=f"{100 * score:.1f}"))
 
 
 class Silent:
@@ -234,11 +236,8 @@ def work(rundir: RunDir, stop: Stop) -> None:
     figures = compared(shares[before], shares[best], [pair["prompt"] for pair in test])
     usage = _used(rundir)
     rundir.progress(total, total, "pairs")
-    was, now = (100 * figures[name]["rate"] for name in ("before", "after"))
-    rundir.event(
-        f"On {len(test)} test pairs the criteria at the start agree with people in {was:.1f} %, "
-        f"the best in {now:.1f} %."
-    )
+    rates = {name: f"{100 * figures[name]['rate']:.1f}" for name in ("before", "after")}
+    rundir.event(Said(SAYS, "tested", pairs=len(test), **rates))
     rundir.finish(
         status="succeeded",
         criteria=best,
@@ -258,11 +257,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
 
 def _capped(rundir: RunDir, spec: Mapping[str, Any], cap: CapReached, spent: Sum | None) -> None:
     """No text was tested, so none becomes a version; what was answered is paid for and known."""
-    warning = (
-        f"The search did not come to its end: the cap of {cap.cap} is reached; in all its runs "
-        f"together {used_in_words(spent or cap.spent)}. Raise the cap and tune the judge again: "
-        "what was answered is known and costs nothing."
-    )
+    warning = Said(SAYS, "search_left", cap=cap.cap, spent=in_words(spent or cap.spent))
     rundir.event(warning, "warning")
     usage = _used(rundir)
     rundir.finish(
@@ -382,7 +377,7 @@ class FarJudge:
 class HereJudge:
     """A judge in this process."""
 
-    spent = None
+    spent: Sum | None = None
 
     def __init__(
         self, spec: dict[str, Any], rundir: RunDir, writer: Any, opened: ExitStack

@@ -59,7 +59,7 @@ def test_a_cap_that_leaves_no_room_for_one_question_is_no_failure(
     assert result is not None
     assert (result["status"], result["capped"]) == ("succeeded", True)
     assert "the cap of 10 tokens is reached" in result["warning"]
-    assert "it has used 0 calls, 0 tokens" in result["warning"]
+    assert "the judge has used 0 calls, 0 tokens" in result["warning"]
     assert "Raise the cap and" in result["warning"]
     assert lines(rundir, "events.jsonl")[-1]["text"] == result["warning"]
     assert result["usage"]

@@ -99,8 +99,8 @@ def test_no_cap_is_passed_and_what_was_found_out_stays(tmp_path: Path) -> None:
         assert result["counts"]["judged"] == len(server.paid) == 40
         assert result["usage"]["cost"] == pytest.approx(40 * 400 / 1e6)
         assert result["left"] == 60
-        assert result["warning"].startswith("60 pairs left: the cap of 40 calls is reached")
-        assert "it has used 40 calls, 16800 tokens" in result["warning"]
+        assert result["warning"].startswith("Pairs left: 60, for the cap of 40 calls is reached")
+        assert "the judge has used 40 calls, 16800 tokens" in result["warning"]
         assert rundir.read_lines("events.jsonl", 0)[0][-1]["text"] == result["warning"]
         more = spec_of(server.url, tmp_path, 100, run="b", limits={"max_tokens": 50 * 420})
         result = drive(ENGINE, make_rundir(tmp_path / "b", more))

@@ -149,11 +149,12 @@ def test_a_run_that_a_cap_ended_says_on_its_page_what_is_left(
         judge = _judge(project, server.url, limits={"max_calls": 4, "at_once": 1})
         run = settle(start_judging(judge=judge, pairs=pairs, by=owner))
         assert len(server.asked) == 4
-    assert run.warning.startswith("3 pairs left: the cap of 4 calls is reached; in all its runs")
-    assert "it has used 4 calls" in run.warning
+    assert run.warning.startswith("Pairs left: 3, for the cap of 4 calls is reached: ")
+    assert "the judge has used 4 calls" in run.warning
     page = as_user(owner).get(run.get_absolute_url()).content.decode()
-    assert "3 pairs left" in page
     assert run.warning in page
+    assert page.count("Pairs left: 3") > 1, "the log says it too"
+    assert {one["said"]["code"] for one in run.dir.last_events(5)} == {"judged", "left"}
 
 
 def _judge(project: Any, url: str, limits: Any = None, **options: str) -> Annotator:

@@ -20,8 +20,10 @@ import httpcore
 import httpx
 
 from steelyard.inference.clean import storable
+from steelyard.inference.saying import WORDS
 from steelyard.lib.addresses import NotAllowed, allowed_hosts, reachable
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 ATTEMPTS = 6
 FIRST_WAIT = 1.0
@@ -229,7 +231,8 @@ class Endpoint:
                 )
             except NotAllowed as error:
                 raise UserError(
-                    f"The endpoint {self.base_url} is not asked: {error}.", code="private_address"
+                    Said(WORDS, "not_asked", url=self.base_url, why=str(error)),
+                    code="private_address",
                 ) from error
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise UserError(
@@ -252,8 +255,7 @@ class Endpoint:
             if attempt + 1 < attempts and not _sleep(self._wait(attempt, advised), stop):
                 break
         raise UserError(
-            f"The endpoint {self.base_url} gives no answer ({trouble}). Check that it runs, that "
-            "the address is right and can be reached from the machine of the worker.",
+            Said(WORDS, "no_answer", url=self.base_url, trouble=trouble),
             code="endpoint_unreachable",
         )
 
@@ -284,18 +286,15 @@ class Endpoint:
         return (text.replace(self._key, "…") if self._key else text)[:300]
 
     def _refuse(self, answer: httpx.Response) -> NoReturn:
-        said = self._said(answer)
+        said, url = self._said(answer), self.base_url
         if answer.status_code in {401, 403}:
             raise UserError(
-                f"The endpoint {self.base_url} refuses the key ({answer.status_code} {said}). "
-                "Enter a key that is valid there for this model.",
+                Said(WORDS, "key_refused", url=url, status=answer.status_code, said=said),
                 code="endpoint_refused",
             )
         if answer.status_code == 404:
             raise UserError(
-                f"The endpoint {self.base_url} knows no model “{self.model}”, or the URL is not "
-                f"its base URL (404 {said}). It usually ends in /v1, and /v1/models lists the "
-                "models.",
+                Said(WORDS, "unknown_model", url=url, model=self.model, said=said),
                 code="endpoint_unknown_model",
             )
         if answer.is_redirect:
@@ -305,8 +304,7 @@ class Endpoint:
                 code="endpoint_rejected",
             )
         raise UserError(
-            f"The endpoint {self.base_url} does not take the question "
-            f"({answer.status_code} {said}).",
+            Said(WORDS, "not_taken", url=url, status=answer.status_code, said=said),
             code=_why_rejected(answer, said),
         )
 

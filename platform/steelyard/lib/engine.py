@@ -29,6 +29,7 @@ import psutil
 from steelyard.lib.errors import UserError
 from steelyard.lib.resources import Meter
 from steelyard.lib.rundir import Onlooker, RunDir
+from steelyard.lib.said import WORDS, Said
 
 BEAT_SECONDS = 10
 EXIT_AGAIN = 75
@@ -143,7 +144,7 @@ def _guarded(work: Callable[[RunDir, Stop], None], rundir: RunDir, stop: Stop) -
         rundir.finish(status="cancelled")
         return 0
     if stop.terminated:
-        rundir.event("stopped before the end; it goes on from here when it is started again")
+        rundir.event(Said(WORDS, "stopped"))
         rundir.stopped.touch()
     return EXIT_AGAIN if os.environ.get("WORLD_SIZE", "1") == "1" else 0
 

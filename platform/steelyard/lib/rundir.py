@@ -6,7 +6,7 @@
              data/  media/    inputs, already resolved to files
              metrics.jsonl    one object a line: {"step", "time", "values": {name: number}}
              resources.jsonl  the same, of what the process uses: {"step", "time", "values"}
-             events.jsonl     one object a line: {"time", "level", "text"}
+             events.jsonl     one object a line: {"time", "level", "text", maybe "said"}
              progress.json    {"done", "total", "unit", "text"}
              heartbeat        touched by the engine
              cancel  stop     touched by the web side: for good, or (other hosts) to go on later
@@ -31,7 +31,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from steelyard.lib.said import Said
+
 MAX_LINE = 64 * 1024
+MAX_TEXT = 8000
 MAX_READ = 4 * 1024 * 1024
 MAX_TAIL = 256 * 1024
 RECENT_SECONDS = 60.0
@@ -120,7 +123,10 @@ class RunDir:
 
     def event(self, text: str, level: str = "info") -> None:
         """Append a line to the run's log; level is info, warning or error."""
-        self._append("events.jsonl", {"time": time.time(), "level": level, "text": text[:8000]})
+        line = {"time": time.time(), "level": level, "text": text[:MAX_TEXT]}
+        if isinstance(text, Said) and len(text) <= MAX_TEXT:
+            line["said"] = text.as_dict()
+        self._append("events.jsonl", line)
 
     def progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
         """Say how far the run is, and beat."""
@@ -144,7 +150,11 @@ class RunDir:
         """Write ``result.json``: ``status`` is succeeded, failed or cancelled.
 
         A failure adds ``code`` and ``message``; success adds what the run's kind promises.
+        ``said`` has the codes of sentences, by what they are given as.
         """
+        said = {name: text.as_dict() for name, text in result.items() if isinstance(text, Said)}
+        if said:
+            result["said"] = said
         write_atomically(self.path / "result.json", json.dumps(result, indent=2).encode())
 
     # the web side

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.rundir import RunDir, seconds_left
 from steelyard.runs.querysets import RunQuerySet
+from steelyard.runs.said import said
 
 
 class RunState(models.TextChoices):
@@ -103,8 +104,17 @@ class Run(models.Model):
     @property
     def warning(self) -> str:
         """What its engine warns of at the end, such as a model that became worse; else empty."""
-        succeeded = self.state == RunState.SUCCEEDED
-        return str((self.result or {}).get("warning", "")) if succeeded else ""
+        result = (self.result or {}) if self.state == RunState.SUCCEEDED else {}
+        coded = result.get("said", {}).get("warning")
+        return said(self.kind, coded, str(result.get("warning", "")))
+
+    @property
+    def why(self) -> str:
+        """The error, in the reader's language where its engine said it by code."""
+        result = (self.dir.result() or {}) if self.error else {}
+        if result.get("message") != self.error:
+            return self.error
+        return said(self.kind, result.get("said", {}).get("message"), self.error)
 
     @property
     def may(self) -> set[str]:

@@ -17,6 +17,7 @@ from steelyard.projects.policy import get_project, get_visible
 from steelyard.runs.curves import as_json, curves, in_words, panels
 from steelyard.runs.models import Run, RunState
 from steelyard.runs.queue import the_queue
+from steelyard.runs.said import said
 from steelyard.runs.services import cancel_run, pause_run, resume_run, retry_run
 
 KINDS = {
@@ -36,6 +37,7 @@ KINDS = {
     "pipeline_search": gettext_lazy("Search for pipelines"),
     "demo": gettext_lazy("Demo"),
 }
+LEVELS = {"warning": gettext_lazy("warning"), "error": gettext_lazy("error")}
 LOG_LINES = 200
 PASSING = frozenset(
     {"disk_full", "server_files", "ray_unreachable", "ray_queue_timeout", "endpoint_unreachable"}
@@ -175,7 +177,13 @@ def _log(run: Run) -> dict[str, Any]:
     events = run.dir.last_events(LOG_LINES)
     return {
         "events": [
-            {**event, "at": datetime.fromtimestamp(event.get("time", 0), UTC)} for event in events
+            {
+                **event,
+                "at": datetime.fromtimestamp(event.get("time", 0), UTC),
+                "text": said(run.kind, event.get("said"), event.get("text", "")),
+                "level_words": LEVELS.get(event.get("level", ""), ""),
+            }
+            for event in events
         ],
         "printed": run.dir.log_tail() if run.state == RunState.FAILED else "",
     }

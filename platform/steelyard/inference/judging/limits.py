@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.inference.judging.ledger import Sum, opened
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 BURST = 2.0
 """Seconds' worth that may be sent at once after a rest."""
@@ -118,17 +120,19 @@ class CapReached(UserError):
     """A judge may spend no more."""
 
     def __init__(self, cap: str, spent: Sum) -> None:
-        self.cap = cap
-        """In words, with its number."""
-        self.spent = spent
+        """
+        Args:
+            cap: in words, with its number.
+        """
+        self.cap, self.spent = cap, spent
         super().__init__(
-            f"The judge's cap of {cap} is reached: {used_in_words(spent)}. Raise the cap to go on.",
-            code="budget_spent",
+            Said(WORDS, "cap_reached", cap=cap, spent=in_words(spent)), code="budget_spent"
         )
 
 
-def used_in_words(spent: Sum) -> str:
-    return f"it has used {spent[0]} calls, {spent[1]} tokens and {spent[2]:.2f} of money"
+def in_words(spent: Sum) -> Said:
+    calls, tokens, cost = spent
+    return Said(WORDS, "spent", calls=calls, tokens=tokens, cost=f"{cost:.2f}")
 
 
 class Budget:
@@ -157,10 +161,10 @@ class Budget:
 
     def passed(self, total: Sum) -> str:
         """The cap that so much in all would pass, in words; empty where there is none."""
-        for name, value in zip(_WORDS, total, strict=True):
+        for name, value in zip(_CAPS, total, strict=True):
             cap = self.limits.get(name)
             if cap is not None and value > cap:
-                return f"{cap:g} {_WORDS[name]}"
+                return Said(WORDS, _CAPS[name], cap=f"{cap:g}")
         return ""
 
     def settle(self, guessed: int, tokens_in: int, tokens_out: int) -> float:
@@ -171,4 +175,4 @@ class Budget:
         return self.price(tokens_in, tokens_out)
 
 
-_WORDS = {"max_calls": "calls", "max_tokens": "tokens", "max_cost": "(money)"}
+_CAPS = {"max_calls": "cap_calls", "max_tokens": "cap_tokens", "max_cost": "cap_cost"}

@@ -1,0 +1,32 @@
+"""What the engines say that ask judges, by code; see :mod:`steelyard.lib.said`."""
+
+from __future__ import annotations
+
+WORDS = {
+    "judged": "Pairs judged: %(judged)s; on %(contradictory)s of them the judge contradicted "
+    "itself when the answers changed places. Pairs that could not be judged: %(invalid)s, that "
+    "were not answered: %(failed)s.",
+    "explained": "Reasons written: %(judged)s. Verdicts that could not be explained: %(invalid)s, "
+    "that were not answered: %(failed)s.",
+    "no_verdict": "Pair %(pair)s got no verdict: %(trouble)s",
+    "no_reason": "Pair %(pair)s got no reason: %(trouble)s",
+    "none_verdict": "No pair got a verdict. The last trouble: %(trouble)s",
+    "none_reason": "No pair got a reason. The last trouble: %(trouble)s",
+    "row_verdict": "%(row)s pairs in a row got no verdict, so the run was stopped; the verdicts "
+    "before are kept: %(kept)s. The last trouble: %(trouble)s",
+    "row_reason": "%(row)s pairs in a row got no reason, so the run was stopped; the reasons "
+    "before are kept: %(kept)s. The last trouble: %(trouble)s",
+    "left": "Pairs left: %(left)s, for %(cap)s is reached: in all its runs together the judge has "
+    "used %(spent)s. Raise the cap and start another run to go on.",
+    "search_left": "The search did not come to its end, for %(cap)s is reached: in all its runs "
+    "together the judge has used %(spent)s. Raise the cap and tune the judge again: what was "
+    "answered is known and costs nothing.",
+    "at_start": "The criteria at the start agree with people in %(share)s %% of the validation "
+    "pairs.",
+    "text": "Text %(number)s agrees with people in %(share)s %% of the validation pairs.",
+    "tested": "On %(pairs)s test pairs the criteria at the start agree with people in %(before)s "
+    "%%, the best in %(after)s %%.",
+    "gains": "Telling the judge to choose it gains an answer %(points)s points.",
+    "gains_unread": "What telling the judge to choose it gains an answer is not known: nothing "
+    "could be read.",
+}
