@@ -213,7 +213,7 @@ class Incoming:
         taken = self.taken
         records = [record for _, record in batch]
         faults = dict(checks.faults(records))
-        if self._met <= self._skip:
+        if batch and self._met <= self._skip:
             self.tell(self._at, self.total, "going on")
             return
         for index, error in faults.items():

@@ -390,6 +390,25 @@ def test_what_is_wrong_is_seen_and_downloaded(project: Any, owner: Any, as_user:
     assert [json.loads(line)["row"] for line in file.getvalue().splitlines()] == [2, 4]
 
 
+def test_rows_that_made_no_pair_are_counted_even_where_none_did(
+    project: Any, owner: Any, as_user: Browse
+) -> None:
+    def said_of(*labels: bool) -> tuple[Any, str]:
+        rows = [{"prompt": "Why?", "completion": f"So {n}.", "label": n} for n in labels]
+        run = bring(project, as_lines(rows), format="trl_unpaired")
+        part = reverse("annotation:import-of-run", args=[project.slug, run.pk])
+        return run, as_user(owner).get(part).content.decode()
+
+    why = "no bad answer to the same prompt to pair it with"
+    run, page = said_of(True)
+    assert (run.result["rows"], run.result["stored"], run.result["left"]) == (1, 0, {why: 1})
+    assert "no row of it made a pair" in page
+    assert f"{why}: 1" in page
+    run, page = said_of(True, True, False)
+    assert (run.result["rows"], run.result["stored"], run.result["left"]) == (3, 1, {why: 1})
+    assert "but what was left out" in page
+
+
 @pytest.mark.parametrize("who", ["member", "stranger"])
 def test_nobody_else_brings_in_or_sees(
     project: Any, as_user: Browse, request: Any, who: str
