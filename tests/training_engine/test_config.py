@@ -119,6 +119,11 @@ def test_wrong_settings_for_pictures_too(values: dict[str, Any], field: str) -> 
     assert caught.value.field == field
 
 
+def test_smoothing_is_refused_where_a_ranking_would_not_know_it() -> None:
+    with pytest.raises(UserError, match="no meaning with the rrhf loss"):
+        RECIPES["simpo"].from_dict({"loss_type": "rrhf", "label_smoothing": 0.1})
+
+
 def test_a_refused_number_is_told_its_limits() -> None:
     with pytest.raises(UserError, match="batch_size must be from 1 to 4,096; it is 5000"):
         TextDPOConfig.from_dict({"batch_size": 5000})

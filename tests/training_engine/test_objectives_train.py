@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import LlamaConfig
 
 from steelyard.inference.text import load_causal_lm
 from steelyard.lib.engine import Stop
@@ -17,6 +19,9 @@ from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
 from tests.training_engine.rows import events_of, make_record, metrics_of
 from training.engine import text
+from training.engine.config import RECIPES
+from training.engine.distributed import World
+from training.engine.revisions import write_revisions
 
 MakeRun = Callable[..., RunDir]
 STEPS = {"max_steps": 8, "batch_size": 4, "warmup_ratio": 0.0, "scheduler": "constant"}
@@ -103,6 +108,34 @@ def test_reasons_are_learnt_and_counted(make_run: MakeRun) -> None:
     assert values["test_rationale_loss"][8] < values["test_rationale_loss"][0]
 
 
+def test_the_order_of_the_answers_in_each_question_is_kept(make_run: MakeRun) -> None:
+    rundir = trained(make_run, "rationale_dpo", max_steps=1)
+    lines = [json.loads(line) for line in (rundir.path / "orders.jsonl").open()]
+    counts = rundir.result()["counts"]  # type: ignore[index]
+    assert len(lines) == counts["with_rationale"]
+    assert sum(line["chosen_first"] for line in lines) == counts["rationale_chosen_first"]
+    assert {line["pair"] for line in lines} <= {make_record(n).pair for n in range(1, 25)}
+
+
+def test_reasons_and_reference_answers_are_learnt_together(make_run: MakeRun) -> None:
+    records = [with_reason(n, reference_answer=f"It is {2 * n}!") for n in range(1, 13)]
+    rundir = trained(make_run, "rationale_dpo", records=records, ground_truth_weight=1.0)
+    values = metrics_of(rundir)
+    tested = values["test_ground_truth_loss"]
+    assert tested[8] < tested[0] - 0.2
+    assert {"rationale_loss", "preference_loss"} <= values.keys()
+
+
+@pytest.mark.parametrize("asked", [{"weight_by": "strength"}, {"strength_offset": 0.1}])
+def test_strengths_that_no_verdict_has_are_not_learnt_from_in_silence(
+    make_run: MakeRun, asked: dict[str, Any]
+) -> None:
+    records = [make_record(n, strength=0.0) for n in range(1, 9)]
+    with pytest.raises(UserError, match="no row to train on has any") as caught:
+        trained(make_run, "dpo", records=records, **asked)
+    assert (caught.value.code, caught.value.field) == ("no_strengths", next(iter(asked)))
+
+
 def test_reference_answers_guide_and_without_any_the_run_is_refused(make_run: MakeRun) -> None:
     records = [make_record(n, reference_answer=f"It is {2 * n}!" * (n % 3 > 0)) for n in range(16)]
     rundir = trained(make_run, "dpo", records=records, ground_truth_weight=1.0)
@@ -151,6 +184,27 @@ def test_srpo_keeps_revisions_by_their_number(make_run: MakeRun) -> None:
     lines = [json.loads(line) for line in (rundir.path / "revisions.jsonl").open()]
     assert [line["revision"] for line in lines] == [0, 1, 2] * 2
     assert len({line["prompt"] for line in lines}) == 2
+
+
+def test_of_several_processes_the_first_writes_the_revisions(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"batch_size": 2, "max_steps": 1, "revisions": 1, "revised_prompts": 2}
+    for rank in (0, 1):
+        with monkeypatch.context() as patched:
+            here = World(rank, 2, rank)
+            patched.setattr(text, "world", lambda here=here: here)
+            rundir = trained(make_run, "srpo", f"process {rank}", **options)
+        assert (rundir.path / "revisions.jsonl").exists() == (rank == 0)
+
+
+def test_prompts_about_pictures_are_not_answered_unseen(make_run: MakeRun) -> None:
+    records = [with_reason(n) for n in range(1, 25)]
+    shown = [replace(r, prompt_media=["0" * 64]) for r in records if r.split == "test"]
+    rundir = make_run(records=records, spec={"recipe": "srpo"})
+    model: Any = SimpleNamespace(config=LlamaConfig())
+    assert write_revisions(rundir, model, None, shown, RECIPES["srpo"](), lambda: False)  # type: ignore[arg-type]
+    assert not (rundir.path / "revisions.jsonl").exists()
 
 
 def half_swapped(record: PreferenceRecord) -> PreferenceRecord:

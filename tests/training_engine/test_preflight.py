@@ -388,6 +388,10 @@ def test_rows_are_looked_at_before_they_are_tokenised() -> None:
     guided = RECIPES["dpo"].from_dict({"ground_truth_weight": 0.1})
     found = by_code(row_findings(records, "dpo", guided))
     assert (found["no_ground_truth"].level, found["no_ground_truth"].values["count"]) == ("stop", 7)
+    unsaid = [make_record(n, strength=0.0) for n in range(1, 5)]
+    weighed = RECIPES["dpo"].from_dict({"weight_by": "strength"})
+    assert by_code(row_findings(unsaid, "dpo", weighed))["no_strengths"].level == "stop"
+    assert "no_strengths" not in by_code(row_findings(records, "dpo", weighed))
     ties = [make_record(n, outcome="tie" if n < 4 else "win", split="train") for n in range(1, 6)]
     found = by_code(row_findings(ties, "dpo", {}))
     assert found["many_ties"].values == {"share": 60}

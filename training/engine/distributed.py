@@ -104,6 +104,11 @@ class AgreedStop:
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
 
+    @property
+    def own(self) -> Stop:
+        """What this process was told by itself, for work that it does alone."""
+        return self._stop
+
     def __bool__(self) -> bool:
         told = agreed(bool(self._stop))
         if told and not self._stop:

@@ -40,6 +40,9 @@ def row_findings(records: Sequence[PreferenceRecord], recipe: str, config: Any) 
         found += _reasons(records, config)
     if getattr(config, "ground_truth_weight", 0):
         found += _without(records, "no_ground_truth", lambda record: record.reference_answer)
+    by_strength = getattr(config, "weight_by", "") == "strength"
+    if by_strength or getattr(config, "strength_offset", 0):
+        found += _without(records, "no_strengths", lambda record: record.strength)
     return found
 
 
@@ -78,7 +81,7 @@ def _reasons(records: Sequence[PreferenceRecord], config: Any) -> list[Finding]:
 
 
 def _without(
-    records: Sequence[PreferenceRecord], code: str, said: Callable[[PreferenceRecord], str]
+    records: Sequence[PreferenceRecord], code: str, said: Callable[[PreferenceRecord], str | float]
 ) -> list[Finding]:
     """Rows to train on that lack what the settings learn from; a stop where all do."""
     without = [

@@ -164,6 +164,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "%(count)s of %(rows)s rows to train on have a prompt without a reference answer, which "
         "ground_truth_weight learns from; those pairs teach without it.",
     ),
+    "no_strengths": (
+        "Rows without a strength",
+        "%(count)s of %(rows)s rows to train on say nothing of how much better the chosen side is; "
+        "with weight_by strength they teach nothing, with strength_offset they ask for no lead.",
+    ),
     "both_bad": (
         "Pairs of which both are bad",
         "%(count)s of %(rows)s rows have no winner, since both sides are bad. KTO learns from them "
@@ -306,6 +311,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "What is there already",
         "%(known)s of %(files)s files and %(there)s of %(prompts)s prompts are encoded from "
         "earlier runs.",
+    ),
+    "beta_units": (
+        "beta in both units",
+        "beta %(beta)s counts errors averaged over the %(elements)s elements of a sample; on their "
+        "sum it is %(sum)s, which can be compared between models and sizes.",
     ),
     "errors_known": (
         "What the frozen model has said already",

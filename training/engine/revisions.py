@@ -38,9 +38,10 @@ def write_revisions(
     """Answer test prompts and revise; False where it was stopped.
 
     Which prompts is drawn by their keys, the same for every run of a dataset version. Those that
-    leave no room in the model's context for an answer and its revision are left out.
+    leave no room in the model's context for an answer and its revision are left out, and those
+    about pictures or clips, which are not shown here.
     """
-    held_out = {r.prompt_key: r.prompt for r in records if r.split == "test"}
+    held_out = {r.prompt_key: r.prompt for r in records if r.split == "test" and not r.prompt_media}
     context = context_length(model.config) or config.max_length
     new = min(MOST_TOKENS, context // 4)
     keys = [

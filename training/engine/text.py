@@ -19,11 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from steelyard.inference.text import context_length
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
-from steelyard.lib.rundir import RunDir
+from steelyard.lib.hashing import canonical_json
+from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.rundir import RunDir, write_atomically
 from training.engine import adapter, optim
 from training.engine.bases import check_family, open_base
 from training.engine.checkpoints import keep_model, trainable
@@ -76,6 +79,9 @@ from training.engine.work import (
     tokens_of,
 )
 
+ORDERS = "orders.jsonl"
+"""A line a pair, where a prompt shows both answers in an order that was drawn."""
+
 
 def train(rundir: RunDir, stop: Stop) -> None:
     """Do the run, or as much of it as there is time for before ``stop`` turns true.
@@ -122,6 +128,9 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     )
     for line in describe(dataset, words.tokenizer, longest):
         rundir.event(line)
+    if objective.orders is not None and world().leads:
+        lines = objective.orders(dataset, config)
+        write_atomically(rundir.path / ORDERS, b"".join(canonical_json(x) + b"\n" for x in lines))
     # what is trained is float32: with an adapter the weights below it may be coarser
     weights = dtype if config.trained == "lora" else torch.float32
     # what is spread over several GPUs may fit none of them whole
@@ -174,10 +183,29 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     start = work.resume()
     _tell_plan(work, start, device)
     done = _steps(work, start) and _test(work, total)
-    if done and objective.after is not None and world().size == 1:
-        done = objective.after(rundir, model, words.tokenizer, records, config, lambda: bool(stop))
-    if done:
+    if done and _afterwards(work, records, words.tokenizer, stop):
         _finish(work)
+
+
+def _afterwards(
+    work: Work,
+    records: list[PreferenceRecord],
+    tokenizer: PreTrainedTokenizerBase,
+    stop: Stop | AgreedStop,
+) -> bool:
+    """What the objective does with the trained model; False where it was stopped. The process that
+    leads does it alone, so it needs whole weights and asks nobody whether to stop."""
+    after, config = work.objective.after, work.config
+    if after is None or not world().leads:
+        return True
+    if config.shard:
+        work.rundir.event(
+            "No test prompts are answered and revised: with shard no process has the whole model.",
+            "warning",
+        )
+        return True
+    told = stop.own if isinstance(stop, AgreedStop) else stop
+    return after(work.rundir, work.model, tokenizer, records, config, lambda: bool(told))
 
 
 def _steps(work: Work, start: int) -> bool:

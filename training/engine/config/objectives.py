@@ -27,7 +27,7 @@ class SimPOConfig(TextRecipe):
     """The margin that chosen has to lead by, in units of the scaled log-probability. The paper's
     runs have a gamma of 0.3 to 0.8 times beta."""
     label_smoothing: float = 0.0
-    """Expected share of wrong labels, from 0 to below 0.5."""
+    """Expected share of wrong labels, from 0 to below 0.5, for the sigmoid loss."""
     sft_weight: float = 0.0
     """Weight of the chosen answer's cross-entropy per token beside the loss (CPO-SimPO); it keeps
     the likelihood of chosen answers from falling."""
@@ -38,6 +38,8 @@ class SimPOConfig(TextRecipe):
     def __post_init__(self) -> None:
         self._check_shared()
         self._require(self.label_smoothing < 0.5, "label_smoothing", "must be below 0.5")
+        plain = self.label_smoothing == 0 or self.loss_type == "sigmoid"
+        self._require(plain, "label_smoothing", "has no meaning with the rrhf loss and must be 0")
 
 
 @dataclass(frozen=True)

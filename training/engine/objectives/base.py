@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
-from training.engine.data import Encoder, Example
+from training.engine.data import Dataset, Encoder, Example
 from training.engine.forward import Scored
 
 
@@ -174,5 +174,8 @@ class Objective:
     that sequence out. It stands last, in a row to itself, and is scored by the reference too."""
     measured: tuple[str, ...] = ()
     """Names of what the loss logs that the test rows are measured by besides loss and reward."""
+    orders: Callable[[Dataset, Any], list[dict[str, Any]]] | None = None
+    """In which order answers stand where a prompt shows both, a line a pair: kept with the run,
+    since chance decided it."""
     after: After | None = None
     """What is done with the trained model before the run ends."""

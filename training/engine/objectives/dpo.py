@@ -42,8 +42,10 @@ def arranged(
     """The examples as they are.
 
     Raises:
-        UserError: reference answers are to be learnt from, and there are none.
+        UserError: reference answers or strengths are to be learnt from, and there are none.
     """
+    if not test:
+        _check_strengths(examples, config)
     guided = any(GROUND_TRUTH in example.names for example in examples)
     if config.ground_truth_weight and not test and not guided:
         raise UserError(
@@ -54,6 +56,20 @@ def arranged(
             field="ground_truth_weight",
         )
     return examples
+
+
+def _check_strengths(examples: list[Example], config: TextDPOConfig) -> None:
+    wanted = "weight_by" if config.weight_by == "strength" else "strength_offset"
+    if (config.weight_by == "strength" or config.strength_offset) and not any(
+        example.margin for example in examples
+    ):
+        raise UserError(
+            f"{wanted} asks for the strength of verdicts, but no row to train on has any: "
+            "nothing would be learnt from it. Freeze a version of verdicts with a strength, or "
+            f"set {wanted} to {'none' if wanted == 'weight_by' else '0'}.",
+            code="no_strengths",
+            field=wanted,
+        )
 
 
 def loss(seen: Seen, config: TextDPOConfig) -> tuple[Tensor, dict[str, Tensor]]:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from steelyard.lib.hashing import stable_uniform
 from steelyard.lib.records import PreferenceRecord
+from training.engine.config import TextDPOConfig
 from training.engine.config.objectives import RationaleRecipe
-from training.engine.data import DoesNotFit, Encoder, Example, preference
+from training.engine.data import Dataset, DoesNotFit, Encoder, Example, preference
 from training.engine.forward import Row
 from training.engine.losses_terms import rationale as rationale_term
 from training.engine.objectives import dpo, orpo
@@ -37,7 +38,7 @@ def rows(record: PreferenceRecord, encoder: Encoder, config: RationaleRecipe) ->
             are too long are to be refused; otherwise the pair goes without its reason. A question
             is never cut: what is cut first would be the second answer.
     """
-    plain = preference(record, encoder, config)
+    plain = _pair(record, encoder, config)
     if plain is None:
         return None
     encoder.counts["with_rationale"] += 0
@@ -63,6 +64,13 @@ def rows(record: PreferenceRecord, encoder: Encoder, config: RationaleRecipe) ->
     return replace(plain, rows=(*plain.rows, row), names=(*plain.names, NAME))
 
 
+def _pair(record: PreferenceRecord, encoder: Encoder, config: RationaleRecipe) -> Example | None:
+    """The pair as DPO or ORPO reads it by itself."""
+    if isinstance(config, TextDPOConfig):
+        return dpo.rows(record, encoder, config)
+    return preference(record, encoder, config)
+
+
 def _whole(encoder: Encoder, asked: list[dict[str, str]], text: str) -> Row:
     cut = encoder.counts[f"cut_{NAME}"]
     row = encoder.row(asked, {NAME: text})
@@ -75,7 +83,13 @@ def _whole(encoder: Encoder, asked: list[dict[str, str]], text: str) -> Row:
 def arranged(
     examples: list[Example], config: RationaleRecipe, counts: Counter[str], *, test: bool
 ) -> list[Example]:
-    """The examples under the control that was asked for; those to test with stay as they are."""
+    """The examples under the control that was asked for; those to test with stay as they are.
+
+    Raises:
+        UserError: as :func:`training.engine.objectives.dpo.arranged`.
+    """
+    if isinstance(config, TextDPOConfig):
+        examples = dpo.arranged(examples, config, counts, test=test)
     if test:
         return examples
     if config.rationale_control == "shuffled":
@@ -125,6 +139,19 @@ def _tokens(example: Example, *, reasons: bool) -> int:
     return sum(len(answer) for name, (_, answer) in every if reasons or name != NAME)
 
 
+def orders(dataset: Dataset, config: RationaleRecipe) -> list[dict[str, Any]]:
+    """In which order a question has the answers of each pair whose reason is learnt."""
+    return [
+        {
+            "row": example.number,
+            "pair": example.key,
+            "chosen_first": chosen_first(config.seed, example.key),
+        }
+        for example in dataset.examples
+        if NAME in example.names
+    ]
+
+
 def beside(loss: Callable[[Seen, Any], tuple[Tensor, dict[str, Tensor]]]) -> Any:
     """The loss of a pair, and where the pair has a reason, what that costs."""
 
@@ -156,7 +183,8 @@ RATIONALE_DPO = Objective(
     loss=beside(dpo.loss),
     notes=dpo.DPO.notes,
     arrange=arranged,
-    measured=_MEASURED,
+    measured=(*dpo.DPO.measured, *_MEASURED),
+    orders=orders,
 )
 RATIONALE_ORPO = Objective(
     rows=rows,
@@ -164,4 +192,5 @@ RATIONALE_ORPO = Objective(
     loss=beside(orpo.loss),
     arrange=arranged,
     measured=(*orpo.ORPO.measured, *_MEASURED),
+    orders=orders,
 )

@@ -28,7 +28,9 @@ def loss(seen: Seen, config: SimPOConfig) -> tuple[Tensor, dict[str, Tensor]]:
     each = torch.where(p == 1, kept, p * kept + (1 - p) * flipped)
     if config.sft_weight:
         length = seen.length("chosen")
-        each = each + losses_terms.sft_mean(seen.sum("chosen"), length, weight=config.sft_weight)
+        term = losses_terms.sft_mean(seen.sum("chosen"), length, weight=config.sft_weight)
+        # of a tie neither answer is one to write
+        each = each + torch.where(seen.tie, 0.0, term)
     return each, lead_metrics(seen, chosen, rejected)
 
 
