@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.engine.words import WORDS
-from annotation.models import Annotator, MachineRationale, Pair
-from annotation.runner import asked_of, judge_spec
+from annotation.judge_runs import environment as environment
+from annotation.judge_runs import gpus as gpus
+from annotation.judge_runs import judge_of, take_in, told_of
+from annotation.models import MachineRationale, Pair
+from annotation.runner import asked_of
 from annotation.spending import store_spending
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
-from steelyard.lib.rundir import write_atomically
 from steelyard.projects.policy import ADMINS, role_in
-from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "annotation.engine.explaining"
 words = WORDS
-_SEEN = "collected.json"
 
 
 def prepare(run: Run) -> dict[str, Any]:
-    judge = _judge(run)
     asked = run.spec["pairs"]
     pairs = Pair.objects.filter(project=run.project).with_content().in_bulk(pk for pk, _ in asked)
-    kept = settings.DATA_DIR / "cache" / "judging"
     return {
         "kind": "explain",
-        "judge": judge_spec(judge),
+        **told_of(run, judge_of(run)),
         "style": run.spec["style"],
         "pairs": [
             {**asked_of(run, pairs[pk]), "outcome": outcome} for pk, outcome in asked if pk in pairs
         ],
-        "run": str(run.uuid),
-        "calls": str(kept / f"{run.project_id}.sqlite"),
-        "pace": str(kept / "pace.sqlite"),
-        "spent": judge.spent,
     }
-
-
-def environment(run: Run) -> dict[str, str]:
-    """An endpoint's key goes to the engine this way: run.json stays readable to others."""
-    model = _judge(run).model
-    return model.secrets() if model else {}
-
-
-def gpus(run: Run) -> int:
-    model = _judge(run).model
-    return gpus_for([model.family] if model else [])
 
 
 def check_retry(run: Run, by: User) -> None:
@@ -70,16 +51,8 @@ def check_retry(run: Run, by: User) -> None:
 
 
 def collect(run: Run) -> None:
-    """Take in the reasons written since the last look; one that is there already stays."""
-    place = run.dir.path / _SEEN
-    seen = json.loads(place.read_text())["reasons"] if place.exists() else 0
-    while True:
-        lines, offset = run.dir.read_lines("reasons.jsonl", seen)
-        if offset == seen:
-            break
-        _store(run, lines)
-        write_atomically(place, json.dumps({"reasons": offset}).encode())
-        seen = offset
+    """A reason that is there already stays."""
+    take_in(run, "reasons", _store)
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:
@@ -118,7 +91,3 @@ def _store(run: Run, lines: list[dict[str, Any]]) -> None:
         ignore_conflicts=True,
         batch_size=1000,
     )
-
-
-def _judge(run: Run) -> Annotator:
-    return Annotator.objects.select_related("model").get(pk=run.spec["judge"])

@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import uuid5
 
-from django.conf import settings
 from django.db import transaction
 
 from annotation.engine.words import WORDS
+from annotation.judge_runs import environment as environment
+from annotation.judge_runs import gpus as gpus
+from annotation.judge_runs import judge_of, take_in, told_of
 from annotation.juries import recount_with
 from annotation.models import Annotator, Judgment, Outcome, Output, Pair
 from annotation.spending import store_spending
 from steelyard.assets.services import blob_path
 from steelyard.lib.files import place_file
-from steelyard.lib.rundir import write_atomically
-from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "annotation.engine"
 words = WORDS
 _STEP = {Outcome.A: -1, Outcome.B: 1}
-_SEEN = "collected.json"
 
 
 def prepare(run: Run) -> dict[str, Any]:
-    judge = _judge(run)
+    judge = judge_of(run)
     pairs = Pair.objects.filter(project=run.project).with_content().in_bulk(run.spec["pairs"])
-    kept = settings.DATA_DIR / "cache" / "judging"
     by_turns = {"by_turns": True} if run.spec.get("by_turns") else {}
     return {
         "kind": "judge",
-        "judge": judge_spec(judge),
+        **told_of(run, judge),
         "pairs": [asked_of(run, pairs[pk]) | by_turns for pk in run.spec["pairs"] if pk in pairs],
-        "run": str(run.uuid),
-        "calls": str(kept / f"{run.project_id}.sqlite"),
-        "pace": str(kept / "pace.sqlite"),
-        "spent": judge.spent,
-    }
-
-
-def judge_spec(judge: Annotator) -> dict[str, Any]:
-    """What an engine is told of a judge."""
-    return {
-        "id": judge.pk,
-        "name": judge.name,
-        "model": judge.model.as_spec() if judge.model else None,
-        "criteria": judge.criteria,
-        "rubric": judge.rubric,
-        "template_version": judge.template_version,
-        "template": judge.template,
-        "sampling": judge.sampling,
-        "asking": judge.asking,
-        "limits": judge.limits,
     }
 
 
@@ -83,35 +60,9 @@ def _words(output: Output) -> str:
     return output.text or ("(It is shown before this text.)" if output.asset else "")
 
 
-def environment(run: Run) -> dict[str, str]:
-    """An endpoint's key goes to the engine this way: run.json stays readable to others."""
-    model = _judge(run).model
-    return model.secrets() if model else {}
-
-
-def gpus(run: Run) -> int:
-    model = _judge(run).model
-    return gpus_for(model.families if model else [])
-
-
 def collect(run: Run) -> None:
-    """Take in the verdicts written since the last look.
-
-    How far that is, is kept in the run directory after the rows are committed; a crash between the
-    two takes a few lines in again, and each verdict's UUID is made of run and pair.
-    """
-    place = run.dir.path / _SEEN
-    seen = json.loads(place.read_text())["verdicts"] if place.exists() else 0
-    new = False
-    while True:
-        lines, offset = run.dir.read_lines("verdicts.jsonl", seen)
-        if offset == seen:
-            break
-        new = True
-        _store(run, lines)
-        write_atomically(place, json.dumps({"verdicts": offset}).encode())
-        seen = offset
-    if new:
+    """Each verdict's UUID is made of run and pair, so none is taken in twice."""
+    if take_in(run, "verdicts", _store):
         recount_with(run.spec["judge"])
 
 
@@ -128,14 +79,10 @@ def abandoned(run: Run) -> None:
         store_spending(run)
 
 
-def _judge(run: Run) -> Annotator:
-    return Annotator.objects.select_related("model").get(pk=run.spec["judge"])
-
-
 @transaction.atomic
 def _store(run: Run, lines: list[dict[str, Any]]) -> None:
     """Judgments do not count in ``Pair.judged``: judges take no place of a person's."""
-    judge = _judge(run)
+    judge = judge_of(run)
     pairs = Pair.objects.filter(project=run.project).in_bulk([line["pair"] for line in lines])
     judgments = [
         _judgment(run, judge, pairs[line["pair"]], line) for line in lines if line["pair"] in pairs

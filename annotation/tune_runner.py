@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from annotation import judge_runs
 from annotation.engine.words import WORDS
+from annotation.judge_runs import judge_of, told_of
 from annotation.models import Annotator, Judgment, Pair
-from annotation.runner import asked_of, judge_spec
+from annotation.runner import asked_of
 from annotation.services.judging import new_judge_version
 from annotation.services.tuned import made_by
 from annotation.spending import store_spending
@@ -25,19 +26,14 @@ words = WORDS
 
 
 def prepare(run: Run) -> dict[str, Any]:
-    judge, reflection = _judge(run), _reflection(run)
-    kept = settings.DATA_DIR / "cache" / "judging"
+    reflection = _reflection(run)
     return {
         "kind": "tune_judge",
-        "judge": judge_spec(judge),
+        **told_of(run, judge_of(run)),
         "reflection": reflection.as_spec(),
         "pairs": _pairs(run),
         "budget": run.spec["budget"],
         "seed": run.spec["seed"],
-        "run": str(run.uuid),
-        "calls": str(kept / f"{run.project_id}.sqlite"),
-        "pace": str(kept / "pace.sqlite"),
-        "spent": judge.spent,
     }
 
 
@@ -73,12 +69,11 @@ def _pairs(run: Run) -> list[dict[str, Any]]:
 
 def environment(run: Run) -> dict[str, str]:
     """The endpoints' keys go to the engine this way."""
-    model = _judge(run).model
-    return {**(model.secrets() if model else {}), **_reflection(run).secrets()}
+    return {**judge_runs.environment(run), **_reflection(run).secrets()}
 
 
 def gpus(run: Run) -> int:
-    model = _judge(run).model
+    model = judge_of(run).model
     return gpus_for([*_reflection(run).families, *(model.families if model else [])])
 
 
@@ -114,10 +109,6 @@ def abandoned(run: Run) -> None:
     """What a failed or cancelled run has cost."""
     if run.dir.path.exists():
         store_spending(run)
-
-
-def _judge(run: Run) -> Annotator:
-    return Annotator.objects.select_related("model").get(pk=run.spec["judge"])
 
 
 def _reflection(run: Run) -> ModelVersion:

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.conf import settings
 
+from annotation.judge_runs import judge_spec
 from annotation.models import Annotator, Prompt
-from annotation.runner import judge_spec
 from annotation.spending import store_spending
 from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.runs.gpus import gpus_for

@@ -1,14 +1,19 @@
 """Checking a judge: ``python -m annotation.engine.checking RUN_DIR``.
 
 Reads ``run.json`` (a judge and how many questions), writes ``probes.jsonl``, a line a probe, and in
-the end what an answer gains by telling the judge to choose it.
+the end what an answer gains by telling the judge to choose it. Started again it goes on with the
+probes that have no line; answers that had come are known from the ledger.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
+from annotation.engine.askers import Asker, FarJudge, HereJudge, is_far, used_in
 from annotation.engine.words import WORDS
-from steelyard.inference.judging.asking import judged
+from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.inference.judging.probes import gains, probes
+from steelyard.inference.loading import load_writer
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
@@ -16,37 +21,46 @@ from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
 from steelyard.lib.said import Said
 
-USED = ("tokens_in", "tokens_out", "cost", "seconds")
-
 
 def work(rundir: RunDir, stop: Stop) -> None:
     spec = rundir.spec()
-    asked = probes(spec["questions"])
-    rundir.progress(0, len(asked), "pairs", f"asking {spec['judge']['name']}")
-    try:
-        with Journal(rundir.path / "probes.jsonl") as journal:
-            lines = judged(
-                journal,
-                spec["judge"],
-                asked,
-                stop,
-                tell=lambda done: rundir.progress(done, len(asked), "pairs"),
-            )
-    except Interrupted:
-        return
+    judge, asked = spec["judge"], probes(spec["questions"])
+    rundir.progress(0, len(asked), "pairs", f"asking {judge['name']}")
+    with Journal(rundir.path / "probes.jsonl") as journal:
+        known = {line["pair"] for line in journal.lines()}
+        left = {probe["pair"]: probe for probe in asked if probe["pair"] not in known}
+        try:
+            with ExitStack() as opened:
+                asker: Asker
+                if is_far(judge):
+                    asker = FarJudge(spec, rundir, stop, opened)
+                else:
+                    writer = load_writer(judge["model"], stop=lambda: bool(stop))
+                    asker = HereJudge(spec, rundir, writer, opened)
+                for line in asker.verdicts(judge, list(left.values())):
+                    journal.add({**left[line["pair"]], **line})
+                    known.add(line["pair"])
+                    rundir.progress(len(known), len(asked), "pairs")
+        except Interrupted:
+            return
+        except CapReached as cap:
+            _capped(rundir, Said(WORDS, "check_left", cap=cap.cap, spent=in_words(asker.spent)))
+            return
+        lines = list(journal.lines())
     if stop:
         return
-    took = [order["usage"] for line in lines for order in line["orders"] if order.get("usage")]
     found = gains(lines)
     if found["gain"] is None:
         rundir.event(Said(WORDS, "gains_unread"))
     else:
         rundir.event(Said(WORDS, "gains", points=f"{100 * found['gain']:.1f}"))
-    rundir.finish(
-        status="succeeded",
-        injection=found,
-        usage={"calls": len(took), **{name: sum(one[name] for one in took) for name in USED}},
-    )
+    rundir.finish(status="succeeded", injection=found, **used_in(rundir))
+
+
+def _capped(rundir: RunDir, warning: Said) -> None:
+    """What some questions alone would say is no check, so nothing of it comes onto the card."""
+    rundir.event(warning, "warning")
+    rundir.finish(status="succeeded", capped=True, warning=warning, **used_in(rundir))
 
 
 if __name__ == "__main__":

@@ -12,34 +12,37 @@ files what it has been told before, so that it comes to where it was without ask
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 import gepa
 from gepa.core.adapter import EvaluationBatch, GEPAAdapter
 
-from annotation.engine.callers import ASKED, caller_of, ledger_of
+from annotation.engine.askers import (
+    Asker,
+    FarJudge,
+    HereJudge,
+    Pair,
+    is_far,
+    keep_used,
+    used_in,
+)
 from annotation.engine.paired import compared
 from annotation.engine.reflecting import TEMPLATE, Far, Here, Remembered
 from annotation.engine.tally import PROGRESS
 from annotation.engine.words import WORDS as SAYS
-from steelyard.inference.judging.judge import EndpointJudge, shorten
+from steelyard.inference.judging.judge import shorten
 from steelyard.inference.judging.ledger import Sum
 from steelyard.inference.judging.limits import CapReached, in_words
-from steelyard.inference.judging.looking import Pictures
-from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
+from steelyard.inference.loading import load_writer
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
-from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
 from steelyard.lib.journal import Journal
-from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.rundir import RunDir
 from steelyard.lib.said import Said
 
 REFLECT_ON = 4
@@ -51,15 +54,6 @@ _SHOWN = 1200
 _REASONS = 6
 _WORDS = {"a": "answer a is better", "b": "answer b is better", "tie": "they are equally good"}
 _WORDS["both_bad"] = "both are bad"
-Pair = Mapping[str, Any]
-Lines = Iterator[dict[str, Any]]
-
-
-class Asker(Protocol):
-    spent: Sum | None
-    """What the judge has used up in all its runs, once nobody asks it any more."""
-
-    def verdicts(self, judge: Mapping[str, Any], pairs: Sequence[Pair]) -> Lines: ...
 
 
 def agreement(pair: Pair, line: Mapping[str, Any]) -> float:
@@ -234,7 +228,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
         for text, some in lines.items()
     }
     figures = compared(shares[before], shares[best], [pair["prompt"] for pair in test])
-    usage = _used(rundir)
+    usage = used_in(rundir)
     rundir.progress(total, total, "pairs")
     rates = {name: f"{100 * figures[name]['rate']:.1f}" for name in ("before", "after")}
     rundir.event(Said(SAYS, "tested", pairs=len(test), **rates))
@@ -259,7 +253,7 @@ def _capped(rundir: RunDir, spec: Mapping[str, Any], cap: CapReached, spent: Sum
     """No text was tested, so none becomes a version; what was answered is paid for and known."""
     warning = Said(SAYS, "search_left", cap=cap.cap, spent=in_words(spent or cap.spent))
     rundir.event(warning, "warning")
-    usage = _used(rundir)
+    usage = used_in(rundir)
     rundir.finish(
         status="succeeded",
         criteria=spec["judge"]["criteria"].strip(),
@@ -330,88 +324,15 @@ def _openers(
         return writers[key]
 
     asker: Asker
-    if model["family"] in ASKED:
+    if is_far(spec["judge"]):
         asker = FarJudge(spec, rundir, stop, opened)
     else:
         asker = HereJudge(spec, rundir, writer(model), opened)
     if reflection["family"] == "endpoint":
         far = opened.enter_context(closing(Far(spec, stop)))
-        opened.callback(_keep_used, rundir, "reflection", far.caller)
+        opened.callback(keep_used, rundir, "reflection", far.caller)
         return asker, far
     return asker, Here(spec, writer(reflection))
-
-
-class FarJudge:
-    """A judge that is an endpoint."""
-
-    def __init__(self, spec: dict[str, Any], rundir: RunDir, stop: Stop, opened: ExitStack) -> None:
-        judge = spec["judge"]
-        ledger = ledger_of(spec, str(judge.get("id", "")), spec.get("run", ""))
-        opened.enter_context(closing(ledger))
-        self.caller = opened.enter_context(closing(caller_of(spec, ledger, stop)))
-        self.spent: Sum | None = None
-        opened.callback(self._ended, rundir)
-        at_once = judge.get("limits", {}).get("at_once", CONCURRENCY)
-        self._pool = opened.enter_context(ThreadPoolExecutor(at_once))
-        self._sampling, self._stop = _sampling(judge), stop
-        self._pictures = Pictures(rundir.media)
-
-    def _ended(self, rundir: RunDir) -> None:
-        self.spent = self.caller.ledger.spent()
-        _keep_used(rundir, "usage", self.caller)
-
-    def verdicts(self, judge: Mapping[str, Any], pairs: Sequence[Pair]) -> Lines:
-        asked = EndpointJudge(self.caller, judge, self._sampling, self._pictures)
-        # alone where it is not known yet how the endpoint likes to be asked
-        alone = 0 if self.caller.manners.sure or self.caller.plain else 1
-        try:
-            for pair in pairs[:alone]:
-                yield asked.verdict(pair)
-            yield from self._pool.map(asked.verdict, pairs[alone:])
-        except UserError as error:
-            if self._stop:
-                raise Interrupted from error
-            raise
-
-
-class HereJudge:
-    """A judge in this process."""
-
-    spent: Sum | None = None
-
-    def __init__(
-        self, spec: dict[str, Any], rundir: RunDir, writer: Any, opened: ExitStack
-    ) -> None:
-        # torch is slow to import, and a judge that is an endpoint needs none of it
-        from steelyard.inference.judging.remembering import Remembered
-
-        judge = spec["judge"]
-        self._writer, self._sampling = writer, _sampling(judge)
-        self._pictures = Pictures(rundir.media)
-        ledger = ledger_of(spec, str(judge.get("id", "")), spec.get("run", ""))
-        opened.enter_context(closing(ledger))
-        self._known = Remembered(ledger, writer, self._sampling)
-
-    def verdicts(self, judge: Mapping[str, Any], pairs: Sequence[Pair]) -> Lines:
-        from steelyard.inference.judging.local import LocalJudge
-
-        asked = LocalJudge(self._writer, judge, self._sampling, self._pictures, self._known)
-        for start in range(0, len(pairs), asked.batch):
-            yield from asked.verdicts(pairs[start : start + asked.batch])
-
-
-def _sampling(judge: Mapping[str, Any]) -> dict[str, Any]:
-    return sampling_of({}, {"temperature": 0.0, **judge.get("sampling", {})})
-
-
-def _keep_used(rundir: RunDir, name: str, caller: Any) -> None:
-    write_atomically(rundir.path / f"{name}.json", json.dumps(asdict(caller.used)).encode())
-
-
-def _used(rundir: RunDir) -> dict[str, Any]:
-    """What judge and model have used up, as far as they are paid for."""
-    places = {name: rundir.path / f"{name}.json" for name in ("usage", "reflection")}
-    return {name: json.loads(at.read_text()) for name, at in places.items() if at.exists()}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ WORDS = {
     "tested": "On %(pairs)s test pairs the criteria at the start agree with people in %(before)s "
     "%%, the best in %(after)s %%.",
     "gains": "Telling the judge to choose it gains an answer %(points)s points.",
+    "check_left": "The check did not come to its end, for %(cap)s is reached: in all its runs "
+    "together the judge has used %(spent)s. Raise the cap and check the judge again: what was "
+    "answered is known and costs nothing.",
     "gains_unread": "What telling the judge to choose it gains an answer is not known: nothing "
     "could be read.",
 }

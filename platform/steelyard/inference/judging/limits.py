@@ -130,8 +130,8 @@ class CapReached(UserError):
         )
 
 
-def in_words(spent: Sum) -> Said:
-    calls, tokens, cost = spent
+def in_words(spent: Sum | None) -> Said:
+    calls, tokens, cost = spent or (0, 0, 0.0)
     return Said(WORDS, "spent", calls=calls, tokens=tokens, cost=f"{cost:.2f}")
 
 
