@@ -8,16 +8,39 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
 from annotation.formats import shards
 from annotation.formats.packed import MAX_UNPACKED, Packed, is_packed, open_packed, too_large
-from annotation.formats.row_files import ROW_FILES, read_parquet, read_text
+from annotation.formats.row_files import ROW_FILES, count_parquet, read_parquet, read_text
 from annotation.formats.rows import Row, RowError
 from steelyard.lib.errors import UserError
 
 OnError = Callable[[RowError], None]
+
+
+class Place:
+    """How far a reading is in its file; for whoever waits for it."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        """How many there are, 0 where that is not known before they are read."""
+        self.size = 0
+        """Bytes of the files of rows, packed ones as they are packed."""
+        self._before = 0
+        self._tell: Callable[[], int] = int
+
+    def reads(self, tell: Callable[[], int], before: int = 0) -> None:
+        """From now on it is in a file of which that tells the place, behind so many bytes."""
+        self._before, self._tell = before, tell
+
+    def at(self) -> int:
+        """Bytes read."""
+        return min(self._before + self._tell(), self.size)
+
+
 FOLDER_FILES = ("metadata.jsonl", "metadata.csv")
 """What ``datasets`` calls the rows of a folder of pictures or clips, in which a column that names
 files ends with ``_file_name`` or ``_file_names``."""
@@ -32,6 +55,7 @@ def rows(
     after: int = 0,
     only: str = "",
     on_error: OnError | None = None,
+    place: Place | None = None,
 ) -> Iterator[Row]:
     """The rows of a file, one after another.
 
@@ -45,6 +69,7 @@ def rows(
         only: of an archive read this file alone.
         on_error: takes the error of a row after which the next can be found; without it the first
             error ends the reading.
+        place: is told where in the file the reading is.
 
     Raises:
         UserError: it is none of these, is cut off or damaged, or is empty.
@@ -58,10 +83,14 @@ def rows(
         found = True
         (on_error or _raise)(error)
 
-    for row in _rows(path, name, after, only, take):
+    place = place or Place()
+    for row in _rows(path, name, after, only, take, place):
         found = True
         if row.number > after:
             yield row
+    # the file is closed and has no place any more
+    size = place.size
+    place.reads(lambda: size)
     if not found and not after:
         raise UserError("The file is empty; it has no rows.", code="empty_file", field="file")
 
@@ -79,29 +108,40 @@ def first_row(path: Path, name: str = "", *, only: str = "") -> Row:
         stream.close()  # type: ignore[attr-defined]
 
 
-def _rows(path: Path, name: str, after: int, only: str, take: OnError) -> Iterator[Row]:
+def _rows(
+    path: Path, name: str, after: int, only: str, take: OnError, place: Place
+) -> Iterator[Row]:
     with path.open("rb") as stream:
         head = stream.read(512)
     if is_packed(path, head):
         with open_packed(path) as packed:
-            yield from _packed_rows(packed, only, take)
+            yield from _packed_rows(packed, only, take, place)
     elif head.startswith(_PARQUET):
+        place.rows = count_parquet(path)
         yield from read_parquet(path, after=after, on_error=take)
     elif head.startswith(_GZIP):
-        with gzip.open(path) as unpacked:
+        with path.open("rb") as stream, gzip.GzipFile(fileobj=stream, mode="rb") as unpacked:
+            place.size = path.stat().st_size
+            place.reads(stream.tell)
             yield from read_text(Whole(unpacked), name.removesuffix(".gz"), on_error=take)
     else:
         with path.open("rb") as stream:
+            place.size = path.stat().st_size
+            place.reads(stream.tell)
             yield from read_text(stream, name, on_error=take)
 
 
-def _packed_rows(packed: Packed, only: str, take: OnError) -> Iterator[Row]:
+def _packed_rows(packed: Packed, only: str, take: OnError, place: Place) -> Iterator[Row]:
     """The rows of all files of rows, numbered through; their place names the file."""
     if not only and shards.is_shard(packed):
+        place.rows = shards.count(packed)
         yield from shards.rows(packed, take)
         return
     before = 0
-    for file in [packed.found(only)] if only else files_of_rows(packed):
+    files = [packed.found(only)] if only else files_of_rows(packed)
+    place.size = sum(map(packed.size, files))
+    passed = 0
+    for file in files:
         last = before
 
         def named(error: RowError, before: int = before, file: str = file) -> RowError:
@@ -113,7 +153,9 @@ def _packed_rows(packed: Packed, only: str, take: OnError) -> Iterator[Row]:
         def taken(error: RowError, named: Callable[[RowError], RowError] = named) -> None:
             take(named(error))
 
-        found = _file_rows(packed, file, taken)
+        place.reads(int, passed)
+        found = _file_rows(packed, file, taken, partial(place.reads, before=passed))
+        passed += packed.size(file)
         while True:
             try:
                 row = next(found, None)
@@ -134,13 +176,16 @@ def _columns(file: str, values: dict[str, Any]) -> dict[str, Any]:
     return {_FILE_NAME.sub("", column) or column: value for column, value in values.items()}
 
 
-def _file_rows(packed: Packed, file: str, take: OnError) -> Iterator[Row]:
+def _file_rows(
+    packed: Packed, file: str, take: OnError, reads: Callable[[Callable[[], int]], None]
+) -> Iterator[Row]:
     lower = file.lower()
     if lower.endswith(".parquet"):
         with packed.spooled(file) as path:
             yield from read_parquet(path, on_error=take)
         return
     with packed.open(file) as stream:
+        reads(stream.tell)
         if lower.endswith(".gz"):
             unpacked = gzip.GzipFile(fileobj=cast(IO[bytes], stream), mode="rb")
             yield from read_text(Whole(unpacked), lower.removesuffix(".gz"), on_error=take)

@@ -149,6 +149,10 @@ class Packed(ABC):
             yield Path(file.name)
 
     @abstractmethod
+    def size(self, name: str) -> int:
+        """Bytes that an entry says it unpacks to; for progress alone, since it may lie."""
+
+    @abstractmethod
     def _open(self, entry: str) -> IO[bytes]: ...
 
 
@@ -161,6 +165,9 @@ class Zip(Packed):
         entries = [entry for entry in self._zip.infolist() if not entry.is_dir()]
         self._entries = {_plain(entry.filename): entry for entry in entries}
         super().__init__([_plain(entry.filename) for entry in entries])
+
+    def size(self, name: str) -> int:
+        return self._entries[name].file_size
 
     def _open(self, entry: str) -> IO[bytes]:
         return self._zip.open(self._entries[entry])
@@ -184,6 +191,9 @@ class Tar(Packed):
             raise _wrong("This TAR archive is cut off or damaged; pack it again.") from None
         super().__init__(names)
 
+    def size(self, name: str) -> int:
+        return self._entries[name].size
+
     def _open(self, entry: str) -> IO[bytes]:
         stream = self._tar.extractfile(self._entries[entry])
         assert stream is not None
@@ -195,6 +205,10 @@ class Counted:
 
     def __init__(self, packed: Packed, name: str, stream: IO[bytes]) -> None:
         self._packed, self._name, self._stream = packed, name, stream
+        self._read = 0
+
+    def tell(self) -> int:
+        return self._read
 
     def read(self, size: int = -1) -> bytes:
         return self._count(self._stream.read, size)
@@ -207,6 +221,7 @@ class Counted:
             data = call(size)
         except _BROKEN as error:
             raise _unreadable(self._name, error) from None
+        self._read += len(data)
         self._packed.left -= len(data)
         if self._packed.left < 0:
             raise too_large()

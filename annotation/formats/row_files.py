@@ -355,6 +355,14 @@ def _bad_csv(number: int, error: Exception) -> RowError:
     return RowError(f"{said}.", place=f"Row {number}", number=number)
 
 
+def count_parquet(path: Path) -> int:
+    """How many rows a Parquet file says that it has; 0 where it is broken."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return 0
+
+
 def read_parquet(path: Path, *, after: int = 0, on_error: OnError) -> Iterator[Row]:
     """The rows of a Parquet file, a batch of about 8 MiB at a time; row groups that lie before are
     not read."""

@@ -88,6 +88,11 @@ def is_shard(packed: Packed) -> bool:
     return several
 
 
+def count(packed: Packed) -> int:
+    """How many samples it has."""
+    return sum(1 for _ in groupby(packed.names, _key))
+
+
 def rows(packed: Packed, wrong: Callable[[RowError], None]) -> Iterator[Row]:
     """A row a sample: texts and what its ``.json`` says as values, other files by their names."""
     for number, (key, names) in enumerate(groupby(packed.names, _key), 1):

@@ -240,7 +240,7 @@ def _ended(run: Run, incoming: Incoming) -> Run:
     return run
 
 
-def _no_tell(done: int, total: int, doing: str) -> None:
+def _no_tell(*said: int | str) -> None:
     """Nobody looks on."""
 
 

@@ -20,8 +20,8 @@ def work(rundir: RunDir, stop: Stop) -> None:
 
     spec = rundir.spec()
 
-    def tell(done: int, total: int, doing: str) -> None:
-        rundir.progress(done, total, "rows", doing)
+    def tell(done: int, total: int, unit: str, doing: str) -> None:
+        rundir.progress(done, total, unit, doing)
         if stop:
             raise Stopped
 

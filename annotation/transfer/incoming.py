@@ -94,8 +94,9 @@ class Stopped(Exception):
     """The reading was asked to stop."""
 
 
-Tell = Callable[[int, int, str], None]
-"""Takes rows done, rows there are (0: not known), and which pass it is: checking or storing."""
+Tell = Callable[[int, int, str, str], None]
+"""Takes what is done, all there is (0: not known), of what (rows; MiB of the file where nobody
+knows how many rows there are), and which pass it is: checking or storing."""
 
 
 class Incoming:
@@ -198,7 +199,11 @@ class Incoming:
 
     def _rows(self) -> Iterator[Row]:
         self._at = 0
-        for row in containers.rows(self.asked.path, self.asked.name, on_error=self._wrong):
+        self._place = containers.Place()
+        found = containers.rows(
+            self.asked.path, self.asked.name, on_error=self._wrong, place=self._place
+        )
+        for row in found:
             self._at = row.number
             yield row
 
@@ -214,7 +219,7 @@ class Incoming:
         records = [record for _, record in batch]
         faults = dict(checks.faults(records))
         if batch and self._met <= self._skip:
-            self.tell(self._at, self.total, "going on")
+            self._tell("going on")
             return
         for index, error in faults.items():
             number, record = batch[index]
@@ -239,7 +244,15 @@ class Incoming:
         taken.left = dict(left + checks.left)
         if store:
             self._write_state()
-        self.tell(self._at, self.total, "storing" if store else "checking")
+        self._tell("storing" if store else "checking")
+
+    def _tell(self, doing: str) -> None:
+        total = self.total or self._place.rows
+        if total or not self._place.size:
+            self.tell(self._at, total, "rows", doing)
+        else:
+            done, size = (-(-count // 2**20) for count in (self._place.at(), self._place.size))
+            self.tell(done, size, "MiB", doing)
 
     def _plan(self) -> None:
         """Tell the database whenever there are four times as many."""

@@ -115,6 +115,35 @@ def test_an_archive_may_hold_the_rows_beside_media(
     assert values(make(tmp_path, files, name)) == ROWS
 
 
+MANY = [{"id": number, "text": Random(number).randbytes(60).hex()} for number in range(5000)]
+MANY_LINES = b"".join(json.dumps(row).encode() + b"\n" for row in MANY)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.zip", "x.tar", "x.tar.gz"])
+def test_how_far_a_reading_is_can_be_told(tmp_path: Path, name: str) -> None:
+    if name.startswith("x.jsonl"):
+        path = put(tmp_path, name, gzipped(MANY_LINES) if name.endswith("gz") else MANY_LINES)
+    else:
+        make = zipped if name == "x.zip" else tarred
+        path = make(tmp_path, {"a.jsonl": MANY_LINES, "b.jsonl": MANY_LINES}, name)
+    place = containers.Place()
+    told = [place.at() / place.size for _ in containers.rows(path, place=place)]
+    assert told == sorted(told)
+    assert 0 < told[0] < 0.2
+    assert abs(told[len(told) // 2] - 0.5) < 0.2
+    assert place.at() == place.size > 0
+
+
+def test_of_parquet_and_shards_it_is_known_how_many_rows_there_are(tmp_path: Path) -> None:
+    place = containers.Place()
+    next(containers.rows(put(tmp_path, "x.parquet", parquet(ROWS)), place=place))
+    assert place.rows == 3
+    path = tarred(tmp_path, {"1.json": b"{}", "1.png": b"png", "2.json": b"{}", "2.png": b"png"})
+    place = containers.Place()
+    next(containers.rows(path, place=place))
+    assert place.rows == 2
+
+
 def test_the_shards_of_an_archive_are_read_in_order_and_numbered_through(tmp_path: Path) -> None:
     path = zipped(tmp_path, {"b.jsonl": LINES, "a.jsonl": b"{}\n{no}\n" + LINES})
     found, said = errors(path)

@@ -170,6 +170,18 @@ def test_a_file_is_sent_whole_each_time(
     assert all(b'{"prompt": "?"}' in asked.body for asked in server.asked)
 
 
+def test_how_much_of_a_file_is_sent_is_told(server: Server, client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(b"x" * 200_000)
+    server.answers = [Answer(body=b"{}")]
+    told: list[tuple[int, int]] = []
+    client._connection.upload("f", path, name="f", told=lambda *said: told.append(said))
+    assert len(told) > 2, "piece by piece"
+    assert told == sorted(told)
+    assert told[-1] == (200_000, 200_000)
+    assert server.asked[0].body.count(b"x") >= 200_000
+
+
 def test_an_error_has_code_field_and_detail(server: Server, client: Client) -> None:
     server.answers = [problem(404, code="no_such_pair", field="pair", detail="There is no pair 7.")]
     with pytest.raises(NotFound, match="There is no pair 7") as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import os
 import platform
 import random
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -72,10 +73,17 @@ class Connection:
         return _body(self.send("PUT", path, json=body, again=True))
 
     def upload(
-        self, path: str, media: Media, *, name: str, fields: dict[str, str] | None = None
+        self,
+        path: str,
+        media: Media,
+        *,
+        name: str,
+        fields: dict[str, str] | None = None,
+        told: Told | None = None,
     ) -> Any:
         """A file in a form. The API knows files by content, so a second one changes nothing."""
-        return _body(self.send("POST", path, file=(name, media), fields=fields or {}, again=True))
+        file = (name, media)
+        return _body(self.send("POST", path, file=file, fields=fields or {}, told=told, again=True))
 
     def pages(self, path: str, params: Params | None = None) -> Iterator[dict[str, Any]]:
         """Everything in a list, fetched as it is asked for by the links that the pages name."""
@@ -145,6 +153,7 @@ class Connection:
         file: tuple[str, Media] | None = None,
         fields: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
+        told: Told | None = None,
         again: bool = False,
         stream: bool = False,
     ) -> httpx.Response:
@@ -152,6 +161,7 @@ class Connection:
 
         Args:
             path: below ``/api/v1/``, or from the site's root where it begins with a slash.
+            told: of a file, how many of its bytes are sent.
             again: whether it may be sent twice. One that the server has not taken in (429, or no
                 connection at all) is sent again in any case.
 
@@ -172,7 +182,7 @@ class Connection:
                         params=clean or None,
                         json=json,
                         content=content,
-                        files=_files(file, opened),
+                        files=_files(file, opened, told or _nobody),
                         data=fields if file else None,
                         headers=headers,
                     )
@@ -242,16 +252,32 @@ def _body(response: httpx.Response) -> Any:
         ) from None
 
 
-def _files(file: tuple[str, Media] | None, opened: ExitStack) -> Any:
+def _files(file: tuple[str, Media] | None, opened: ExitStack, told: Told) -> Any:
     if file is None:
         return None
     name, media = file
     if isinstance(media, bytes):
         return {"file": (name, media)}
     try:
-        return {"file": (name, opened.enter_context(media.open("rb")))}
+        return {"file": (name, _Sent(opened.enter_context(media.open("rb")), told))}
     except OSError as error:
         raise SteelyardError(f"{media} cannot be read: {error.strerror}.") from error
+
+
+class _Sent:
+    """A file that says how much of it has been read to be sent."""
+
+    def __init__(self, file: IO[bytes], told: Told) -> None:
+        self._file, self._told = file, told
+        self._size = os.fstat(file.fileno()).st_size
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._told(self._file.tell(), self._size)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _backoff(tried: int) -> float:

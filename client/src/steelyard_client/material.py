@@ -153,9 +153,10 @@ class MaterialVerbs(InProject):
             said |= {"background": None if background is None else str(background).lower()}
             fields = {name: value for name, value in said.items() if value}
         where = f"{self._path}/import" + ("s" if kind == "pairs" else "")
-        with bars.line(file.name, wanted=progress) as told:
-            told(0, 0)
-            done = Imported.of(self._connection.upload(where, file, name=file.name, fields=fields))
+        with bars.line(file.name, "B", wanted=progress) as told:
+            done = Imported.of(
+                self._connection.upload(where, file, name=file.name, fields=fields, told=told)
+            )
         if done.run is None or done.run.state in ENDED:
             return done
         Run(self._connection, self.slug, done.run).wait(progress=progress)
