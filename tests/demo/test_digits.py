@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,18 @@ from steelyard.demo.engine import digit_model, digits
 from steelyard.inference.class_unet import load_class_unet
 from steelyard.inference.pixels import fit_square
 from steelyard.lib.rundir import RunDir
+from tests import forked
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def make_rundir(folder: Path, limit: int = 4) -> RunDir:
+LIMIT = 9
+
+
+def make_rundir(folder: Path) -> RunDir:
     rundir = RunDir(folder / "run")
     rundir.create(
-        {"kind": "demo", "part": "digits", "limit": limit, "models_dir": str(folder / "models")}
+        {"kind": "demo", "part": "digits", "limit": LIMIT, "models_dir": str(folder / "models")}
     )
     return rundir
 
@@ -35,10 +39,19 @@ def lines(rundir: RunDir, name: str = "outputs.jsonl") -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def made(folder: Path, limit: int = 4, stop: object = False) -> RunDir:
-    rundir = make_rundir(folder, limit)
-    digits.make_digits(rundir, stop)  # type: ignore[arg-type]
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """All of it, made in one go; its models lie beside it. To be read, not changed."""
+    rundir = make_rundir(tmp_path_factory.mktemp("whole"))
+    digits.make_digits(rundir, False)
     return rundir
+
+
+@pytest.fixture
+def taught(whole: RunDir, tmp_path: Path) -> RunDir:
+    """A run that finds the models of another."""
+    shutil.copytree(whole.path.parent / "models", tmp_path / "models")
+    return make_rundir(tmp_path)
 
 
 class After:
@@ -52,10 +65,10 @@ class After:
         return self.looks < 0
 
 
-def test_it_works(tmp_path: Path) -> None:
-    rundir = made(tmp_path)
-    assert rundir.result() == {"status": "succeeded", "counts": {"pairs": 4, "held_out": 4}}
-    models = lines(rundir, "models.jsonl")
+def test_it_works(whole: RunDir) -> None:
+    counts = {"pairs": LIMIT, "held_out": LIMIT}
+    assert whole.result() == {"status": "succeeded", "counts": counts}
+    models = lines(whole, "models.jsonl")
     assert [(m["name"], m["family"], m["modality"]) for m in models] == [
         ("digit-unet", "class_unet", "image"),
         ("digit-unet-early", "class_unet", "image"),
@@ -63,10 +76,10 @@ def test_it_works(tmp_path: Path) -> None:
     for model in models:
         assert model["options"]["sampling"]["steps"] > 1
         assert load_class_unet(model["source"]).size == 16
-    pairs = [line for line in lines(rundir) if not line["held_out"]]
+    pairs = [line for line in lines(whole) if not line["held_out"]]
     for pair in pairs:
         for side in "ab":
-            picture = Image.open(rundir.media / pair[side]["media"])
+            picture = Image.open(whole.media / pair[side]["media"])
             assert (picture.format, picture.size) == ("PNG", (128, 128))
             small = fit_square(picture, 16, 1).resize((128, 128), Image.Resampling.NEAREST)
             assert np.array_equal(np.asarray(small), np.asarray(picture))
@@ -83,9 +96,9 @@ def test_enough_is_asked_and_nothing_twice() -> None:
         assert digit_model.LABELS.class_of(ask.text) == int(ask.digit)
 
 
-def test_held_out_prompts_have_no_pictures(tmp_path: Path) -> None:
-    held_out = [line for line in lines(made(tmp_path)) if line["held_out"]]
-    assert len(held_out) == 4
+def test_held_out_prompts_have_no_pictures(whole: RunDir) -> None:
+    held_out = [line for line in lines(whole) if line["held_out"]]
+    assert len(held_out) == LIMIT
     assert all(set(line) == {"prompt", "category", "held_out"} for line in held_out)
 
 
@@ -94,9 +107,8 @@ def _everything(rundir: RunDir) -> dict[str, Any]:
     return {"lines": lines(rundir), "media": media}
 
 
-def test_stopped_anywhere_it_goes_on_to_the_same_material(tmp_path: Path) -> None:
-    whole = made(tmp_path / "whole", limit=6)
-    rundir = make_rundir(tmp_path / "cut", limit=6)
+def test_stopped_anywhere_it_goes_on_to_the_same_material(whole: RunDir, tmp_path: Path) -> None:
+    rundir = make_rundir(tmp_path)
     starts = 0
     while rundir.result() is None:
         digits.make_digits(rundir, After(9))  # type: ignore[arg-type]
@@ -106,36 +118,35 @@ def test_stopped_anywhere_it_goes_on_to_the_same_material(tmp_path: Path) -> Non
     assert len(lines(rundir, "models.jsonl")) == 2
 
 
-def test_killed_it_goes_on_to_the_same_material(tmp_path: Path) -> None:
-    whole = made(tmp_path / "whole", limit=9)
-    rundir = make_rundir(tmp_path / "cut", limit=9)
-    command = [sys.executable, "-m", "steelyard.demo.engine", str(rundir.path)]
-    process = subprocess.Popen(command)
-    while not lines_begun(rundir) and process.poll() is None:
+def test_killed_it_goes_on_to_the_same_material(whole: RunDir, taught: RunDir) -> None:
+    def start() -> forked.Forked:
+        return forked.start("steelyard.demo.engine", taught.path, taught.log, os.environ)
+
+    process = start()
+    while not lines_begun(taught) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    with (rundir.path / "outputs.jsonl").open("ab") as stream:
+    with (taught.path / "outputs.jsonl").open("ab") as stream:
         stream.write(b'{"prompt": [{"ro')
-    subprocess.run(command, check=True)
-    assert _everything(rundir) == _everything(whole)
+    assert start().wait() == 0, taught.log_tail()
+    assert _everything(taught) == _everything(whole)
 
 
 def lines_begun(rundir: RunDir) -> bool:
     return (rundir.path / "outputs.jsonl").exists()
 
 
-def test_models_that_are_there_are_kept(tmp_path: Path) -> None:
-    made(tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "models").rglob("*") if p.is_file()}
-    second = make_rundir(tmp_path / "second")
-    spec = {**second.spec(), "models_dir": str(tmp_path / "models")}
-    second.create(spec)
-    digits.make_digits(second, False)  # type: ignore[arg-type]
-    assert second.result() is not None
-    assert not (second.path / "metrics.jsonl").exists()
-    after = {p: p.stat().st_mtime_ns for p in (tmp_path / "models").rglob("*") if p.is_file()}
-    assert after == before
+def test_models_that_are_there_are_kept(taught: RunDir) -> None:
+    def files() -> dict[Path, int]:
+        models = Path(taught.spec()["models_dir"]).rglob("*")
+        return {path: path.stat().st_mtime_ns for path in models if path.is_file()}
+
+    before = files()
+    digits.make_digits(taught, False)
+    assert taught.result() is not None
+    assert not (taught.path / "metrics.jsonl").exists()
+    assert files() == before
 
 
 def test_scans_are_dark_on_white() -> None:
