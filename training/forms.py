@@ -15,7 +15,13 @@ from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from training.engine.config import RECIPES, FormField, config_of, form_fields
-from training.services import RECIPES_OF, checked_name, offered_settings, trainable_bases
+from training.services import (
+    RECIPES_OF,
+    SAMPLED,
+    checked_name,
+    offered_settings,
+    trainable_bases,
+)
 
 ABOUT = ("version", "base", "model_name")
 MAIN = (
@@ -301,10 +307,13 @@ def _usual(setting: FormField, offered: Any) -> str:
         if setting.default == "":
             return ""
         return gettext("Default: %(value)s.") % {"value": _word(setting.default)}
-    return gettext("Usually %(usual)s; %(offered)s is offered without a GPU.") % {
-        "usual": _word(setting.default),
-        "offered": _word(offered),
-    }
+    words = gettext("Usually %(usual)s; %(offered)s is offered without a GPU.")
+    if setting.name == SAMPLED:
+        words = gettext(
+            "%(usual)s where a script says nothing; %(offered)s is offered here, so that the run’s "
+            "page shows what the model makes."
+        )
+    return words % {"usual": _word(setting.default), "offered": _word(offered)}
 
 
 def _word(value: Any) -> str:

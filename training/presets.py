@@ -219,6 +219,7 @@ _ALL = [
             "accumulation": 32,
             "max_steps": 500,
             "gradient_checkpointing": True,
+            "sample_every": 100,
         },
     ),
     Preset(
@@ -238,6 +239,8 @@ _ALL = [
             "clip_frames": 33,
             "max_steps": 300,
             "gradient_checkpointing": True,
+            "sample_every": 100,
+            "sample_prompts": 2,
         },
     ),
     Preset(

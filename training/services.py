@@ -47,6 +47,8 @@ RECIPES_OF = _recipes_of()
 """Modality → recipe → the families of base models that it trains."""
 LESS = {"batch_size": 2, "max_length": 512}
 """What is offered on a machine without a GPU, where an hour goes a shorter way."""
+SAMPLED = "sample_every"
+"""Of pictures and clips it is offered as often as there are checkpoints: no curve shows them."""
 
 
 @transaction.atomic
@@ -326,9 +328,12 @@ def suggested_name(
 
 
 def offered_settings(recipe: str) -> dict[str, Any]:
-    """What the form on this server is filled with: the defaults, less where there is no GPU."""
+    """What the form on this server is filled with: the defaults, less where there is no GPU; of
+    pictures and clips samples at every checkpoint."""
     defaults = {setting.name: setting.default for setting in form_fields(RECIPES[recipe])}
-    less = LESS if issubclass(RECIPES[recipe], TextRecipe) and not _has_gpu() else {}
+    if not issubclass(RECIPES[recipe], TextRecipe):
+        return {**defaults, SAMPLED: defaults["checkpoint_every"]}
+    less = {} if _has_gpu() else LESS
     return {**defaults, **{name: value for name, value in less.items() if name in defaults}}
 
 

@@ -191,6 +191,9 @@ def test_a_video_project_is_offered_what_trains_on_clips(as_user: Any) -> None:
     assert page.context["recipe"] == "diffusion_dpo"
     assert b"film</option>" in page.content
     assert b"clip_frames" in page.content
+    form = page.context["form"]
+    assert form["sample_every"].value() == form["checkpoint_every"].value() > 0
+    assert "what the model makes" in str(form.fields["sample_every"].help_text)
 
 
 def test_fragments_for_the_version_and_the_run(
