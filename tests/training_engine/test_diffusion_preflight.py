@@ -25,7 +25,7 @@ from tests.tiny_videos import tiny_ltx, tiny_wan
 from training.engine import diffusion, preflight
 from training.engine.config import config_of_run
 from training.engine.diffusion_data import read_pairs
-from training.engine.diffusion_geometry import geometry_of
+from training.engine.diffusion_geometry import geometry_of, reader_of
 from training.engine.diffusion_media import Place
 from training.engine.diffusion_prepared import Prepared
 from training.engine.families import open_family
@@ -92,6 +92,8 @@ def test_what_becomes_of_each_file_and_prompt_is_told(tiny_sd: Any, tmp_path: Pa
     assert by["encoded"]["values"] == {"known": "0", "files": "6", "there": "0", "prompts": "3"}
     assert by["steps"]["values"]["epochs"] == "5"
     assert {"memory", "disk", "passes", "time_unknown", "cpu_only"} <= by.keys()
+    # 4 channels of 8 x 8 latents
+    assert by["beta_units"]["values"] == {"beta": "2000", "elements": "256", "sum": "7.81"}
     # a run leaves behind what the next look finds
     spec = rundir.spec()
     family, config = open_family(spec["base"], torch.device("cpu")), config_of_run(spec)
@@ -177,6 +179,10 @@ def test_settings_say_of_a_model_what_it_says_once_it_is_loaded(
             family.frame_rule[0],
             family.size if family.fixed_size else 0,
         )
+        if base["family"] in ("flux", "wan", "ltx_video"):
+            read = reader_of(base["family"], Path(base["source"]))("a red square")
+            kept = family.encode_prompt("a red square")["embeds"]
+            assert told.prompt_bytes(read.tokens, "cpu") == kept.nbytes > 0
         side = family.size if family.fixed_size else 2 * family.multiple
         place = Place(side, side, 1 + 2 * family.frame_rule[0])
         clip = family.modality == "video"

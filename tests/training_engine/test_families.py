@@ -297,6 +297,21 @@ def test_encoders_in_half_precision_leave_the_autoencoder_in_single(
     )
     assert half.text_encoder_2.dtype == half.text_encoder.dtype == torch.bfloat16
     assert half.vae.dtype == torch.float32
+    # what they say of a prompt is kept as they say it, at half the size, and means the same
+    family = open_family({"family": "flux", "source": str(one.source)}, CPU)
+    family.encoders = half
+    kept = family.encode_prompt(PROMPTS[0])
+    assert {tensor.dtype for tensor in kept.values()} == {torch.bfloat16}
+    wide = {name: tensor.float() for name, tensor in kept.items()}
+    noisy = one.noise[:1]
+    with torch.no_grad():
+        said = [
+            one.family.predict(
+                one.denoiser, noisy, one.times[:1], one.family.collate([told]), one.size
+            )
+            for told in (kept, wide)
+        ]
+    assert torch.equal(*said)
 
 
 @pytest.mark.parametrize("name", ["flux", "qwen_image", "stable_diffusion_xl"])

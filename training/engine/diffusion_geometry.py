@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from math import ceil, prod, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from steelyard.lib.errors import UserError
 from training.engine.diffusion_media import Place
@@ -18,6 +18,12 @@ from training.engine.families import FAMILIES
 DENOISERS = ("unet", "transformer")
 _PACKED = ("flux", "qwen_image")
 """Families whose denoiser is given two by two latents as one token."""
+_WIDTHS = (
+    "joint_attention_dim", "caption_channels", "text_dim", "text_embed_dim", "cross_attention_dim",
+)  # fmt: skip
+"""What denoisers' settings call the width of a prompt's tokens, the first one that they have."""
+_SMALL_ENCODERS = ("stable_diffusion", "stable_diffusion_xl")
+"""Families whose encoders are run in float32 on a GPU too."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,16 @@ class Geometry:
         if self.name in _PACKED:
             channels //= 4
         return channels, frames, place.height // self.across, place.width // self.across
+
+    def prompt_bytes(self, tokens: int, device: str) -> int:
+        """What is kept of an encoded prompt of so many tokens.
+
+        Args:
+            device: where it is encoded, ``cpu`` or ``cuda``.
+        """
+        width = next((self.denoiser[name] for name in _WIDTHS if self.denoiser.get(name)), 0)
+        half = device == "cuda" and self.name not in _SMALL_ENCODERS
+        return tokens * int(width) * (2 if half else 4)
 
 
 def geometry_of(family: str, folder: Path) -> Geometry:
@@ -134,9 +150,17 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def reader_of(family: str, folder: Path) -> Callable[[str], str]:
-    """Tells of a prompt why the model cannot take it all: ``cut``, what an unknown one lacks, or
-    nothing.
+class Read(NamedTuple):
+    """What becomes of a prompt."""
+
+    why: str
+    """Why the model cannot take it all: ``cut``, what an unknown one lacks, or nothing."""
+    tokens: int = 0
+    """Of what is kept of it once it is encoded."""
+
+
+def reader_of(family: str, folder: Path) -> Callable[[str], Read]:
+    """Tells of a prompt what becomes of it.
 
     Raises:
         UserError: its tokenizer or its labels cannot be read.
@@ -146,12 +170,12 @@ def reader_of(family: str, folder: Path) -> Callable[[str], str]:
 
         labels = Labels.read(folder / "labels.json")
 
-        def unknown(prompt: str) -> str:
+        def unknown(prompt: str) -> Read:
             try:
                 labels.class_of(prompt)
             except UserError as error:
-                return error.message
-            return ""
+                return Read(error.message)
+            return Read("")
 
         return unknown
     from transformers import AutoTokenizer
@@ -167,7 +191,12 @@ def reader_of(family: str, folder: Path) -> Callable[[str], str]:
         raise UserError(f"Its tokenizer cannot be read: {error}.", code="not_a_model") from error
     own = kind.tokens if reader == getattr(kind, "reader", "tokenizer") else 0
     limit = own or tokenizer.model_max_length
-    return lambda prompt: "cut" if len(tokenizer(prompt).input_ids) > limit else ""
+
+    def read(prompt: str) -> Read:
+        count = len(tokenizer(prompt).input_ids)
+        return Read("cut" if count > limit else "", kind.filled or min(count, limit))
+
+    return read
 
 
 def activations(

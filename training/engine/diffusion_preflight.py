@@ -28,6 +28,7 @@ from training.engine.diffusion_data import Chances, MediaDataset, MediaPair, cho
 from training.engine.diffusion_geometry import (
     DENOISERS,
     Geometry,
+    Read,
     activations,
     geometry_of,
     reader_of,
@@ -97,13 +98,16 @@ def media_findings(
         return found, figures
     try:
         places = places_of(dataset, _as_family(geometry), config)
-        found += _prompts(dataset, reader_of(geometry.name, folder))
+        read = reader_of(geometry.name, folder)
+        said = {prompt: read(prompt) for prompt in {"", *(pair.prompt for pair in dataset.pairs)}}
     except UserError as error:
         remedies = (Remedy("own_size", {"resolution": 0}),) if error.field == "resolution" else ()
         code = "bad_size" if remedies else "bad_base"
         return [*found, Finding(code, "stop", {"message": error.message}, (), remedies)], figures
+    found += _prompts(dataset, said)
     found += _shapes(dataset, places, geometry)
-    found += _cached(rundir, spec, config, dataset, places, geometry, figures)
+    found += _beta(config, places, geometry)
+    found += _cached(rundir, spec, config, dataset, places, geometry, figures, said)
     found += _machine(rundir, spec, config, places, geometry, folder, figures)
     return found, figures
 
@@ -176,17 +180,17 @@ def _steps(config: Any, figures: dict[str, Any]) -> list[Finding]:
     return [Finding("steps", "fine", {**values, "epochs": f"{figures['epochs']:.3g}"})]
 
 
-def _prompts(dataset: MediaDataset, reader: Any) -> list[Finding]:
-    said = {prompt: reader(prompt) for prompt in {pair.prompt for pair in dataset.pairs}}
-    cut = [pair for pair in dataset.pairs if said[pair.prompt] == "cut"]
-    unknown = [pair for pair in dataset.pairs if said[pair.prompt] not in ("", "cut")]
+def _prompts(dataset: MediaDataset, said: dict[str, Read]) -> list[Finding]:
+    cut = [pair for pair in dataset.pairs if said[pair.prompt].why == "cut"]
+    unknown = [pair for pair in dataset.pairs if said[pair.prompt].why not in ("", "cut")]
     found = []
     if cut:
-        values = {"count": len({pair.prompt for pair in cut}), "prompts": len(said)}
+        every = len({pair.prompt for pair in dataset.pairs})
+        values = {"count": len({pair.prompt for pair in cut}), "prompts": every}
         found.append(Finding("prompts_cut", "look", values, _rows(cut)))
     if unknown:
-        values = {"count": len({p.prompt for p in unknown}), "why": said[unknown[0].prompt]}
-        found.append(Finding("prompts_unknown", "stop", values, _rows(unknown)))
+        told = {"count": len({p.prompt for p in unknown}), "why": said[unknown[0].prompt].why}
+        found.append(Finding("prompts_unknown", "stop", told, _rows(unknown)))
     return found
 
 
@@ -245,6 +249,16 @@ def _clips(dataset: MediaDataset, places: dict[str, Place]) -> list[Finding]:
     return found
 
 
+def _beta(config: Any, places: dict[str, Place], geometry: Geometry) -> list[Finding]:
+    """What beta is on the sum of errors, as the run's log says it."""
+    if not config.referenced:
+        return []
+    common = Counter(replace(place, rate=0.0) for place in places.values()).most_common(1)[0][0]
+    elements = math.prod(geometry.latent(common))
+    values = {"beta": f"{config.beta:g}", "elements": f"{elements:,}"}
+    return [Finding("beta_units", "fine", {**values, "sum": f"{config.beta / elements:.3g}"})]
+
+
 def _cached(
     rundir: RunDir,
     spec: dict[str, Any],
@@ -253,6 +267,7 @@ def _cached(
     places: dict[str, Place],
     geometry: Geometry,
     figures: dict[str, Any],
+    said: dict[str, Read],
 ) -> list[Finding]:
     folder = cache_folder(rundir, spec)
     on_gpu = machine_of(config.as_dict()).device == "cuda"
@@ -264,14 +279,13 @@ def _cached(
         (name, places[pair.key]) for pair in dataset.pairs for name in (pair.chosen, pair.rejected)
     }
     known = sum(all(media_entry(*f, flip) in shards for flip in flips) for f in files)
-    prompts = {"", *(pair.prompt for pair in dataset.pairs)}
-    there = sum(entry_of("prompt", prompt) in shards for prompt in prompts)
+    new = [prompt for prompt in said if entry_of("prompt", prompt) not in shards]
     each = [math.prod(geometry.latent(place)) for _, place in files]
-    figures |= {
-        "encode": len(files) - known,
-        "encoded_bytes": sum(each) * 8 * len(flips) * (len(files) - known) / max(1, len(files)),
-    }
-    values = {"known": known, "files": len(files), "there": there, "prompts": len(prompts)}
+    kept = sum(each) * 8 * len(flips) * (len(files) - known) / max(1, len(files))
+    kept += sum(geometry.prompt_bytes(said[prompt].tokens, device.type) for prompt in new)
+    figures |= {"encode": len(files) - known, "encoded_bytes": kept}
+    there = len(said) - len(new)
+    values = {"known": known, "files": len(files), "there": there, "prompts": len(said)}
     found = [Finding("encoded", "fine", values)]
     prepared = Prepared(_as_family(geometry), dataset, places, shards)
     prepared.folder, prepared.key = folder, key

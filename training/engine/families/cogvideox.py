@@ -19,7 +19,7 @@ from training.engine.families.video import VideoFamily
 
 class CogVideoXFamily(VideoFamily):
     name = "cogvideox"
-    tokens = 226
+    tokens = filled = 226
 
     def _look(self) -> None:
         config = config_of_part(self.name, self.source, "transformer")

@@ -19,7 +19,7 @@ from training.engine.families.image import ImageFamily, pack, unpack
 class FluxFamily(ImageFamily):
     name = "flux"
     reader = "tokenizer_2"
-    tokens = 512
+    tokens = filled = 512
 
     def _encode(self, prompt: str) -> Condition:
         embeds, pooled, _ = self.encoders.encode_prompt(

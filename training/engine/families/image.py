@@ -41,6 +41,8 @@ class ImageFamily:
     """Of several tokenizers the one that takes the longest prompts …"""
     tokens = 0
     """… and how many tokens it is given; 0: what its settings say."""
+    filled = 0
+    """Tokens that all prompts are filled up to, where the denoiser looks at the filling; or 0."""
     large_encoders = True
     """Whether the text encoders have billions of weights; on a GPU those are run in bfloat16."""
 
@@ -70,7 +72,8 @@ class ImageFamily:
         if reader is not None:
             limit = self.tokens or reader.model_max_length
             self.cut += len(reader(prompt).input_ids) > limit
-        return {name: tensor.float().cpu() for name, tensor in self._encode(prompt).items()}
+        # in the encoder's own precision: wider would say no more and take twice the disk
+        return {name: tensor.cpu() for name, tensor in self._encode(prompt).items()}
 
     def _encode(self, prompt: str) -> Condition:
         raise NotImplementedError

@@ -16,6 +16,7 @@ class StableDiffusion3Family(ImageFamily):
     name = "stable_diffusion_3"
     reader = "tokenizer_3"
     tokens = 256
+    filled = 77 + 256
 
     def __init__(self, source: str, device: torch.device) -> None:
         super().__init__(source, device)

@@ -18,6 +18,7 @@ class StableDiffusionFamily(ImageFamily):
     name = "stable_diffusion"
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
     patch = 1
+    filled = 77
     large_encoders = False
 
     def _encode(self, prompt: str) -> Condition:

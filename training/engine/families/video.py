@@ -37,6 +37,8 @@ class VideoFamily:
     schedule: Schedule
     tokens: int
     """Of a prompt at most; what is beyond is cut off."""
+    filled = 0
+    """As of pictures' families."""
 
     def __init__(self, source: str, device: torch.device) -> None:
         self.source, self.cut = source, 0
@@ -60,7 +62,8 @@ class VideoFamily:
     @torch.inference_mode()
     def encode_prompt(self, prompt: str) -> Condition:
         self.cut += self._length(prompt) > self.tokens
-        return {name: tensor.float().cpu() for name, tensor in self._encode(prompt).items()}
+        # in the encoder's own precision: wider would say no more and take twice the disk
+        return {name: tensor.cpu() for name, tensor in self._encode(prompt).items()}
 
     def _length(self, prompt: str) -> int:
         """Tokens of the whole prompt."""
