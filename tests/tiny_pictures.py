@@ -113,16 +113,24 @@ def make_picture_run(
     mode: str = "L",
     **config: Any,
 ) -> RunDir:
-    """The same with pairs made here: dark pictures are preferred to light ones."""
+    """The same with pairs made here."""
+    records = picture_records(folder / "media", train=train, test=test, mode=mode)
+    return write_picture_run(folder, base, records, **config)
+
+
+def picture_records(
+    media: Path, *, train: int = 6, test: int = 0, mode: str = "L"
+) -> list[PreferenceRecord]:
+    """Pairs whose pictures are saved in a folder: dark ones are preferred to light ones."""
     records = []
     for number in range(train + test):
         chosen, rejected = (
-            save_picture(folder / "media", noise_picture(number, mode=mode, level=level))
+            save_picture(media, noise_picture(number, mode=mode, level=level))
             for level in (70, 180)
         )
         split = "train" if number < train else "test"
         records.append(make_record(number, chosen, rejected, split=split))
-    return write_picture_run(folder, base, records, **config)
+    return records
 
 
 def metrics_of(rundir: RunDir) -> dict[int, dict[str, float]]:

@@ -113,7 +113,7 @@ TEMPLATE = (
 )
 
 
-def make_base(folder: Path, size: str) -> None:
+def make_base(folder: Path, size: str, device: str) -> None:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -124,7 +124,9 @@ def make_base(folder: Path, size: str) -> None:
     end = AutoTokenizer.from_pretrained(folder).eos_token_id
     others = {"max_position_embeddings": 1024, "tie_word_embeddings": True, "pad_token_id": 0}
     config = LlamaConfig(**SHAPES[size], **others, eos_token_id=end, bos_token_id=None)
-    LlamaForCausalLM(config).save_pretrained(folder)
+    with torch.device(device):
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
 
 
 def make_rows(base: Path, count: int) -> list[Any]:
@@ -376,7 +378,7 @@ def main() -> None:
         return
     arms = asked.arms or (list(ARMS) if each[0].on_gpu else ["engine", "trl", "trl-precompute"])
     with tempfile.TemporaryDirectory() as folder:
-        make_base(Path(folder), asked.size)
+        make_base(Path(folder), asked.size, asked.device)
         for setting in each:
             found = {arm: ask(arm, Path(folder), setting) for arm in arms}
             print("\n".join(tell(setting, found)), flush=True)  # noqa: T201

@@ -22,8 +22,8 @@ from steelyard.lib.records import write_parquet
 from steelyard.lib.rundir import RunDir
 from tests.tiny_diffusers import make
 from tests.tiny_models import make_tiny_lm
-from tests.tiny_pictures import make_picture_run
 from tests.tiny_pictures import metrics_of as told_of
+from tests.tiny_pictures import picture_records, write_picture_run
 from tests.training_engine.rows import events_of, make_record, metrics_of, train_spec
 from training.engine.__main__ import train
 
@@ -140,9 +140,8 @@ def test_a_model_of_pictures_starts_at_ln_2_and_trains(
     painter: dict[str, Any], config: dict[str, Any], tmp_path: Path
 ) -> None:
     small = {"batch_size": 6, "learning_rate": 2e-3, "resolution": 32, "device": "cuda"}
-    rundir = make_picture_run(
-        tmp_path, painter, train=6, mode="RGB", max_steps=30, **small | config
-    )
+    records = picture_records(tmp_path / "media", train=6, mode="RGB")
+    rundir = write_picture_run(tmp_path, painter, records, max_steps=30, **small | config)
     train(rundir, Stop(rundir))
     losses = [values["loss"] for values in told_of(rundir).values() if "loss" in values]
     assert losses[0] == pytest.approx(LN2, abs=0.01)

@@ -104,8 +104,8 @@ class TextRecipe(Recipe):
     """Read a prompt once for all of its answers, packed in one row. Where a model cannot be read
     so, which is measured on the data before the first step, each answer gets a row of its own."""
     attention: Literal["sdpa", "flex"] = "sdpa"
-    """How attention is computed. flex skips the blocks that a packed row masks out, which pays on
-    long rows; on a GPU only."""
+    """How attention is computed. flex skips the blocks that a packed row masks out, which can pay
+    on rows of many thousand tokens and costs time on short ones; on a GPU only."""
     compile: bool = False
     """Let torch.compile make kernels for the model: minutes at the start, faster steps after; on a
     GPU only."""
