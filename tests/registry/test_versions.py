@@ -19,6 +19,7 @@ from steelyard.lib import records as lib_records
 from steelyard.lib.hashing import sha256_file, sha256_hex
 from steelyard.lib.records import read_parquet, tables_of
 from steelyard.lib.shards import ShardWriter
+from steelyard.registry import comparing
 from steelyard.registry.cards import COLUMNS, croissant, readme
 from steelyard.registry.comparing import compare
 from steelyard.registry.lineage import versions_with_pair, versions_with_votes
@@ -113,7 +114,7 @@ def test_a_writer_that_goes_on_ends_as_one_that_was_never_stopped(
 
 
 def test_the_difference_of_two_versions(
-    small_files: None, commit: Any, records: Any, as_user: Any, owner: Any
+    small_files: None, commit: Any, records: Any, as_user: Any, owner: Any, monkeypatch: Any
 ) -> None:
     old = commit(records)
     turned = replace(records[3], chosen_side="b", chosen="x", rejected="y")
@@ -132,6 +133,9 @@ def test_the_difference_of_two_versions(
     assert found.rows("added", 0, 9)[0]["old"] is None
     assert compare(new, old).counts["removed"] == 1
     assert compare(new, new).counts["same"] == len(records)
+    monkeypatch.setattr(comparing, "_table", lambda version: pytest.fail("it is known already"))
+    again = compare(*(DatasetVersion.objects.get(pk=one.pk) for one in (old, new)))
+    assert again.counts == found.counts
     client = as_user(owner)
     page = client.get(at(new, "version-diff"), {"from": old.pk, "kind": "relabelled"})
     assert page.context["difference"].same == 42
@@ -214,6 +218,21 @@ def test_statistics_are_counted_from_the_rows(
     assert as_user(owner).get(url).json()["wins"] == found["wins"]
 
 
+def test_what_the_statistics_page_has_no_place_for_is_told(
+    commit: Any, as_user: Any, owner: Any
+) -> None:
+    def voted(number: int) -> Any:
+        vote = {"judgment": f"{number:032x}", "annotator": f"rater {number:02}", "kind": "person"}
+        vote |= {"outcome": "a", "strength": -1}
+        return make_record(number, votes=[vote], chosen_model=f"model {number:02}")
+
+    version = commit([voted(number) for number in range(1, 34)])
+    page = as_user(owner).get(at(version, "version-statistics")).content.decode()
+    assert "19 more models with fewer rows are not in the table" in page
+    assert "3 more annotators" in page
+    assert "rater 33" in page
+
+
 def test_a_card_is_what_the_hub_reads(version: Any, as_user: Any, owner: Any) -> None:
     import yaml
 
@@ -267,6 +286,11 @@ def test_rows_are_searched_and_filtered(
     assert found(q="the mark") == [3]
     assert found(q="what is 11 + 11") == [11]
     assert found(q="nothing says this") == []
+    assert found(q="zebra what") == [2]
+    assert found(q="mark 3 know nearer") == [3]
+    assert found(q='"the mark" "what is"') == [3]
+    assert found(q='"mark the"') == []
+    assert found(q='"') == []
     assert found(category="maths") == [1]
     assert found(agreement=0.6) == [1]
     assert found(model="worse") == [3]

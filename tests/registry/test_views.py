@@ -8,14 +8,18 @@ import pyarrow.parquet as pq
 import pytest
 from django.urls import reverse
 
+from steelyard.assets.services import store_upload
 from steelyard.inference.kinds import VIDEO
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex
+from steelyard.lib.records import tables_of
 from steelyard.registry.models import Dataset, ModelVersion
-from steelyard.registry.services import register_model, set_prices
+from steelyard.registry.services import commit_version, register_model, set_prices
 from steelyard.registry.sources import SEEING
 from steelyard.registry.tagging import set_tag
+from tests.assets.media import picture
 from tests.factories import make_model, make_project, make_user
+from tests.registry.conftest import make_record
 
 pytestmark = pytest.mark.django_db
 KEY = "sk-very-secret"
@@ -80,6 +84,21 @@ def test_rows_are_browsed_page_by_page_and_lead_to_their_pairs(
     last = client.get(version.get_absolute_url(), {"page": 3})
     assert [row["chosen"] for row in last.context["page"]][-1] == "It is 90."
     assert f"?key={45:064x}" in last.content.decode()
+
+
+def test_what_a_prompt_is_about_is_shown_beside_its_words(
+    as_user: Any, owner: Any, project: Any
+) -> None:
+    seen = store_upload(project=project, data=picture())
+    version = commit_version(
+        project=project,
+        dataset_name="Seen",
+        rows=tables_of([make_record(1, prompt_media=[seen.sha256]), make_record(2)]),
+        recipe={},
+        counts={"rows": 2, "train": 2, "test": 0, "votes": 2},
+    )
+    page = as_user(owner).get(version.get_absolute_url())
+    assert page.content.decode().count(f'<a href="{seen.url}"') == 1
 
 
 def test_rows_are_downloaded_as_the_frozen_bytes(

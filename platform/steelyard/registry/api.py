@@ -68,7 +68,12 @@ class VersionRows(APIView):
         parameters=[
             OpenApiParameter("offset", int, description="The first row, from 0."),
             OpenApiParameter("limit", int, description=f"At most so many; 50, up to {MAX_ROWS}."),
-            OpenApiParameter("q", str, description="Words in a prompt, an answer or a rationale."),
+            OpenApiParameter(
+                "q",
+                str,
+                description="Words that are all in the prompt, the answers and the rationales; "
+                "those in quotes stand together.",
+            ),
             OpenApiParameter("split", str, enum=["train", "test"]),
             OpenApiParameter("category", str),
             OpenApiParameter("model", str, description="On either side."),

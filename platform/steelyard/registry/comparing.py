@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from steelyard.registry.kept import Content
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.rows import Rows
 
@@ -50,7 +52,14 @@ class Difference:
 
 def compare(old: DatasetVersion, new: DatasetVersion) -> Difference:
     """Rows are the same where they are of one pair; of one vote where a row is a vote, and of one
-    side where ties are there twice."""
+    side where ties are there twice. The next page of the same difference asks the files no more."""
+    return Difference(old, new, *_compared(Content(old), Content(new)))
+
+
+@lru_cache(maxsize=16)
+def _compared(of_old: Content, of_new: Content) -> tuple[dict[str, np.ndarray], int]:
+    """Places by kind, and how many rows are the same."""
+    old, new = of_old.version, of_new.version
     tables = [_table(version) for version in (old, new)]
     keys = _keys(tables[0], old), _keys(tables[1], new)
     _, places_old, places_new = np.intersect1d(
@@ -64,17 +73,13 @@ def compare(old: DatasetVersion, new: DatasetVersion) -> Difference:
     alone[0][places_old] = False
     alone[1][places_new] = False
     removed, added = (np.flatnonzero(one) for one in alone)
-    return Difference(
-        old,
-        new,
-        {
-            "added": np.stack([np.full(len(added), -1), added], axis=1),
-            "removed": np.stack([removed, np.full(len(removed), -1)], axis=1),
-            "relabelled": both[relabelled],
-            "changed": both[changed],
-        },
-        int((~relabelled & ~changed).sum()),
-    )
+    places = {
+        "added": np.stack([np.full(len(added), -1), added], axis=1),
+        "removed": np.stack([removed, np.full(len(removed), -1)], axis=1),
+        "relabelled": both[relabelled],
+        "changed": both[changed],
+    }
+    return places, int((~relabelled & ~changed).sum())
 
 
 def _table(version: DatasetVersion) -> pa.Table:

@@ -115,7 +115,12 @@ class VersionsForm(forms.Form):
 class RowsForm(forms.Form):
     """Which rows of a version are shown."""
 
-    q = forms.CharField(required=False, max_length=200, label=_("Words"))
+    q = forms.CharField(
+        required=False,
+        max_length=200,
+        label=_("Words"),
+        widget=forms.TextInput(attrs={"title": _("All of them; words in quotes stand together.")}),
+    )
     split = forms.ChoiceField(
         required=False,
         label=_("Split"),

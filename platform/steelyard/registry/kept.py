@@ -27,3 +27,16 @@ def kept(version: DatasetVersion, name: str, make: Callable[[DatasetVersion], An
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, found.encode())
     return json.loads(found)
+
+
+class Content:
+    """A version as a key of what a process remembers: one digest is one content."""
+
+    def __init__(self, version: DatasetVersion) -> None:
+        self.version = version
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Content) and other.version.digest == self.version.digest
+
+    def __hash__(self) -> int:
+        return hash(self.version.digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from steelyard.registry.kept import Content
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.rows import Rows
 
@@ -18,6 +20,7 @@ OUTCOMES = ("win", "tie", "both_bad")
 _TEXTS = ("chosen", "rejected")
 _PROMPT = "prompt.list.element.content"
 _WHY = "rationales.list.element.text"
+_TERM = re.compile(r"""["“„]([^"”“]+)["”“]|(\S+)""")
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class RowFilter:
     """What is empty or None asks nothing."""
 
     q: str = ""
-    """Words in the prompt, an answer or a rationale, in whatever case."""
+    """Words that are all in the prompt, the answers and the rationales together, in whatever case
+    and order; those in quotes stand together."""
     split: str = ""
     category: str | None = None
     model: str = ""
@@ -60,29 +64,16 @@ def search(version: DatasetVersion, asked: RowFilter) -> Sequence[dict[str, Any]
     """The rows in their order. The next page of the same search asks the files no more."""
     if not asked:
         return Rows(version)
-    return Found(version, _places(_Version(version), asked))
+    return Found(version, _places(Content(version), asked))
 
 
 def choices(version: DatasetVersion) -> dict[str, list[str]]:
     """The categories and models of the rows."""
-    return _choices(_Version(version))
-
-
-class _Version:
-    """A version as a key of what is remembered: one digest is one content."""
-
-    def __init__(self, version: DatasetVersion) -> None:
-        self.version = version
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Version) and other.version.digest == self.version.digest
-
-    def __hash__(self) -> int:
-        return hash(self.version.digest)
+    return _choices(Content(version))
 
 
 @lru_cache(maxsize=64)
-def _choices(key: _Version) -> dict[str, list[str]]:
+def _choices(key: Content) -> dict[str, list[str]]:
     table = Rows(key.version).columns(["category", "chosen_model", "rejected_model"])
     seen = {name: set(pc.unique(table[name]).to_pylist()) for name in table.column_names}
     return {
@@ -92,7 +83,7 @@ def _choices(key: _Version) -> dict[str, list[str]]:
 
 
 @lru_cache(maxsize=64)
-def _places(key: _Version, asked: RowFilter) -> np.ndarray:
+def _places(key: Content, asked: RowFilter) -> np.ndarray:
     found, start = [], 0
     for batch in Rows(key.version).batches(_columns(asked)):
         found.append(start + np.flatnonzero(_mask(batch, asked)))
@@ -127,9 +118,18 @@ def _mask(batch: pa.RecordBatch, asked: RowFilter) -> np.ndarray:
         mask &= _array(pc.or_(*by))
     if asked.agreement is not None:
         mask &= _array(pc.less_equal(batch.column("agreement"), asked.agreement))
-    if asked.q and mask.any():
-        mask &= _says(batch, asked.q)
+    for words in _terms(asked.q):
+        places = np.flatnonzero(mask)
+        if not len(places):
+            break
+        left = batch if len(places) == len(mask) else batch.take(pa.array(places))
+        mask[places] = _says(left, words)
     return mask
+
+
+def _terms(asked: str) -> list[str]:
+    """``sea "of salt"`` → sea, of salt; a quote that nothing ends is a sign like any other."""
+    return [quoted or word for quoted, word in _TERM.findall(asked)]
 
 
 def _says(batch: pa.RecordBatch, words: str) -> np.ndarray:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -10,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from steelyard.accounts.people import user_of
+from steelyard.assets.models import Asset
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
 from steelyard.registry.downloads import download
@@ -53,6 +57,8 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     form = RowsForm(request.GET, choices=choices(version)) if not lost else None
     asked = form.asked() if form else RowFilter()
     rows = search(version, asked) if form else []
+    page = Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
+    _fill_prompt_assets(version, page.object_list)
     context = {
         "project": version.project,
         "version": version,
@@ -62,7 +68,7 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "lost": lost,
         "form": form,
         "filtered": bool(asked),
-        "page": Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page")),
+        "page": page,
         "children": version.children.select_related("project"),
         "tags": version.tags.all(),
         "notes": version.notes.select_related("created_by"),
@@ -71,6 +77,18 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "models": version.models.select_related("project", "made_by__project"),
     }
     return render(request, "registry/version.html", context)
+
+
+def _fill_prompt_assets(version: DatasetVersion, rows: Sequence[dict[str, Any]]) -> None:
+    """What prompts are about as ``prompt_assets`` of the rows that have such, with one query."""
+    asked = [row for row in rows if row.get("prompt_media")]
+    if not asked:
+        return
+    wanted = {sha256 for row in asked for sha256 in row["prompt_media"]}
+    there = Asset.objects.filter(project=version.project, sha256__in=wanted)
+    found = {one.sha256: one for one in there.select_related("project").with_renditions()}
+    for row in asked:
+        row["prompt_assets"] = [found[one] for one in row["prompt_media"] if one in found]
 
 
 def version_download(request: HttpRequest, project: str, pk: int, form: str) -> HttpResponseBase:

@@ -41,9 +41,11 @@ def version_statistics(request: HttpRequest, project: str, pk: int) -> HttpRespo
     if not version.lost:
         found = statistics(version)
         models, table = matrix(found)
+        names = {name for one, other, _rows in found["wins"] for name in (one, other)}
         context |= {
             "found": found,
             "models": models,
+            "more_models": len(names) - len(models),
             "table": table,
             "bars": [
                 (_("Share of votes that agree"), _bars(found["agreement"])),
