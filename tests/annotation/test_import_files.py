@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import signal
 import time
@@ -18,6 +19,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from playwright.sync_api import Route, expect
 
 from annotation.formats import pairs_jsonl
 from annotation.formats.base import Writing
@@ -35,8 +37,10 @@ from steelyard.runs import launchers, supervisor
 from steelyard.runs.services import cancel_run
 from tests import factories
 from tests.assets.media import picture
+from tests.browser import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+SHOTS = os.environ.get("STEELYARD_SHOTS", "")
 
 
 def trl(number: int, **changes: Any) -> dict[str, Any]:
@@ -164,6 +168,29 @@ def test_batches_of_any_size_tell_the_same(project: Any, monkeypatch: Any, batch
     monkeypatch.setattr(incoming, "BATCH_RECORDS", batch)
     run = bring(project, as_lines(BAD), mode="good")
     assert (run.result["stored"], run.result["wrong"]) == (2, 2)
+
+
+def test_how_far_it_is_is_told_from_the_first_batch(
+    project: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(incoming, "BATCH_RECORDS", 2)
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(as_lines([trl(n) for n in range(4)]))
+    said: list[tuple[Any, ...]] = []
+
+    def take(mode: str) -> list[tuple[Any, ...]]:
+        said.clear()
+        (tmp_path / mode).mkdir()
+        asked = incoming.Asked(path, path.name, "trl_preference", mode=mode)
+        taken = incoming.Incoming(
+            project, asked, tmp_path / mode, None, lambda *told: said.append(told)
+        ).run()
+        assert taken.stored == 4
+        return said
+
+    assert take("good") == [(1, 1, "MiB", "storing")] * 3
+    stored = [(done, 4, "rows", "storing") for done in (2, 4, 4)]
+    assert take("all") == [(1, 1, "MiB", "checking")] * 3 + stored
 
 
 def test_a_killed_import_goes_on_where_it_was(project: Any, settle: Any) -> None:
@@ -388,6 +415,32 @@ def test_what_is_wrong_is_seen_and_downloaded(project: Any, owner: Any, as_user:
     assert "2 rows were wrong and are not in." in part.content.decode()
     file = client.get(reverse("annotation:import-errors", args=[project.slug, run.pk]))
     assert [json.loads(line)["row"] for line in file.getvalue().splitlines()] == [2, 4]
+
+
+def test_sending_a_file_is_seen_and_a_refusal_is_shown(
+    browse: Any, project: Any, owner: Any
+) -> None:
+    page = browse(owner).new_page()
+    page.goto(reverse("annotation:import", args=[project.slug]))
+    held: list[Route] = []
+    page.route("**/import/file/", lambda route: held.append(route))
+    given = page.locator("#any-file")
+    look = page.get_by_role("button", name="Look at it")
+    for name, data, shown in (
+        ("scan.pdf", b"%PDF-1.4", "this is not JSON at column 1"),
+        ("train.jsonl", as_lines([trl(1)]), "By its first rows it is TRL preference"),
+    ):
+        given.set_input_files({"name": name, "mimeType": "text/plain", "buffer": data})
+        look.click()
+        expect(page.get_by_role("progressbar")).to_be_visible()
+        expect(look).to_be_disabled()
+        if SHOTS:
+            page.screenshot(path=Path(SHOTS) / f"sending-{name}.png")
+        until(page, lambda: bool(held))
+        held.pop().continue_()
+        expect(page.locator("main")).to_contain_text(shown)
+        if name == "scan.pdf":
+            page.reload()
 
 
 def test_rows_that_made_no_pair_are_counted_even_where_none_did(
