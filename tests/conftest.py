@@ -26,7 +26,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 os.environ.setdefault("STEELYARD_PRIVATE_ENDPOINTS", "localhost,127.0.0.1,::1")
 
 # A page may take its time while engines are at work on the same two cores.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -189,7 +189,7 @@ def settle(transactional_db: None) -> Callable[..., Any]:
     """Drive a run with its real engine process until it ends; the run as it then is."""
     from steelyard.runs import supervisor
 
-    def drive(run: Any, timeout: float = 180) -> Any:
+    def drive(run: Any, timeout: float = 300) -> Any:
         end = time.monotonic() + timeout
         while True:
             supervisor.reconcile()

@@ -42,7 +42,7 @@ def start(engine: str, rundir: RunDir, *, cold: bool = False, **env: str) -> Any
 
 
 def drive(
-    engine: str, rundir: RunDir, timeout: float = 120, *, cold: bool = False, **env: str
+    engine: str, rundir: RunDir, timeout: float = 300, *, cold: bool = False, **env: str
 ) -> dict[str, Any]:
     """Run the engine to its end; its result."""
     process = start(engine, rundir, cold=cold, **env)
@@ -57,7 +57,7 @@ def lines(rundir: RunDir, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 90) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = 180) -> None:
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "it did not come to pass in time"

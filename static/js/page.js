@@ -2,6 +2,7 @@
 // request of htmx fails instead of a fragment that silently stays as it was.
 
 import { addDismiss, clear, show } from "./messages.js";
+import { holdAnswersWhilePressed } from "./press.js";
 import { refreshTimes } from "./times.js";
 import { fill, gettext } from "./words.js";
 
@@ -81,6 +82,7 @@ document.addEventListener("click", (event) => {
   if (button) import("./charts.js").then(({ keepChart }) => keepChart(button));
 });
 
+holdAnswersWhilePressed();
 addDismiss();
 refreshTimes();
 setFormulas();

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +9,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext
+
+from tests.browser import wait_for_answers
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def browse(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Browse
         name = django_settings.SESSION_COOKIE_NAME
         value = client.cookies[name].value
         context.add_cookies([{"name": name, "value": value, "url": live_server.url}])
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         context.on("weberror", lambda error: errors.append(error.error.stack or str(error.error)))
         contexts.append(context)
         return context
@@ -35,13 +36,5 @@ def browse(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Browse
     yield enter
     for context in contexts:
         context.close()
-    _wait_for_answers()
+    wait_for_answers()
     assert not errors, "\n".join(errors)
-
-
-def _wait_for_answers() -> None:
-    """A page asks for cards ahead and renews its leases by itself: what it has asked for when it
-    is closed must not run into the emptying of the tables."""
-    for thread in threading.enumerate():
-        if "process_request_thread" in thread.name:
-            thread.join(timeout=10)

@@ -18,13 +18,18 @@ from annotation.models import Judgment
 from annotation.services.material import add_output, add_pair
 from steelyard.assets.services import store_upload
 from tests import factories
+from tests.browser import saved
 
+TOOLS = ", ".join(f".{name}:not([hidden])" for name in ("text-tools", "image-tools", "transport"))
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 
 
 def open_page(browse: Any, user: Any, project: Any, **options: Any) -> Page:
     page = browse(user, **options).new_page()
     page.goto(f"/p/{project.slug}/label/")
+    if options.get("java_script_enabled", True) and page.locator("#card[data-pair]").count():
+        # what is fetched after the page itself is there, and moves nothing any more
+        page.wait_for_selector(TOOLS, state="attached")
     return page
 
 
@@ -93,7 +98,8 @@ def test_it_works_by_keyboard_alone(browse: Any, project: Any, member: Any) -> N
     expect(page.get_by_role("heading", name="Pair 2 of 3")).to_be_focused()
     expect(page.locator("#save-say")).to_have_text("Saved.")
     expect(page.locator("#save-state")).to_contain_text("saved")
-    assert len(requests) == 1, requests
+    # whoever takes long has the draft kept at the server meanwhile
+    assert len([one for one in requests if "/label/keep/" not in one]) == 1, requests
     judgment = Judgment.objects.get()
     assert judgment.outcome == canonical(judgment, "a")
     assert abs(judgment.strength) == 2
@@ -159,7 +165,7 @@ def test_a_verdict_given_offline_is_kept_and_sent_again(
 
     page.context.set_offline(False)
     expect(page.get_by_role("heading", name="Pair 2 of 2")).to_be_focused()
-    expect(page.locator("#save-state")).to_contain_text("saved")
+    saved(page)
     judgment = Judgment.objects.get()
     assert judgment.outcome == canonical(judgment, "b")
     assert str(judgment.uuid) in kept[0]
@@ -206,6 +212,7 @@ def test_a_page_closed_offline_hands_its_verdict_in_when_opened_again(
     page = page.context.new_page()
     page.goto(f"/p/{project.slug}/label/")
     expect(page.get_by_role("heading", name="Pair 2 of 2")).to_be_focused()
+    saved(page)
     judgment = Judgment.objects.get()
     assert (judgment.rationale, abs(judgment.strength)) == ("kept", 3)
 
@@ -226,7 +233,7 @@ def test_a_verdict_kept_for_another_pair_goes_by_itself(
 
     page = page.context.new_page()
     page.goto(f"/p/{project.slug}/label/")
-    expect(page.locator("#save-state")).to_contain_text("saved")
+    saved(page)
     assert Judgment.objects.get().pair == pair
 
 
@@ -329,17 +336,16 @@ def test_space_plays_and_pauses_both_clips_in_step(
     page.wait_for_function("[...document.querySelectorAll('video')].every(v => v.readyState >= 3)")
     page.keyboard.press("2")  # the focus is on a verdict now, and Space still means the clips
     page.keyboard.press(" ")
-    page.wait_for_timeout(1200)
+    all_videos = "[...document.querySelectorAll('video')].every"
+    page.wait_for_function(f"{all_videos}(v => v.currentTime > 0.6)")
     page.keyboard.press(" ")
+    page.wait_for_function(f"{all_videos}(v => v.paused && !v.seeking)")
     times = page.evaluate("[...document.querySelectorAll('video')].map(v => v.currentTime)")
-    paused = page.evaluate("[...document.querySelectorAll('video')].map(v => v.paused)")
-    assert paused == [True, True]
-    assert min(times) > 0.5
     assert abs(times[0] - times[1]) < 0.2
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Nothing left to label")).to_be_visible()
     watched = Judgment.objects.get().exposure
-    assert 0.05 < watched["a"]["watched"] < 0.6
+    assert watched["a"]["watched"] == pytest.approx(min(times) / 6, abs=0.05)
 
 
 def test_a_tiny_picture_is_enlarged_without_blur(browse: Any, member: Any, project: Any) -> None:

@@ -11,12 +11,13 @@ from uuid import uuid4
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from annotation.models import Flag, Pair
 from annotation.services import groups
 from annotation.services.queue import annotator_for, next_pair
 from tests import factories
+from tests.browser import until
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 Browse = Callable[..., BrowserContext]
@@ -94,9 +95,20 @@ def test_pairs_are_counted_as_they_are_chosen_and_given_by_one_press(
     button = page.get_by_role("button", name="Give 3 pairs to Law experts")
     expect(button).to_be_visible()
     seen(page, "groups-counted")
+
+    # another count is under way when the button is pressed, and comes before it is let go
+    counts: list[Route] = []
+    page.route("**/groups/?*", lambda route: counts.append(route))
+    page.get_by_label("At most").fill("4")
+    until(page, lambda: bool(counts))
+    button.hover()
+    page.mouse.down()
+    with page.expect_request_finished(lambda request: "limit=4" in request.url):
+        for count in counts:
+            count.continue_()
     asked: list[str] = []
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
-    button.click()
+    page.mouse.up()
     expect(page.get_by_text("3 pairs are for Law experts alone now.")).to_be_visible()
     assert "Give 3 pairs to Law experts?" in asked[0]
     assert Pair.objects.filter(group__name="Law experts").count() == 5

@@ -13,6 +13,7 @@ from annotation.services.material import add_output
 from steelyard.assets.services import store_upload
 from tests import factories
 from tests.annotation.test_label_journey import picture
+from tests.browser import saved
 from tests.counted_clips import counted_clip
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
@@ -102,7 +103,7 @@ def test_it_works_by_keyboard_alone(browse: Any, project: Any, member: Any) -> N
     assert_accessible(page)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Set 2 of 2")).to_be_focused()
-    expect(page.locator("#save-say")).to_have_text("Saved.")
+    saved(page)
     ranking = Ranking.objects.get()
     assert tiers(ranking) == "D | A B | C"
     assert ranking.rationale == "A = B, 2 of 4."
@@ -117,7 +118,7 @@ def test_it_works_by_keyboard_alone(browse: Any, project: Any, member: Any) -> N
     page.keyboard.press("Alt+ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Set 2 of 2")).to_be_focused()
-    expect(page.locator("#save-say")).to_have_text("Saved.")
+    saved(page)
     amended = Ranking.objects.current().get()
     assert tiers(amended) == "A B | D | C"
     assert amended.supersedes == ranking
@@ -126,7 +127,7 @@ def test_it_works_by_keyboard_alone(browse: Any, project: Any, member: Any) -> N
     page.keyboard.press("3")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
-    expect(page.locator("#save-say")).to_have_text("Saved.")
+    saved(page)
     assert Ranking.objects.get(skipped=True).skip_reason == "broken"
     assert_accessible(page)
 
@@ -188,8 +189,8 @@ def test_an_order_survives_a_closed_page_and_a_dead_connection(
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert").filter(has_text="B, C have none")).to_be_visible()
-    page.wait_for_timeout(400)
     page.reload()
+    expect(page.locator(".grip").first).to_be_visible()
     assert order_on(page) == "A / B C"
     for rank in "13":
         page.keyboard.press(rank)
@@ -271,11 +272,20 @@ def test_clips_play_one_at_a_time_or_all_together_on_one_clock(
     assert page.evaluate(playing) == [False, True, False]
     page.keyboard.press("a")
     page.wait_for_function(f"({playing}).every(Boolean)")
-    page.wait_for_timeout(600)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.option video')].every(v => v.currentTime > 0.3)"
+    )
     page.keyboard.press("a")
     page.wait_for_function(f"!({playing}).some(Boolean)")
     page.keyboard.press(".")
-    page.wait_for_timeout(300)
+    page.wait_for_function(
+        """() => {
+            const videos = [...document.querySelectorAll('.option video')];
+            const times = videos.map(v => v.currentTime);
+            const apart = Math.max(...times) - Math.min(...times);
+            return videos.every(v => !v.seeking) && apart < 1 / 24;
+        }"""
+    )
     times = page.evaluate("[...document.querySelectorAll('.option video')].map(v => v.currentTime)")
     assert times[0] > 0.2
     assert max(times) - min(times) < 1 / 24

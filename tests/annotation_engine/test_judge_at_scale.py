@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from annotation.engine.__main__ import work
-from steelyard.inference.judging.ledger import Kept, Ledger
+from steelyard.inference.judging.ledger import LEASE, Kept, Ledger
 from steelyard.inference.judging.limits import BURST, SharedPace
 from steelyard.lib.engine import Stop
 from steelyard.lib.rundir import RunDir
@@ -126,7 +126,7 @@ def test_runs_that_overlap_pay_for_nothing_twice(tmp_path: Path, killed: bool) -
             processes["a"].wait()
             processes["a"] = start(ENGINE, rundirs["a"])
         for process in processes.values():
-            process.wait(90)
+            process.wait(240)
         results = [rundir.result() for rundir in rundirs.values()]
     assert [one and one["counts"]["judged"] for one in results] == [120] * 3
     assert len(server.paid) == 120
@@ -155,7 +155,7 @@ def test_caps_hold_for_runs_that_overlap_and_an_answer_of_another_judge_costs_no
         engines = [ENGINE, ENGINE, "annotation.engine.explaining"]
         processes = [start(engine, at) for engine, at in zip(engines, rundirs, strict=True)]
         for process in processes:
-            process.wait(90)
+            process.wait(240)
         assert len(server.paid) == 25
         results = [rundir.result() for rundir in rundirs]
         assert sum(one["usage"]["calls"] for one in results if one and "usage" in one) == 25
@@ -174,12 +174,17 @@ def test_a_claim_is_waited_for_until_it_is_let_go_or_lapses(
         return ""
 
     monkeypatch.setattr("steelyard.inference.judging.ledger._BEAT", 0.1)
-    monkeypatch.setattr("steelyard.inference.judging.ledger.LEASE", 0.5)
     one, other = (Ledger(tmp_path / "calls", "judge", run) for run in "ab")
+
+    def holds_until(key: str) -> float:
+        found = other._base.execute("select until from claims where key = ?", [key]).fetchone()
+        return float(found[0])
+
     assert one.claim("key", 1, 0.0, free) is None
     assert one.claim("key", 1, 0.0, free) == other.claim("key", 1, 0.0, free) == ""
-    time.sleep(0.8)
-    assert other.claim("key", 1, 0.0, free) == ""  # it was renewed
+    first = holds_until("key")
+    wait_until(lambda: holds_until("key") > first)  # it is renewed
+    assert other.claim("key", 1, 0.0, free) == ""
     one.release("key")
     assert other.claim("key", 1, 0.0, free) is None
     # two under way count, so that the third is to wait, and is refused when they have come to it
@@ -197,7 +202,8 @@ def test_a_claim_is_waited_for_until_it_is_let_go_or_lapses(
     assert other.claim("fourth", 1, 0.0, free) == ""
     assert again.claim("fourth", 1, 0.0, free) is None
     again._closed.set()
-    time.sleep(0.8)
+    lapsed = time.time() + LEASE + 1
+    monkeypatch.setattr("steelyard.inference.judging.ledger.time.time", lambda: lapsed)
     assert other.claim("fourth", 1, 0.0, free) is None
 
 

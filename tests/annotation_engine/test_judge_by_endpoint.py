@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def test_a_dead_endpoint_is_told_within_seconds(make: Any) -> None:
     rundir = make("http://127.0.0.1:9/v1", pairs=500)
     start_time = time.monotonic()
     result = drive(ENGINE, rundir, cold=True)
-    assert time.monotonic() - start_time < 60
+    assert time.monotonic() - start_time < 120  # of which most is the start of the process
     assert (result["status"], result["code"]) == ("failed", "endpoint_unreachable")
     assert "http://127.0.0.1:9/v1" in result["message"]
 
@@ -187,8 +188,11 @@ def test_a_run_in_which_every_pair_fails_has_failed(make: Any) -> None:
 
 
 def test_killed_half_way_it_goes_on_and_asks_nothing_twice(make: Any) -> None:
+    killed = threading.Event()
+
     def slow(body: dict[str, Any], number: int) -> str:
-        time.sleep(0.05)
+        if number >= 40:  # half of them
+            killed.wait(180)
         return _honest(body, number)
 
     with ChatServer(slow) as server:
@@ -197,6 +201,7 @@ def test_killed_half_way_it_goes_on_and_asks_nothing_twice(make: Any) -> None:
         wait_until(lambda: len(lines_so_far(rundir)) >= 8)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        killed.set()
         before = (rundir.path / "verdicts.jsonl").read_bytes()
         written = len(lines_so_far(rundir))
         assert 8 <= written < 40
@@ -227,13 +232,17 @@ def test_cancelled_it_ends_soon_and_keeps_what_it_found(make: Any) -> None:
         process = start(ENGINE, rundir)
         wait_until(lambda: len(lines_so_far(rundir)) >= 3)
         rundir.request_cancel()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     assert rundir.result() == {"status": "cancelled"}
     assert 3 <= len(lines_so_far(rundir)) < 500
 
 
 def test_sigterm_leaves_a_run_that_can_be_started_again(make: Any) -> None:
+    asked_to_end = threading.Event()
+
     def slow(body: dict[str, Any], number: int) -> str:
+        if number >= 30:  # half of them
+            asked_to_end.wait(180)
         time.sleep(0.05)
         return _honest(body, number)
 
@@ -242,6 +251,7 @@ def test_sigterm_leaves_a_run_that_can_be_started_again(make: Any) -> None:
         process = start(ENGINE, rundir)
         wait_until(lambda: len(lines_so_far(rundir)) >= 3)
         process.terminate()
-        assert process.wait(30) == 75
+        asked_to_end.set()
+        assert process.wait(120) == 75
         assert rundir.result() is None
         assert drive(ENGINE, rundir)["counts"]["judged"] == 30

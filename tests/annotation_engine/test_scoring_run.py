@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
-import time
+import threading
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -187,8 +187,13 @@ def test_a_cancelled_run_keeps_what_it_has_and_another_judge_asks_for_nothing_tw
 
 
 def test_killed_half_way_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    killed = threading.Event()
+    seen = {"scored": 0}
+
     def slow(body: dict[str, Any], number: int) -> Any:
-        time.sleep(0.1)
+        if seen["scored"] >= 40:  # half of them
+            killed.wait(180)
+        seen["scored"] += len(body.get("items", []))
         scores = [{"noise": 1.0, "beauty": 2.0} for _ in body.get("items", [])]
         # without a version nothing is kept but what the run has written
         described = {"dimensions": DESCRIBED["dimensions"]}
@@ -207,6 +212,7 @@ def test_killed_half_way_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
         wait_until(lambda: len(rundir.read_lines("scores.jsonl", 0)[0]) >= 8)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        killed.set()
         written = len(rundir.read_lines("scores.jsonl", 0)[0])
         with (rundir.path / "scores.jsonl").open("ab") as stream:
             stream.write(b'{"pair": 39, "scores": [')

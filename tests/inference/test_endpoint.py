@@ -76,7 +76,7 @@ def test_it_comes_back_when_the_server_says(server: ChatServer, as_date: bool) -
     server.reply = lambda body, number: "Here." if number else (429, {"Retry-After": value}, {})
     start = time.monotonic()
     assert _ask(server.url, first_wait=0.0) == "Here."
-    assert 0.5 < time.monotonic() - start < 5
+    assert 0.5 < time.monotonic() - start < 30
 
 
 def test_nobody_listens() -> None:
@@ -156,7 +156,7 @@ def test_waiting_ends_when_the_run_is_stopped(server: ChatServer) -> None:
     start = time.monotonic()
     with pytest.raises(UserError):
         Endpoint(server.url, "m").chat(QUESTION, temperature=0, max_new_tokens=9, stop=lambda: True)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 25
 
 
 def test_what_a_database_refuses_is_left_out(server: ChatServer) -> None:

@@ -43,7 +43,7 @@ def counting(project: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> It
 def until() -> Callable[..., None]:
     """Reconcile until something is so."""
 
-    def wait(condition: Callable[[], Any], timeout: float = 60, watch: bool = True) -> None:
+    def wait(condition: Callable[[], Any], timeout: float = 180, watch: bool = True) -> None:
         end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, "it never came about"

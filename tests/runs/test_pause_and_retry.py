@@ -33,7 +33,7 @@ def test_a_paused_run_frees_its_place_and_goes_on_to_the_same_end(
 ) -> None:
     settings.MAX_RUNS_AT_ONCE = 1
     whole = settle(pausable(steps=40))
-    run, other = pausable(steps=40, pause=0.05), pausable(steps=20)
+    run, other = pausable(steps=40, hold_at=3), pausable(steps=20)
     until(lambda: ((run.dir.read_progress() or {}).get("done") or 0) >= 3)
     run.refresh_from_db()
     services.pause_run(run=run, by=owner)
@@ -41,6 +41,7 @@ def test_a_paused_run_frees_its_place_and_goes_on_to_the_same_end(
     run.refresh_from_db()
     before = run.seconds
     assert run.done < 40
+    (run.dir.path / "go-on").touch()
     assert settle(other).state == "succeeded"
     services.resume_run(run=run, by=owner)
     run = settle(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -16,12 +15,7 @@ from steelyard.servers.address import Address
 from steelyard.servers.children import Child
 from steelyard.servers.process import ServerError
 from steelyard.servers.up import Up
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.ports import free_port
 
 
 def server(port: int) -> list[str]:

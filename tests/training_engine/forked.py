@@ -7,11 +7,11 @@ by test_distributed.py.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 
 from steelyard.lib.rundir import RunDir
 from tests.forked import Command, Forked
+from tests.ports import free_port
 
 
 class Training:
@@ -40,8 +40,5 @@ def start(rundir: RunDir, before: Callable[[], None] | None = None, **environmen
 
 def start_two(rundir: RunDir, before: Callable[[], None] | None = None) -> list[Forked]:
     """Two engines that share a run, as torchrun would start them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     return [start(rundir, before, RANK=rank, LOCAL_RANK=rank, **shared) for rank in ("0", "1")]

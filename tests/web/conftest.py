@@ -9,6 +9,8 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Browser, Page
 
+from tests.browser import wait_for_answers
+
 
 @pytest.fixture
 def visit(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
@@ -23,6 +25,7 @@ def visit(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
         )
+        context.set_default_timeout(60_000)
         contexts.append(context)
         if user is not None:
             client = Client()
@@ -43,4 +46,5 @@ def visit(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
     yield go
     for context in contexts:
         context.close()
+    wait_for_answers()
     assert errors == []

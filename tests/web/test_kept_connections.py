@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 APP = """
 from steelyard.web.unread import without_leftovers
 
@@ -27,9 +29,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A server of the kind that the product runs, which answers without reading."""
     folder: Path = tmp_path_factory.mktemp("refusing")
     (folder / "refusing.py").write_text(APP)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = int(probe.getsockname()[1])
+    number = free_port()
     server = subprocess.Popen(
         [
             *(sys.executable, "-m", "gunicorn", "refusing:application", "--chdir", str(folder)),
@@ -37,7 +37,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             *("--no-control-socket", "--log-level", "critical"),
         ]
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     try:
         while True:
             assert time.monotonic() < deadline
@@ -56,7 +56,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def test_a_refusal_that_did_not_read_the_body_leaves_the_connection_usable(
     port: int, size: int
 ) -> None:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     for _ in range(3):
         connection.request("PUT", "/nowhere", body=b"x" * size)
         answer = connection.getresponse()
@@ -68,7 +68,7 @@ def test_a_refusal_that_did_not_read_the_body_leaves_the_connection_usable(
 
 
 def test_of_a_large_body_the_rest_is_not_waited_for_and_the_answer_says_so(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), 10) as raw:
+    with socket.create_connection(("127.0.0.1", port), 60) as raw:
         raw.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
         raw.sendall(b"x" * 1_100_000)
         assert b"Connection: close" in raw.recv(4096)

@@ -13,23 +13,23 @@ export class Flicker {
     this.pressed = 0;
     const on = (target, name, handler) => target.addEventListener(name, handler, { signal });
     on(button, "pointerdown", (event) => this.press(event));
-    on(button, "pointerup", () => this.lift());
-    on(button, "pointercancel", () => this.lift());
+    on(button, "pointerup", (event) => this.lift(event));
+    on(button, "pointercancel", (event) => this.lift(event));
     on(button, "click", (event) => this.click(event));
     on(button, "contextmenu", (event) => this.held && event.preventDefault()); // a long touch
     on(document, "keyup", () => !this.pressed && this.hold(false));
-    on(window, "blur", () => this.lift());
+    on(window, "blur", (event) => this.lift(event));
   }
 
   press(event) {
     if (event.button) return;
     this.button.setPointerCapture(event.pointerId);
-    this.pressed = performance.now();
+    this.pressed = event.timeStamp; // when it happened, not when a busy page heard of it
     this.hold(true);
   }
 
-  lift() {
-    this.wasClick = performance.now() - this.pressed < CLICK;
+  lift(event) {
+    this.wasClick = event.timeStamp - this.pressed < CLICK;
     this.pressed = 0;
     this.hold(false);
   }

@@ -38,6 +38,9 @@ def count(rundir: RunDir, stop: engine.Stop) -> None:
         if step == spec.get("crash_at") or step in crashes_left(rundir, spec):
             print(f"the wheels came off at step {step}", file=sys.stderr)  # noqa: T201
             os._exit(1)
+        held = step >= spec.get("hold_at", math.inf)
+        while held and not (stop or (rundir.path / "go-on").exists()):
+            time.sleep(0.02)
         time.sleep(spec.get("pause", 0.01))
     rundir.event("counted")
     rundir.finish(status="succeeded", sum=state["sum"])
