@@ -20,26 +20,43 @@ from annotation.models import Judgment
 from annotation.querysets import QUEUE_ORDERS
 from steelyard.web.prepared import send_together
 
-_FITS = """
-    not pair.closed and not pair.is_training and pair.judged < pair.wanted
+_PAIR_FITS = """
+    not item.closed and not item.is_training and item.judged < item.wanted
     and (select said.id from annotation_judgment said
-         where said.pair_id = pair.id and said.annotator_id = %(annotator)s and said.is_current
-        ) is null
-    and pair.output_a_id not in (select id from annotation_output where author_id = %(annotator)s)
-    and pair.output_b_id not in (select id from annotation_output where author_id = %(annotator)s)
-    and pair.judged < pair.wanted - (
+         where said.pair_id = item.id and said.annotator_id + 0 = %(annotator)s
+         and said.is_current) is null
+    and item.output_a_id not in (select id from annotation_output where author_id = %(annotator)s)
+    and item.output_b_id not in (select id from annotation_output where author_id = %(annotator)s)
+    and item.judged < item.wanted - (
         select count(*) from annotation_assignment lease
-        where lease.pair_id = pair.id and lease.annotator_id <> %(annotator)s
+        where lease.pair_id = item.id and lease.annotator_id <> %(annotator)s
         and lease.expires_at > %(now)s)
 """
-"""Open, not judged nor skipped nor written by the annotator, with a place that nobody holds."""
+"""Open, not judged nor skipped nor written by the annotator, with a place that nobody holds. The
+sum keeps PostgreSQL to the few judgments of a pair: of somebody whom its statistics do not know yet
+it would read all that they have given, for each pair anew."""
+
+_SET_FITS = """
+    not item.closed and not item.is_training and item.judged < item.wanted
+    and (select said.id from annotation_ranking said
+         where said.output_set_id = item.id and said.annotator_id + 0 = %(annotator)s
+         and said.is_current) is null
+    and (select link.id from annotation_outputset_outputs link where link.outputset_id = item.id
+         and link.output_id in (select id from annotation_output where author_id = %(annotator)s)
+         limit 1) is null
+    and item.judged < item.wanted - (
+        select count(*) from annotation_rankinglease lease
+        where lease.output_set_id = item.id and lease.annotator_id <> %(annotator)s
+        and lease.expires_at > %(now)s)
+"""
+"""The same of a set to rank."""
 
 TAKE = f"""
 insert into annotation_assignment
     (project_id, pair_id, annotator_id, swapped, draft, leased_at, expires_at)
-select pair.project_id, pair.id, %(annotator)s, %(swapped)s, '{{}}', %(now)s, %(until)s
-from annotation_pair pair
-where pair.id = %(pair)s and pair.project_id = %(project)s and {_FITS}
+select item.project_id, item.id, %(annotator)s, %(swapped)s, '{{}}', %(now)s, %(until)s
+from annotation_pair item
+where item.id = %(pair)s and item.project_id = %(project)s and {_PAIR_FITS}
 on conflict (pair_id, annotator_id) do update set expires_at = excluded.expires_at
 returning id
 """
@@ -71,16 +88,29 @@ class Standing(NamedTuple):
     groups: list[int]
 
 
-class Place(NamedTuple):
-    """A pair's place in the queue of its group."""
+class Kind(NamedTuple):
+    """What is handed out: a table, which of its rows somebody may be given, and how one is locked
+    for them."""
 
-    pair: int
+    table: str
+    fits: str
+    lock: str
+
+
+PAIRS = Kind("annotation_pair", _PAIR_FITS, "for update")
+SETS = Kind("annotation_outputset", _SET_FITS, _LOCK)
+
+
+class Place(NamedTuple):
+    """The place of a pair, or of a set, in the queue of its group."""
+
+    id: int
     priority: int
     judged: int
     key: str
 
     def value(self, name: str) -> Any:
-        return self.pair if name == "id" else getattr(self, name)
+        return getattr(self, name)
 
     def rank(self, policy: str) -> tuple[Any, ...]:
         """Sorts the places of several groups; the keys of one policy."""
@@ -117,6 +147,7 @@ def held_by(annotator: int, now: datetime) -> dict[int, bool]:
 
 def search(
     *,
+    of: Kind = PAIRS,
     annotator: int,
     project: int,
     group: int | None,
@@ -126,7 +157,7 @@ def search(
     behind: Place | None = None,
     lock: bool = True,
 ) -> Place | None:
-    """The first pair of a group that fits, its row locked; rows that others have locked are
+    """The first of a group that fits, its row locked; rows that others have locked are
     passed over. It fitted when the search began: take it to be sure.
 
     The group stands in the order although it is the same for all: so PostgreSQL sees that an
@@ -134,14 +165,14 @@ def search(
 
     Args:
         policy: a key of QUEUE_ORDERS.
-        without: pairs that are not to be found.
+        without: what is not to be found.
         behind: begin at this place, and end with its priority and, where the policy goes by that,
             its number of judgments.
         lock: whether to lock it at all.
     """
     names = [name.lstrip("-") for name in QUEUE_ORDERS[policy]]
     order = [
-        f"pair.{name.lstrip('-')}{' desc' * name.startswith('-')}" for name in QUEUE_ORDERS[policy]
+        f"item.{name.lstrip('-')}{' desc' * name.startswith('-')}" for name in QUEUE_ORDERS[policy]
     ]
     said: dict[str, Any] = {
         "annotator": annotator,
@@ -151,21 +182,21 @@ def search(
         "without": without,
     }
     where = [
-        "pair.project_id = %(project)s",
-        f"pair.group_id {'is null' if group is None else '= %(group)s'}",
+        "item.project_id = %(project)s",
+        f"item.group_id {'is null' if group is None else '= %(group)s'}",
     ]
     if without:
-        where.append("pair.id <> all(%(without)s)")
+        where.append("item.id <> all(%(without)s)")
     if behind:
         *same, last = ["priority", *names]
-        where += [f"pair.{name} = %(at_{name})s" for name in same]
-        where.append(f"pair.{last} >= %(at_{last})s")
+        where += [f"item.{name} = %(at_{name})s" for name in same]
+        where.append(f"item.{last} >= %(at_{last})s")
         said |= {f"at_{name}": behind.value(name) for name in (*same, last)}
     sql = f"""
-        select pair.id, pair.priority, pair.judged, pair.key from annotation_pair pair
-        where {" and ".join(where)} and {_FITS}
-        order by pair.group_id, pair.priority desc, {", ".join(order)} limit 1
-        {"for update of pair skip locked" if lock else ""}
+        select item.id, item.priority, item.judged, item.key from {of.table} item
+        where {" and ".join(where)} and {of.fits}
+        order by item.group_id, item.priority desc, {", ".join(order)} limit 1
+        {f"{of.lock} of item skip locked" if lock else ""}
     """
     with connection.cursor() as cursor:
         cursor.execute(sql, said)

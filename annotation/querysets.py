@@ -294,10 +294,6 @@ class OutputSetQuerySet(_HandedOut):
         outputs = apps.get_model("annotation", "Output").objects
         return self.filter(Exists(outputs.filter(output_sets=OuterRef("pk"), model=model)))
 
-    def in_order_of(self, policy: str) -> Self:
-        """By priority, then as the project hands things out."""
-        return self.order_by("-priority", *QUEUE_ORDERS[policy])
-
 
 class RankingLeaseQuerySet(_Leases):
     of = "output_set"

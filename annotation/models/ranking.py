@@ -68,12 +68,12 @@ class OutputSet(models.Model):
                 name="output_set_known_in_training",
             ),
         ]
-        # read by the queue: the open sets of a project, in each order that it may choose
+        # read by the queue: the open sets of a group, in each order that a project may choose
         indexes = [
             models.Index(
-                fields=["project", "-priority", *order],
+                fields=["project", "group", "-priority", *order],
                 name=f"output_set_{name}",
-                condition=Q(judged__lt=F("wanted"), closed=False),
+                condition=Q(judged__lt=F("wanted"), closed=False, is_training=False),
             )
             for name, order in QUEUE_ORDERS.items()
         ] + [

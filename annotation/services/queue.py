@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from itertools import count
 from typing import Any
@@ -13,9 +12,9 @@ from django.utils import timezone
 
 from annotation import leasing, sides
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, Pair
-from annotation.querysets import AssignmentQuerySet
-from annotation.recent import Recent
+from annotation.querysets import AssignmentQuerySet, PairQuerySet
 from annotation.services.caps import cap_reached, is_paused, progress, until, why_none
+from annotation.services.finding import Finder, Remaining
 from steelyard.accounts.models import User
 from steelyard.projects.models import Modality, Project
 from steelyard.projects.policy import ANY_ROLE, get_project
@@ -23,13 +22,6 @@ from steelyard.web.prepared import Given, Prepared
 
 MAX_HELD = 4
 """Leases that one person may hold at a time: the pair on the screen and those fetched ahead."""
-
-COUNTED_EXACTLY = 2_000
-"""Up to so many open pairs of a project are counted whenever somebody asks; of more, what is left
-was counted within the last minute, and goes down with the asker's own work between."""
-
-SLOW_SEARCH_SECONDS = 0.004
-"""A search that took longer leaves a mark where it ended."""
 
 _NAME_LENGTH = 150
 
@@ -122,63 +114,7 @@ def next_pair(*, annotator: Annotator, holding: Collection[int] = ()) -> Assignm
     if len(live) >= MAX_HELD or _capped(annotator, len(live)):
         return None
     without = [pair for pair in leases if pair in holding]
-    for group in [*_by_urgency(annotator, standing.groups, without), None]:
-        if lease := _lease_in_group(annotator, group, without):
-            return lease
-    return None
-
-
-def _lease_in_group(
-    annotator: Annotator, group: int | None, without: list[int]
-) -> Assignment | None:
-    """Lease the next pair of a group, looked for behind the mark first, then everywhere.
-
-    Somebody who has judged thousands of pairs that still wait for others has all of these before
-    them each time. A mark lets them begin behind those. What has come in front of it since is
-    seen when the mark is forgotten, seconds later, or when nothing is found behind it: a pair may
-    come a little late and is never missed.
-    """
-    queue = (annotator.pk, group, annotator.project.queue_policy)
-    mark = _marks.get(queue)
-    if mark and (found := _lease_first(annotator, group, without, behind=mark)):
-        return found[1]
-    started = time.monotonic()
-    if not (found := _lease_first(annotator, group, without)):
-        return None
-    place, lease = found
-    if time.monotonic() - started > SLOW_SEARCH_SECONDS:
-        _marks.put(queue, place)
-    return lease
-
-
-_marks: Recent[leasing.Place] = Recent(seconds=10)
-"""Where a long search of an annotator in a group ended, by the policy of that time: all before was
-seen by them or held by others."""
-
-
-def _lease_first(
-    annotator: Annotator,
-    group: int | None,
-    without: list[int],
-    behind: leasing.Place | None = None,
-) -> tuple[leasing.Place, Assignment] | None:
-    """Lease the first pair that is to be had; where it stood, and the lease."""
-    while place := leasing.search(
-        **_search_of(annotator), group=group, without=without, behind=behind
-    ):
-        # others may have leased it between the search's look and its lock: then search again
-        if lease := _take_shown(annotator, place.pair):
-            return place, lease
-    return None
-
-
-def _search_of(annotator: Annotator) -> dict[str, Any]:
-    return {
-        "annotator": annotator.pk,
-        "project": annotator.project_id,
-        "policy": annotator.project.queue_policy,
-        "now": timezone.now(),
-    }
+    return _finder.first(annotator, standing.groups, without)
 
 
 def _take(annotator: Annotator, pair: int) -> int | None:
@@ -204,17 +140,7 @@ def _taking(annotator: Annotator, pair: int) -> dict[str, Any]:
     }
 
 
-def _by_urgency(annotator: Annotator, groups: list[int], without: list[int]) -> list[int]:
-    """The groups in the order of their first pairs."""
-    if len(groups) < 2:
-        return groups
-    search = _search_of(annotator)
-    heads = [
-        (head.rank(search["policy"]), group)
-        for group in groups
-        if (head := leasing.search(**search, group=group, without=without, lock=False))
-    ]
-    return [group for _, group in sorted(heads)]
+_finder = Finder(leasing.PAIRS, _take_shown)
 
 
 def _lease(annotator: Annotator, pair: int) -> Assignment:
@@ -325,40 +251,19 @@ def progress_of(annotator: Annotator) -> dict[str, int | None]:
     Returns:
         ``done``: verdicts; ``left``: pairs that may still be theirs, at most what their cap leaves
         (those that others hold at this moment count, for they may come back; see
-        :data:`COUNTED_EXACTLY`); ``total``: both together; ``quota``: how many verdicts are
-        expected of them, None where nobody said.
+        :class:`annotation.services.finding.Remaining`); ``total``: both together; ``quota``: how
+        many verdicts are expected of them, None where nobody said.
     """
     mine = Judgment.objects.current().filter(annotator=annotator)
     counts = mine.aggregate(done=Count("pk", filter=~Q(outcome=Outcome.SKIP)), seen=Count("pk"))
-    return progress(annotator, done=counts["done"], left=_left(annotator, counts["seen"]))
+    return progress(annotator, done=counts["done"], left=_remaining.left(annotator, counts["seen"]))
 
 
-def _left(annotator: Annotator, seen: int) -> int:
-    """How many pairs wait for the annotator, who has judged or skipped ``seen``."""
-    if known := _lefts.get(annotator.pk):
-        left, seen_then = known
-        return max(0, left - (seen - seen_then))
-    groups = leasing.standing_of(annotator.pk).groups
-    open_pairs = Pair.objects.open().filter(project=annotator.project_id)
-    if open_pairs[: COUNTED_EXACTLY + 1].count() <= COUNTED_EXACTLY:
-        return Pair.objects.waiting_for(annotator).in_groups(groups).count()
-    # As a difference, so that an index alone answers, whose count one process makes once for all.
-    counts = _opens.get(annotator.project_id) or _opens.put(
-        annotator.project_id,
-        dict(open_pairs.order_by().values_list("group").annotate(n=Count("pk"))),
-    )
-    opened = sum(counts.get(group, 0) for group in (None, *groups))
-    rest = open_pairs.in_groups(groups)
+def _taken(rest: PairQuerySet, annotator: Annotator) -> int:
     theirs = rest.filter(judgments__annotator=annotator, judgments__is_current=True).count()
     written = Output.objects.filter(author=annotator).values("pk")
     ours = rest.filter(output_a__in=written).count() + rest.filter(output_b__in=written).count()
-    left = max(0, opened - theirs - ours)
-    _lefts.put(annotator.pk, (left, seen))
-    return left
+    return theirs + ours
 
 
-_opens: Recent[dict[int | None, int]] = Recent(seconds=60)
-"""Open pairs of a large project, by group."""
-
-_lefts: Recent[tuple[int, int]] = Recent(seconds=60)
-"""Of an annotator in a large project: how many were left, and how many they had seen then."""
+_remaining = Remaining(Pair.objects, _taken)

@@ -7,11 +7,14 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Count, Q
 
+from annotation import leasing
 from annotation.leasing import standing_of
 from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLease
-from annotation.querysets import RankingLeaseQuerySet
+from annotation.querysets import OutputSetQuerySet, RankingLeaseQuerySet
 from annotation.services.caps import cap_reached, is_paused, progress, until, why_none
+from annotation.services.finding import Finder, Remaining
 from annotation.services.queue import MAX_HELD
 from annotation.services.rounds import is_needed
 from annotation.tiers import shuffled
@@ -45,20 +48,14 @@ def next_set(*, annotator: Annotator, holding: Collection[int] = ()) -> RankingL
             return _lease(annotator, pk)
     if len(live) >= MAX_HELD or _capped(annotator, len(live)):
         return None
-    waiting = OutputSet.objects.waiting_for(annotator).exclude(pk__in=holding)
-    theirs = [waiting.filter(group__in=groups)] if groups else []
-    for rows in [*theirs, waiting.filter(group=None)]:
-        while pk := _lock_first(annotator, rows):
-            # others may have leased it between the search's look and its lock: then search again
-            if _take(annotator, pk):
-                return _lease(annotator, pk)
-    return None
+    return _finder.first(annotator, groups, sorted(set(holding)))
 
 
-def _lock_first(annotator: Annotator, waiting: Any) -> int | None:
-    rows = waiting.with_place_for(annotator).in_order_of(annotator.project.queue_policy)
-    locked = rows.select_for_update(of=("self",), skip_locked=True, no_key=True)
-    return locked.values_list("pk", flat=True).first()
+def _take_shown(annotator: Annotator, pk: int) -> RankingLease | None:
+    return _lease(annotator, pk) if _take(annotator, pk) else None
+
+
+_finder = Finder(leasing.SETS, _take_shown)
 
 
 def _take(annotator: Annotator, pk: int) -> bool:
@@ -137,18 +134,19 @@ def why_no_set(annotator: Annotator) -> str:
 def progress_in_sets(annotator: Annotator) -> dict[str, int | None]:
     """How far the annotator is: ``done``, ``left``, ``total`` and ``quota``, as
     annotation.services.queue.progress_of counts pairs; a ranking is one verdict."""
-    done = Ranking.objects.decisive().filter(annotator=annotator).count()
-    return progress(annotator, done=done, left=_left(annotator))
+    mine = Ranking.objects.current().filter(annotator=annotator)
+    counts = mine.aggregate(done=Count("pk", filter=Q(skipped=False)), seen=Count("pk"))
+    return progress(annotator, done=counts["done"], left=_remaining.left(annotator, counts["seen"]))
 
 
-def _left(annotator: Annotator) -> int:
-    """How many sets wait for the annotator: as a difference, so that an index alone counts."""
-    groups = standing_of(annotator.pk).groups
-    opened = OutputSet.objects.open().filter(project=annotator.project_id).in_groups(groups)
-    theirs = opened.filter(rankings__annotator=annotator, rankings__is_current=True).count()
+def _taken(rest: OutputSetQuerySet, annotator: Annotator) -> int:
+    theirs = rest.filter(rankings__annotator=annotator, rankings__is_current=True).count()
     written = Output.objects.filter(author=annotator)
-    ours = opened.filter(outputs__in=written).distinct().count() if written.exists() else 0
-    return max(0, opened.count() - theirs - ours)
+    ours = rest.filter(outputs__in=written).distinct().count() if written.exists() else 0
+    return theirs + ours
+
+
+_remaining = Remaining(OutputSet.objects, _taken)
 
 
 def _capped(annotator: Annotator, held: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Group, Judgment, Pair
-from annotation.services import queue
+from annotation.services import finding
 from annotation.services.queue import MAX_HELD, next_pair, progress_of, release, why_nothing
 from annotation.services.verdicts import Verdict, record_judgment
 from steelyard.projects.models import QueuePolicy
@@ -242,7 +242,7 @@ def test_why_there_is_nothing(rater: Annotator) -> None:
 
 def test_behind_a_mark_nothing_is_missed(rater: Annotator, monkeypatch: Any) -> None:
     """Every search counts as slow, so that each leaves a mark."""
-    monkeypatch.setattr(queue, "SLOW_SEARCH_SECONDS", -1)
+    monkeypatch.setattr(finding, "SLOW_SEARCH_SECONDS", -1)
     project = rater.project
     for policy in QueuePolicy.values:
         set_policy(rater, policy)
@@ -262,7 +262,7 @@ def test_behind_a_mark_nothing_is_missed(rater: Annotator, monkeypatch: Any) -> 
 def test_a_large_projects_numbers_go_down_with_ones_own_work(
     rater: Annotator, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(queue, "COUNTED_EXACTLY", 3)
+    monkeypatch.setattr(finding, "COUNTED_EXACTLY", 3)
     member = group_of(rater)
     pairs = [factories.make_pair(rater.project, wanted=2) for _ in range(5)]
     pair_with(rater.project, group=member)

@@ -46,7 +46,8 @@ def test_a_set_shows_its_orders_with_their_reasons(
     # what the author's own screen called A, B and C
     outputs = sorted(ranking.shown)
     there = ["ABC"[outputs.index(pk)] for pk in ranking.shown]
-    assert ", ".join(f"{theirs} was {here}" for theirs, here in zip("ABC", there, strict=True)) in text
+    screen = zip("ABC", there, strict=True)
+    assert ", ".join(f"{theirs} was {here}" for theirs, here in screen) in text
     for user in (member, stranger):
         assert as_user(user).get(url).status_code == 404
 
