@@ -96,7 +96,7 @@ def test_a_full_disk_is_told_before_it_is_filled(
 def test_the_real_model_unpacks_and_answers(
     folder: Callable[..., RunDir], engine: Callable[..., Any]
 ) -> None:
-    rundir = folder("text", 2)
+    rundir = folder("text", 1)
     place = Path(rundir.spec()["models_dir"]) / smollm.NAME
     # what a kill in the middle of an earlier unpacking left
     (place.parent / f".{smollm.NAME}.partial").mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_the_real_model_unpacks_and_answers(
     assert process.wait() == 0, process.stderr.read().decode()
     lines = (rundir.path / "outputs.jsonl").read_text().splitlines()
     pairs = [line for line in map(json.loads, lines) if not line["held_out"]]
-    assert len(pairs) == 2
+    assert len(pairs) == 1
     assert "Rome" in pairs[0]["a"]["text"]
     assert pairs[0]["a"]["text"] != pairs[0]["b"]["text"]
     assert [path.name for path in place.parent.iterdir() if path.is_dir()] == [smollm.NAME]

@@ -72,14 +72,17 @@ def _check_room(folder: Path) -> None:
 
 def _unpack(package: Path, folder: Path) -> None:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    packed = AutoModelForCausalLM.from_pretrained(package, gguf_file=_GGUF, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(package, gguf_file=_GGUF)
+    # each part by itself, for whoever looks the parts up reads the file's whole vocabulary again
     config = AutoConfig.from_pretrained(package, gguf_file=_GGUF)
+    packed = AutoModelForCausalLM.from_pretrained(
+        package, gguf_file=_GGUF, config=config, dtype=torch.float32
+    )
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(package, gguf_file=_GGUF)
     config._name_or_path = NAME
     tokenizer.model_max_length = config.max_position_embeddings
     # a model that came out of GGUF refuses to be saved; one with the same weights does not
