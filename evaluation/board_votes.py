@@ -11,8 +11,9 @@ from django.db.models import Max, Min, OuterRef, Subquery
 from django.db.models.functions import Length, Ord
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Annotator, Judgment, Pair, Prompt
+from annotation.models import Annotator, Judgment, Pair, Prompt, Withdrawal
 from evaluation import arena_votes
+from evaluation.models_arena import Arena
 from evaluation.numbers import read_packed, within
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
@@ -118,8 +119,30 @@ def counted(project: Project, options: Options) -> JudgmentQuerySet:
     return _cast_by(votes, project, options)
 
 
+def all_of(project: Project, options: Options) -> list[int] | None:
+    """The annotators of whom each vote is counted and nobody else's is, by primary key; None where
+    it takes a look at the vote."""
+    if options.category or options.until or options.source == "arena":
+        return None
+    if Arena.objects.filter(project=project).exists():
+        return None
+    if Withdrawal.objects.filter(project=project, lifted_at=None).exists():
+        return None
+    return _wanted(project, options)[0]
+
+
 def _cast_by(votes: JudgmentQuerySet, project: Project, options: Options) -> JudgmentQuerySet:
     """Those of the annotators that the options are about, without a join."""
+    wanted, others = _wanted(project, options)
+    if not others:
+        return votes
+    if len(others) < len(wanted):
+        return votes.exclude(annotator__in=others)
+    return votes.filter(annotator__in=wanted)
+
+
+def _wanted(project: Project, options: Options) -> tuple[list[int], list[int]]:
+    """The annotators that the options are about, and all others."""
     everybody = Annotator.objects.filter(project=project).values_list("pk", "kind", "is_jury")
     left_out = {one.pk for one in options.without}
     wanted: list[int] = []
@@ -131,11 +154,7 @@ def _cast_by(votes: JudgmentQuerySet, project: Project, options: Options) -> Jud
         elif is_jury:
             own = False  # its members' votes are there already
         (wanted if own and pk not in left_out else others).append(pk)
-    if not others:
-        return votes
-    if len(others) < len(wanted):
-        return votes.exclude(annotator__in=others)
-    return votes.filter(annotator__in=wanted)
+    return wanted, others
 
 
 _KIND_OF = {"people": "person", "judges": "judge", "arena": "person"}

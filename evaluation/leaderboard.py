@@ -17,6 +17,7 @@ from evaluation.battles import read_battles
 from evaluation.board_votes import (
     Options,
     Votes,
+    all_of,
     annotators_of,
     counted,
     distinct,
@@ -269,7 +270,7 @@ def _make(project: Project, options: Options) -> _Made:
 
 def _counted(project: Project, options: Options, rows: JudgmentQuerySet, withdrawn: int) -> _Made:
     """By a rule that needs no vote by itself, only how many of each kind there are."""
-    battles = read_battles(project, rows)
+    battles = read_battles(project, rows, all_of(project, options))
     cells, models = battles.cells, battles.pks.size
     board = ratings.Board([], [])
     if models:
@@ -277,6 +278,7 @@ def _counted(project: Project, options: Options, rows: JudgmentQuerySet, withdra
     group = _group_of(board, models)
     used = (group[cells.i] == group[cells.j]) & (group[cells.i] >= 0)
     votes, whole = int(cells.votes[used].sum()), bool(used.all())
+    annotators = battles.annotators if whole else None
     if not whole:
         rows = _among(rows, [battles.pks[group == at].tolist() for at in range(len(board.groups))])
     tables = battles.tables()
@@ -290,7 +292,7 @@ def _counted(project: Project, options: Options, rows: JudgmentQuerySet, withdra
         expected=_expected(board, tables),
         votes=votes,
         prompts=int(first_of_each(cells.prompt[used]).sum()),
-        annotators=annotators_of(project, rows, votes),
+        annotators=annotators_of(project, rows, votes) if annotators is None else annotators,
         others=int(cells.votes.sum()) - votes,
         withdrawn=withdrawn,
     )

@@ -1,5 +1,6 @@
 """The nouns of labelling, a module for each group of them."""
 
+from annotation.models.held import BattleChange, HeldBattles
 from annotation.models.labelling import Assignment, Flag, Judgment, TrainingAnswer
 from annotation.models.material import Output, Pair, Prompt
 from annotation.models.outcome import Outcome
@@ -13,8 +14,10 @@ from annotation.models.withdrawal import Withdrawal
 __all__ = [
     "Annotator",
     "Assignment",
+    "BattleChange",
     "Flag",
     "Group",
+    "HeldBattles",
     "JudgeSpending",
     "Judgment",
     "MachineRationale",

@@ -291,6 +291,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 900.0,
         "options": {"expires": 900},
     },
+    "gather-battles": {
+        "task": "annotation.tasks.gather_battles",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "free-abandoned-leases": {
         "task": "annotation.tasks.free_abandoned_leases",
         "schedule": 30.0,
