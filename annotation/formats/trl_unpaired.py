@@ -4,7 +4,8 @@
 
     {"prompt": …, "completion": …, "label": true}
 
-Rows of one prompt are put together in pairs: each good answer with a bad one of the same prompt.
+Rows of one prompt are put together in pairs: each good answer with a bad one of the same prompt,
+and of the bad ones that are left each with another, as a pair of which both are bad.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -39,6 +41,8 @@ from steelyard.lib.records import PreferenceRecord
 
 MAX_WAITING = 64 * 2**20
 """Characters of rows that wait for their other half."""
+_LOOKED_AT = 100
+"""Bad answers to a prompt among which one is looked for that says something else."""
 _TIES = Option(
     "ties",
     "Ties",
@@ -74,6 +78,10 @@ class _Waiting:
     def of(self, good: bool) -> deque[_Half]:
         return self.good if good else self.bad
 
+    @property
+    def size(self) -> int:
+        return sum(half.size for half in (*self.good, *self.bad))
+
     def take_for(self, half: _Half) -> _Half | None:
         """The other half that waits longest; an answer is never compared with itself."""
         others = self.of(not half.good)
@@ -102,25 +110,38 @@ def gather(rows: Iterable[Row], reading: Reading) -> Iterator[ImportedRecord]:
             size += half.size
         else:
             size -= other.size
-            try:
-                yield _pair(other, half)
-            except RowError as error:
-                reading.wrong(error)
+            yield from _made(other, half, reading)
         if not (here.good or here.bad):
             del waiting[key]
         while size > MAX_WAITING:
-            size -= _give_up(waiting, reading)
-    while waiting:
-        _give_up(waiting, reading)
+            longest = waiting.pop(next(iter(waiting)))
+            size -= longest.size
+            yield from _rest(longest, reading)
+    for here in waiting.values():
+        yield from _rest(here, reading)
 
 
-def _give_up(waiting: dict[bytes, _Waiting], reading: Reading) -> int:
-    """Leave out the rows of the prompt that waits longest; how much they held."""
-    here = waiting.pop(next(iter(waiting)))
-    for half in (*here.good, *here.bad):
-        other = "bad" if half.good else "good"
-        reading.leave_out(f"no {other} answer to the same prompt to pair it with")
-    return sum(half.size for half in (*here.good, *here.bad))
+def _rest(here: _Waiting, reading: Reading) -> Iterator[ImportedRecord]:
+    """What becomes of a prompt's rows of one kind: bad ones are paired, others left out."""
+    for _ in here.good:
+        reading.leave_out("no bad answer to the same prompt to pair it with")
+    while here.bad:
+        half = here.bad.popleft()
+        seen = enumerate(islice(here.bad, _LOOKED_AT))
+        at = next((at for at, other in seen if other.text != half.text), None)
+        if at is None:
+            reading.leave_out("no good answer to the same prompt to pair it with")
+            continue
+        other = here.bad[at]
+        del here.bad[at]
+        yield from _made(half, other, reading)
+
+
+def _made(first: _Half, second: _Half, reading: Reading) -> Iterator[ImportedRecord]:
+    try:
+        yield _pair(first, second)
+    except RowError as error:
+        reading.wrong(error)
 
 
 def _half(row: Row) -> _Half:
@@ -142,13 +163,13 @@ def _half(row: Row) -> _Half:
 
 
 def _pair(first: _Half, second: _Half) -> ImportedRecord:
-    good, bad = (first, second) if first.good else (second, first)
+    good, bad = (second, first) if second.good else (first, second)
     return pair(
         second.row,
         good.prompt,
         good.text,
         bad.text,
-        [vote("a")],
+        [vote("a" if good.good else "both_bad")],
         columns=("completion", "completion"),
         media=good.media,
         blobs=good.blobs | bad.blobs,
@@ -204,6 +225,7 @@ FORMAT = Format(
     ties="Left out, or both answers written as good or as bad, as chosen. Where both are bad, both "
     "are written so.",
     cannot="Which two answers were compared, strength, reasons, votes and models; that the better "
-    "answer is good and the worse one bad is more than the votes say. Read again, a pair of which "
-    "both answers are bad is left out and counted: nothing says that the two were compared.",
+    "answer is good and the worse one bad is more than the votes say. Read, two bad answers to a "
+    "prompt that are left without a good one are a pair of which both are bad; a good one without "
+    "a bad one, and a bad one alone, are left out and counted.",
 )

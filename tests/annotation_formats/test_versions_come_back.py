@@ -116,14 +116,30 @@ def test_votes_written_to_kto_come_back_each_as_a_vote() -> None:
         reading = Reading()
         rows, _ = frozen.written(kto, order)
         found = list(kto.records(frozen.numbered(rows), reading))
-        assert Counter(map(better_of, found)) == {"So.": 1, "No.": 2}
-        assert len({vote.annotator for each in found for vote in each.votes}) == 3
-        assert sum(reading.left.values()) == 2
+        assert Counter(map(better_of, found)) == {"So.": 1, "No.": 2, "neither": 1}
+        assert len({vote.annotator for each in found for vote in each.votes}) == 4
+        assert not reading.left
 
 
 def better_of(record: ImportedRecord) -> str:
     (vote,) = record.votes
-    return record.text_a if vote.outcome == "a" else record.text_b
+    return {"a": record.text_a, "b": record.text_b, "both_bad": "neither"}[vote.outcome]
+
+
+def test_thumbs_down_become_pairs_of_which_both_are_bad_and_a_single_one_is_counted() -> None:
+    kto = FORMATS["trl_unpaired"]
+    answers = ["So.", "So.", "No.", "Hm."]
+    rows = [{"prompt": "Why?", "completion": text, "label": False} for text in answers]
+    rows.append({"prompt": "How?", "completion": "So.", "label": False})
+    rows.append({"prompt": "When?", "completion": "Now.", "label": True})
+    reading = Reading()
+    found = list(kto.records(frozen.numbered(rows), reading))
+    assert [(one.text_a, one.text_b) for one in found] == [("So.", "No."), ("So.", "Hm.")]
+    assert {vote.outcome for one in found for vote in one.votes} == {"both_bad"}
+    assert reading.left == {
+        "no good answer to the same prompt to pair it with": 1,
+        "no bad answer to the same prompt to pair it with": 1,
+    }
 
 
 def test_an_empty_answer_is_refused_or_counted() -> None:
