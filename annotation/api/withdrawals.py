@@ -13,7 +13,7 @@ from annotation.serializers.withdrawals import (
     WithdrawalRequest,
     WithdrawalSerializer,
 )
-from annotation.services.withdrawals import lift, reach, withdraw
+from annotation.services.withdrawals import KINDS, lift, reach, withdraw
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
@@ -91,7 +91,7 @@ def _annotator(project: Project, name: str) -> Annotator | None:
 def _run(project: Project, pk: int | None) -> Run | None:
     if pk is None:
         return None
-    found = Run.objects.filter(project=project, kind="judge", pk=pk).first()
+    found = Run.objects.filter(project=project, kind__in=KINDS, pk=pk).first()
     if found is None:
         raise UserError(f"This project has no judging run {pk}.", field="run")
     return found

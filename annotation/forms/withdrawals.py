@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator
+from annotation.services.withdrawals import KINDS
 from steelyard.projects.models import Project
 from steelyard.runs.models import Run
 
@@ -21,7 +22,7 @@ class WithdrawalForm(forms.Form):
         Run.objects.none(),
         required=False,
         label=_("Judging run"),
-        help_text=_("Only the votes that a judge gave in this run."),
+        help_text=_("Only the votes that a judge or scorer gave in this run."),
     )
     first_day = forms.DateField(
         required=False,
@@ -42,7 +43,7 @@ class WithdrawalForm(forms.Form):
         super().__init__(*args, **kwargs)
         people = Annotator.objects.filter(project=project)
         self.fields["annotator"].queryset = people  # type: ignore[attr-defined]
-        runs = Run.objects.filter(project=project, kind="judge").order_by("-created_at")
+        runs = Run.objects.filter(project=project, kind__in=KINDS).order_by("-created_at")
         if runs.exists():
             self.fields["run"].queryset = runs  # type: ignore[attr-defined]
         else:

@@ -21,6 +21,9 @@ from steelyard.projects.models import Project
 from steelyard.registry.lineage import Contained, versions_with_votes
 from steelyard.runs.models import Run
 
+KINDS = ("judge", "score")
+"""Of runs that give votes: a judge's and a scorer's."""
+
 
 @dataclass(frozen=True)
 class Reach:

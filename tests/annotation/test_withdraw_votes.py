@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from annotation.services.withdrawals import lift, reach, withdraw
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import read_parquet
 from steelyard.registry.models import DatasetVersion
+from steelyard.runs.models import Run
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -126,6 +128,22 @@ def test_pages_tell_what_the_votes_are_in(
         reverse("annotation:withdrawal-lift", args=[project.slug, made.pk]), follow=True
     )
     assert "The votes count again" in lifted.content.decode()
+
+
+def test_whose_votes_are_looked_at_are_a_press_from_being_withdrawn(
+    as_user: Any, owner: Any, project: Any, rater: Any
+) -> None:
+    scored = Run.objects.create(project=project, kind="score", title="Scores", state="succeeded")
+    factories.make_judgment(factories.make_pair(project), "a", annotator=rater, run=scored)
+    client = as_user(owner)
+    listed = reverse("annotation:judgment-list", args=[project.slug])
+    for name, pk in (("annotator", rater.pk), ("run", scored.pk)):
+        page = client.get(listed, {name: pk}).content.decode()
+        (link,) = re.findall(rf'href="([^"]*\?{name}={pk}#withdraw)"', page)
+        form = client.get(link).context["form"]
+        assert f'<option value="{pk}" selected>' in str(form[name])
+    client.post(link, {"run": scored.pk, "reason": "broken"})
+    assert Withdrawal.objects.get().run == scored
 
 
 def test_it_goes_by_the_api(as_user: Any, owner: Any, project: Any, rater: Any) -> None:
