@@ -23,11 +23,11 @@ class MachineRationale(models.Model):
     )
     pair = models.ForeignKey(Pair, models.CASCADE, related_name="machine_rationales")
     outcome = models.CharField(
-        max_length=10, choices=Outcome.choices, help_text="Which side is better: a or b."
+        max_length=10, choices=Outcome.choices, help_text="What people said: a, b, tie or both_bad."
     )
     judge = models.ForeignKey(Annotator, models.PROTECT, related_name="machine_rationales")
     style = models.CharField(max_length=10, choices=Style.choices)
-    text = models.TextField(help_text="Speaks of the better answer and the other, by no letter.")
+    text = models.TextField(help_text="Speaks of the answers by no letter.")
     run = models.ForeignKey("runs.Run", models.PROTECT, related_name="+")
     made_at = models.DateTimeField(auto_now_add=True)
 
@@ -38,7 +38,8 @@ class MachineRationale(models.Model):
                 fields=["pair", "outcome", "judge", "style"], name="machine_rationale_once"
             ),
             models.CheckConstraint(
-                condition=Q(outcome__in=["a", "b"]), name="machine_rationale_of_a_winner"
+                condition=Q(outcome__in=["a", "b", "tie", "both_bad"]),
+                name="machine_rationale_of_a_verdict",
             ),
         ]
         indexes = [models.Index(fields=["project", "id"], name="machine_rationale_listed")]

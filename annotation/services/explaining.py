@@ -32,8 +32,8 @@ class Waiting:
 
 
 def waiting(*, judge: Annotator, style: str, limit: int = 0) -> Waiting:
-    """People's verdicts for a side that stand and have no reason of this judge in this style, the
-    oldest pairs first; not of held-out prompts, which no dataset has.
+    """People's verdicts that stand, ties and “both bad” too, and have no reason of this judge in
+    this style, the oldest pairs first; not of held-out prompts, which no dataset has.
 
     Raises:
         UserError: there is no such style, or the judge has no model that writes.
@@ -44,7 +44,6 @@ def waiting(*, judge: Annotator, style: str, limit: int = 0) -> Waiting:
     rows = Judgment.objects.decisive().by_people().standing(judge.project)
     rows = rows.filter(
         project=judge.project_id,
-        outcome__in=["a", "b"],
         pair__closed=False,
         pair__is_training=False,
         pair__prompt__held_out=False,

@@ -40,7 +40,9 @@ def make_judge(project: Any, url: str, **more: Any) -> Annotator:
 def says(body: dict[str, Any], number: int) -> str:
     """The words of the answer that it was told is better."""
     text = body["messages"][0]["content"]
-    letter = re.search(r"answer ([AB]) is better", text)[1]  # type: ignore[index]
+    if not (found := re.search(r"answer ([AB]) is better", text)):
+        return "Answer A says no more." if "found that neither is better" in text else "Wrong."
+    letter = found[1]
     said = re.search(rf"answer {letter}>>\n(.*?)\n<<", text, re.S)[1]  # type: ignore[index]
     style = "quote" if "quote the words" in text else "on the whole"
     return f"<think>hm</think>Answer {letter} is right, {style}: {said}"
@@ -56,16 +58,22 @@ def test_the_side_that_people_chose_is_named_wherever_it_stands() -> None:
         assert says(body, 0).endswith("RIGHT")
         deals.add(swapped_of(judge, pair))
     assert deals == {True, False}
-    said = read_reason("Answer A is kind. I like answer B less.", better="A")
+    said = read_reason("Answer A is kind. I like answer B less.", first="A")
     assert said == "The better answer is kind. I like the other answer less."
+    tied = read_reason("Answer B is as kind as answer A.", first="A", won=False)
+    assert tied == "The other answer is as kind as the one answer."
+    for outcome, words in (("tie", "why neither is better"), ("both_bad", "what is wrong with")):
+        body = question({**pair, "outcome": outcome}, judge, "general")[0]["content"]
+        assert words in body
+        assert "the better answer" not in body
 
 
 def test_reasons_come_in_and_go_where_they_are_asked_for(
     project: Any, owner: Any, member: Any, as_user: Any, settle: Any
 ) -> None:
-    pairs = [factories.make_pair(project, texts=(f"one {n}", f"two {n}")) for n in range(3)]
+    pairs = [factories.make_pair(project, texts=(f"one {n}", f"two {n}")) for n in range(4)]
     rater = factories.make_annotator(project, "rater")
-    for pair, outcome in zip(pairs, ("a", "b", "tie"), strict=True):
+    for pair, outcome in zip(pairs, ("a", "b", "tie", "both_bad"), strict=True):
         factories.make_judgment(pair, outcome, annotator=rater, rationale="a person's own")
     other = factories.make_judgment(pairs[0], "a")  # the same verdict, so the same reason
     with ChatServer(says) as server:
@@ -74,24 +82,29 @@ def test_reasons_come_in_and_go_where_they_are_asked_for(
             start_explaining(judge=judge, style="general", by=member)
         assert caught.value.code == "admins_only"
         found = waiting(judge=judge, style="general")
-        assert found.verdicts == [(pairs[0].pk, "a"), (pairs[1].pk, "b")]
+        assert found.verdicts == list(
+            zip((pair.pk for pair in pairs), ("a", "b", "tie", "both_bad"), strict=True)
+        )
         told = estimate_explaining(judge=judge, verdicts=found.verdicts, style="general")
-        assert (told.calls, told.cost is not None) == (2, True)
+        assert (told.calls, told.cost is not None) == (4, True)
         url = f"/api/v1/projects/{project.slug}/judges/{judge.pk}/rationales"
         answer = as_user(owner).post(url, {"style": "general"}, content_type="application/json")
         assert answer.status_code == 201, answer.json()
         run = settle(Run.objects.get(pk=answer.json()["id"]))
         assert run.state == "succeeded", run.error
-        assert judge.spendings.get().calls == 2
+        assert judge.spendings.get().calls == 4
         assert as_user(owner).get(url).json()["verdicts"] == 0
     best = {pairs[0].pk: pairs[0].output_a.text, pairs[1].pk: pairs[1].output_b.text}
     rows = MachineRationale.objects.order_by("pair")
-    assert {row.pair_id: row.text for row in rows} == {
+    neither = {row.outcome: row.text for row in rows if row.outcome in ("tie", "both_bad")}
+    assert neither["both_bad"] == "Wrong."
+    assert re.fullmatch("The (one|other) answer says no more.", neither["tie"])
+    assert {row.pair_id: row.text for row in rows if row.outcome not in neither} == {
         pk: f"The better answer is right, on the whole: {text}" for pk, text in best.items()
     }
     assert not Judgment.objects.filter(rationale__contains="on the whole").exists()
     listed = as_user(owner).get(f"/api/v1/projects/{project.slug}/rationales?judge=judge").json()
-    assert [row["pair"] for row in listed["results"]] == [pairs[1].pk, pairs[0].pk]
+    assert {row["pair"] for row in listed["results"]} == {pair.pk for pair in pairs}
     page = as_user(owner).get(f"/p/{project.slug}/pairs/{pairs[0].pk}/").content.decode()
     assert "Why people are right, as machines say" in page
 
@@ -106,6 +119,10 @@ def test_reasons_come_in_and_go_where_they_are_asked_for(
         assert record.rationales[0]["text"] == "a person's own"
         assert reason(record, learning_from("machines"), first=True) == said["text"]
         assert reason(record, learning_from("people"), first=True) == "a person's own"
+    kept = frozen(project, owner, machine_rationales="general", ties="keep")
+    tied = next(record for record in kept if not record.won)
+    assert (tied.won, [one["text"] for one in tied.machine_rationales]) == (False, [neither["tie"]])
+    assert reason(tied, learning_from("machines"), first=True) == ""
     other_style = frozen(project, owner, machine_rationales="specific")
     assert not any(record.machine_rationales for record in other_style)
     # the only vote of a person for that side is withdrawn; a judge's is none of theirs
