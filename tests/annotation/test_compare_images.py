@@ -420,8 +420,14 @@ def test_fingers_pinch_and_drag_and_still_swipe_between_the_sides(
     touch = Touch(page)
     swipe = [[(x + 150 - 20 * step, y)] for step in range(16)]
     touch.go(swipe)
-    page.wait_for_timeout(500)
-    assert page.locator(".answers").evaluate("it => it.scrollLeft") > 300
+    page.wait_for_function(
+        """() => {
+            const before = window.scrolled;
+            window.scrolled = document.querySelector(".answers").scrollLeft;
+            return scrolled > 300 && scrolled === before;
+        }""",
+        polling=200,
+    )
     page.locator(".answers").evaluate("it => it.scrollTo({left: 0, behavior: 'instant'})")
 
     touch.go([[(x - 20 - 8 * step, y), (x + 20 + 8 * step, y)] for step in range(10)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -67,6 +68,18 @@ def greys(page: Page) -> list[int]:
     return found
 
 
+def shows(page: Page, wanted: list[int], *, any_order: bool = False) -> None:
+    """The frames come to the screen a little after the clips stand there."""
+
+    def found() -> list[int]:
+        return sorted(greys(page)) if any_order else greys(page)
+
+    end = time.monotonic() + 30
+    while found() != wanted and time.monotonic() < end:
+        page.wait_for_timeout(50)
+    assert found() == wanted
+
+
 def still(page: Page) -> None:
     page.wait_for_function(
         "[...document.querySelectorAll('.clip > video')].every(v => v.paused && !v.seeking)"
@@ -104,25 +117,25 @@ def test_both_clips_run_on_one_clock(browse: Any, project: Any, member: Any) -> 
     here = greys(page)[0]
     page.keyboard.press(".")
     still(page)
-    assert greys(page) == [here + 1] * 2
+    shows(page, [here + 1] * 2)
     page.keyboard.press(",")
     page.keyboard.press(",")
     still(page)
-    assert greys(page) == [here - 1] * 2
+    shows(page, [here - 1] * 2)
     page.keyboard.press("j")
     still(page)
-    assert greys(page) == [here - 1 - RATE] * 2
+    shows(page, [here - 1 - RATE] * 2)
 
     slider = page.get_by_role("slider", name="Place in both clips")
     slider.focus()
     page.keyboard.press("End")
     still(page)
-    assert greys(page) == [71, 71]
+    shows(page, [71, 71])
     expect(slider).to_have_attribute("aria-valuetext", "3.0 s of 3.0 s")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     still(page)
-    assert greys(page) == [1, 1]
+    shows(page, [1, 1])
     box = slider.bounding_box()
     assert box
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -170,8 +183,12 @@ def test_a_range_loops_at_any_speed_with_one_side_heard(
     page.evaluate("""() => {
         window.where = [];
         window.turns = 0;
+        window.late = 0;
+        let before = performance.now();
         const note = () => {
             const videos = [...document.querySelectorAll('.clip > video')];
+            late = Math.max(late, (performance.now() - before) / 1000);
+            before = performance.now();
             if (videos.every(v => !v.paused)) {
                 const now = videos.map(v => v.currentTime);
                 turns += now[0] < (where.at(-1) ?? now)[0] - 0.2;
@@ -186,7 +203,8 @@ def test_a_range_loops_at_any_speed_with_one_side_heard(
     where = page.evaluate("where")
     times_seen = [time for both in where for time in both]
     assert min(times_seen) >= 1 - FRAME
-    assert max(times_seen) < 2  # a refresh of the screen late at most, and never on to its end
+    # a refresh of the screen late at most, which a busy machine may be long in coming
+    assert max(times_seen) < max(2, 1.5 + 2.2 * page.evaluate("late") + 2 * FRAME)
     rates = page.evaluate(
         "[...document.querySelectorAll('.clip > video')].map(v => v.playbackRate)"
     )
@@ -251,12 +269,12 @@ def test_the_shorter_clip_holds_its_last_frame_while_the_longer_goes_on(
     page.wait_for_function("document.querySelector('[data-do=play]').textContent.includes('Pause')")
     page.wait_for_function("document.querySelector('[data-do=play]').textContent.includes('Play')")
     still(page)
-    assert sorted(greys(page)) == [23, 47]
+    shows(page, [23, 47], any_order=True)
     slider = page.get_by_role("slider", name="Place in both clips")
     slider.focus()
     page.keyboard.press("PageDown")
     still(page)
-    assert sorted(greys(page)) == [23, 23]
+    shows(page, [23, 23], any_order=True)
 
     # one after the other: the first in full, then the second
     page.keyboard.press("x")
@@ -375,7 +393,7 @@ def test_while_a_range_is_open_arrows_move_the_clips_and_enter_ends_it(
     for key in ["Shift+ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"]:
         page.keyboard.press(key)
     still(page)
-    assert greys(page) == [RATE // 2 + 1] * 2
+    shows(page, [RATE // 2 + 1] * 2)
     expect(page.get_by_role("radio", name="A is much better")).to_be_checked()
     expect(page.locator("#legend")).to_contain_text("⏎ end the range")
     page.keyboard.press("Enter")

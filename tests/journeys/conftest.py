@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,11 @@ from playwright.sync_api import Browser, Page
 from steelyard.servers.paths import ROOT, socket_dir
 from steelyard.servers.postgres import Postgres
 from steelyard.servers.valkey import Valkey
+from tests.ports import free_port
 
 PASSWORD = "weigh both sides"
+PROMPTS = 18
+"""Of each part of the demo: as many as the walks label, and two more."""
 START_SECONDS = 180
 
 
@@ -44,7 +46,7 @@ def site() -> Iterator[Site]:
     """Started once for all journeys; another user than us may pass through its folder."""
     parent = Path(tempfile.mkdtemp(prefix="steelyard-journey-"))
     parent.chmod(0o755)
-    data, port = parent / "var", _free_port()
+    data, port = parent / "var", free_port()
     env = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "CELERY_BROKER_URL"}}
     env.pop("OMP_NUM_THREADS", None)
     env |= {
@@ -52,6 +54,8 @@ def site() -> Iterator[Site]:
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "STEELYARD_DEMO_PASSWORD": PASSWORD,
+        # the demo takes the processors from the walks until it is built
+        "STEELYARD_DEMO_PROMPTS": str(PROMPTS),
     }
     with (parent / "up.log").open("w") as log:
         up = subprocess.Popen(
@@ -87,7 +91,7 @@ def sign_in(site: Site, chromium: Browser) -> Iterator[Callable[[str], Page]]:
     def enter(name: str) -> Page:
         context = chromium.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
         contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
         page.goto("/")
@@ -101,12 +105,6 @@ def sign_in(site: Site, chromium: Browser) -> Iterator[Callable[[str], Page]]:
     for context in contexts:
         context.close()
     assert not errors, "\n".join(errors)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_it_answers(site: Site, up: subprocess.Popen[bytes], log: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,17 +74,18 @@ def at(run: Any, step: int) -> bool:
 def test_the_engine_outlives_its_worker_and_the_next_one_takes_its_result_in(
     counting: Any, worker: Any, until: Any
 ) -> None:
-    run = counting(steps=400, pause=0.03)
+    run = counting(steps=400, pause=0.03, hold_at=395)
     first = worker()
     until(lambda: at(run, 20), watch=False)
     kill(first)
     engine = launchers.find(run.dir)
     assert engine is not None
     reached = run.dir.read_progress()["done"]
-    until(lambda: at(run, reached + 20), watch=False)
+    until(lambda: at(run, min(reached + 20, 395)), watch=False)
     assert engine.is_alive()
+    (run.dir.path / "go-on").touch()
     worker()
-    until(lambda: not type(run).objects.get(pk=run.pk).is_active, watch=False, timeout=90)
+    until(lambda: not type(run).objects.get(pk=run.pk).is_active, watch=False, timeout=240)
     run.refresh_from_db()
     assert (run.state, run.attempt) == ("succeeded", 1)
     assert run.points.filter(name="loss").count() == 400
@@ -95,16 +95,17 @@ def test_the_engine_outlives_its_worker_and_the_next_one_takes_its_result_in(
 def test_a_worker_that_comes_back_revives_an_engine_that_died_with_it(
     counting: Any, worker: Any, until: Any
 ) -> None:
-    run = counting(steps=200, pause=0.03)
+    run = counting(steps=200, hold_at=25)
     first = worker()
     until(lambda: at(run, 20), watch=False)
     kill(first)
     engine = launchers.find(run.dir)
     assert engine is not None
     engine.signal(signal.SIGKILL)
-    time.sleep(0.2)
+    until(lambda: not engine.is_alive(), watch=False)
+    (run.dir.path / "go-on").touch()
     worker()
-    until(lambda: not type(run).objects.get(pk=run.pk).is_active, watch=False, timeout=90)
+    until(lambda: not type(run).objects.get(pk=run.pk).is_active, watch=False, timeout=240)
     run.refresh_from_db()
     assert (run.state, run.attempt) == ("succeeded", 2)
     assert run.points.count() == 200
