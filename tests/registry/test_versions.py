@@ -246,6 +246,25 @@ def test_a_card_is_what_the_hub_reads(version: Any, as_user: Any, owner: Any) ->
     assert text.encode() == as_user(owner).get(at(version, "version-card")).content
 
 
+def test_the_card_names_the_licence_that_the_project_says(
+    version: Any, as_user: Any, owner: Any
+) -> None:
+    client, project = as_user(owner), f"/api/v1/projects/{version.project.slug}"
+    folder = f"{project}/versions/{version.pk}/rows.zip"
+    before = client.get(folder)["ETag"]
+    assert "license: unknown" in readme(version)
+
+    def change(license: str) -> Any:
+        return client.patch(project, {"license": license}, content_type="application/json")
+
+    assert change("all mine\nreally").json()["field"] == "license"
+    assert change("cc-by-4.0").json()["license"] == "cc-by-4.0"
+    body = client.get(f"{project}/versions/{version.pk}/card").json()
+    assert "\nlicense: cc-by-4.0\n" in body["readme"]
+    assert body["croissant"]["license"] == "cc-by-4.0"
+    assert client.get(folder)["ETag"] != before, "the folder has another card"
+
+
 def test_croissant_metadata_has_what_the_standard_asks_for(
     version: Any, as_user: Any, owner: Any
 ) -> None:

@@ -44,6 +44,7 @@ class ProjectInfo(Record):
     label_scheme: dict[str, Any]
     overlap: int
     created_at: datetime
+    license: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import TAGS, Modality, Project, Role
-from steelyard.projects.scheme import KEYS, NUMBERS, ONLY
+from steelyard.projects.scheme import KEYS, NUMBERS, OF_PAIRS, ONLY
 from steelyard.projects.services import LIMITS
 
 ASPECTS = {
@@ -42,6 +42,7 @@ FIELDSETS: list[tuple[str, Any, tuple[str, ...]]] = [
         ("overlap", "overlap_max", "queue_policy", "lease_minutes", "paused"),
     ),
     ("people", _("People"), ("training_pass", "person_cap", "day_cap", "break_minutes")),
+    ("data", _("The data"), ("license",)),
 ]
 _MODEL_FIELDS = [
     "overlap",
@@ -52,6 +53,7 @@ _MODEL_FIELDS = [
     "day_cap",
     "training_pass",
     "break_minutes",
+    "license",
 ]
 
 
@@ -212,11 +214,16 @@ class SettingsForm(forms.ModelForm):
             "modality": _("Modality"),
             "queue_policy": _("Order of the queue"),
             "paused": _("Labelling is paused"),
+            "license": _("Licence"),
         }
         help_texts = {
             "guidelines": _("Markdown, shown beside every pair."),
             "queue_policy": _("Among pairs of the same priority."),
             "paused": _("Nobody is given a pair; what people hold can still be sent."),
+            "license": _(
+                "Stands in dataset cards, as the Hugging Face hub names it: cc-by-4.0, apache-2.0, "
+                "other. Empty where it is not known."
+            ),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -233,10 +240,13 @@ class SettingsForm(forms.ModelForm):
     def _for_the_project(self) -> None:
         modality = Modality(self.instance.modality)
         self.fields["aspects"].widget.attrs["placeholder"] = ASPECTS[modality]
-        self.fields["task"].disabled = self.instance.pairs.exists()
-        for name, needed in ONLY.items():
-            if modality != needed:
-                del self.fields[name]
+        has_work = self.instance.pairs.exists() or self.instance.output_sets.exists()
+        self.fields["task"].disabled = has_work
+        out = {name for name, needed in ONLY.items() if modality != needed}
+        if self.instance.scheme["task"] == "ranking":
+            out.update(OF_PAIRS)
+        for name in out:
+            del self.fields[name]
 
     def fieldsets(self) -> Iterator[Fieldset]:
         """The fields as the page groups them."""

@@ -75,6 +75,12 @@ class Project(models.Model):
     break_minutes = models.PositiveSmallIntegerField(
         default=50, help_text="After how long a break is offered; 0 for never."
     )
+    license = models.CharField(
+        max_length=60,
+        blank=True,
+        default="",
+        help_text="Under which its data may be used, as the Hugging Face hub names it: cc-by-4.0.",
+    )
     webhook_events = ArrayField(
         models.CharField(max_length=40),
         default=list,

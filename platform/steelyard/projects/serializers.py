@@ -79,6 +79,7 @@ class ProjectSerializer(serializers.ModelSerializer):
             "day_cap",
             "training_pass",
             "break_minutes",
+            "license",
             "created_at",
         ]
         read_only_fields = fields
@@ -111,6 +112,12 @@ class ProjectSettings(StrictSerializer):
     day_cap = _number("day_cap", allow_null=True)
     training_pass = _number("training_pass")
     break_minutes = _number("break_minutes")
+    license = serializers.CharField(
+        max_length=60,
+        required=False,
+        allow_blank=True,
+        help_text=str(Project._meta.get_field("license").help_text),
+    )
 
 
 class ProjectRequest(ProjectSettings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,7 +29,8 @@ LIMITS = {
 MAY_BE_NONE = {"person_cap", "day_cap"}
 # What an admin may change later. The modality and the slug are for good: outputs and links
 # depend on them.
-CHANGEABLE = {"name", "guidelines", "label_scheme", "queue_policy", "paused", *LIMITS}
+CHANGEABLE = {"name", "guidelines", "label_scheme", "queue_policy", "paused", "license", *LIMITS}
+_LICENSE = re.compile(r"(?:[a-z0-9][a-z0-9.+-]*)?")
 
 
 @transaction.atomic
@@ -189,6 +191,12 @@ def _set(project: Project, values: dict[str, Any]) -> None:
             _("%(value)s is no order of the queue; it must be one of %(known)s.")
             % {"value": repr(values["queue_policy"]), "known": ", ".join(QueuePolicy.values)},
             field="queue_policy",
+        )
+    if not _LICENSE.fullmatch(values.get("license", "")):
+        raise UserError(
+            _("%(value)s names no licence; it must be such as cc-by-4.0, or empty.")
+            % {"value": repr(values["license"])},
+            field="license",
         )
     if "label_scheme" in values:
         scheme = checked(values["label_scheme"], project.modality)

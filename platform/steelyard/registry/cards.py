@@ -77,7 +77,7 @@ def _front(version: DatasetVersion) -> list[str]:
     return [
         "---",
         f"pretty_name: {json.dumps(str(version), ensure_ascii=False)}",
-        "license: unknown",
+        f"license: {version.project.license or 'unknown'}",
         "task_categories:",
         f"- {_TASKS[version.project.modality]}",
         "tags:",
@@ -159,7 +159,7 @@ def croissant(version: DatasetVersion, url: str = "") -> dict[str, Any]:
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": version.dataset.slug,
         "description": " ".join(_about(version)),
-        "license": "unknown",
+        "license": version.project.license or "unknown",
         "url": url,
         "version": f"{version.number}.0.0",
         "datePublished": f"{version.created_at:%Y-%m-%d}",

@@ -41,7 +41,9 @@ def download(request: HttpRequest, version: DatasetVersion, form: str) -> HttpRe
     if form not in TYPES:
         raise Http404("A version is downloaded as parquet, jsonl or zip.")
     _check_there(version)
-    etag = quote_etag(f"{version.digest}-zip" if form == "zip" else version.digest)
+    # the card in the folder names a licence, which is no part of the version
+    folder = f"{version.digest}-zip{version.project.license}"
+    etag = quote_etag(folder if form == "zip" else version.digest)
     if form == "parquet" and len(version.files) == 1:
         return _file(request, version, version.parquet, etag, file_name(version, form))
     unchanged = get_conditional_response(request, etag=etag)
