@@ -275,7 +275,9 @@ class OutputSetQuerySet(_HandedOut):
         """Open sets that the annotator has neither ranked nor skipped, and to which they wrote no
         output; whether or not others hold them now. Groups are not looked at."""
         rankings = apps.get_model("annotation", "Ranking").objects
-        mine = rankings.current().filter(output_set=OuterRef("pk"), annotator=annotator)
+        # the sum keeps PostgreSQL to the few rankings of a set, see annotation.leasing
+        mine = rankings.current().alias(by=F("annotator_id") + 0)
+        mine = mine.filter(output_set=OuterRef("pk"), by=annotator.pk)
         outputs = apps.get_model("annotation", "Output").objects
         own = outputs.filter(output_sets=OuterRef("pk"), author=annotator)
         rows = self.open().filter(project=annotator.project_id)

@@ -83,8 +83,8 @@ def rank_submit(request: HttpRequest, project: str) -> HttpResponse:
     card = _refused(annotator, form) if became == "refused" else None
     holding = _numbers(request.POST.get("holding", ""))
     card = card or _next_card(request, annotator, holding)
-    response = _answer(request, annotator, card) if card else nothing_more()
     progress = progress_in_sets(annotator)
+    response = _answer(request, annotator, card, progress) if card else nothing_more()
     response.status_code = STATUS[became]
     response["Steelyard-Label"] = became
     response["Steelyard-Problem"] = quote(problem)
@@ -164,9 +164,15 @@ def _in_letters(ranking: Ranking) -> str:
     return ", ".join(" = ".join(sorted(letters[pk] for pk in tier)) for tier in ranking.tiers)
 
 
-def _answer(request: HttpRequest, annotator: Annotator, card: dict[str, Any]) -> HttpResponse:
+def _answer(
+    request: HttpRequest,
+    annotator: Annotator,
+    card: dict[str, Any],
+    progress: dict[str, int | None] | None = None,
+) -> HttpResponse:
     """The card alone to the page's script, the page with it to others."""
-    context = {**card, "project": annotator.project, "progress": progress_in_sets(annotator)}
+    progress = progress or progress_in_sets(annotator)
+    context = {**card, "project": annotator.project, "progress": progress}
     template = "annotation/rank/_card.html"
     if not by_script(request):
         template = "annotation/rank.html"

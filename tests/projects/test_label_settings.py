@@ -129,6 +129,27 @@ def test_the_task_is_for_good_once_there_are_pairs(
     assert project.scheme["task"] == "pair"
 
 
+def test_a_ranking_is_not_asked_for_what_it_has_no_place_for(
+    as_user: AsUser, project: Any, owner: Any
+) -> None:
+    client = as_user(owner)
+    url = reverse("projects:project-settings", args=[project.slug])
+    page = client.post(url, {**FIELDS, "task": "ranking"})
+    assert {"aspects", "correction", "evidence"} & set(page.context["form"].errors)
+    for part in ({"aspects": ["style"]}, {"evidence": "required"}, {"correction": True}):
+        refused = patch(client, project, label_scheme={"task": "ranking", **part})
+        assert refused.status_code == 400
+        assert refused.json()["field"] == f"label_scheme.{next(iter(part))}"
+    assert patch(client, project, label_scheme={"task": "ranking"}).status_code == 200
+    factories.make_set(project)
+    form = client.get(url).context["form"]
+    assert not {"aspects", "both_bad", "evidence", "correction"} & set(form.fields)
+    assert form.fields["task"].disabled
+    assert client.post(url, FIELDS).status_code == 302
+    project.refresh_from_db()
+    assert (project.scheme["task"], project.scheme["tags"]) == ("ranking", ["clear"])
+
+
 def test_another_scheme_leaves_what_was_judged_as_it_was(project: Any, owner: Any) -> None:
     vote = factories.make_judgment(
         factories.make_pair(project), "tie", tags=["clear"], aspects={"style": 1}

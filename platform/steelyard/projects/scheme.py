@@ -23,6 +23,8 @@ KEYS = (*CHOICES, *FLAGS, *NUMBERS, *LISTS)
 MAX_NAMES = 20
 ONLY = {"correction": Modality.TEXT, "segments": Modality.VIDEO}
 """What can be had with one modality alone."""
+OF_PAIRS = ("aspects", "both_bad", "evidence", "correction", "segments")
+"""What is said of two answers side by side: an order of several has no place for it."""
 
 
 def checked(scheme: dict[str, Any], modality: str) -> dict[str, Any]:
@@ -40,9 +42,28 @@ def checked(scheme: dict[str, Any], modality: str) -> dict[str, Any]:
                 _("%(key)s is for %(needed)s projects; this one is of modality %(modality)s")
                 % {"key": key, "needed": needed.value, "modality": modality},
             )
+    if clean.get("task") == "ranking":
+        _check_ranking(clean)
     if clean.get("flag_reasons") == []:
         raise wrong("flag_reasons", _("flag_reasons needs one reason at least, such as other"))
     return clean
+
+
+def _check_ranking(clean: dict[str, Any]) -> None:
+    """What would be asked for and never taken is refused; what merely may be said is left alone,
+    since that is how these come."""
+    asked = {
+        "aspects": bool(clean.get("aspects")),
+        "evidence": clean.get("evidence") == "required",
+        "correction": bool(clean.get("correction")),
+        "segments": bool(clean.get("segments")),
+    }
+    for key in (key for key, wanted in asked.items() if wanted):
+        raise wrong(
+            key,
+            _("%(key)s goes with two answers side by side; a ranking has its order and its reasons")
+            % {"key": key},
+        )
 
 
 def wrong(key: str, what: str, *, code: str = "invalid_scheme", status: int = 400) -> UserError:
