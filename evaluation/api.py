@@ -33,7 +33,7 @@ from evaluation.votes import votes_of
 from steelyard.accounts.people import user_of
 from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project, get_visible
-from steelyard.runs.files import shot_of
+from steelyard.runs.files import address_of
 from steelyard.runs.models import Run
 from steelyard.runs.serializers import RunSerializer
 
@@ -163,7 +163,7 @@ class GenerationDetail(APIView):
                 **line,
                 "sample": line.get("sample", 0),
                 "text": line.get("text") or "",
-                "file": (shot_of(run, line.get("media")) or {}).get("url", ""),
+                "file": address_of(run, line.get("media")) or "",
             }
             for line in lines_so_far(run)
         ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from steelyard.runs.files import shot_of
+from steelyard.runs.files import address_of, shot_of
 from steelyard.runs.models import Run
 
 MOST_LINES = 4000
@@ -44,8 +44,8 @@ def media_rows_of(run: Run) -> list[dict[str, Any]]:
             "prompt": [{"role": "user", "content": line["prompt"]}],
             "text": "",
             "reference_text": "",
-            "file": (shot_of(run, line["file"]) or {}).get("url"),
-            "reference_file": (shot_of(run, line["reference_file"]) or {}).get("url"),
+            "file": address_of(run, line["file"]),
+            "reference_file": address_of(run, line["reference_file"]),
         }
         for line in media_lines_of(run)
     ]

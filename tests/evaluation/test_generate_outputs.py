@@ -173,14 +173,15 @@ def test_the_page_shows_what_there_is_to_staff_alone(
     assert asset is not None
     detail = f"/api/v1/projects/{pictures.slug}/generations/{run.pk}"
     body = client.get(detail).json()
+    address = f"/api/v1/projects/{pictures.slug}/runs/{run.pk}/made/{first['media']}"
     assert (body["run"]["id"], len(body["outputs"]), body["outputs"][0]["file"]) == (
         run.pk,
         3,
-        file,
+        address,
     )
     calls = f"/api/v1/projects/{pictures.slug}/generations"
     for user in (member, stranger):
-        for url in (page, there, file, detail):
+        for url in (page, there, file, detail, address):
             assert as_user(user).get(url).status_code == 404
         assert as_user(user).post(calls, {"models": ["one"]}, CALL).status_code == 404
     body = {"models": ["one"], "samples": 2, "pairing": "seeds", "prompts": ["A cat.", "A bear."]}

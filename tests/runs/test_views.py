@@ -65,12 +65,15 @@ def test_an_ended_run_is_still_and_tells_the_page_to_load_anew(
 def test_a_warning_of_the_result_stands_beside_the_state(
     as_user: Any, owner: Any, run: Run
 ) -> None:
-    Run.objects.update(state="succeeded", result={"warning": "The test loss ended at 3.48."})
+    beta = {"mean": 2000.0, "sum": 0.122}
+    said = {"warning": "The test loss ended at 3.48.", "beta": beta}
+    Run.objects.update(state="succeeded", result=said)
     page = as_user(owner).get(page_of(run)).content.decode()
     state = page[page.index('id="state"') : page.index('id="curves"')]
     assert "Succeeded" in state
     assert "The test loss ended at 3.48." in state
     assert "with a warning" in state
+    assert 'beta on summed errors</dt><dd class="num">0.122<' in page
     rows = as_user(owner).get(reverse("runs:run-list", args=[run.project.slug])).content.decode()
     assert "with a warning" in rows
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
+from steelyard.accounts.services import create_token
 from steelyard.projects.models import Membership
 from steelyard.runs.services import start_run
 from tests.factories import make_model, make_project
@@ -131,8 +133,15 @@ def test_files_of_a_run_are_for_staff_alone(
     url = reverse("runs:run-file", args=[pictures.slug, job.run.pk, name])
     answer = as_user(owner).get(url)
     assert (answer.status_code, answer["Content-Type"]) == (200, "image/png")
+    # by the API too, whose addresses a script opens with its token
+    address = f"/api/v1/projects/{pictures.slug}/runs/{job.run.pk}/made/{name}"
+    _, token = create_token(user=owner, name="script")
+    bearer = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+    assert Client().get(address, **bearer)["Content-Type"] == "image/png"
+    assert Client().get(address.replace(name, "run.json"), **bearer).status_code == 404
     for user in (member, stranger):
-        assert as_user(user).get(url).status_code == 404
+        for one in (url, address):
+            assert as_user(user).get(one).status_code == 404
     other = reverse("runs:run-file", args=[make_project().slug, job.run.pk, name])
     assert as_user(owner).get(other).status_code == 404
 

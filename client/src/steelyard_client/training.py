@@ -194,6 +194,17 @@ class TrainingVerbs(CheckpointVerbs):
     def training_jobs(self) -> Iterator[TrainingJob]:
         return map(self._job, self._pages("training-jobs"))
 
+    def samples(self, job: TrainingJob) -> list[dict[str, Any]]:
+        """What a model wrote or painted while it was trained, as far as it has come: ``step``,
+        ``prompt``, ``text`` or ``file``, and beside it what it made before (``reference_…``)."""
+        return list(self._connection.get(f"{self._path}/training-jobs/{job.info.id}/samples"))
+
+    def save_made(self, address: str, path: str | Path) -> Path:
+        """Save a picture or clip that a run made, by the address that :meth:`samples` or
+        ``generated`` tells."""
+        self._connection.download(address, Path(path))
+        return Path(path)
+
     def sweep(
         self,
         name: str,

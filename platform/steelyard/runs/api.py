@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
+from django.http import HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import ListAPIView
@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from steelyard.accounts.people import user_of
 from steelyard.projects.policy import get_project, get_visible
+from steelyard.runs.files import serve_made
 from steelyard.runs.models import MetricPoint, Run, RunState
 from steelyard.runs.querysets import RunQuerySet
 from steelyard.runs.queue import the_queue
@@ -26,6 +27,7 @@ from steelyard.runs.serializers import (
     RunSerializer,
 )
 from steelyard.runs.services import cancel_run, pause_run, resume_run, retry_run
+from steelyard.web.api import AnyType
 
 MAX_LOG_LINES = 1000
 
@@ -144,6 +146,17 @@ class RunMetricsFile(APIView):
         response = StreamingHttpResponse(_lines(run), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="run-{run.pk}-metrics.csv"'
         return response
+
+
+class RunMade(APIView):
+    """A picture or clip that a run made: a sample of a training, an output of a generation. Ranges
+    may be asked for."""
+
+    renderer_classes = [AnyType]
+
+    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
+    def get(self, request: Request, project: str, pk: int, name: str) -> HttpResponseBase:
+        return serve_made(request._request, _run(request, project, pk), name)
 
 
 class RunLog(APIView):

@@ -13,5 +13,6 @@ urlpatterns = [
     path(f"{_RUN}/retry", api.RunRetry.as_view(), name="run-retry"),
     path(f"{_RUN}/metrics", api.RunMetrics.as_view(), name="run-metrics"),
     path(f"{_RUN}/metrics.csv", api.RunMetricsFile.as_view(), name="run-metrics-csv"),
+    path(f"{_RUN}/made/<path:name>", api.RunMade.as_view(), name="run-made"),
     path(f"{_RUN}/log", api.RunLog.as_view(), name="run-log"),
 ]

@@ -24,10 +24,18 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @require_safe
 def run_file(request: HttpRequest, project: str, pk: int, name: str) -> HttpResponseBase:
-    """A picture or clip that a run made. What it was given lies there without an ending, and is
-    not served."""
+    """A picture or clip that a run made."""
     rows = Run.objects.select_related("project")
     run = get_visible(rows, user_of(request), pk=pk, project__slug=project)
+    return serve_made(request, run, name)
+
+
+def serve_made(request: HttpRequest, run: Run, name: str) -> HttpResponseBase:
+    """What the run was given lies there without an ending, and is not served.
+
+    Raises:
+        Http404: the run made no file of that name.
+    """
     known = _MADE.fullmatch(name)
     path = run.dir.path / name
     if known is None or not path.is_file():
@@ -65,6 +73,15 @@ def shot_of(run: Run, name: Any) -> Mapping[str, Any] | None:
         "width": width,
         "height": height,
     }
+
+
+def address_of(run: Run, name: Any) -> str | None:
+    """Where the API has a file of a run; None where it is not there."""
+    if not isinstance(name, str) or not _MADE.fullmatch(name):
+        return None
+    if not (run.dir.path / name).is_file():
+        return None
+    return reverse("api:run-made", args=[run.project.slug, run.pk, name])
 
 
 def _url(run: Run, name: str) -> str:

@@ -169,7 +169,12 @@ def _result(run: Run) -> list[tuple[str, Any]]:
     measured, counted = said.get("metrics") or {}, said.get("counts") or {}
     names = [name for panel in panels(list(measured)) for name in panel.names]
     rows = [(name, measured[name]) for name in names] + sorted(counted.items())
-    return [(in_words(name), value) for name, value in rows]
+    shown = [(in_words(name), value) for name, value in rows]
+    if beta := said.get("beta"):
+        # of pictures and clips: as it was set, and as it compares between models and sizes
+        shown.append((_("beta on mean errors"), beta["mean"]))
+        shown.append((_("beta on summed errors"), beta["sum"]))
+    return shown
 
 
 def _log(run: Run) -> dict[str, Any]:
