@@ -11,6 +11,7 @@ from evaluation import (
     views_pipelines,
     views_prompt_sets,
     views_reasons,
+    views_revisions,
     views_routing,
     views_stopping,
 )
@@ -48,6 +49,7 @@ urlpatterns = [
     path("agreement/", views_insight.agreement, name="agreement"),
     path("best-of-n/", views_insight.best_of_n, name="best-of-n"),
     path("runs/<int:pk>/win-rates/", views_insight.win_rates_of_run, name="win-rates-of-run"),
+    path("runs/<int:pk>/revisions/", views_revisions.revisions_of_run, name="revisions-of-run"),
     path("pipelines/search/", views_pipelines.pipeline_search_new, name="pipeline-search-new"),
     path("runs/<int:pk>/search/", views_pipelines.search_of_run, name="search-of-run"),
     path(

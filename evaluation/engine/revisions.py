@@ -10,18 +10,25 @@ rate against the first answer, with its 95 % interval over prompts.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from annotation.engine.askers import Asker, FarJudge, HereJudge, is_far, used_in
+from annotation.engine.words import WORDS
 from evaluation.engine.winrate import win_rate
-from steelyard.inference.judging.asking import judged, worths
+from steelyard.inference.judging.asking import worths
+from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.inference.judging.prompting import TEMPLATE_VERSIONS
+from steelyard.inference.loading import load_writer
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 
 def compare(rundir: RunDir, stop: engine.Stop) -> None:
@@ -31,15 +38,66 @@ def compare(rundir: RunDir, stop: engine.Stop) -> None:
             verdict that can be read.
     """
     spec = rundir.spec()
-    judge = {"template_version": TEMPLATE_VERSIONS[-1], **spec["judge"]}
-    pairs = pairs_of(Path(spec["revisions"]))
-    try:
-        with Journal(rundir.path / "judged.jsonl") as journal:
-            lines = judged(journal, judge, pairs, stop)
-    except Interrupted:
+    spec["judge"] = {"template_version": TEMPLATE_VERSIONS[-1], **spec["judge"]}
+    pairs = pairs_of(rundir.path / spec["revisions"])
+    more: dict[str, Any] = {}
+    with Journal(rundir.path / "judged.jsonl") as journal, ExitStack() as opened:
+        try:
+            _judge(journal, spec, pairs, rundir, stop, opened)
+        except Interrupted:
+            return
+        except CapReached as cap:
+            more["capped"] = True
+            more["warning"] = Said(
+                WORDS,
+                "left",
+                left=len(pairs) - sum(1 for _ in journal.lines()),
+                cap=cap.cap,
+                spent=in_words(cap.spent),
+            )
+            rundir.event(more["warning"], "warning")
+        lines = list(journal.lines())
+    if stop:
         return
-    if not stop:
-        rundir.finish(status="succeeded", revisions=rates(lines))
+    read = any(line.get("outcome") for line in lines)
+    found = rates(lines) if read or not more else []
+    rundir.finish(status="succeeded", revisions=found, **more, **used_in(rundir))
+
+
+def _judge(
+    journal: Journal,
+    spec: dict[str, Any],
+    pairs: Sequence[dict[str, Any]],
+    rundir: RunDir,
+    stop: engine.Stop,
+    opened: ExitStack,
+) -> None:
+    """A line in the journal for each pair that has none. Equal answers are a tie that nobody is
+    asked about.
+
+    Raises:
+        UserError: as an asker's ``verdicts``; and Interrupted.
+    """
+    known = {line["pair"] for line in journal.lines()}
+    left = {pair["pair"]: pair for pair in pairs if pair["pair"] not in known}
+    for number in [number for number, pair in left.items() if pair["a"] == pair["b"]]:
+        same = {"outcome": "tie", "rationale": "Both answers are the same."}
+        journal.add({**left.pop(number), **same})
+    judge = spec["judge"]
+    if not left:
+        return
+    done = len(pairs) - len(left)
+    rundir.progress(done, len(pairs), "pairs", f"asking {judge['name']}" if "name" in judge else "")
+    asker: Asker
+    if is_far(judge):
+        asker = FarJudge(spec, rundir, stop, opened)
+    else:
+        writer = load_writer(judge["model"], stop=lambda: bool(stop))
+        asker = HereJudge(spec, rundir, writer, opened)
+    for line in asker.verdicts(judge, list(left.values())):
+        journal.add({**left[line["pair"]], **line})
+        done += 1
+        rundir.progress(done, len(pairs), "pairs")
 
 
 def pairs_of(path: Path) -> list[dict[str, Any]]:

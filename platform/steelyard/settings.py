@@ -320,6 +320,7 @@ RUN_KINDS = {
     "pair_up": "evaluation.runner",
     "round": "evaluation.round_runner",
     "pipeline_search": "evaluation.search_runner",
+    "revisions": "evaluation.revisions_runner",
     "arena": "evaluation.arena_runner",
     "demo": "steelyard.demo.runner",
 }
@@ -335,7 +336,7 @@ RUNS_WITHOUT_PLACE = {"preflight"}
 # Their engines go on from a checkpoint, so they can be paused, and tried again after a failure.
 PAUSABLE_RUNS = {"train"}
 # These go on after what they have written, so a failed one can be tried again too.
-RETRIABLE_RUNS = {"judge", "explain", "tune_judge"}
+RETRIABLE_RUNS = {"judge", "explain", "tune_judge", "revisions"}
 GPUS = env_devices("STEELYARD_GPUS")
 SCORERS = env_commands("STEELYARD_SCORERS")
 CACHE_GIB = env_float("STEELYARD_CACHE_GIB", 50)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from annotation.services.judging import create_judge
 from steelyard.lib.records import tables_of
 from steelyard.registry.services import commit_version
 from steelyard.runs.models import Run
@@ -51,6 +52,27 @@ def test_models_are_let_make_outputs_and_what_there_is_is_handed_over(
     (made.dir.path / "outputs.jsonl").write_text(json.dumps(line) + "\n")
     (found,) = mine.generated(run.id)
     assert mine.save_made(found["file"], tmp_path / "own.png").read_bytes() == b"a cat"
+
+
+def test_what_a_run_has_revised_is_handed_over_and_a_judge_is_asked(
+    mine: Project, project: Any, owner: Any
+) -> None:
+    row = start_run(project=project, kind="train", title="Train", spec={}, by=owner)
+    row.dir.path.mkdir(parents=True)
+    lines = [
+        {"prompt": "k", "messages": [], "revision": number, "text": f"So {number}."}
+        for number in range(2)
+    ]
+    told = "".join(json.dumps(line) + "\n" for line in lines)
+    (row.dir.path / "revisions.jsonl").write_text(told)
+    model = factories.make_model(
+        project, "far", family="endpoint", source="http://127.0.0.1:9/v1", options={"model": "m"}
+    )
+    create_judge(project=project, name="strict", model=model, criteria="Be right.")
+    assert mine.judge_revisions(row.pk, "strict").kind == "revisions"
+    found = mine.revisions(row.pk)
+    assert found["answers"][0]["texts"] == ["So 0.", "So 1."]
+    assert [one["judge"] for one in found["judged"]] == ["strict"]
 
 
 def test_the_report_of_a_look_is_handed_over(

@@ -200,6 +200,7 @@ NO_PAGES = {
     "annotation:rank-next",
     "evaluation:evaluations-for-model",
     "evaluation:rankings-for-version",
+    "evaluation:revisions-of-run",
     "evaluation:search-of-run",
     "evaluation:win-rates-of-run",
     "registry:versions-of-pair",

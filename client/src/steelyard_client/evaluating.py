@@ -75,6 +75,17 @@ class EvaluationVerbs(RunVerbs):
         body = {"model": model, **options} | ({"opponent": opponent} if opponent else {})
         return self._run(self._connection.post(f"{self._path}/rounds", body))
 
+    def revisions(self, run: int) -> dict[str, Any]:
+        """What a training run has revised in ``answers``, and judges' win rates after each revision
+        in ``judged``."""
+        found: dict[str, Any] = self._connection.get(f"{self._path}/runs/{run}/revisions")
+        return found
+
+    def judge_revisions(self, run: int, judge: str) -> Run:
+        """Have a judge compare each revision of an answer with the answer before any."""
+        body = {"judge": judge}
+        return self._run(self._connection.post(f"{self._path}/runs/{run}/revisions", body))
+
     def generate(
         self,
         models: Iterable[str],

@@ -35,6 +35,7 @@ KINDS = {
     "pair_up": gettext_lazy("Outputs put side by side"),
     "round": gettext_lazy("New pairs"),
     "pipeline_search": gettext_lazy("Search for pipelines"),
+    "revisions": gettext_lazy("Revisions compared"),
     "demo": gettext_lazy("Demo"),
 }
 LEVELS = {"warning": gettext_lazy("warning"), "error": gettext_lazy("error")}
