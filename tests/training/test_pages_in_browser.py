@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from steelyard.runs.models import MetricPoint, Run
 from steelyard.runs.services import start_run
+from tests.browser import wait_for_answers
 from training.models import TrainingJob
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
@@ -28,6 +29,7 @@ def visit(chromium: Browser, live_server: Any, owner: Any) -> Iterator[Visit]:
 
     def go(path: str, *, width: int = 1280) -> Page:
         context = chromium.new_context(viewport={"width": width, "height": 900})
+        context.set_default_timeout(60_000)
         contexts.append(context)
         context.add_cookies([{"name": "sessionid", "value": key, "url": live_server.url}])
         page = context.new_page()
@@ -38,6 +40,7 @@ def visit(chromium: Browser, live_server: Any, owner: Any) -> Iterator[Visit]:
     yield go
     for context in contexts:
         context.close()
+    wait_for_answers()
     assert errors == []
 
 

@@ -17,6 +17,7 @@ from steelyard.registry.services import commit_version
 from steelyard.runs import supervisor
 from steelyard.runs.models import MetricPoint, Run
 from steelyard.runs.services import start_run
+from tests.browser import wait_for_answers
 from tests.training.conftest import make_record
 from training.models import TrainingJob
 
@@ -32,11 +33,13 @@ def page(chromium: Browser, live_server: Any, owner: Any) -> Iterator[Page]:
     client.force_login(owner)
     key = client.cookies["sessionid"].value
     context.add_cookies([{"name": "sessionid", "value": key, "url": live_server.url}])
+    context.set_default_timeout(60_000)
     errors: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
+    wait_for_answers()
     assert not errors
 
 
@@ -53,7 +56,7 @@ def long_row(project: Any, base: Any) -> None:
 
 def until_seen(page: Page, text: str) -> None:
     """Drive runs until the page, which asks by itself, shows it."""
-    end = time.monotonic() + 90
+    end = time.monotonic() + 240
     while not page.get_by_text(text).first.is_visible():
         assert time.monotonic() < end, page.locator("#preflight").inner_text()
         supervisor.reconcile()
@@ -118,7 +121,7 @@ def test_a_lone_zero_has_an_axis_of_its_own_size(page: Page, project: Any, owner
             document.getElementById("curves").replaceChildren();
             const script = document.querySelector('script[src*="run.js"]').src;
             await import(script + (script.includes("?") ? "&" : "?") + "again");
-            for (let tries = 0; tries < 50 && !seen.length; tries++)
+            for (let tries = 0; tries < 600 && !seen.length; tries++)
                 await new Promise((resolve) => setTimeout(resolve, 100));
             return [seen[0].scales.y.min, seen[0].scales.y.max];
         }"""

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -35,11 +34,10 @@ from steelyard.projects.models import Project
 from steelyard.runs.services import start_run
 from steelyard.webhooks.models import Endpoint
 from tests import factories
+from tests.accessible import CONTRAST_ONLY, RULES, faults, show_at
 from tests.sweeps import make_sweep
 
 Visit = Callable[..., Page]
-RULES = {"resultTypes": ["violations"], "preload": False}
-CONTRAST_ONLY = {**RULES, "runOnly": ["color-contrast"]}
 
 PAGES: dict[str, tuple[str, ...]] = {
     "accounts:account": (),
@@ -376,7 +374,7 @@ class Traffic:
     def wait_until_quiet(self) -> None:
         """Until the page is loaded, its scripts have nothing to do and nothing is on its way."""
         self.page.wait_for_load_state("load")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         quiet = 0
         while quiet < 3:
             self.page.evaluate("() => new Promise((resolve) => requestIdleCallback(resolve))")
@@ -388,19 +386,15 @@ def looked_at(page: Page, name: str, traffic: Traffic) -> Iterator[str]:
     """What is wrong with a page that is open: the layout's rules at both widths, the colours' in
     both themes too."""
     traffic.wait_until_quiet()
-    axe = Axe()
-    page.evaluate(axe.axe_script)  # half a megabyte, once a page
     for width, theme, options in [
         (1280, "light", RULES),
         (1280, "dark", CONTRAST_ONLY),
         (360, "dark", RULES),
         (360, "light", CONTRAST_ONLY),
     ]:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-        for violation in page.evaluate("options => axe.run(options)", options)["violations"]:
-            where = [node["target"] for node in violation["nodes"][:3]]
-            yield f"{name} at {width} px, {theme}: {violation['id']} ({violation['help']}) {where}"
+        show_at(page, width, theme)
+        for fault in faults(page, options):
+            yield f"{name} at {width} px, {theme}: {fault}"
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             yield f"{name} is {wide} px wide at {width} px"
