@@ -133,9 +133,12 @@ def make_judgment(
 ) -> Judgment:
     """A vote as the labelling service would leave it, without a lease before it."""
     annotator = annotator or make_annotator(pair.project)
-    values: dict[str, Any] = {"strength": _STRENGTH.get(outcome, 0), "swapped": False}
+    values: dict[str, Any] = {
+        "uuid": uuid4(),
+        "strength": _STRENGTH.get(outcome, 0),
+        "swapped": False,
+    }
     judgment = Judgment.objects.create(
-        uuid=uuid4(),
         project=pair.project,
         pair=pair,
         annotator=annotator,

@@ -39,14 +39,19 @@ def fill(project: Any, *, order: int = 0) -> None:
     votes = [(number, voter) for number in range(20) for voter in ("a1", "a2", "b1", "tie1")]
     random.Random(order).shuffle(votes)
     people: dict[str, Any] = {}
+    pairs: dict[int, Any] = {}
     for number, voter in votes:
-        prompt = factories.make_prompt(project, f"Question {number}", category=f"c{number % 3}")
-        pair = factories.make_pair(project, prompt=prompt, texts=(f"One {number}", f"Two {number}"))
+        if number not in pairs:
+            prompt = factories.make_prompt(project, f"Question {number}", category=f"c{number % 3}")
+            texts = (f"One {number}", f"Two {number}")
+            pairs[number] = factories.make_pair(project, prompt=prompt, texts=texts)
         if voter not in people:
             people[voter] = factories.make_annotator(project, voter)
-        judgment = factories.make_judgment(pair, voter[:-1], annotator=people[voter])
-        Judgment.objects.filter(pk=judgment.pk).update(
-            uuid=uuid5(NAMESPACE_URL, f"{pair.key}/{voter}")
+        factories.make_judgment(
+            pairs[number],
+            voter[:-1],
+            annotator=people[voter],
+            uuid=uuid5(NAMESPACE_URL, f"{pairs[number].key}/{voter}"),
         )
 
 

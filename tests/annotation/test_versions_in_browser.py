@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from playwright.sync_api import APIResponse, Route, expect
 
@@ -16,6 +15,7 @@ from annotation.services.versions import publish_version
 from annotation.services.withdrawals import withdraw
 from steelyard.registry.tagging import add_note, set_tag
 from tests import factories
+from tests.accessible import faults, show_at
 from tests.browser import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,19 +63,18 @@ def test_pages_are_sound_at_all_widths_in_light_and_dark(
         "withdrawals": reverse("annotation:withdrawal-list", args=[project.slug]),
         "withdrawal": reverse("annotation:withdrawal-detail", args=[project.slug, withdrawal.pk]),
     }
-    for width, scheme in ((360, "dark"), (1280, "light")):
-        context = browse(owner, viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page = context.new_page()
-        for name, path in paths.items():
-            page.goto(path)
-            expect(page.get_by_text("Loading…")).to_have_count(0)
-            if name == "freeze":
-                for summary in page.locator("details.more > summary").all():
-                    summary.click()
+    page = browse(owner).new_page()
+    for name, path in paths.items():
+        page.goto(path)
+        expect(page.get_by_text("Loading…")).to_have_count(0)
+        if name == "freeze":
+            for summary in page.locator("details.more > summary").all():
+                summary.click()
+        for width, scheme in ((1280, "light"), (360, "dark")):
+            show_at(page, width, scheme)
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{name} is {wide} wide at {width}"
-            found = Axe().run(page)
-            assert found.violations_count == 0, f"{name} {scheme}: {found.generate_report()}"
+            assert faults(page) == [], f"{name} at {width} px, {scheme}"
             if SHOTS:
                 page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png", full_page=True)
     assert first.get_absolute_url()
