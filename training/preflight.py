@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,6 +15,7 @@ from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.runs.models import Run
 from steelyard.web.templatetags.steelyard import in_sentence
+from training.models import TrainingJob
 from training.report import title_of
 
 FRESH = timedelta(hours=1)
@@ -28,10 +30,15 @@ def find_preflight(
     recipe: str,
     config: dict[str, Any],
 ) -> Run | None:
-    """The newest look at these settings that is under way or fresh."""
+    """The newest look at these settings that is under way or fresh. Once this base has been trained
+    on this version, time, memory and what is kept of it are known better than before."""
     key = preflight_key(version=version, base=base, recipe=recipe, config=config)
+    trained = TrainingJob.objects.filter(
+        base=base, version=version, trial_run__isnull=True
+    ).aggregate(last=Max("run__finished_at"))
+    since = max(timezone.now() - FRESH, trained["last"] or datetime.min.replace(tzinfo=UTC))
     rows = Run.objects.filter(
-        project=project, kind="preflight", spec__key=key, created_at__gte=timezone.now() - FRESH
+        project=project, kind="preflight", spec__key=key, created_at__gte=since
     ).exclude(state__in=["failed", "cancelled", "cancelling"])
     return rows.order_by("-created_at").first()
 

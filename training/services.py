@@ -262,8 +262,8 @@ def _check_rows(version: DatasetVersion) -> None:
     if not pc.any(pc.equal(train["outcome"], "win")).as_py():
         raise UserError(
             _(
-                "All %(num_rows)s rows that %(version)s has to train on are ties, so no answer "
-                "is better than another. Freeze a version in which one side wins."
+                "All %(num_rows)s rows that %(version)s has to train on are ties or of two bad "
+                "answers, so none is better than another. Freeze a version in which one side wins."
             )
             % {"num_rows": train.num_rows, "version": version},
             code="one_class",

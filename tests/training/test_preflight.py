@@ -73,6 +73,10 @@ def test_the_form_looks_first_and_starts_what_nothing_stops(
     page = client.post(again, filled(client.get(again), model_name="third", action="start"))
     assert f'name="seen" value="{look.pk}"' in page.content.decode()
     assert TrainingJob.objects.count() == 1
+    # once it has trained, its time and what is kept of it are known, so it is looked at anew
+    Run.objects.filter(pk=job.run_id).update(state="succeeded", finished_at=timezone.now())
+    client.post(again, filled(client.get(again), model_name="third", action="start"))
+    assert Run.objects.filter(kind="preflight").count() == 3
 
 
 @pytest.mark.cold_start

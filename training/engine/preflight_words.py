@@ -233,14 +233,20 @@ WORDS: dict[str, tuple[str, str]] = {
         "Time",
         "Unknown: no run has trained this base on this server yet. The first steps will tell.",
     ),
-    "disk": ("Disk", "%(free)s are free; checkpoints and model need about %(needed)s."),
+    "disk": (
+        "Disk",
+        "%(free)s are free; checkpoints, model and what is kept for later runs need about "
+        "%(needed)s.",
+    ),
     "disk_tight": (
         "Little room on the disk",
-        "%(free)s are free, and checkpoints and model need about %(needed)s.",
+        "%(free)s are free, and checkpoints, model and what is kept for later runs need about "
+        "%(needed)s.",
     ),
     "disk_full": (
         "The disk is too full",
-        "%(free)s are free, and checkpoints and model need about %(needed)s. Make room first.",
+        "%(free)s are free, and checkpoints, model and what is kept for later runs need about "
+        "%(needed)s. Make room first.",
     ),
     "gpu": ("GPU", "GPUs here: %(count)s. It would train on %(where)s."),
     "no_gpu": (
