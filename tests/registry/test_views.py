@@ -101,6 +101,22 @@ def test_what_a_prompt_is_about_is_shown_beside_its_words(
     assert page.content.decode().count(f'<a href="{seen.url}"') == 1
 
 
+def test_a_difference_shows_the_pictures(as_user: Any, owner: Any, project: Any) -> None:
+    seen = store_upload(project=project, data=picture())
+    made = [
+        commit_version(
+            project=project,
+            dataset_name="Seen",
+            rows=tables_of([make_record(n, chosen="", chosen_media=seen.sha256) for n in rows]),
+            recipe={},
+            counts={"rows": len(rows), "train": len(rows), "test": 0, "votes": len(rows)},
+        )
+        for rows in ([1], [1, 2])
+    ]
+    page = as_user(owner).get(at(project, "version-diff", made[1].pk)).content.decode()
+    assert page.count(f'<img src="{seen.url}"') == 1
+
+
 def test_rows_are_downloaded_as_the_frozen_bytes(
     as_user: Any, owner: Any, project: Any, version: Any, records: Any
 ) -> None:
