@@ -23,12 +23,15 @@ class ChatServer:
     """
 
     pause = 0.0
+    hold_after = -1
+    """How many words of a stream go before it waits for ``go_on``."""
 
     def __init__(self, reply: Callable[[dict[str, Any], int], Reply] | None = None) -> None:
         self.reply = reply or (lambda body, number: "Hello.")
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.at_once = self.most_at_once = 0
+        self.go_on = threading.Event()
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
@@ -86,7 +89,9 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
             # whoever asked may be gone meanwhile
             with contextlib.suppress(ConnectionError):
-                for piece in re.findall(r"\S+\s*|\s+", text):
+                for n, piece in enumerate(re.findall(r"\S+\s*|\s+", text)):
+                    if n == server.hold_after:
+                        server.go_on.wait(120)
                     self._event(json.dumps({"choices": [{"delta": {"content": piece}}]}))
                 self._event(json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]}))
                 self._event("[DONE]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -25,14 +26,14 @@ def test_a_guest_asks_reads_both_answers_votes_and_sees_the_names(
 ) -> None:
     project.label_scheme = {"steps": 3, "both_bad": True}
     project.save()
-    with ChatServer(lambda body, number: SAID) as server:
-        server.pause = 0.2
+    with ChatServer(lambda body, number: SAID) as server, ExitStack() as left_open:
+        server.pause, server.hold_after = 0.2, 10
         contestants = [
             make_model(project, name, family="endpoint", source=server.url, options={"model": name})
             for name in ("near-1", "far-2")
         ]
         arena = open_arena(project=project, name="Sea", contestants=contestants, by=owner)
-        context = chromium.new_context(base_url=live_server.url)
+        context = left_open.enter_context(chromium.new_context(base_url=live_server.url))
         errors: list[str] = []
         context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
@@ -45,6 +46,8 @@ def test_a_guest_asks_reads_both_answers_votes_and_sees_the_names(
         supervisor.reconcile()  # what the worker does every two seconds
         for answer in page.locator(".answer").all():
             expect(answer.locator(".streaming")).to_contain_text("The sea is")
+        server.pause = 0
+        server.go_on.set()
         expect(page.locator("#arena-say")).to_have_text("Both answers are here. Which is better?")
         expect(page.locator(".answer strong")).to_have_text(["salt", "salt"])
         assert "near-1" not in page.content()

@@ -8,6 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from tests.browser import saved
 from tests.journeys.waiting import eventually
 
 BUILD_SECONDS = 900
@@ -46,7 +47,7 @@ def label(page: Page, project: str, judge: Callable[[Page], str], wanted: int) -
         page.keyboard.press("Enter")
         expect(page.locator(f'#card[data-pair="{pair}"]')).to_have_count(0)
         pressed[key] = pressed.get(key, 0) + 1
-    expect(page.locator("#save-say")).to_contain_text(re.compile("saved", re.IGNORECASE))
+    saved(page)
     return pressed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,14 +76,20 @@ def test_without_a_counter_nobody_is_kept_out_or_held_up(
     assert len(asked) == 1
 
 
-def test_counting_costs_a_labeller_little() -> None:
-    """A fifth of a millisecond beside requests of several; where others are at work on the same
-    cores, the quick tenth tells what it costs."""
+def test_counting_costs_a_labeller_little(settings: Any) -> None:
+    """A fifth of a millisecond beside requests of several, or what a slower machine takes for a
+    few bare questions; where others are at work on the same cores, the quick tenth tells what it
+    costs."""
     names = {"token:test": 10**9, "address:test": 10**9}
     limits.wait_for(names)
+    bare = quick_tenth(limits._server(settings.LIMITS_URL).ping)
+    assert quick_tenth(lambda: limits.wait_for(names)) < max(0.0003, 4 * bare)
+
+
+def quick_tenth(work: Callable[[], object]) -> float:
     took = []
     for _ in range(300):
         started = time.perf_counter()
-        limits.wait_for(names)
+        work()
         took.append(time.perf_counter() - started)
-    assert sorted(took)[30] < 0.0003
+    return sorted(took)[30]
