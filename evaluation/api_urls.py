@@ -3,6 +3,7 @@ from django.urls import path
 from evaluation import (
     api,
     api_arena,
+    api_following,
     api_judges,
     api_length,
     api_pipelines,
@@ -105,6 +106,11 @@ urlpatterns = [
         "projects/<slug:project>/pipeline-searches/<int:pk>/pipelines",
         api_pipelines.PipelineSearchKeep.as_view(),
         name="pipeline-search-pipelines",
+    ),
+    path(
+        "projects/<slug:project>/runs/<int:pk>/new-pairs",
+        api_following.RunNewPairs.as_view(),
+        name="run-new-pairs",
     ),
     path(
         "projects/<slug:project>/runs/<int:pk>/revisions",

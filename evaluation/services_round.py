@@ -37,7 +37,7 @@ def start_round(
     limit: int = 0,
     sampling: dict[str, Any] | None = None,
     seed: int | None = None,
-    by: User,
+    by: User | None,
 ) -> Run:
     """Ask for answers to prompts that are not held out, and for their pairs in the queue.
 
@@ -79,7 +79,7 @@ def start_generation(
     sampling: dict[str, Any] | None = None,
     seed: int | None = None,
     title: str = "Outputs of",
-    by: User,
+    by: User | None,
 ) -> Run:
     """Ask models for outputs of prompts, some to each.
 

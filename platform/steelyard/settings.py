@@ -254,7 +254,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
 }
 # tasks of a part of a room, which its app's own tasks.py does not name
-CELERY_IMPORTS = ["training.sweeps.tasks"]
+CELERY_IMPORTS = ["training.sweeps.tasks", "evaluation.tasks_following"]
 CELERY_BEAT_SCHEDULE = {
     "reconcile-runs": {
         "task": "steelyard.runs.tasks.reconcile_runs",
@@ -263,6 +263,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "advance-evaluations": {
         "task": "evaluation.tasks.advance_evaluations",
+        "schedule": 10.0,
+        "options": {"expires": 60},
+    },
+    "begin-wanted-rounds": {
+        "task": "evaluation.tasks_following.begin_wanted_rounds",
         "schedule": 10.0,
         "options": {"expires": 60},
     },

@@ -197,6 +197,7 @@ NO_PAGES = {
     "annotation:label-next",
     "annotation:rank-next",
     "evaluation:evaluations-for-model",
+    "evaluation:new-pairs-of-run",
     "evaluation:rankings-for-version",
     "evaluation:revisions-of-run",
     "evaluation:search-of-run",

@@ -75,6 +75,11 @@ class EvaluationVerbs(RunVerbs):
         body = {"model": model, **options} | ({"opponent": opponent} if opponent else {})
         return self._run(self._connection.post(f"{self._path}/rounds", body))
 
+    def new_pairs_after(self, run: int, *, wanted: bool = True) -> dict[str, Any]:
+        """Have a training run's model make new pairs as soon as it is there, or take that back."""
+        path = f"{self._path}/runs/{run}/new-pairs"
+        return dict(self._connection.put(path, {"wanted": wanted}))
+
     def revisions(self, run: int) -> dict[str, Any]:
         """What a training run has revised in ``answers``, and judges' win rates after each revision
         in ``judged``."""
