@@ -17,6 +17,9 @@ from steelyard.registry.models import ModelVersion
 
 STRONG = 2
 """The strength from which a loss is a strong one."""
+MOST_READ = 20_000
+"""Comparisons whose texts a search for words reads at a time. No index holds the texts: it would
+have to be kept with every output that comes in, for what is asked now and then."""
 KINDS = {
     "disagree": _("a judge and people say the opposite"),
     "people": _("people say the opposite of each other"),
@@ -42,10 +45,14 @@ class ExplorerFilter(forms.Form):
     )
     category = forms.ChoiceField(required=False, label=_("Category"))
     q = forms.CharField(required=False, max_length=200, label=_("With the words"))
+    after = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+    """Only words are looked for behind it: comparisons until this one were read before."""
 
     def __init__(self, *args: Any, evaluation: Evaluation, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_id": "filter-%s", **kwargs})
         self.evaluation = evaluation
+        self.read_until: int | None = None
+        """The last comparison that was read for the words, where others are left; see rows."""
         pairs = evaluation.comparisons.values("pair")
         prompts = Prompt.objects.filter(pk__in=evaluation.comparisons.values("pair__prompt"))
         voted = Judgment.objects.current().by_judges().filter(pair__in=pairs)
@@ -74,9 +81,18 @@ class ExplorerFilter(forms.Form):
         if said.get("category"):
             rows = rows.filter(pair__prompt__category=said["category"])
         if said.get("q"):
+            read = self._to_read(rows.filter(pk__gt=said.get("after") or 0))
             # every text is read once, not for the count and again for the page
-            found = rows.filter(_with_words(self.evaluation, said["q"]))
+            found = read.filter(_with_words(read, said["q"]))
             rows = rows.filter(pk__in=list(found.values_list("pk", flat=True)))
+        return rows
+
+    def _to_read(self, rows: ComparisonQuerySet) -> ComparisonQuerySet:
+        """The first of those that the other filters leave."""
+        last = list(rows.values_list("pk", flat=True)[MOST_READ - 1 : MOST_READ])
+        if last and rows.filter(pk__gt=last[0]).exists():
+            self.read_until = last[0]
+            return rows.filter(pk__lte=last[0])
         return rows
 
 
@@ -119,16 +135,16 @@ def comparisons_like(
     return rows
 
 
-def _with_words(evaluation: Evaluation, words: str) -> Q:
+def _with_words(rows: ComparisonQuerySet, words: str) -> Q:
     """In the prompt, in either output, or in what was said of them."""
-    pairs = evaluation.comparisons.values("pair")
-    prompts = Prompt.objects.filter(project=evaluation.project).saying(words).order_by()
-    reasons = Judgment.objects.filter(pair__in=pairs, rationale__icontains=words).order_by()
+    rows = rows.order_by()
+    prompts = Prompt.objects.filter(pk__in=rows.values("pair__prompt")).saying(words).order_by()
+    reasons = Judgment.objects.filter(pair__in=rows.values("pair"), rationale__icontains=words)
     return (
         Q(pair__prompt__in=prompts.values("pk"))
         | Q(pair__output_a__text__icontains=words)
         | Q(pair__output_b__text__icontains=words)
-        | Q(pair__in=reasons.values("pair"))
+        | Q(pair__in=reasons.order_by().values("pair"))
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from evaluation import explorer
 from evaluation.explorer import comparisons_like, counts
 from tests.factories import make_annotator, make_judgment
 
@@ -105,6 +106,22 @@ def test_words_are_looked_for_in_prompts_outputs_and_reasons(
 ) -> None:
     found = as_user(owner).get(url_of(judged), {"q": words})
     assert found.context["page"].paginator.count == n
+
+
+def test_of_many_comparisons_some_are_read_at_a_time_and_the_page_leads_on(
+    judged: dict[str, Any], owner: Any, as_user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explorer, "MOST_READ", 3)
+    first, second, third, fourth = judged["rows"]
+    found = as_user(owner).get(url_of(judged), {"q": "new says"})
+    assert [one.pk for one in found.context["page"]] == [first.pk, second.pk, third.pk]
+    onward = f"?q=new+says&amp;after={third.pk}"
+    assert f'href="{onward}"' in found.content.decode()
+    rest = as_user(owner).get(url_of(judged), {"q": "new says", "after": third.pk})
+    assert [one.pk for one in rest.context["page"]] == [fourth.pk]
+    assert "Look through the next" not in rest.content.decode()
+    neither = as_user(owner).get(url_of(judged), {"after": third.pk})
+    assert neither.context["page"].paginator.count == 4
 
 
 def test_filters_go_together_and_nonsense_is_as_if_not_said(
