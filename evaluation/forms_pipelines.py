@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from annotation.forms.shared import seed_field
 from annotation.models import Annotator
 from evaluation.models import PromptSet
 from evaluation.services_pipelines import (
@@ -13,7 +14,6 @@ from evaluation.services_pipelines import (
     MOST_BUDGET,
     MOST_CALLS,
     MOST_PROMPTS,
-    MOST_SEED,
     MOST_TRIALS,
     PROMPTS,
     TRIALS,
@@ -84,13 +84,7 @@ class SearchForm(forms.Form):
         ),
         label=_("Questions in all, at most"),
     )
-    seed = forms.IntegerField(
-        min_value=0,
-        max_value=MOST_SEED,
-        initial=0,
-        help_text=_("Of the answers and of what is tried next."),
-        label=_("Seed"),
-    )
+    seed = seed_field(_("Of the answers and of what is tried next."), initial=0)
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from annotation.forms.shared import seed_field
 from annotation.models import Annotator
 from evaluation.models import Evaluation
 from evaluation.services_routing import LEAST
@@ -41,13 +42,7 @@ class RoutingForm(forms.Form):
         help_text=_("Added in full where they are even or divided, in part between."),
         label=_("More where they are unsure"),
     )
-    seed = forms.IntegerField(
-        min_value=0,
-        max_value=2**31 - 1,
-        initial=0,
-        help_text=_("The same seed draws the same pairs."),
-        label=_("Seed"),
-    )
+    seed = seed_field(_("The same seed draws the same pairs."), initial=0)
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

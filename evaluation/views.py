@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render
 from annotation.models import Output, Prompt
 from evaluation import insight
 from evaluation.features import CONTROL_WORDS
-from evaluation.forms import EvaluationForm, RoundForm
+from evaluation.forms import EvaluationForm
+from evaluation.forms_outputs import RoundForm
 from evaluation.media_style import media_style
 from evaluation.models import Evaluation
 from evaluation.presets import PRESETS, presets_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from evaluation.forms import GenerationForm
+from evaluation.forms_outputs import GenerationForm
 from evaluation.grids import counts_of, grid_of
 from evaluation.services import usual_seeds
 from evaluation.services_round import next_seed, start_generation

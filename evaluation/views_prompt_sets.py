@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from annotation.models import Prompt
-from evaluation.forms import PromptSetForm
+from evaluation.forms_prompt_sets import PromptSetForm
 from evaluation.gamed import MODELS, PUBLISHED, give_gamed, take_gamed
 from evaluation.models import GamedFile, PromptSet
 from evaluation.prompt_sets import EXAMPLE, delete_set, evaluations_on

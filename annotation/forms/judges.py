@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.material import categories_of
+from annotation.forms.shared import name_field
 from annotation.models import Annotator
 from annotation.scores import TIE_BAND
 from annotation.services.judge_checks import (
@@ -59,7 +60,7 @@ class JudgeForm(LimitsForm):
     """A judge is a model and what it is told to look for; both stay what they are, and another
     wording is its next version."""
 
-    name = forms.CharField(max_length=150, help_text=_("Shown beside its votes."), label=_("Name"))
+    name = name_field()
     model = forms.ModelChoiceField(
         ModelVersion.objects.none(),
         empty_label=_("choose a model"),
@@ -222,9 +223,7 @@ def _aspects_in(text: str) -> list[dict[str, str]]:
 class ScorerForm(forms.Form):
     """A scorer and how its numbers become verdicts; both stay what they are."""
 
-    name = forms.CharField(
-        max_length=150, help_text=_("Shown beside its verdicts."), label=_("Name")
-    )
+    name = name_field()
     kind = forms.ChoiceField(
         choices=[(kind, _(KINDS[kind].words)) for kind in OF_PICTURES], label=_("Scorer")
     )

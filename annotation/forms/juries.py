@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from annotation.forms.shared import name_field, note_field
 from annotation.models import Annotator
 from steelyard.projects.models import Project
 
@@ -12,7 +13,7 @@ from steelyard.projects.models import Project
 class JuryForm(forms.Form):
     """Who sits in a jury stays as it is: other members are another jury."""
 
-    name = forms.CharField(max_length=150, help_text=_("Shown beside its votes."), label=_("Name"))
+    name = name_field()
     members = forms.ModelMultipleChoiceField(
         Annotator.objects.none(),
         widget=forms.CheckboxSelectMultiple,
@@ -22,7 +23,7 @@ class JuryForm(forms.Form):
         ),
         label=_("Members"),
     )
-    note = forms.CharField(required=False, max_length=300, label=_("Note"))
+    note = note_field()
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -7,15 +7,14 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from annotation.forms.shared import name_field
 from annotation.services.rewards import CHOOSE, DIMENSIONS, MOST_TOP_K, READS, TOP_K
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelFamily, ModelVersion
 
 
 class RewardForm(forms.Form):
-    name = forms.CharField(
-        max_length=150, help_text=_("Shown beside its verdicts."), label=_("Name")
-    )
+    name = name_field()
     model = forms.ModelChoiceField(
         ModelVersion.objects.none(),
         empty_label=_("choose a model"),

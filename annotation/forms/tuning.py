@@ -6,7 +6,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.forms.judges import writing_models
-from annotation.services.tuning import MOST_BUDGET, MOST_SEED, Split
+from annotation.forms.shared import seed_field
+from annotation.services.tuning import MOST_BUDGET, Split
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 
@@ -29,12 +30,7 @@ class TuneForm(forms.Form):
         label=_("Budget"),
         help_text=_("Verdicts of the judge in the search; each is asked in both orders."),
     )
-    seed = forms.IntegerField(
-        min_value=0,
-        max_value=MOST_SEED,
-        label=_("Seed"),
-        help_text=_("Of the draw of the parts and of the search."),
-    )
+    seed = seed_field(_("Of the draw of the parts and of the search."))
 
     def __init__(self, *args: Any, project: Project, found: Split, **kwargs: Any) -> None:
         kwargs["initial"] = {

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 from steelyard.inference.endpoint import Endpoint
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 CONCURRENCY = 4
 """Questions to one endpoint at a time."""
@@ -96,7 +98,7 @@ def check_writer(
             ids = vision.encode_look(processor, messages, seen).ids
             text.check_fits(config, ids, sampling["max_new_tokens"], messages)
     else:
-        _check_blind(spec, media)
+        check_blind(spec, media)
         config, tokenizer = text.load_tokenizer(spec["source"])
         for messages in prompts:
             ids = text.encode_prompt(tokenizer, messages)
@@ -176,7 +178,7 @@ class LocalWriter:
         seeds: Sequence[int],
         media: Media = (),
     ) -> list[str]:
-        _check_blind(self.spec, media)
+        check_blind(self.spec, media)
         made = self._text.generate(
             self.model,
             self.tokenizer,
@@ -320,13 +322,14 @@ def _shown(
     raise UserError("A prompt with pictures needs a message of a user.", code="no_user")
 
 
-def _check_blind(spec: Mapping[str, Any], media: Media) -> None:
-    if any(media):
-        raise UserError(
-            f"{spec['name']} is a language model, which cannot be shown the pictures and clips "
-            "that prompts are about. Choose a vision-language model or an endpoint of one.",
-            code="cannot_see",
-        )
+def check_blind(spec: Mapping[str, Any], shown: Iterable[Any]) -> None:
+    """A language model, or a pipeline, has nothing to look at.
+
+    Raises:
+        UserError: there is something that would have to be shown.
+    """
+    if any(shown):
+        raise UserError(Said(WORDS, "cannot_see", model=spec["name"]), code="cannot_see")
 
 
 def _check_number(name: str, value: Any, least: float, most: float) -> None:

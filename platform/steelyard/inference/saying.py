@@ -11,6 +11,8 @@ WORDS = {
     "URL (404 %(said)s). It usually ends in /v1, and /v1/models lists the models.",
     "not_taken": "The endpoint %(url)s does not take the question (%(status)s %(said)s).",
     "not_asked": "The endpoint %(url)s is not asked: %(why)s.",
+    "cannot_see": "%(model)s reads text alone and cannot be shown pictures and clips. Choose a "
+    "vision-language model or an endpoint of one.",
     "cap_calls": "the cap of %(cap)s calls",
     "cap_tokens": "the cap of %(cap)s tokens",
     "cap_cost": "the cap of %(cap)s of money",

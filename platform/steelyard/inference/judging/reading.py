@@ -10,9 +10,8 @@ from typing import Any, Protocol
 import torch
 
 from steelyard.inference import text, vision
-from steelyard.inference.loading import LocalWriter, SeeingWriter
+from steelyard.inference.loading import LocalWriter, SeeingWriter, check_blind
 from steelyard.inference.text import Generated, Messages, check_fits, encode_prompt
-from steelyard.lib.errors import UserError
 
 WORDS = {"a": " A", "b": " B", "tie": " tie", "both_bad": " both bad"}
 
@@ -71,12 +70,7 @@ class PlainReader:
     def check(
         self, messages: Messages, pictures: Sequence[Any], room: int, shown: Messages
     ) -> None:
-        if pictures:
-            raise UserError(
-                f"{self.writer.spec['name']} reads text alone and cannot be shown the pictures "
-                "that this pair is about. Choose a vision-language model or an endpoint of one.",
-                code="cannot_see",
-            )
+        check_blind(self.writer.spec, [pictures])
         ids = encode_prompt(self.writer.tokenizer, messages)
         check_fits(self.writer.model.config, ids, room, shown)
 

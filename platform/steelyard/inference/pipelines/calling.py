@@ -14,7 +14,7 @@ from steelyard.inference.endpoint import guess_tokens
 from steelyard.inference.judging.calls import Answer, Caller, Used
 from steelyard.inference.judging.ledger import Kept, Ledger
 from steelyard.inference.judging.limits import Budget
-from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint
+from steelyard.inference.loading import CONCURRENCY, check_blind, load_writer, open_endpoint
 from steelyard.inference.pipelines.config import Config, read_config
 from steelyard.inference.pipelines.flow import Call, Messages, Outcome, Said, run
 from steelyard.lib.errors import UserError
@@ -217,7 +217,7 @@ class Pipeline:
         shared: Shared | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
-        self.config = read_config(spec["layers"])
+        self.spec, self.config = spec, read_config(spec["layers"])
         self.members = Members(spec["members"], shared or shared_of(spec), stop)
 
     def run(
@@ -280,8 +280,7 @@ class PipelineCaller:
         Raises:
             UserError: a member gave no answer, there are pictures, or ``budget_spent``.
         """
-        if pictures:
-            raise UserError("A pipeline reads text alone.", code="cannot_see")
+        check_blind(self.pipeline.spec, [pictures])
         seed = stable_int("judge", sample) & 0x7FFF_FFFF
         made = self.pipeline.run([worded(False)], [seed], sampling, attempts)[0]
         rows = [row for layer in made.layers for row in layer["said"]]

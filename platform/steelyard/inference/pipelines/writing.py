@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from steelyard.inference.loading import Media
+from steelyard.inference.loading import Media, check_blind
 from steelyard.inference.pipelines.calling import Pipeline, check_members
 from steelyard.inference.pipelines.config import read_config
-from steelyard.lib.errors import UserError
 
 
 class PipelineWriter:
@@ -47,11 +46,3 @@ def check_pipeline(spec: Mapping[str, Any], media: Media) -> None:
     """
     check_blind(spec, media)
     check_members(spec["members"], read_config(spec["layers"]))
-
-
-def check_blind(spec: Mapping[str, Any], media: Media) -> None:
-    if any(media):
-        raise UserError(
-            f"{spec['name']} is a pipeline, which reads text alone and cannot be shown pictures.",
-            code="cannot_see",
-        )
