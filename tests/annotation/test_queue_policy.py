@@ -7,8 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from annotation import leasing
 from annotation.models import Annotator, Assignment, Group, Judgment, Pair
 from annotation.services import finding
 from annotation.services.queue import MAX_HELD, next_pair, progress_of, release, why_nothing
@@ -280,3 +283,33 @@ def test_a_large_projects_numbers_go_down_with_ones_own_work(
 def test_a_quota_is_told(rater: Annotator) -> None:
     rater.quota = 30
     assert progress_of(rater)["quota"] == 30
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "theirs"),
+    [
+        (leasing.PAIRS, "pair_open_in_order", "judgment_of"),
+        (leasing.SETS, "output_set_in_order", "ranking_of"),
+    ],
+)
+def test_a_search_walks_the_queue_and_never_the_list_of_what_somebody_has_done(
+    project: Any, kind: leasing.Kind, order: str, theirs: str
+) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        leasing.search(
+            of=kind,
+            annotator=1,
+            project=project.pk,
+            group=None,
+            policy="in_order",
+            now=timezone.now(),
+            without=[],
+            lock=False,
+        )
+    with connection.cursor() as cursor:
+        # in an empty table everything is as cheap as an index
+        cursor.execute("set local enable_seqscan = off; set local enable_sort = off")
+        cursor.execute("explain " + asked[-1]["sql"])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert order in plan
+    assert theirs not in plan
