@@ -106,14 +106,13 @@ def direct(
     for x, log_e, run, is_other in zip(scores, now, evidence, differ.tolist(), strict=True):
         path = interval_path(x, alpha)
         rate, lo, hi = (float(v[-1]) if x.size else o for v, o in _ends(path))
-        shared = path if several == 1 else interval_path(x, alpha / several)
         contradictory = bool(x.size) and bool(path.contradictory[-1])
         decision = KEEP_VOTING
         if contradictory:
             pass
         elif is_other:
             decision = "better" if path.rate[_reached(run, mark)] > 0.5 else "worse"
-        elif x.size and within(shared, delta):
+        elif x.size and within(path, delta) and _shared_within(x, delta, alpha, several):
             decision = "no difference"
         left: int | None = 0
         if decision == KEEP_VOTING:
@@ -123,6 +122,12 @@ def direct(
             Standing(decision, rate, lo, hi, log_e, int(x.size), left, short, contradictory)
         )
     return found
+
+
+def _shared_within(x: np.ndarray, delta: float, alpha: float, several: int) -> bool:
+    """The same at α shared out over the candidates: a wider interval, and a costly one, so it is
+    worked out only where the narrow one has led up to it."""
+    return several == 1 or within(interval_path(x, alpha / several), delta)
 
 
 def _reached(evidence: np.ndarray, mark: float) -> int:
