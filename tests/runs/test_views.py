@@ -82,9 +82,11 @@ def test_curves_stand_on_the_page_before_a_script_runs(as_user: Any, owner: Any,
     add_points(run, "loss", [0.7, None, 0.5])
     add_points(run, "test_loss", [0.69])
     add_points(run, "something_new", [1.0])
+    for side in ("chosen", "rejected"):
+        add_points(run, f"rise_{side}", [0.0, 0.1])
     answer = as_user(owner).get(page_of(run))
     titles = [chart["title"] for chart in answer.context["charts"]]
-    assert titles == ["Loss", "Something new"]
+    assert titles == ["Loss", "Errors less the reference’s", "Something new"]
     assert b"<svg" in answer.content
 
 

@@ -20,6 +20,11 @@ PANELS = (
     (gettext_lazy("Rewards, chosen and rejected"), ("reward_chosen", "reward_rejected")),
     (gettext_lazy("Log-probabilities, chosen and rejected"), ("logp_chosen", "logp_rejected")),
     (gettext_lazy("Squared errors, chosen and rejected"), ("error_chosen", "error_rejected")),
+    (gettext_lazy("Errors less the reference’s"), ("rise_chosen", "rise_rejected")),
+    (
+        gettext_lazy("Errors less the reference’s, test pairs"),
+        ("test_rise_chosen", "test_rise_rejected"),
+    ),
     (
         gettext_lazy("Agreement with people on the validation pairs, by text"),
         ("validation_agreement", "best_validation_agreement"),
