@@ -5,12 +5,15 @@ Classes are named where a library loads its parts only when they are asked for.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 
 # read when it is imported; no engine of a test has business on the Hub
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# none of it is ever garbage, here or in an engine that is forked
+gc.disable()
 for _module, _names in {
     "torch": (),
     "transformers": ("AutoModelForCausalLM", "AutoTokenizer", "LlamaForCausalLM"),
@@ -27,3 +30,5 @@ for _module, _names in {
 from steelyard.inference.endpoint import Endpoint  # noqa: E402
 
 Endpoint.__init__.__kwdefaults__["first_wait"] = 0.05
+gc.enable()
+gc.freeze()
