@@ -330,6 +330,8 @@ RUN_KINDS = {
     "demo": "steelyard.demo.runner",
 }
 MAX_RUNS_AT_ONCE = env_int("STEELYARD_MAX_RUNS", 2)
+# So many prompts of each part of the demo; 0 for all.
+DEMO_PROMPTS = env_int("STEELYARD_DEMO_PROMPTS", 0)
 # They load no model, so they have places of their own and never wait behind a long training.
 LIGHT_RUNS = {"import", "export", "freeze", "pair_up"}
 MAX_LIGHT_RUNS_AT_ONCE = env_int("STEELYARD_MAX_LIGHT_RUNS", 2)

@@ -33,6 +33,13 @@ def test_it_works() -> None:
 
 
 @pytest.mark.django_db
+def test_a_slow_machine_may_be_given_less(settings: Any) -> None:
+    settings.DEMO_PROMPTS = 18
+
+    assert {run.spec["limit"] for run in setup_demo()} == {18}
+
+
+@pytest.mark.django_db
 def test_each_signs_in_with_the_password_that_is_printed(client: Client) -> None:
     out = io.StringIO()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from playwright.sync_api import Locator, Page, expect
 
 from tests.journeys import steps
+from tests.journeys.conftest import PROMPTS
 
 PROJECT, BASE, NEW = "demo-image", "digit-unet", "more ink"
 _MEAN = """async image => {
@@ -48,7 +49,7 @@ def look_at_samples(page: Page) -> None:
 
 def walk(sign_in: Callable[[str], Page]) -> None:
     annotator, researcher = sign_in("annotator"), sign_in("researcher")
-    steps.wait_for_pairs(annotator, PROJECT, 50)
+    steps.wait_for_pairs(annotator, PROJECT, 2 * PROMPTS)  # photographs and digits
     pressed = steps.label(annotator, PROJECT, likes_ink, 16)
     assert {"2", "6"} <= set(pressed), f"all on one side: {pressed}"
     steps.freeze(researcher, PROJECT, "ink", category="digit", test_fraction="0.2")

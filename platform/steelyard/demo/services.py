@@ -143,12 +143,15 @@ def _people() -> dict[str, User]:
 
 def _start_missing(project: Project, demo: DemoProject, by: User) -> list[Run]:
     runs = []
+    limit = {"limit": settings.DEMO_PROMPTS} if settings.DEMO_PROMPTS > 0 else {}
     for part, title in demo.parts.items():
         done = Run.objects.filter(project=project, kind="demo", spec__part=part).exclude(
             state__in=["failed", "cancelled"]
         )
         if not done.exists():
             runs.append(
-                start_run(project=project, kind="demo", title=title, spec={"part": part}, by=by)
+                start_run(
+                    project=project, kind="demo", title=title, spec={"part": part, **limit}, by=by
+                )
             )
     return runs
