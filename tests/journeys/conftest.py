@@ -26,7 +26,7 @@ from tests.ports import free_port
 PASSWORD = "weigh both sides"
 PROMPTS = 18
 """Of each part of the demo: as many as the walks label, and two more."""
-START_SECONDS = 180
+START_SECONDS = 600
 
 
 @dataclass(frozen=True)
