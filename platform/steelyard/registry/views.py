@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -58,7 +57,7 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     asked = form.asked() if form else RowFilter()
     rows = search(version, asked) if form else []
     page = Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
-    _fill_prompt_assets(version, page.object_list)
+    _fill_prompt_assets(version, list(page))
     context = {
         "project": version.project,
         "version": version,
@@ -79,7 +78,7 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     return render(request, "registry/version.html", context)
 
 
-def _fill_prompt_assets(version: DatasetVersion, rows: Sequence[dict[str, Any]]) -> None:
+def _fill_prompt_assets(version: DatasetVersion, rows: list[dict[str, Any]]) -> None:
     """What prompts are about as ``prompt_assets`` of the rows that have such, with one query."""
     asked = [row for row in rows if row.get("prompt_media")]
     if not asked:
