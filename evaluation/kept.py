@@ -20,15 +20,20 @@ LONGEST = 600.0
 """Seconds after which a board is made again, though no vote seems to have changed: a prompt's
 category may have."""
 _MARK = """
-select coalesce(max(id), 0), coalesce(min(id), 0),
+select coalesce(max(id), 0), coalesce(min(id), 0), count(*),
+       (select (count(*), max(id))::text
+        from annotation_battlechange where project_id = %(project)s),
+       (select max(id) from annotation_heldbattles where project_id = %(project)s),
        (select (count(*), count(lifted_at), max(id), max(lifted_at))::text
         from annotation_withdrawal where project_id = %(project)s)
 from (select id from annotation_judgment where project_id = %(project)s
       order by id desc limit 10000) as last
 """
 """Votes are only ever added: a correction is a new row. The last ten thousand are looked at, not
-the last one, since a vote with a smaller number may come in sight later, when its transaction
-ends."""
+the last one, and counted, since a vote with a smaller number may come in sight later, when its
+transaction ends. That one only ceased to stand, as a jury's does whose members' votes were taken
+back, is among the changes; these are only added until they are gathered, and what is held then is
+a new row."""
 
 
 @dataclass
