@@ -108,6 +108,18 @@ def test_it_is_done_where_many_have_changed(
     assert list(HeldBattles.objects.values_list("project", flat=True)) == [project.pk]
 
 
+def test_votes_that_are_emptied_out_are_gone(project: Project) -> None:
+    for gathered in (True, False):
+        make_judgment(make_pair(project, models=("alpha", "mu")), "a")
+        if gathered:
+            held.gather(project)
+    with connection.cursor() as cursor:
+        # its checks wait for the transaction's end, and nothing is emptied before them
+        cursor.execute("set constraints all immediate")
+        cursor.execute("truncate annotation_judgment cascade")
+    agree(project)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_vote_that_is_being_cast_meanwhile_is_not_lost() -> None:
     project = make_project()
