@@ -4,11 +4,15 @@ in the training run's spec."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from evaluation.sampling import DEFAULT_SAMPLING, sampling_used
 from evaluation.services_round import start_round
 from steelyard.lib.errors import UserError
+from steelyard.projects.models import Modality
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run, RunState
 
@@ -57,18 +61,32 @@ def _begin(run: Run) -> None:
     made = ModelVersion.objects.filter(made_by=run).select_related("project").order_by("pk")
     model = next((one for one in made if one.step is None), None)
     if model is None:
-        # one of a sweep's, whose model is not kept
-        _note(run, REFUSED)
+        # one of a sweep's
+        _refuse(run, "No new pairs were made, for its model is not kept.")
         return
     try:
         with transaction.atomic():
-            begun = start_round(project=run.project, model=model, by=run.created_by)
+            begun = start_round(
+                project=run.project, model=model, sampling=_sampling(model), by=run.created_by
+            )
     except UserError as error:
-        _note(run, REFUSED)
-        if run.dir.path.exists():
-            run.dir.event(f"No new pairs were made: {error.message}", "warning")
+        _refuse(run, f"No new pairs were made: {error.message}")
         return
     _note(run, begun.pk)
+
+
+def _sampling(model: ModelVersion) -> dict[str, Any]:
+    """Its own; but a model that always writes the same answer is asked at the usual temperature,
+    or it would make no pair."""
+    if model.modality != Modality.TEXT or sampling_used(model, {})["temperature"]:
+        return {}
+    return {"temperature": DEFAULT_SAMPLING["temperature"]}
+
+
+def _refuse(run: Run, why: str) -> None:
+    _note(run, REFUSED)
+    if run.dir.path.exists():
+        run.dir.event(why, "warning")
 
 
 def _note(run: Run, wish: str | int) -> None:

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from evaluation.services_following import WANTED, WISH, round_after, wish_for_round
+from evaluation.services_following import REFUSED, WANTED, WISH, round_after, wish_for_round
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import get_visible
@@ -29,5 +29,6 @@ def new_pairs_of_run(request: HttpRequest, project: str, pk: int) -> HttpRespons
         "wanted": run.spec.get(WISH) == WANTED,
         "goes_on": run.is_active or run.state == RunState.PAUSED,
         "round": round_after(run),
+        "refused": run.spec.get(WISH) == REFUSED,
     }
     return render(request, "evaluation/_new_pairs_of_run.html", context)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from evaluation.services_following import wish_for_round
 from evaluation.tasks_following import begin_wanted_rounds
 from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
@@ -22,8 +23,10 @@ def run(project: Any, owner: Any) -> Run:
     return start_run(project=project, kind="train", title="Train better", spec={}, by=owner)
 
 
-def ends(run: Run, project: Any) -> None:
-    model = make_model(project, "better", family="endpoint", source="http://127.0.0.1:9/v1")
+def ends(run: Run, project: Any, **options: Any) -> None:
+    model = make_model(
+        project, "better", family="endpoint", source="http://127.0.0.1:9/v1", options=options
+    )
     type(model).objects.filter(pk=model.pk).update(made_by=run)
     Run.objects.filter(pk=run.pk).update(state="succeeded")
 
@@ -53,6 +56,17 @@ def test_new_pairs_begin_once_when_the_run_has_ended(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("own", "asked"), [(0, {"temperature": 0.7}), (0.4, {})])
+def test_a_model_that_always_writes_the_same_is_asked_at_the_usual_temperature(
+    project: Any, owner: Any, run: Run, own: float, asked: dict[str, float]
+) -> None:
+    wish_for_round(run=run, wanted=True)
+    ends(run, project, sampling={"temperature": own})
+    begin_wanted_rounds()
+    assert Run.objects.get(project=project, kind="round").spec["sampling"] == asked
+
+
+@pytest.mark.django_db
 def test_a_wish_is_taken_back_and_one_that_cannot_be_met_is_no_loop(
     project: Any, owner: Any, run: Run, as_user: Any
 ) -> None:
@@ -63,8 +77,12 @@ def test_a_wish_is_taken_back_and_one_that_cannot_be_met_is_no_loop(
     client.put(path, {"wanted": True}, content_type=JSON)
     # no model was kept of it
     Run.objects.filter(pk=run.pk).update(state="succeeded")
+    run.dir.path.mkdir(parents=True, exist_ok=True)
     begin_wanted_rounds()
     assert client.get(path).json() == {"wanted": False, "round": None}
+    part = reverse("evaluation:new-pairs-of-run", args=[project.slug, run.pk])
+    assert "the log says why" in client.get(part).content.decode()
+    assert "its model is not kept" in (run.dir.path / "events.jsonl").read_text()
     assert not Run.objects.filter(kind="round").exists()
 
 
