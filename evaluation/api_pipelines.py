@@ -54,7 +54,7 @@ class PipelineSearches(APIView):
         for name in ("generators", "helpers"):
             said[name] = [model_named(found, one, name) for one in said[name]]
         said["baseline"] = model_named(found, said["baseline"], "baseline")
-        said["judge"] = annotator_named(found, said["judge"])
+        said["judge"] = annotator_named(found, said["judge"], "judge")
         if (number := said.pop("prompt_set", None)) is not None:
             chosen = get_visible(PromptSet, user, pk=number, project=found)
             said["prompt_set"] = {"source": "set", "set": chosen.pk}

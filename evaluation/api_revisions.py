@@ -31,7 +31,7 @@ class RunRevisions(APIView):
         run = _run(request, project, pk)
         body = RevisionsRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        judge = annotator_named(run.project, body.validated_data["judge"])
+        judge = annotator_named(run.project, body.validated_data["judge"], "judge")
         made = start_revisions(run=run, judge=judge, by=user_of(request))
         return Response(RunSerializer(made).data, status=201)
 

@@ -32,6 +32,6 @@ class PrelabellingDetail(APIView):
         body = PrelabellingRequest(data=request.data)
         body.is_valid(raise_exception=True)
         said = body.validated_data
-        judge = annotator_named(found, said["judge"]) if said["judge"] else None
+        judge = annotator_named(found, said["judge"], "judge") if said["judge"] else None
         setting = set_prelabelling(project=found, judge=judge, share=said["share"], by=by)
         return Response(PrelabellingSerializer(setting or {}).data)

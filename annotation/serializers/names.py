@@ -22,12 +22,15 @@ def model_named(project: Project, name: str, field: str = "model") -> ModelVersi
     return found
 
 
-def annotator_named(project: Project, name: str) -> Annotator:
+def annotator_named(project: Project, name: str, field: str = "annotator") -> Annotator:
     """
+    Args:
+        field: under which the name was said.
+
     Raises:
         UserError: the project has no annotator of that name.
     """
     found = Annotator.objects.filter(project=project, name=name).first()
     if found is None:
-        raise UserError(f"No annotator of this project is named {name!r}.", field="annotator")
+        raise UserError(f"No annotator of this project is named {name!r}.", field=field)
     return found

@@ -74,7 +74,10 @@ def test_a_judge_is_asked_and_its_win_rates_stand_on_the_runs_page(
     run = settle(run)
     assert run.state == "succeeded", run.error
     assert judge.spendings.get(run=run).calls > 0
-    assert "Win rate against the first answer" in client.get(part).content.decode()
+    shown = client.get(part).content.decode()
+    assert "Win rate against the first answer" in shown
+    # whose verdicts they are
+    assert f'<a href="{run.get_absolute_url()}">strict</a>' in shown
     assert client.get(run.get_absolute_url()).status_code == 200
     path = f"/api/v1/projects/{project.slug}/runs/{revised.pk}/revisions"
     told = client.get(path).json()
@@ -98,6 +101,8 @@ def test_only_what_was_revised_is_asked_about_and_by_staff_alone(
         assert client.get(part).status_code == client.get(path).status_code == 404
         assert client.post(part, {"judge": judge.pk}).status_code == 404
         assert client.post(path, {"judge": "strict"}).status_code == 404
+    wrong = as_user(owner).post(path, {"judge": "nobody"}, content_type="application/json")
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "judge")
     made = as_user(owner).post(path, {"judge": "strict"}, content_type="application/json")
     assert (made.status_code, made.json()["kind"]) == (201, "revisions")
     (revised.dir.path / "revisions.jsonl").unlink()
