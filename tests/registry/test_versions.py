@@ -258,7 +258,7 @@ def test_the_card_names_the_licence_that_the_project_says(
         return client.patch(project, {"license": license}, content_type="application/json")
 
     assert change("all mine\nreally").json()["field"] == "license"
-    assert change("cc-by-4.0").json()["license"] == "cc-by-4.0"
+    assert change("CC-BY-4.0").json()["license"] == "cc-by-4.0", "as the hub names it"
     body = client.get(f"{project}/versions/{version.pk}/card").json()
     assert "\nlicense: cc-by-4.0\n" in body["readme"]
     assert body["croissant"]["license"] == "cc-by-4.0"

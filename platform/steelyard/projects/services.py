@@ -192,12 +192,16 @@ def _set(project: Project, values: dict[str, Any]) -> None:
             % {"value": repr(values["queue_policy"]), "known": ", ".join(QueuePolicy.values)},
             field="queue_policy",
         )
-    if not _LICENSE.fullmatch(values.get("license", "")):
-        raise UserError(
-            _("%(value)s names no licence; it must be such as cc-by-4.0, or empty.")
-            % {"value": repr(values["license"])},
-            field="license",
-        )
+    if "license" in values:
+        # The hub knows names in small letters; licences are known by capitals (CC-BY-4.0).
+        license = values["license"].strip().lower()
+        if not _LICENSE.fullmatch(license):
+            raise UserError(
+                _("%(value)s names no licence; it must be such as cc-by-4.0, or empty.")
+                % {"value": repr(values["license"])},
+                field="license",
+            )
+        values = {**values, "license": license}
     if "label_scheme" in values:
         scheme = checked(values["label_scheme"], project.modality)
         _keep_the_task(project, scheme)
