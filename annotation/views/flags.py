@@ -39,6 +39,8 @@ def flag_list(request: HttpRequest, project: str) -> HttpResponse:
         "project": found,
         "page": page,
         "sets": sets.prefetch_related(Prefetch("flags", said), "outputs__model")[:SETS_SHOWN],
+        "n_sets": sets.count(),
+        "ranking": found.scheme["task"] == "ranking",
         "decided": decided,
         "may_act": role_in(user, found) == Role.ADMIN,
     }

@@ -175,7 +175,9 @@ def test_a_set_is_flagged_taken_out_and_put_back(
     flag = Flag.objects.get()
     page = reverse("annotation:flag-list", args=[ranking.slug])
     assert as_user(stranger).get(page).status_code == 404
-    assert f"Take set {given} out" in as_user(owner).get(page).content.decode()
+    shown = as_user(owner).get(page).content.decode()
+    assert f"Take set {given} out" in shown
+    assert "1 flagged set waits for your word. A set taken out is given to nobody" in shown
     decide = reverse("annotation:flag-resolve", args=[ranking.slug, flag.pk])
     assert as_user(member).post(decide, {"verdict": "remove"}).status_code == 404
     as_user(owner).post(decide, {"verdict": "remove"})

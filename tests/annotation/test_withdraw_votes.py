@@ -118,6 +118,7 @@ def test_pages_tell_what_the_votes_are_in(
     answer = client.post(url, {"annotator": rater.pk, "reason": "asleep"}, follow=True)
     page = answer.content.decode()
     assert "asleep" in page
+    assert "It takes in <a" in page, "and not “about”, which is said of estimates"
     assert version.get_absolute_url() in page
     freezing = client.get(reverse("annotation:version-new", args=[project.slug]))
     assert "their votes do not count" in freezing.content.decode() or (
