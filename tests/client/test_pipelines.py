@@ -29,4 +29,4 @@ def test_pipelines_are_checked_made_and_looked_into(mine: Any, project: Any) -> 
     assert mine.output_record(output.pk)["turns"][0]["text"] == output.text
     with pytest.raises(ApiError) as caught:
         mine.search_pipelines(["far"], baseline="far", judge="nobody")
-    assert caught.value.field == "annotator"
+    assert caught.value.field == "judge"

@@ -100,7 +100,7 @@ def test_one_that_ignores_the_request_to_stop_is_killed(child: MakeChild) -> Non
 def test_a_log_that_grows_is_cut_under_its_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(children, "LOG_LIMIT", 60)
+    monkeypatch.setattr(children, "LOG_LIMIT", 10)
     log = tmp_path / "web.log"
     with log.open("ab", buffering=0) as writer:
         writer.write(b"a long first line\n")
