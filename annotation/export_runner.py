@@ -9,9 +9,11 @@ from typing import Any
 from django.conf import settings
 
 from annotation import freeze_runner
+from annotation.transfer.words import WORDS, written_in_words
 from steelyard.runs.models import Run
 
 engine = "annotation.transfer.exporting"
+words = WORDS
 
 
 def prepare(run: Run) -> dict[str, Any]:
@@ -24,8 +26,7 @@ def environment(run: Run) -> dict[str, str]:
 
 
 def finish(run: Run, result: dict[str, Any]) -> None:
-    left = sum(result["left_out"].values())
-    run.dir.event(f"{result['rows']} rows written; {left} records left out.")
+    run.dir.event(written_in_words(result))
 
 
 def abandoned(run: Run) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 from django.conf import settings
 
 from annotation import freeze_runner
+from annotation.transfer.words import WORDS, read_in_words
 from steelyard.runs.models import Run
 
 engine = "annotation.transfer.importing"
+words = WORDS
 
 
 def prepare(run: Run) -> dict[str, Any]:
@@ -30,10 +32,7 @@ def environment(run: Run) -> dict[str, str]:
 def finish(run: Run, result: dict[str, Any]) -> None:
     """What was in the file is in the project; the file itself is of no more use."""
     shutil.rmtree(run.dir.data, ignore_errors=True)
-    run.dir.event(
-        f"{result['rows']} rows read; new are {result['prompts']} prompts, {result['pairs']} pairs "
-        f"and {result['judgments']} judgments; {result['wrong']} rows were wrong."
-    )
+    run.dir.event(read_in_words(result))
 
 
 def abandoned(run: Run) -> None:

@@ -16,7 +16,7 @@ from annotation.engine.callers import ASKED, caller_of, ledger_of
 from steelyard.inference.judging.judge import EndpointJudge
 from steelyard.inference.judging.ledger import Sum
 from steelyard.inference.judging.looking import Pictures
-from steelyard.inference.loading import CONCURRENCY, sampling_of
+from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
@@ -97,6 +97,15 @@ class HereJudge:
         asked = LocalJudge(self._writer, judge, self._sampling, self._pictures, self._known)
         for start in range(0, len(pairs), asked.batch):
             yield from asked.verdicts(pairs[start : start + asked.batch])
+
+
+def asker_of(spec: dict[str, Any], rundir: RunDir, stop: Stop, opened: ExitStack) -> Asker:
+    """The run's judge, until ``opened`` is closed."""
+    judge = spec["judge"]
+    if is_far(judge):
+        return FarJudge(spec, rundir, stop, opened)
+    writer = load_writer(judge["model"], stop=lambda: bool(stop))
+    return HereJudge(spec, rundir, writer, opened)
 
 
 def is_far(judge: Mapping[str, Any]) -> bool:

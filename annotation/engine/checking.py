@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from annotation.engine.askers import Asker, FarJudge, HereJudge, is_far, used_in
+from annotation.engine.askers import asker_of, used_in
 from annotation.engine.words import WORDS
 from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.inference.judging.probes import gains, probes
-from steelyard.inference.loading import load_writer
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
@@ -31,12 +30,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
         left = {probe["pair"]: probe for probe in asked if probe["pair"] not in known}
         try:
             with ExitStack() as opened:
-                asker: Asker
-                if is_far(judge):
-                    asker = FarJudge(spec, rundir, stop, opened)
-                else:
-                    writer = load_writer(judge["model"], stop=lambda: bool(stop))
-                    asker = HereJudge(spec, rundir, writer, opened)
+                asker = asker_of(spec, rundir, stop, opened)
                 for line in asker.verdicts(judge, list(left.values())):
                     journal.add({**left[line["pair"]], **line})
                     known.add(line["pair"])

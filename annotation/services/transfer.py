@@ -22,6 +22,7 @@ from annotation.formats.base import Format
 from annotation.formats.rows import Row, RowError
 from annotation.transfer.incoming import MODES, Asked, Incoming, Taken, first_rows
 from annotation.transfer.outgoing import Order, check_order, export, write_summary
+from annotation.transfer.words import read_in_words, written_in_words
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import write_atomically
@@ -231,7 +232,7 @@ def _ended(run: Run, incoming: Incoming) -> Run:
         run.dir.event(error.message, "error")
     else:
         run.state = RunState.SUCCEEDED
-        run.dir.event(f"{taken.rows} rows read; {taken.stored} pairs in them are in.")
+        run.dir.event(read_in_words(taken.as_dict()))
     run.result = {"status": str(run.state), **taken.as_dict()}
     run.done = run.total = taken.rows
     run.unit, run.finished_at = "rows", timezone.now()
@@ -292,7 +293,7 @@ def start_export(
     run.started_at, run.attempt = timezone.now(), 1
     result = export(version, order, run.dir.path, _no_tell)
     write_summary(run.dir.path, result)
-    run.dir.event(f"{result['rows']} rows written.")
+    run.dir.event(written_in_words(result))
     run.state, run.result = RunState.SUCCEEDED, {"status": "succeeded", **result}
     run.done = run.total = version.counts["rows"]
     run.unit, run.finished_at = "rows", timezone.now()

@@ -16,13 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from annotation.engine.askers import Asker, FarJudge, HereJudge, is_far, used_in
+from annotation.engine.askers import asker_of, used_in
 from annotation.engine.words import WORDS
 from evaluation.engine.winrate import win_rate
 from steelyard.inference.judging.asking import worths
 from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.inference.judging.prompting import TEMPLATE_VERSIONS
-from steelyard.inference.loading import load_writer
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.errors import UserError
@@ -88,12 +87,7 @@ def _judge(
         return
     done = len(pairs) - len(left)
     rundir.progress(done, len(pairs), "pairs", f"asking {judge['name']}" if "name" in judge else "")
-    asker: Asker
-    if is_far(judge):
-        asker = FarJudge(spec, rundir, stop, opened)
-    else:
-        writer = load_writer(judge["model"], stop=lambda: bool(stop))
-        asker = HereJudge(spec, rundir, writer, opened)
+    asker = asker_of(spec, rundir, stop, opened)
     for line in asker.verdicts(judge, list(left.values())):
         journal.add({**left[line["pair"]], **line})
         done += 1
