@@ -5,8 +5,9 @@ const PRESSED = "button, a, summary";
 let pressed = null; // until it is let go
 let end = null;
 
-function down({ target }) {
-  if (target.closest?.(PRESSED)) pressed ??= new Promise((resolve) => (end = resolve));
+function down({ target, button }) {
+  // another button opens a menu, and who closes that is not told of
+  if (!button && target.closest?.(PRESSED)) pressed ??= new Promise((resolve) => (end = resolve));
 }
 
 function up() {

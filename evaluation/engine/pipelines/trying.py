@@ -3,20 +3,18 @@ has been answered or judged before a kill is in the run's folder, and nobody is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotation.engine.callers import ASKED, caller_of, ledger_of
+from annotation.engine.askers import FarJudge, is_far, judge_sampling
 from evaluation.engine.generate import seed_of
 from evaluation.engine.pipelines.space import named
 from steelyard.inference.interrupted import Interrupted
-from steelyard.inference.judging.judge import WORTH, EndpointJudge, shorten
-from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
+from steelyard.inference.judging.judge import WORTH, shorten
+from steelyard.inference.loading import load_writer, sampling_of
 from steelyard.inference.pipelines.calling import Members, Shared
 from steelyard.inference.pipelines.config import Config
 from steelyard.inference.pipelines.flow import run
@@ -24,7 +22,7 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.journal import Journal
-from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.rundir import RunDir
 
 AT_ONCE = 8
 """Prompts that go through the layers together."""
@@ -149,35 +147,14 @@ class Judge:
     asked."""
 
     def __init__(self, spec: dict[str, Any], rundir: RunDir, stop: Stop, opened: ExitStack) -> None:
-        self.judge, self.stop, self.rundir = spec["judge"], stop, rundir
-        self.sampling = sampling_of({}, {"temperature": 0.0, **self.judge.get("sampling", {})})
+        self.judge, self.stop = spec["judge"], stop
         self._writer: Any = None
-        self.caller: Any = None
-        if self.judge["model"]["family"] in ASKED:
-            ledger = ledger_of(spec, str(self.judge.get("id", "")), spec.get("run", ""))
-            opened.enter_context(closing(ledger))
-            self.caller = opened.enter_context(closing(caller_of(spec, ledger, stop)))
-            opened.callback(self._keep_used)
-            at_once = self.judge.get("limits", {}).get("at_once", CONCURRENCY)
-            self._pool = opened.enter_context(ThreadPoolExecutor(at_once))
+        self._far = FarJudge(spec, rundir, stop, opened) if is_far(self.judge) else None
 
     def verdicts(self, pairs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         if self.stop:
             raise Interrupted
-        if self.caller is None:
-            yield from self._here(pairs)
-            return
-        asked = EndpointJudge(self.caller, self.judge, self.sampling)
-        # alone where it is not known yet how the endpoint likes to be asked
-        alone = 0 if self.caller.manners.sure or self.caller.plain else 1
-        try:
-            for pair in pairs[:alone]:
-                yield asked.verdict(pair)
-            yield from self._pool.map(asked.verdict, pairs[alone:])
-        except UserError as error:
-            if self.stop:
-                raise Interrupted from error
-            raise
+        yield from self._far.verdicts(self.judge, pairs) if self._far else self._here(pairs)
 
     def _here(self, pairs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         if not pairs:
@@ -187,10 +164,6 @@ class Judge:
 
         if self._writer is None:
             self._writer = load_writer(self.judge["model"], stop=lambda: bool(self.stop))
-        asked = LocalJudge(self._writer, self.judge, self.sampling)
+        asked = LocalJudge(self._writer, self.judge, judge_sampling(self.judge))
         for start in range(0, len(pairs), asked.batch):
             yield from asked.verdicts(pairs[start : start + asked.batch])
-
-    def _keep_used(self) -> None:
-        used = json.dumps(asdict(self.caller.used)).encode()
-        write_atomically(self.rundir.path / "usage.json", used)
