@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation import leasing
-from annotation.models import Annotator, Assignment, Group, Judgment, Pair
+from annotation.models import Annotator, Assignment, Group, Judgment, OutputSet, Pair, Ranking
 from annotation.services import finding
 from annotation.services.queue import MAX_HELD, next_pair, progress_of, release, why_nothing
 from annotation.services.verdicts import Verdict, record_judgment
@@ -285,31 +285,56 @@ def test_a_quota_is_told(rater: Annotator) -> None:
     assert progress_of(rater)["quota"] == 30
 
 
-@pytest.mark.parametrize(
-    ("kind", "order", "theirs"),
-    [
-        (leasing.PAIRS, "pair_open_in_order", "judgment_of"),
-        (leasing.SETS, "output_set_in_order", "ranking_of"),
-    ],
-)
-def test_a_search_walks_the_queue_and_never_the_list_of_what_somebody_has_done(
-    project: Any, kind: leasing.Kind, order: str, theirs: str
+def judge_all(annotator: Annotator, pairs: list[Pair], sets: list[OutputSet]) -> None:
+    said: dict[str, Any] = {"project": annotator.project, "annotator": annotator}
+    Judgment.objects.bulk_create(
+        Judgment(pair=pair, outcome="tie", swapped=False, **said) for pair in pairs
+    )
+    Ranking.objects.bulk_create(
+        Ranking(output_set=each, tiers=[[1, 2]], shown=[1, 2], **said) for each in sets
+    )
+
+
+def done_without_the_statistics_knowing(rater: Annotator, n: int) -> None:
+    """So many pairs and sets that are still open and that the rater has judged since the database
+    last looked what there is: all were judged by somebody else alone."""
+    pairs = [factories.make_pair(rater.project, wanted=3) for _ in range(n)]
+    sets = [factories.make_set(rater.project, 2, wanted=3) for _ in range(n)]
+    judge_all(factories.make_annotator(rater.project), pairs, sets)
+    with connection.cursor() as cursor:
+        cursor.execute("analyze annotation_pair, annotation_judgment")
+        cursor.execute("analyze annotation_outputset, annotation_ranking")
+    judge_all(rater, pairs, sets)
+
+
+def rows_read(node: dict[str, Any]) -> int:
+    """By a part of a plan and all below it, with those that were read only to be left out."""
+    names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
+    own = sum(node.get(name, 0) for name in names) * node["Actual Loops"]
+    return round(own) + sum(rows_read(below) for below in node.get("Plans", []))
+
+
+@pytest.mark.parametrize("kind", [leasing.PAIRS, leasing.SETS], ids=["pairs", "sets"])
+def test_a_search_reads_a_few_rows_of_each_pair_that_somebody_has_done_and_not_all_for_each(
+    rater: Annotator, kind: leasing.Kind
 ) -> None:
+    done = 60
+    done_without_the_statistics_knowing(rater, done)
     with CaptureQueriesContext(connection) as asked:
-        leasing.search(
+        found = leasing.search(
             of=kind,
-            annotator=1,
-            project=project.pk,
+            annotator=rater.pk,
+            project=rater.project.pk,
             group=None,
             policy="in_order",
             now=timezone.now(),
             without=[],
             lock=False,
         )
+    assert found is None
     with connection.cursor() as cursor:
-        # in an empty table everything is as cheap as an index
-        cursor.execute("set local enable_seqscan = off; set local enable_sort = off")
-        cursor.execute("explain " + asked[-1]["sql"])
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert order in plan
-    assert theirs not in plan
+        # a table of a few pages would be read whole
+        cursor.execute("set local enable_seqscan = off")
+        cursor.execute("explain (analyze, format json) " + asked[-1]["sql"])
+        plan = cursor.fetchone()[0][0]["Plan"]
+    assert done < rows_read(plan) < 10 * done
