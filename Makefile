@@ -6,6 +6,10 @@ WITH_SERVERS := $(BIN)/python -m steelyard.servers.test_env
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 CHECKS := format lint imports types migrations templates layout
 
+# Many images set this. Each run is a process of its own, and without what earlier ones have compiled
+# it takes ten seconds of a processor more to load torch.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help up test check bench fmt messages vendor dev $(CHECKS:%=check-%)
 
 help: ## these lines
