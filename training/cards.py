@@ -12,6 +12,8 @@ from django.utils.translation import override
 from steelyard.lib.hashing import digest_of, sha256_file
 from steelyard.lib.rundir import write_atomically
 from steelyard.registry.models import ModelVersion
+from training.cards_loading import loading
+from training.cards_words import licence, licences, trained
 from training.engine.config import RECIPES
 from training.models import TrainingJob
 
@@ -47,10 +49,14 @@ def card(
         else "",
         f"{_about(job.recipe)} Trained on {job.run.created_at:%Y-%m-%d} in the project "
         f"“{job.project.name}”.",
+        "## What was trained",
+        "\n".join(trained(job, model, result)),
         "## What it came from",
         "\n".join(_lineage(job)),
+        "## Licences",
+        "\n".join(licences(job)),
         "## How to load it",
-        _loading(job, model),
+        loading(job.base, model),
         "## What was measured",
         "\n".join(_measured(result)) or "Nothing.",
         "## Settings",
@@ -77,9 +83,11 @@ def _front(job: TrainingJob, model: ModelVersion) -> str:
             f"base_model: {base}",
             f"library_name: {library}",
             f"pipeline_tag: {kind}",
-            "license: unknown",
+            f"base_model_relation: {'adapter' if model.adapter else 'finetune'}",
+            f"license: {licence(job)}",
             "tags:",
             "- preference",
+            *(["- lora"] if model.adapter else []),
             f"- {job.recipe.replace('_', '-')}",
             *(["- control"] if model.label_control else []),
             "---",
@@ -112,11 +120,6 @@ def _lineage(job: TrainingJob) -> list[str]:
     return lines
 
 
-def _root(base: ModelVersion) -> ModelVersion:
-    """The model whose weights lie under all adapters."""
-    return next((one for one in [base, *base.ancestors()] if not one.adapter), base)
-
-
 def _digest(base: ModelVersion) -> str:
     """As it was registered; of a folder added by hand the SHA-256 of its weights, as runs tell
     it."""
@@ -128,45 +131,6 @@ def _digest(base: ModelVersion) -> str:
         return ""
     hashes = [sha256_file(file) for file in files]
     return hashes[0] if len(hashes) == 1 else digest_of(hashes)
-
-
-def _loading(job: TrainingJob, model: ModelVersion) -> str:
-    if job.base.modality != "text":
-        return "The folder is a PEFT adapter of the base model's UNet."
-    seeing = job.base.family == "vision_language"
-    auto = "AutoModelForImageTextToText" if seeing else "AutoModelForCausalLM"
-    words = "AutoProcessor" if seeing else "AutoTokenizer"
-    said = [f"from transformers import {auto}, {words}", ""]
-    if not model.adapter:
-        said += [
-            'folder = "."  # the folder that holds this file',
-            f"model = {auto}.from_pretrained(folder)",
-            f"{'processor' if seeing else 'tokenizer'} = {words}.from_pretrained(folder)",
-        ]
-        return _python(said)
-    root = _root(job.base)
-    hub = not root.source.startswith("/")
-    source = root.source if hub else f"FOLDER OF {root.name}"
-    comment = "" if hub else "  # put in where the base model's folder lies"
-    said[:0] = ["from peft import PeftModel"]
-    said += [
-        f"base = {json.dumps(source, ensure_ascii=False)}{comment}",
-        f"model = {auto}.from_pretrained(base)",
-        f"{'processor' if seeing else 'tokenizer'} = {words}.from_pretrained(base)",
-    ]
-    earlier = [one for one in [job.base, *job.base.ancestors()] if one.adapter]
-    for one in reversed(earlier):
-        folder = json.dumps(f"FOLDER OF {one.name}", ensure_ascii=False)
-        said += [
-            f"model = PeftModel.from_pretrained(model, {folder})  # put in where it lies",
-            "model = model.merge_and_unload()",
-        ]
-    said.append('model = PeftModel.from_pretrained(model, ".")  # the folder that holds this file')
-    return _python(said)
-
-
-def _python(lines: list[str]) -> str:
-    return "\n".join(["```python", *lines, "```"])
 
 
 def _measured(result: dict[str, Any]) -> list[str]:

@@ -60,7 +60,10 @@ def test_the_models_card_tells_all_that_it_came_from(made: Any, job: TrainingJob
     for told in (
         job.version.digest,
         "Base: tiny",
-        "`dpo`",
+        "Objective: `dpo`, loss `sigmoid`",
+        "β: 0.1 on the log-probability of an answer, summed over its tokens",
+        "Trained: a LoRA adapter of rank 2 (alpha 4)",
+        "- Data: not said",
         '"batch_size": 2',
         "test reward accuracy: 0.75",
         "python -m training.engine RUN_DIR",
