@@ -180,6 +180,18 @@ def test_judgments_are_filtered_by_the_address(
         assert rows[0]["prompt"] == 'Say "hi"'
 
 
+def test_a_vote_in_the_list_says_which_side_its_reason_calls_a(
+    project: Any, owner: Any, as_user: Any
+) -> None:
+    pair = factories.make_pair(project)
+    for swapped, told in ((True, "b"), (False, "a"), (None, "unknown")):
+        vote = factories.make_judgment(pair, "b", rationale="A is shorter.", swapped=swapped)
+        asked = {"annotator": vote.annotator_id}
+        page = as_user(owner).get(url("judgment-list", project), asked).content.decode()
+        assert "its A is the side that was shown first" in page
+        assert re.search(rf"<td>{told}\s*</td>", page)
+
+
 @pytest.mark.parametrize(
     ("query", "n"),
     [
