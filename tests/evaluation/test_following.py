@@ -48,7 +48,13 @@ def test_new_pairs_begin_once_when_the_run_has_ended(
     begin_wanted_rounds()
     begun = rounds.get()
     assert begun.title == "New pairs of better"
-    assert "by itself" in client.get(part).content.decode()
+    for state, told in (
+        ("queued", "come into the labelling queue when all are answered"),
+        ("succeeded", "came in pairs into the labelling queue"),
+        ("failed", "there are no new pairs"),
+    ):
+        rounds.update(state=state)
+        assert told in client.get(part).content.decode()
     path = f"/api/v1/projects/{project.slug}/runs/{run.pk}/new-pairs"
     assert client.get(path).json() == {"wanted": False, "round": begun.pk}
     late = client.put(path, {"wanted": True}, content_type=JSON)
