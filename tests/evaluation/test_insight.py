@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -172,7 +173,8 @@ def test_one_vote_ties_alone_and_wins_alone_are_no_trouble(
     project: Any, owner: Any, as_user: Any, said: list[tuple[str, str]]
 ) -> None:
     page = read(as_user(owner), grown(project, owner, said))
-    assert "nan" not in page.lower().replace("dominan", "")
+    # as a word of its own: within a form's random token it may stand by chance
+    assert not re.search(r"\bnan(px)?\b", page.lower())
 
 
 def test_prompts_are_cut_by_their_length_in_thirds() -> None:

@@ -123,7 +123,8 @@ def test_active_pairs_are_logged_with_the_chance_that_they_had(
     planned: Start, models: list[Any]
 ) -> None:
     evaluation = planned({**ACTIVE, "budget": 60}, prompts=20, candidates=models[1:])
-    run_out(evaluation, lambda row: "candidate" if row.pair_id % 3 else "opponent")
+    turn = iter(range(10_000))
+    run_out(evaluation, lambda row: "candidate" if next(turn) % 3 else "opponent")
     rows = evaluation.comparisons.exclude(asked_at=None)
     assert rows.count() == 60
     assert evaluation.stop_reason == "budget"
