@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,13 @@ import torch
 
 from steelyard.inference.judging.asking import judged, worths
 from steelyard.inference.sampling import Interrupted
-from steelyard.inference.text import (
-    Generated,
-    context_length,
-    encode_prompt,
-    generate,
-    load_causal_lm,
-    log_probabilities,
-)
+from steelyard.inference.text import Generated
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.journal import Journal
 from steelyard.lib.records import read_parquet
 from steelyard.lib.rundir import Onlooker, RunDir, write_atomically
+from training.engine.answering import Asked, open_answering
 from training.engine.config import config_of_run
 from training.engine.loop import choose_machine
 
@@ -90,49 +86,52 @@ def samples_of(rundir: RunDir, full: bool, stop: Stop) -> dict[str, float]:
     device, dtype = choose_machine(config_of_run(spec))  # type: ignore[arg-type]
     source = str(rundir.model) if full else base["source"]
     adapters = [] if full else [*base["adapters"], str(rundir.model)]
-    model, tokenizer = load_causal_lm(source, adapters=adapters, dtype=dtype, device=device)
-    longest = context_length(model.config)
-    room = None if longest is None else longest - wanted["max_new_tokens"]
-    prompts = [p for p in _prompts(rundir, spec) if room is None or _fits(tokenizer, p, room)]
-    prompts = prompts[: wanted["prompts"]]
+    load = partial(open_answering, rundir, base["family"], dtype=dtype, device=device)
+    model = load(source, adapters)
+    room = None if model.context is None else model.context - wanted["max_new_tokens"]
+    fitting = (p for p in _prompts(rundir, spec) if room is None or model.length(p) <= room)
+    prompts = list(islice(fitting, wanted["prompts"]))
     if not prompts:
         return {"answers": 0}
-
-    def write(model: Any) -> list[Generated]:
-        return generate(
-            model,
-            tokenizer,
-            prompts,
-            max_new_tokens=wanted["max_new_tokens"],
-            temperature=1.0,
-            seeds=[stable_int(wanted["seed"], "sample", place) for place in range(len(prompts))],
-            stop=lambda: bool(stop),
-        )
-
-    answers = write(model)
-    asked = [encode_prompt(tokenizer, prompt) for prompt in prompts]
-    ours = _scores(model, asked, answers)
+    write = {
+        "max_new_tokens": wanted["max_new_tokens"],
+        "seeds": [stable_int(wanted["seed"], "sample", place) for place in range(len(prompts))],
+        "stop": lambda: bool(stop),
+    }
+    answers = model.write(prompts, **write)
+    ours = model.scores(prompts, answers)
     del model
-    reference, _ = load_causal_lm(
-        base["source"], adapters=base["adapters"], dtype=dtype, device=device
-    )
+    reference = load(base["source"], base["adapters"])
     found = {
         "answers": len(answers),
         "output_length": sum(len(one.tokens) for one in answers) / len(answers),
-        "kl": divergence(ours, _scores(reference, asked, answers)),
+        "kl": divergence(ours, reference.scores(prompts, answers)),
     }
     if "judge" not in wanted:
         return found
-    theirs = write(reference)
+    theirs = reference.write(prompts, **write)
     # the judge may need the room
     del reference
+    return found | _judged(rundir, wanted["judge"], prompts, (answers, theirs), stop)
+
+
+def _judged(
+    rundir: RunDir,
+    judge: Mapping[str, Any],
+    prompts: Sequence[Asked],
+    answers: tuple[Sequence[Generated], Sequence[Generated]],
+    stop: Stop,
+) -> dict[str, float]:
+    """How often the judge prefers the model's answers (the first) to the base's; it is shown what
+    the prompts are about."""
     pairs = [
-        {"pair": place, "messages": prompt, "a": one.text, "b": other.text}
-        for place, (prompt, one, other) in enumerate(zip(prompts, answers, theirs, strict=True))
+        {"pair": place, "messages": asked.messages, "a": one.text, "b": other.text}
+        | ({"media": list(asked.media)} if asked.media else {})
+        for place, (asked, one, other) in enumerate(zip(prompts, *answers, strict=True))
     ]
-    rundir.event(f"{wanted['judge']['model']['name']} judges {len(pairs)} pairs of answers.")
+    rundir.event(f"{judge['model']['name']} judges {len(pairs)} pairs of answers.")
     with Journal(rundir.path / "judged.jsonl") as journal:
-        return found | win_rate(judged(journal, wanted["judge"], pairs, stop))
+        return win_rate(judged(journal, judge, pairs, stop, media=rundir.media))
 
 
 def win_rate(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -157,19 +156,15 @@ def divergence(ours: torch.Tensor, base: torch.Tensor) -> float:
     return float((ratio.exp() - 1 - ratio).mean())
 
 
-def _scores(model: Any, asked: Sequence[list[int]], answers: Sequence[Generated]) -> torch.Tensor:
-    ids = [prompt + answer.tokens for prompt, answer in zip(asked, answers, strict=True)]
-    found = log_probabilities(model, ids, [len(prompt) for prompt in asked])
-    return torch.cat(found)
-
-
-def _prompts(rundir: RunDir, spec: dict[str, Any]) -> list[list[dict[str, str]]]:
+def _prompts(rundir: RunDir, spec: dict[str, Any]) -> list[Asked]:
     """Held-out prompts, each once, the same ones for every seed."""
     files = spec["dataset"].get("files") or [spec["dataset"]["file"]]
     records = read_parquet([rundir.path / name for name in files])
-    held_out = {r.prompt_key: r.prompt for r in records if r.split == "test"}
+    # the second picture of such a prompt is the one that it is not about
+    end = 1 if spec["config"].get("negatives") == "own" else None
+    held_out = {
+        r.prompt_key: Asked(r.prompt, tuple(r.prompt_media[:end]))
+        for r in records
+        if r.split == "test"
+    }
     return [held_out[key] for key in sorted(held_out, key=lambda key: (stable_int(key), key))]
-
-
-def _fits(tokenizer: Any, prompt: list[dict[str, str]], room: int) -> bool:
-    return len(encode_prompt(tokenizer, prompt)) <= room

@@ -99,9 +99,9 @@ MEASURES = {
 
 
 def measures_of(recipe: str) -> list[Measure]:
-    """What a sweep of this recipe can aim at: only language models write answers to measure, and
-    what learns from single answers has no rewards."""
-    silent, plain = recipe.startswith(("diffusion", "dual")), recipe in ("sft", "rebirth")
+    """What a sweep of this recipe can aim at: only models that write have answers to
+    measure, and what learns from single answers has no rewards."""
+    silent, plain = recipe.startswith("diffusion"), recipe in ("sft", "rebirth")
     return [
         one
         for one in MEASURES.values()

@@ -15,6 +15,7 @@ from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
+from steelyard.registry.sources import SEEING
 from steelyard.runs.models import Run
 from steelyard.runs.services import cancel_run
 from training.engine.sweep_space import checked_space, default_point
@@ -105,10 +106,10 @@ def start_sweep(
     checked = checked_space(recipe, fixed, space)
     wanted = checked_objectives(recipe, objectives, set(checked))
     measures = [objective["measure"] for objective in wanted]
-    _check_measurable(base, measures, fixed, prune=prune)
+    _check_measurable(measures, fixed, prune=prune)
     judged = "win_rate" in measures
     if judged:
-        _check_judge(project, judge)
+        _check_judge(project, judge, version)
     _check_trainable(
         project=project,
         version=version,
@@ -228,16 +229,8 @@ def _check_budget(trials: int, hours: float | None, at_once: int, winners: int) 
         raise UserError(_("Hours are above 0."), code="bad_budget", field="hours")
 
 
-def _check_measurable(
-    base: ModelVersion, measures: list[str], settings: dict[str, Any], *, prune: bool
-) -> None:
+def _check_measurable(measures: list[str], settings: dict[str, Any], *, prune: bool) -> None:
     sources = {MEASURES[name].source for name in measures}
-    if "samples" in sources and base.family != ModelFamily.CAUSAL_LM:
-        raise UserError(
-            _("Drift, length and win rate are measured on answers of language models alone."),
-            code="no_samples",
-            field="objectives",
-        )
     if prune and not (sources == {"metrics"} and len(measures) == 1 and settings.get("eval_every")):
         raise UserError(
             _(
@@ -250,12 +243,13 @@ def _check_measurable(
 
 
 def judges_of(project: Project) -> QuerySet[ModelVersion]:
-    """Models that can be asked which of two texts is better."""
-    families = [ModelFamily.CAUSAL_LM, ModelFamily.ENDPOINT]
-    return ModelVersion.objects.filter(project=project, modality="text", family__in=families)
+    """Models that can be asked which of two texts is better; one of a version whose prompts are
+    about pictures or clips has to see them too."""
+    rows = ModelVersion.objects.filter(project=project, modality="text")
+    return rows.filter(family__in=[ModelFamily.CAUSAL_LM, *SEEING])
 
 
-def _check_judge(project: Project, judge: ModelVersion | None) -> None:
+def _check_judge(project: Project, judge: ModelVersion | None, version: DatasetVersion) -> None:
     if judge is None or not judges_of(project).filter(pk=judge.pk).exists():
         raise UserError(
             _(
@@ -263,6 +257,16 @@ def _check_judge(project: Project, judge: ModelVersion | None) -> None:
                 "that says which of two answers is better."
             ),
             code="no_judge",
+            field="judge",
+        )
+    if version.manifest.get("media") and judge.family not in SEEING:
+        raise UserError(
+            _(
+                "Prompts of %(version)s are about pictures or clips, which %(judge)s would not "
+                "see. Choose a vision-language model or an endpoint of one as judge."
+            )
+            % {"version": version, "judge": judge.name},
+            code="cannot_see",
             field="judge",
         )
 

@@ -267,6 +267,28 @@ def generate(
     return [answers[place] for place in range(len(prompts))]
 
 
+@torch.inference_mode()
+def log_probabilities(model: PreTrainedModel, look: Look, answer: Sequence[int]) -> Tensor:
+    """How probable an answer to a prompt with pictures is, token by token.
+
+    The model reads prompt, pictures and answer whole, as it does when it writes.
+
+    Args:
+        answer: its token ids; may be none.
+
+    Returns:
+        float32 on the CPU, (answer tokens,): log p(token | all before it), in nats.
+    """
+    first = len(look.ids)
+    ids = torch.tensor([[*look.ids, *answer]])
+    # what is told of each id is 0 of words, and an answer is words
+    kinds = {n: torch.tensor([values + [0] * len(answer)]) for n, values in look.kinds.items()}
+    told = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **look.pixels, **kinds}
+    logits = model(**_to(model, told), use_cache=False).logits
+    scores = logits[0, first - 1 : ids.shape[1] - 1].float().log_softmax(-1).cpu()
+    return scores.gather(-1, ids[0, first:, None])[:, 0]
+
+
 def save_processor(processor: Any, source: str, folder: Path) -> None:
     """Write what belongs to the weights, the part for clips too, which is not loaded here."""
     processor.save_pretrained(folder)

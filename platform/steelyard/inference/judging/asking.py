@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from steelyard.inference.judging.calls import Caller
 from steelyard.inference.judging.judge import WORTH, EndpointJudge
 from steelyard.inference.judging.ledger import Ledger
 from steelyard.inference.judging.local import LocalJudge
+from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint, sampling_of
 from steelyard.inference.pipelines.calling import LOCAL, Pipeline, PipelineCaller, Shared
 from steelyard.inference.sampling import Interrupted
@@ -24,14 +26,18 @@ def judged(
     pairs: Sequence[Mapping[str, Any]],
     stop: Stop,
     tell: Callable[[int], None] | None = None,
+    *,
+    media: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Each pair with a verdict in the journal, which a later start goes on with. Equal answers are
     a tie that nobody is asked about.
 
     Args:
         judge: ``model`` (a spec), ``criteria``, ``template_version``, ``sampling``.
-        pairs: ``pair`` (a number), ``messages``, ``a`` and ``b``, and what else is to be kept.
+        pairs: ``pair`` (a number), ``messages``, ``a`` and ``b``, and what else is to be kept; in
+            ``media`` names of the files that the prompt is about.
         tell: told now and then how many have a verdict.
+        media: the folder of those files.
 
     Raises:
         UserError: the judge cannot be asked.
@@ -45,7 +51,7 @@ def judged(
     if by_number:
         ask = _here if judge["model"]["family"] in LOCAL else _by_endpoint
         done = len(pairs) - len(by_number)
-        for line in ask(judge, list(by_number.values()), stop):
+        for line in ask(judge, list(by_number.values()), stop, Pictures(media)):
             journal.add({**by_number[line["pair"]], **line})
             done += 1
             if tell is not None:
@@ -71,19 +77,19 @@ def worths(verdicts: Sequence[Mapping[str, Any]]) -> list[float]:
 
 
 def _here(
-    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
+    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop, pictures: Pictures
 ) -> Iterator[dict[str, Any]]:
     writer: Any = load_writer(judge["model"], stop=lambda: bool(stop))
-    asked = LocalJudge(writer, judge, _sampling(judge))
+    asked = LocalJudge(writer, judge, _sampling(judge), pictures)
     for start in range(0, len(pairs), asked.batch):
         yield from asked.verdicts(pairs[start : start + asked.batch])
 
 
 def _by_endpoint(
-    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop
+    judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop, pictures: Pictures
 ) -> Iterator[dict[str, Any]]:
     caller = _caller(judge, stop)
-    asked = EndpointJudge(caller, judge, _sampling(judge))
+    asked = EndpointJudge(caller, judge, _sampling(judge), pictures)
     try:
         with ThreadPoolExecutor(CONCURRENCY) as pool:
             yield from pool.map(asked.verdict, pairs)
