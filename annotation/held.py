@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.management.base import CommandError
 from django.db import connection, transaction
 from django.db.models import Count, Sum
 from django.db.models.functions import Length
@@ -68,3 +71,17 @@ def gather(project: Project) -> bool:
         HeldBattles.objects.filter(project=project).delete()
         cursor.execute(_GATHER, {"project": project.pk})
     return True
+
+
+def refuse_loaded(*, raw: bool, **_: Any) -> None:
+    """Held numbers are not loaded from a fixture: the votes beside them bring the same numbers
+    again, by their triggers, and every vote would count twice.
+
+    Raises:
+        CommandError: ``raw``, as ``loaddata`` saves.
+    """
+    if raw:
+        raise CommandError(
+            "Held numbers of votes are not loaded, for the votes themselves bring them: add "
+            "--exclude annotation.heldbattles --exclude annotation.battlechange to loaddata."
+        )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from annotation import held
@@ -106,6 +108,24 @@ def test_it_is_done_where_many_have_changed(
     assert BattleChange.objects.filter(project=few).count() == 2
     assert not BattleChange.objects.filter(pk=left.pk).exists()
     assert list(HeldBattles.objects.values_list("project", flat=True)) == [project.pk]
+
+
+def test_votes_that_are_loaded_bring_their_numbers_and_numbers_beside_them_are_refused(
+    project: Project, tmp_path: Path
+) -> None:
+    for said in ("a", "b", "tie"):
+        make_judgment(make_pair(project, models=("alpha", "mu")), said)
+    held.gather(project)
+    dump, numbers = tmp_path / "dump.json", ["annotation.heldbattles", "annotation.battlechange"]
+    call_command("dumpdata", "annotation.judgment", *numbers, output=str(dump))
+    for model in (Judgment, HeldBattles, BattleChange):
+        model.objects.all().delete()
+    with pytest.raises(CommandError, match="--exclude annotation"):
+        call_command("loaddata", str(dump))
+    assert not Judgment.objects.exists()
+    call_command("loaddata", str(dump), exclude=numbers, verbosity=0)
+    assert standings(project).votes == 3
+    agree(project)
 
 
 def test_votes_that_are_emptied_out_are_gone(project: Project) -> None:
