@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +167,15 @@ def test_one_pair_that_fails_does_not_end_the_run(make: Any) -> None:
 
 
 def test_many_failures_in_a_row_do(make: Any) -> None:
+    good, all_good = count(1), threading.Event()
+
     def reply(body: dict[str, Any], number: int) -> Any:
         if _number_of(body) > 3:
+            # not before the three that are to be good are: others are asked beside them
+            all_good.wait(60)
             return 400, {}, {"error": {"message": "no more credit"}}
+        if next(good) == 2 * 3:
+            all_good.set()
         return _honest(body, number)
 
     with ChatServer(reply) as server:
@@ -198,7 +205,8 @@ def test_killed_half_way_it_goes_on_and_asks_nothing_twice(make: Any) -> None:
     with ChatServer(slow) as server:
         rundir = make(server, pairs=40)
         process = start(ENGINE, rundir)
-        wait_until(lambda: len(lines_so_far(rundir)) >= 8)
+        # all four that are asked at once are held up: nothing more is on its way to the server
+        wait_until(lambda: len(server.asked) == 44 and len(lines_so_far(rundir)) >= 8)
         process.send_signal(signal.SIGKILL)
         process.wait()
         killed.set()

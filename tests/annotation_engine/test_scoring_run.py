@@ -31,7 +31,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
 from steelyard.runs.services import cancel_run
 from tests.chat_server import ChatServer
-from tests.engines import drive, start, wait_until
+from tests.engines import drive, start
 from tests.factories import make_judgment, make_model, make_project, make_prompt, make_user
 from tests.tiny_clip import make_clip
 
@@ -187,11 +187,12 @@ def test_a_cancelled_run_keeps_what_it_has_and_another_judge_asks_for_nothing_tw
 
 
 def test_killed_half_way_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
-    killed = threading.Event()
+    held_up, killed = threading.Event(), threading.Event()
     seen = {"scored": 0}
 
     def slow(body: dict[str, Any], number: int) -> Any:
         if seen["scored"] >= 40:  # half of them
+            held_up.set()
             killed.wait(180)
         seen["scored"] += len(body.get("items", []))
         scores = [{"noise": 1.0, "beauty": 2.0} for _ in body.get("items", [])]
@@ -209,7 +210,8 @@ def test_killed_half_way_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
         for name in (pair[side] for pair in pairs for side in "ab"):
             (rundir.media / name).write_bytes(b"x")
         process = start("annotation.engine.scoring", rundir)
-        wait_until(lambda: len(rundir.read_lines("scores.jsonl", 0)[0]) >= 8)
+        # what was asked last is with the server, so that nothing is on its way there
+        assert held_up.wait(180)
         process.send_signal(signal.SIGKILL)
         process.wait()
         killed.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -104,18 +105,35 @@ def test_people_s_reasons_raise_a_bad_judge_s_agreement_on_pairs_it_has_not_seen
     assert len(asked) == len(set(asked))
 
 
+class HeldUp:
+    """As ``by_rule``, but once a text is written nothing is answered until it may go on: so a
+    search is not over before it is stopped."""
+
+    def __init__(self) -> None:
+        self.written, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, body: dict[str, Any], number: int) -> str:
+        if self.written.is_set():
+            self.go_on.wait(180)
+        if "Write a better text" in body["messages"][0]["content"]:
+            self.written.set()
+        return by_rule(body, number)
+
+
 def test_killed_in_the_search_it_goes_on_and_asks_nothing_twice(tmp_path: Path) -> None:
+    held_up = HeldUp()
     with ChatServer(by_rule) as server:
         whole = make_rundir(tmp_path / "whole", of_server(server))
         expected = drive(ENGINE, whole)
         paid = len(server.asked)
-    with ChatServer(by_rule) as server:
+    with ChatServer(held_up) as server:
         more = {"calls": str(tmp_path / "calls.sqlite"), "run": "this"}
         broken = make_rundir(tmp_path / "broken", of_server(server, **more))
         process = start(ENGINE, broken)
         wait_until(lambda: bool(lines(broken, "written.jsonl")))
         process.send_signal(signal.SIGKILL)
         process.wait()
+        held_up.go_on.set()
         assert broken.result() is None
         result = drive(ENGINE, broken)
         # what was under way at the moment of the kill may be asked again
@@ -139,12 +157,14 @@ def test_a_writer_that_cannot_be_asked_fails_the_run_with_its_reason(tmp_path: P
 
 
 def test_cancelled_it_ends_soon(tmp_path: Path) -> None:
-    with ChatServer(by_rule) as server:
+    held_up = HeldUp()
+    with ChatServer(held_up) as server:
         rundir = make_rundir(tmp_path / "run", of_server(server, budget=20_000))
         process = start(ENGINE, rundir)
         wait_until(lambda: bool(lines(rundir, "written.jsonl")))
         rundir.request_cancel()
-        assert process.wait(30) == 0
+        held_up.go_on.set()
+        assert process.wait(120) == 0
     assert rundir.result() == {"status": "cancelled"}
 
 

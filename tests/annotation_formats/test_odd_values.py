@@ -66,7 +66,7 @@ def changed(value: Any) -> Iterator[Any]:
             yield [*value[:-1], part]
 
 
-@pytest.mark.parametrize("name", [d.name for d in GOLDEN.iterdir() if d.name in FORMATS])
+@pytest.mark.parametrize("name", sorted(d.name for d in GOLDEN.iterdir() if d.name in FORMATS))
 def test_odd_values_are_read_or_refused(name: str) -> None:
     found = list(GOLDEN.joinpath(name).glob("read.*"))
     if not found:
