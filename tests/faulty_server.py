@@ -16,7 +16,7 @@ from steelyard.lib.hashing import stable_uniform
 
 FAULTS = {"slow": 0.01, "429": 0.02, "500": 0.02, "cut": 0.01, "garbage": 0.01}
 """Which share of the questions meet each when they are asked for the first time. Drawn by their
-number, for their keys depend on the server's port: so six hundred always meet each of the faults."""
+number, for their keys depend on the server's port: so six hundred always meet every one."""
 
 
 class FaultyServer:
