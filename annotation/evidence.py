@@ -1,5 +1,5 @@
-"""What a rationale points at, and verdicts on parts of a video: checked against what the pair's
-outputs really are, and turned between the places of the screen and a pair's own sides.
+"""What a rationale points at, and verdicts on parts of a video: checked against what the outputs
+really are, and turned between the places of the screen and a pair's own sides.
 
 Pure: no database, no Django. An error names the item by its number, from 1, and says what would be
 right.
@@ -7,7 +7,7 @@ right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +29,13 @@ _WHERE = {
     "box": {"x", "y", "width", "height", "at"},
     "time": {"start", "end"},
 }
-_ANY = {"side", "kind", "note", "says"}
+_ANY = {"kind", "note", "says"}
 _LONGEST = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What one side of a pair offers to point at."""
+    """What one output offers to point at."""
 
     text: str = ""
     """The Markdown source; empty where the output is a file."""
@@ -45,7 +45,9 @@ class Shown:
     """Of a clip, in seconds, where known."""
 
 
-def checked_evidence(items: Any, sides: Mapping[str, Shown]) -> list[dict[str, Any]]:
+def checked_evidence(
+    items: Any, sides: Mapping[Any, Shown], *, where: str = "side"
+) -> list[dict[str, Any]]:
     """The items as they are stored, if each points at something that is there.
 
     Args:
@@ -54,7 +56,8 @@ def checked_evidence(items: Any, sides: Mapping[str, Shown]) -> list[dict[str, A
             "height"}`` in fractions of the picture (on a clip also ``at``, in seconds), ``{"side",
             "kind": "time", "start", "end"}`` in seconds; each may have a ``note`` and ``says``
             (good or bad).
-        sides: what a and b are.
+        sides: what a and b are, or the outputs of a set by their numbers.
+        where: what an item calls that: ``side`` of a pair, ``output`` of a set.
 
     Raises:
         UserError: naming the item's number.
@@ -63,7 +66,22 @@ def checked_evidence(items: Any, sides: Mapping[str, Shown]) -> list[dict[str, A
         raise _wrong("evidence", "it must be a list of items.")
     if len(items) > MAX_ITEMS:
         raise _wrong("evidence", f"there are {len(items)} items; at most {MAX_ITEMS} are taken.")
-    return [_checked_item(number, item, sides) for number, item in enumerate(items, 1)]
+    return [_checked_item(number, item, sides, where) for number, item in enumerate(items, 1)]
+
+
+def evidence_on_sides(
+    items: Iterable[dict[str, Any]], sides: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """Of what points into a set's outputs, that which points into the two of a pair, by side.
+
+    Args:
+        sides: by the outputs' numbers, a and b.
+    """
+    return [
+        {"side": sides[item["output"]], **{key: item[key] for key in item if key != "output"}}
+        for item in items
+        if item["output"] in sides
+    ]
 
 
 def checked_segments(items: Any, sides: Mapping[str, Shown], *, top: int) -> list[dict[str, Any]]:
@@ -147,20 +165,24 @@ def settled_strength(outcome: Any, strength: Any, top: int) -> int:
     return strength or sign
 
 
-def _checked_item(number: int, item: Any, sides: Mapping[str, Shown]) -> dict[str, Any]:
+def _checked_item(number: int, item: Any, sides: Mapping[Any, Shown], where: str) -> dict[str, Any]:
     place = f"evidence {number}"
     if not isinstance(item, dict):
-        raise _wrong(place, f"it is {_told(item)}; it must be an object with side and kind.")
-    side, kind = item.get("side"), item.get("kind")
-    if side not in ("a", "b"):
-        raise _wrong(place, f"side is {_told(side)}; it must be a or b.")
+        raise _wrong(place, f"it is {_told(item)}; it must be an object with {where} and kind.")
+    side, kind = item.get(where), item.get("kind")
+    # a truth value is a number to Python, and a list can be looked up in no mapping
+    if not isinstance(side, str | int) or isinstance(side, bool) or side not in sides:
+        known = " or ".join(map(str, sorted(sides)))
+        raise _wrong(place, f"{where} is {_told(side)}; it must be {known}.")
     if kind not in ("span", "box", "time"):
         raise _wrong(place, f"kind is {_told(kind)}; it must be span, box or time.")
-    if unknown := sorted(str(key) for key in item.keys() - _ANY - _WHERE[kind]):
-        known = ", ".join(sorted(_ANY | _WHERE[kind]))
+    mine = {where} | _ANY | _WHERE[kind]
+    if unknown := sorted(str(key) for key in item.keys() - mine):
+        known = ", ".join(sorted(mine))
         raise _wrong(place, f"a {kind} has no {_told(unknown[0])}; it may have {known}.")
-    where = {"span": _span, "box": _box, "time": _time}[kind](place, item, side, sides[side])
-    return {"side": side, "kind": kind, **where, **_remarks(place, item)}
+    check = {"span": _span, "box": _box, "time": _time}[kind]
+    spot = check(place, item, f"{where} {side}", sides[side])
+    return {where: side, "kind": kind, **spot, **_remarks(place, item)}
 
 
 def _remarks(place: str, item: dict[str, Any]) -> dict[str, str]:
@@ -177,7 +199,7 @@ def _remarks(place: str, item: dict[str, Any]) -> dict[str, str]:
 
 def _span(place: str, item: dict[str, Any], side: str, shown: Shown) -> dict[str, Any]:
     if not shown.text:
-        raise _wrong(place, f"side {side} has no text; mark {_instead(shown)} there.")
+        raise _wrong(place, f"{side} has no text; mark {_instead(shown)} there.")
     start, end = item.get("start"), item.get("end")
     for name, value in (("start", start), ("end", end)):
         if not isinstance(value, int) or isinstance(value, bool):
@@ -187,14 +209,14 @@ def _span(place: str, item: dict[str, Any], side: str, shown: Shown) -> dict[str
     if not 0 <= start < end <= len(shown.text):
         raise _wrong(
             place,
-            f"{_told(start)} to {_told(end)} is not in the text of side {side}, which has "
+            f"{_told(start)} to {_told(end)} is not in the text of {side}, which has "
             f"{len(shown.text)} characters; 0 ≤ start < end ≤ {len(shown.text)}.",
         )
     there = shown.text[start:end]
     if item.get("quote", there) != there:
         raise _wrong(
             place,
-            f"the quote is not what stands at {start} to {end} of side {side}: “{there[:60]}”. "
+            f"the quote is not what stands at {start} to {end} of {side}: “{there[:60]}”. "
             "Offsets count the code points of its Markdown source.",
         )
     return {"start": start, "end": end, "quote": there}
@@ -202,7 +224,7 @@ def _span(place: str, item: dict[str, Any], side: str, shown: Shown) -> dict[str
 
 def _box(place: str, item: dict[str, Any], side: str, shown: Shown) -> dict[str, Any]:
     if shown.kind not in ("image", "video"):
-        raise _wrong(place, f"side {side} has no picture; mark {_instead(shown)} there.")
+        raise _wrong(place, f"{side} has no picture; mark {_instead(shown)} there.")
     box = {}
     for name in ("x", "y", "width", "height"):
         if not _within(item.get(name), 0, 1):
@@ -231,7 +253,7 @@ def _box(place: str, item: dict[str, Any], side: str, shown: Shown) -> dict[str,
 
 def _time(place: str, item: dict[str, Any], side: str, shown: Shown) -> dict[str, Any]:
     if shown.kind != "video":
-        raise _wrong(place, f"side {side} is no clip; mark {_instead(shown)} there.")
+        raise _wrong(place, f"{side} is no clip; mark {_instead(shown)} there.")
     start, end = _range(place, item, _end_of(shown), field="evidence")
     return {"start": start, "end": end}
 

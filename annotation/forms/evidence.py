@@ -18,7 +18,8 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.plain_json import read_json
 
 Texts = Callable[[], dict[str, str]]
-"""The texts of the outputs by place, a shown first; asked for only where a span needs them."""
+"""The texts of the outputs by place, a shown first, or of a set's by their numbers; asked for only
+where a span needs them."""
 
 
 def listed(text: str) -> list[dict[str, Any]]:
@@ -36,17 +37,19 @@ def listed(text: str) -> list[dict[str, Any]]:
     return items
 
 
-def to_source(items: list[dict[str, Any]], texts: Texts) -> list[dict[str, Any]]:
+def to_source(
+    items: list[dict[str, Any]], texts: Texts, where: str = "side"
+) -> list[dict[str, Any]]:
     """Spans of the shown text become spans of the Markdown that it was made from.
 
     Raises:
         ValidationError: a span has no two offsets, or they lie outside its text.
     """
-    return [_span_to_source(item, texts()) if "shown" in item else item for item in items]
+    return [_span_to_source(item, texts(), where) if "shown" in item else item for item in items]
 
 
-def _span_to_source(item: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
-    text = texts.get(str(item.get("side")))
+def _span_to_source(item: dict[str, Any], texts: dict[str, str], where: str) -> dict[str, Any]:
+    text = texts.get(str(item.get(where)))
     try:
         start, end = (int(offset) for offset in item["shown"])
     except (TypeError, ValueError):

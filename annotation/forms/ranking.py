@@ -6,7 +6,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from annotation.forms.evidence import Texts, listed, to_source
 from annotation.forms.exposure import DAY_MS, measured_of_set
+from annotation.forms.verdict import JSON_LIMIT
 from annotation.services.checking import RATIONALE_LIMIT
 from annotation.services.known_orders import REASON_LIMIT
 from annotation.services.ranking import Order
@@ -78,11 +80,13 @@ class RankForm(OrderForm):
         },
     )
     tags = forms.MultipleChoiceField(required=False)
+    evidence = forms.CharField(required=False, max_length=JSON_LIMIT, widget=forms.HiddenInput)
     duration_ms = forms.IntegerField(required=False, widget=forms.HiddenInput)
     exposure = forms.CharField(required=False, max_length=10_000, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, project: Project, texts: Texts = dict, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.texts = texts
         scheme = project.scheme
         for name, words in (("tags", scheme["tags"]), ("skip_reason", scheme["skip_reasons"])):
             self.fields[name].choices = [(word, word) for word in words]  # type: ignore[attr-defined]
@@ -91,6 +95,14 @@ class RankForm(OrderForm):
         """A measurement that cannot be true is none; it never stands in a ranking's way."""
         value = self.cleaned_data["duration_ms"]
         return value if value is not None and 0 <= value <= DAY_MS else None
+
+    def clean_evidence(self) -> list[dict[str, Any]]:
+        """The page says both the letter of its screen and the output; the letter stays there."""
+        items = [
+            {key: item[key] for key in item if key != "side"}
+            for item in listed(self.cleaned_data["evidence"])
+        ]
+        return to_source(items, self.texts, where="output")
 
     def as_order(self) -> Order:
         data = self.cleaned_data
@@ -102,6 +114,7 @@ class RankForm(OrderForm):
             skip_reason=data["skip_reason"] if skipped else "",
             rationale=data["rationale"],
             tags=data["tags"],
+            evidence=data["evidence"],
             exposure=measured_of_set(data["exposure"], self.outputs),
             duration_ms=data["duration_ms"],
         )

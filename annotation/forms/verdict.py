@@ -11,7 +11,7 @@ from annotation.forms.exposure import DAY_MS, measured
 from annotation.services.checking import CORRECTION_LIMIT, RATIONALE_LIMIT, Verdict
 from steelyard.projects.models import Project
 
-_JSON_LIMIT = 200_000
+JSON_LIMIT = 200_000
 
 
 class VerdictForm(forms.Form):
@@ -38,8 +38,8 @@ class VerdictForm(forms.Form):
         required=False, max_length=CORRECTION_LIMIT, widget=forms.Textarea, strip=False
     )
     tags = forms.MultipleChoiceField(required=False)
-    evidence = forms.CharField(required=False, max_length=_JSON_LIMIT, widget=forms.HiddenInput)
-    segments = forms.CharField(required=False, max_length=_JSON_LIMIT, widget=forms.HiddenInput)
+    evidence = forms.CharField(required=False, max_length=JSON_LIMIT, widget=forms.HiddenInput)
+    segments = forms.CharField(required=False, max_length=JSON_LIMIT, widget=forms.HiddenInput)
     duration_ms = forms.IntegerField(required=False, widget=forms.HiddenInput)
     exposure = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
 

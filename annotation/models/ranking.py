@@ -138,6 +138,11 @@ class Ranking(models.Model):
     skip_reason = models.CharField(max_length=100, blank=True)
     rationale = models.TextField(blank=True)
     tags = models.JSONField(default=list, blank=True)
+    evidence = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="As of a judgment, with the number of an output in place of a side.",
+    )
     shown = models.JSONField(help_text="Numbers of the outputs in the order of the screen.")
     exposure = models.JSONField(
         default=dict, blank=True, help_text="As of a judgment; outputs by number under “outputs”."

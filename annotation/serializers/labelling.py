@@ -62,15 +62,16 @@ class ExposureSerializer(StrictSerializer):
 _NUMBER = {"type": "number", "minimum": 0}
 
 
-@extend_schema_field(
-    {
+def _evidence(where: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Of evidence whose items say under ``where`` in which answer it is."""
+    return {
         "type": "array",
         "maxItems": MAX_ITEMS,
         "items": {
             "type": "object",
-            "required": ["side", "kind"],
+            "required": [where, "kind"],
             "properties": {
-                "side": {"enum": ["a", "b"]},
+                where: values,
                 "kind": {"enum": ["span", "box", "time"]},
                 "start": {**_NUMBER, "description": "span: code points; time: seconds"},
                 "end": {**_NUMBER, "description": "span: code points; time: seconds"},
@@ -85,11 +86,18 @@ _NUMBER = {"type": "number", "minimum": 0}
             },
         },
     }
-)
+
+
+@extend_schema_field(_evidence("side", {"enum": ["a", "b"]}))
 class EvidenceField(serializers.ListField):
     """Any list; annotation.evidence says of each item what is wrong with it."""
 
     child = serializers.JSONField()
+
+
+@extend_schema_field(_evidence("output", {"type": "integer", "description": "its number"}))
+class EvidenceInSetField(EvidenceField):
+    """The same of a set's outputs."""
 
 
 @extend_schema_field(

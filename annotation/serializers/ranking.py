@@ -8,8 +8,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation.evidence import MAX_ITEMS
 from annotation.models import Output, OutputSet, Ranking, RankingLease
-from annotation.serializers.labelling import DAY_MS, SeenSerializer
+from annotation.serializers.labelling import DAY_MS, EvidenceInSetField, SeenSerializer
 from annotation.serializers.material import AnswerRequest, media
 from annotation.serializers.messages import messages
 from annotation.serializers.shown import TOP_ID, MediaSerializer, ShownPromptSerializer, media_of
@@ -152,6 +153,9 @@ class OrderRequest(StrictSerializer):
     tags = serializers.ListField(
         child=serializers.CharField(max_length=100), default=list, max_length=50
     )
+    evidence = EvidenceInSetField(
+        default=list, max_length=MAX_ITEMS, help_text="What the rationale points at."
+    )
     exposure = SetExposureSerializer(required=False)
     duration_ms = serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=0, max_value=DAY_MS
@@ -171,6 +175,7 @@ class RankedSerializer(serializers.ModelSerializer):
     supersedes = serializers.UUIDField(source="supersedes.uuid", allow_null=True, default=None)
     tiers = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
     tags = serializers.ListField(child=serializers.CharField())
+    evidence = EvidenceInSetField()
 
     class Meta:
         model = Ranking
@@ -182,6 +187,7 @@ class RankedSerializer(serializers.ModelSerializer):
             "skip_reason",
             "rationale",
             "tags",
+            "evidence",
             "duration_ms",
             "supersedes",
             "is_current",

@@ -67,7 +67,7 @@ def checked(verdict: Verdict, *, project: Project, pair: Pair) -> Verdict:
     outputs = _outputs_of(pair)
     if correction:
         _check_correction(correction, outputs, project)
-    sides = {side: _shown(output) for side, output in zip("ab", outputs, strict=True)}
+    sides = {side: shown_of(output) for side, output in zip("ab", outputs, strict=True)}
     return replace(
         verdict,
         strength=strength,
@@ -207,7 +207,8 @@ def _outputs_of(pair: Pair) -> list[Output]:
     return [found[pair.output_a_id], found[pair.output_b_id]]
 
 
-def _shown(output: Output) -> Shown:
+def shown_of(output: Output) -> Shown:
+    """What there is in it to point at; its asset is read."""
     asset = output.asset
     if asset is None:
         return Shown(text=output.text)

@@ -1,8 +1,8 @@
 """What a ranking says of each two of its outputs, as judgments: whoever counts, freezes or rates
 these need not know of rankings.
 
-An order is transitive, so its judgments are. They carry the ranking's rationale and tags, and its
-UUID under ``details``.
+An order is transitive, so its judgments are. They carry the ranking's rationale and tags, that of
+its evidence which points into one of the two, and its UUID under ``details``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 from django.db.models import F
 
+from annotation.evidence import evidence_on_sides
 from annotation.keys import pair_key
 from annotation.models import Annotator, Assignment, Judgment, Outcome, Output, Pair, Ranking
 from annotation.services.checking import top_of
@@ -197,6 +198,9 @@ def _judgment(ranking: Ranking, pair: Pair, said: Said) -> Judgment:
         strength=strength,
         rationale=ranking.rationale,
         tags=ranking.tags,
+        evidence=evidence_on_sides(
+            ranking.evidence, {pair.output_a_id: "a", pair.output_b_id: "b"}
+        ),
         skip_reason=ranking.skip_reason,
         swapped=place[pair.output_b_id] < place[pair.output_a_id] if was_shown else None,
         exposure=_exposure(ranking.exposure, pair),

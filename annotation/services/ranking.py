@@ -18,8 +18,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation import places
+from annotation.evidence import checked_evidence
 from annotation.models import Annotator, Outcome, Output, OutputSet, Ranking, RankingLease
-from annotation.services.checking import Verdict, check_reasons
+from annotation.services.checking import Verdict, check_reasons, shown_of
 from annotation.services.completion import tell_completed
 from annotation.services.known_orders import check_order
 from annotation.services.ranked_pairs import Ranked, expand
@@ -40,6 +41,8 @@ class Order:
     skip_reason: str = ""
     rationale: str = ""
     tags: list[str] = field(default_factory=list)
+    evidence: list[dict[str, Any]] = field(default_factory=list)
+    """As of a Verdict, with the number of an ``output`` in place of a side."""
     exposure: dict[str, Any] = field(default_factory=dict)
     """As of a Verdict, with outputs by their numbers under ``outputs`` in place of a and b."""
     duration_ms: int | None = None
@@ -105,13 +108,14 @@ def checked(order: Order, *, project: Project, outputs: list[Output]) -> Order:
     Raises:
         UserError: naming the field and what would be right.
     """
-    scheme = {**project.scheme, "evidence": "off"}
+    scheme = project.scheme
     outcome = Outcome.SKIP if order.skipped else Outcome.TIE
     words = Verdict(
         uuid=order.uuid,
         outcome=outcome,
         rationale=order.rationale,
         tags=order.tags,
+        evidence=order.evidence,
         skip_reason=order.skip_reason,
     )
     if order.skipped and order.tiers:
@@ -119,7 +123,11 @@ def checked(order: Order, *, project: Project, outputs: list[Output]) -> Order:
     if not order.skipped:
         check_order(order.tiers, [output.pk for output in outputs], ties=scheme["tie"])
     check_reasons(words, scheme)
-    return replace(order, tiers=[sorted(tier) for tier in order.tiers])
+    evidence = order.evidence
+    if evidence:
+        there = {output.pk: shown_of(output) for output in outputs}
+        evidence = checked_evidence(evidence, there, where="output")
+    return replace(order, tiers=[sorted(tier) for tier in order.tiers], evidence=evidence)
 
 
 def _once(
@@ -128,7 +136,7 @@ def _once(
     order: Order,
     write: Callable[[Order, list[Output]], Ranking | None],
 ) -> tuple[Ranking, bool] | None:
-    outputs = list(output_set.outputs.select_related("model").order_by("key"))
+    outputs = list(output_set.outputs.select_related("model", "asset").order_by("key"))
     return once(
         check=lambda: checked(order, project=annotator.project, outputs=outputs),
         write=lambda said: write(said, outputs),
@@ -232,6 +240,7 @@ def ranking_of(
         skip_reason=said.skip_reason,
         rationale=said.rationale.strip(),
         tags=said.tags,
+        evidence=said.evidence,
         shown=shown,
         exposure=said.exposure,
         duration_ms=said.duration_ms,

@@ -49,6 +49,7 @@ def page_context(
         "flag_reasons": scheme["flag_reasons"],
         "settings": {
             "project": project.slug,
+            "modality": project.modality,
             "annotator": annotator.pk,
             "urls": {
                 name: reverse(f"annotation:{name}", args=[project.slug]) for name in addresses

@@ -14,6 +14,7 @@ from typing import Any
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
+from annotation.forms.evidence import to_page
 from annotation.forms.ranking import RankForm
 from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLease
 from annotation.services.ranking_queue import why_no_set
@@ -45,6 +46,7 @@ def amend_card(ranking: Ranking, form: RankForm | None = None) -> dict[str, Any]
         said = {
             "rationale": ranking.rationale,
             "tags": ranking.tags,
+            "evidence": _evidence_on_page(ranking),
             "skip": ranking.skipped,
             "skip_reason": ranking.skip_reason,
             **{f"rank_{pk}": str(rank) for pk, rank in ranks.items()},
@@ -103,6 +105,15 @@ def feedback_card(
         "training": after,
         "nth": after.total if over else after.number - 1,
     }
+
+
+def _evidence_on_page(ranking: Ranking) -> str:
+    """As the page's hidden field holds it, with the letters of its screen as sides."""
+    letters = dict(zip(ranking.shown, ascii_uppercase, strict=False))
+    pointed = {item["output"] for item in ranking.evidence}
+    texts = Output.objects.filter(pk__in=pointed).values_list("pk", "text")
+    items = [{**item, "side": letters[item["output"]]} for item in ranking.evidence]
+    return to_page(items, {letters[pk]: text for pk, text in texts})
 
 
 def _tier(

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.forms.ranking import RankForm
-from annotation.models import Annotator, OutputSet, Ranking, RankingLease
+from annotation.models import Annotator, Output, OutputSet, Ranking, RankingLease
 from annotation.services.ranking import amend_ranking, record_ranking
 from annotation.services.ranking_queue import next_set, progress_in_sets, renew_sets
 from annotation.services.training_of_sets import answer_set
@@ -72,7 +72,9 @@ def rank_submit(request: HttpRequest, project: str) -> HttpResponse:
     annotator = annotator_in(request, project)
     output_set = _set(annotator, request.POST.get("pair", ""))
     outputs = list(output_set.outputs.values_list("pk", flat=True)) if output_set else []
-    form = RankForm(request.POST, project=annotator.project, outputs=outputs)
+    form = RankForm(
+        request.POST, project=annotator.project, outputs=outputs, texts=lambda: _texts(outputs)
+    )
     if request.POST.get("training"):
         return _submit_training(request, annotator, output_set, form)
     became, problem = _record(annotator, output_set, form)
@@ -238,6 +240,11 @@ def _set(annotator: Annotator, pk: str) -> OutputSet | None:
     rows = OutputSet.objects.filter(project=annotator.project).select_related("prompt")
     found = _numbers(pk)
     return rows.filter(pk=found[0]).first() if found else None
+
+
+def _texts(outputs: list[int]) -> dict[str, str]:
+    rows = Output.objects.filter(pk__in=outputs).values_list("pk", "text")
+    return {str(pk): text for pk, text in rows}
 
 
 def _own(annotator: Annotator, asked: str, any_time: bool = False) -> Ranking | None:

@@ -84,6 +84,8 @@ def _said(ranking: Ranking, letters: dict[int, str]) -> dict[str, Any]:
     """An order in the page's letters, the best first, and that of the annotator's own screen, of
     which their reason speaks; nobody knows it where a file brought the order."""
     on_a_screen = ranking.annotator.user_id is not None
+    # what shows a vote's evidence asks for its side; this row is only looked at
+    ranking.evidence = [{**item, "side": letters[item["output"]]} for item in ranking.evidence]
     return {
         "ranking": ranking,
         "tiers": [sorted(letters[pk] for pk in tier) for tier in ranking.tiers],

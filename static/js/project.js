@@ -1,4 +1,5 @@
-// The form of a new project: reasons that suit the modality, while nobody has written others.
+// The form of a project: of a new one the reasons that suit its modality, while nobody has written
+// others; what suits the task.
 
 const tags = document.querySelector("[data-words-of]");
 const usual = JSON.parse(tags?.dataset.wordsOf ?? "{}");
@@ -12,4 +13,17 @@ function suit() {
 if (modality) {
   modality.addEventListener("change", suit);
   suit(); // a browser may have kept what was chosen before
+}
+
+// What a ranking has no place for is not asked for while one is chosen.
+const ofPairs = [...document.querySelectorAll("[data-of-pairs]")].map((input) => input.closest(".field"));
+const task = document.querySelector("select[name=task]");
+
+function showOfPairs() {
+  for (const field of ofPairs) field.hidden = task.value === "ranking";
+}
+
+if (ofPairs.length) {
+  task.addEventListener("change", showOfPairs);
+  showOfPairs();
 }

@@ -7,6 +7,7 @@ import { addActions } from "./label/actions.js";
 import * as breaks from "./label/breaks.js";
 import { Deck, count, focusTitle, nameAddress, tell } from "./label/cards.js";
 import { Drafts } from "./label/drafts.js";
+import { CHANGED, readEvidence } from "./label/evidence.js";
 import { fieldsOf, putInto } from "./label/fields.js";
 import * as flag from "./label/flag.js";
 import * as keyList from "./label/key_list.js";
@@ -19,6 +20,7 @@ import * as status from "./label/status.js";
 import { Board } from "./rank/board.js";
 import { Clips, clipOf } from "./rank/clips.js";
 import { attachDrag } from "./rank/drag.js";
+import { Pointing } from "./rank/pointing.js";
 import { Exposure } from "./rank/exposure.js";
 import { Viewer } from "./rank/viewer.js";
 
@@ -41,6 +43,7 @@ let parked = null; // the card set aside for an earlier ranking
 let board = null;
 let clips = null;
 let viewer = null;
+let pointing = null; // at places of the answers, where the project takes evidence
 let exposure = null;
 let looking = null;
 
@@ -50,14 +53,15 @@ const kind = () => deck.current.dataset.kind;
 const open = () => Boolean(form() && !form().inert);
 const skips = () => Boolean(form() && field("skip")?.checked); // in training there is none
 const within = (place) => document.activeElement?.closest(place) ?? null;
-const ordering = () => open() && !skips() && !within(".tags");
+const marking = () => Boolean(pointing?.isBusy); // a range or a box is in hand, and the keys are its
+const ordering = () => open() && !skips() && !marking() && !within(".tags, .evidence");
 const current = () => board.focused();
 const say = (words) => (document.getElementById("rank-say").textContent = words);
 
 // ---- showing a card ----
 
 function show(card, { focus = true } = {}) {
-  for (const part of [board, clips, viewer, exposure]) part?.stop();
+  for (const part of [pointing, board, clips, viewer, exposure]) part?.stop();
   clearTimeout(looking);
   if (card !== deck.current) deck.put(card);
   deck.shown();
@@ -68,7 +72,7 @@ function enter(focus) {
   const card = deck.current;
   count(card, progress);
   waitingFor = "";
-  board = clips = viewer = exposure = null;
+  board = clips = viewer = exposure = pointing = null;
   if (form()) {
     form().inert = false;
     form().noValidate = true; // said in words of our own
@@ -84,6 +88,7 @@ function enter(focus) {
     exposure = new Exposure(card, exposures.get(card));
     exposures.set(card, exposure);
     renderMath(card);
+    pointing = Pointing.on(card, { board, clips, modality: settings.modality });
   }
   const wait = Number(card.dataset.lookAgain);
   if (wait) looking = setTimeout(lookAgain, 1000 * wait);
@@ -99,6 +104,7 @@ function enter(focus) {
 function submit() {
   if (kind() === "feedback") return lookAgain();
   if (!open() || deck.unseen) return;
+  pointing?.end();
   const problems = missing();
   showErrors(problems);
   if (problems.length) return;
@@ -108,6 +114,7 @@ function submit() {
   field("exposure").value = JSON.stringify(seen);
   const uuid = field("uuid").value;
   const superseded = field("supersedes").value;
+  pointing?.nameOutputs();
   outbox.keep(uuid, fieldsOf(form()));
   drafts.drop(form());
   past.add(uuid, superseded);
@@ -139,6 +146,9 @@ function missing() {
   const least = settings.rationale_min;
   if (settings.rationale_required && !rationale) found.push(["rationale", gettext("Say why: this project asks for a rationale with every verdict.")]);
   else if (rationale && rationale < least) found.push(["rationale", fill(gettext("Say a little more: a rationale here has at least %(least)s characters."), { least })]);
+  if (settings.evidence === "required" && !readEvidence(form()).length) {
+    found.push(["evidence", gettext("Mark what decides it: this project asks for evidence with every verdict.")]);
+  }
   return found;
 }
 
@@ -156,7 +166,7 @@ function showErrors(problems) {
     place.textContent = here?.[1] ?? "";
   }
   if (problems[0]?.[0] === "rationale") field("rationale").focus();
-  else if (problems.length) board.focus(board.unranked()[0]);
+  else if (problems.length) board.focus(board.unranked()[0] ?? current() ?? board.options[0]);
 }
 
 // ---- training ----
@@ -342,6 +352,9 @@ function act(what) {
   board.focus(option);
 }
 
+// What the keys of a range mean while one is in hand.
+const inRange = () => open() && pointing?.range;
+
 const moving = () => ordering() && clips.clock !== null;
 const picture = () => (current() ?? board.options[0]).querySelector(".picture-link");
 const enlarge = () => viewer.open(current() ?? board.options[0]);
@@ -382,18 +395,26 @@ function addKeys() {
     { id: "rank.full", key: "o", label: gettext("the picture at full size: zoom, and the others in its place"), legend: gettext("full size"), once: true, has: pictured, when: () => ordering() && picture(), run: enlarge },
     ...digits.map((n) => ({ id: `rank.focus.${n}`, key: `Shift+${n}`, label: fill(gettext("go to the answer at place %(n)s"), { n }), hidden: true, when: () => here(n), run: () => board.focus(board.inOrder()[n - 1]) })),
     { id: "rank.skip", key: "s", label: gettext("skip: leave the set to others; a number gives a reason"), legend: gettext("skip"), once: true, has: () => Boolean(form() && field("skip")), when: () => open() && field("skip"), run: toggleSkip },
-    { id: "rank.submit", key: "Enter", label: gettext("submit"), legend: gettext("submit"), once: true, when: open, run: submit },
+    { id: "rank.submit", key: "Enter", label: gettext("submit"), legend: gettext("submit"), once: true, when: () => open() && !marking(), run: submit },
     { id: "rank.submit-writing", key: "Ctrl+Enter", label: gettext("submit while writing"), once: true, writing: true, when: open, run: submit },
   ]);
   addActions(gettext("Why"), [
     { id: "rank.rationale", key: "r", also: ["/"], label: gettext("write why"), legend: gettext("why"), has: () => Boolean(form() && field("rationale")), when: () => open() && field("rationale"), run: () => field("rationale").focus() },
     { id: "rank.tags", key: "w", label: gettext("reasons: then their numbers, Esc leaves"), legend: gettext("reasons"), has: () => tag(1), when: () => open() && tag(1), run: () => tag(1).focus() },
-    { id: "rank.leave", key: "Escape", label: gettext("leave a field, a skip"), fixed: true, writing: true, when: () => open() && ((skips() && kind() !== "amend") || within("#verdict, .rank-of")), run: leave },
-    { id: "rank.forward", key: "Escape", label: gettext("forward again, the ranking left as it is"), fixed: true, once: true, when: () => kind() === "amend", run: forward },
+    { id: "rank.leave", key: "Escape", label: gettext("leave a field, a skip"), fixed: true, writing: true, when: () => open() && !marking() && ((skips() && kind() !== "amend") || within("#verdict, .rank-of")), run: leave },
+    { id: "rank.forward", key: "Escape", label: gettext("forward again, the ranking left as it is"), fixed: true, once: true, when: () => kind() === "amend" && !marking(), run: forward },
     ...digits.flatMap((n) => [
       { id: `rank.tag.${n}`, key: String(n), hidden: true, when: () => open() && within(".tags") && tag(n), run: () => tag(n).click() },
       { id: `rank.skip.${n}`, key: String(n), hidden: true, when: () => open() && skips() && reasonOf(n), run: () => reasonOf(n).click() },
     ]),
+  ]);
+  const marks = () => Boolean(pointing);
+  addActions(gettext("Evidence"), [
+    { id: "rank.mark", key: "e", label: gettext("evidence: words, a box or a range in this answer; the same key ends a range"), legend: gettext("evidence"), once: true, has: marks, when: () => open() && marks(), run: () => pointing.mark() },
+    { id: "rank.mark-other", key: "Tab", label: gettext("while marking: the next answer"), fixed: true, has: marks, when: inRange, run: () => pointing.range.turn() },
+    { id: "rank.mark-end", key: "Enter", legend: gettext("end the range"), fixed: true, hidden: true, once: true, when: inRange, run: () => pointing.end() },
+    { id: "rank.mark-drop", key: "Escape", fixed: true, hidden: true, once: true, when: () => open() && marking(), run: () => pointing.drop() },
+    ...[["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["Shift+ArrowLeft", 0, -0.5], ["Shift+ArrowRight", 0, 0.5]].map(([key, frames, seconds]) => ({ id: `rank.mark.${key}`, key, fixed: true, hidden: true, when: inRange, run: () => pointing.range.step(frames, seconds) })),
   ]);
   addActions(gettext("Page"), [
     { id: "page.go-on", key: "Enter", label: gettext("go on"), legend: gettext("go on"), hidden: true, once: true, when: () => kind() === "feedback", run: lookAgain },
@@ -420,6 +441,7 @@ function resume() {
   if (kept && kind() === "pair") {
     putInto(form(), kept.fields);
     board.lay();
+    field("evidence").dispatchEvent(new CustomEvent(CHANGED, { bubbles: true }));
     form().inert = true;
     waitingFor = kept.uuid;
   }
@@ -444,7 +466,7 @@ async function begin() {
   });
   document.addEventListener("input", (event) => event.target.form?.id === "verdict" && form()?.querySelector("[data-error-of]:not([hidden])") && showErrors([]));
   document.addEventListener("click", (event) => {
-    const act = event.target.closest("[data-go-on]") ? lookAgain : event.target.closest("[data-forward]") ? forward : { all: () => clips.all(), full: enlarge }[event.target.closest("[data-rank-tool]")?.dataset.rankTool];
+    const act = event.target.closest("[data-go-on]") ? lookAgain : event.target.closest("[data-forward]") ? forward : { all: () => clips.all(), full: enlarge, mark: () => pointing.pressed(event.detail > 0) }[event.target.closest("[data-rank-tool]")?.dataset.rankTool];
     if (!act) return;
     event.preventDefault();
     act();

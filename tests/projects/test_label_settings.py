@@ -133,21 +133,28 @@ def test_a_ranking_is_not_asked_for_what_it_has_no_place_for(
     as_user: AsUser, project: Any, owner: Any
 ) -> None:
     client = as_user(owner)
-    url = reverse("projects:project-settings", args=[project.slug])
-    page = client.post(url, {**FIELDS, "task": "ranking"})
-    assert {"aspects", "correction", "evidence"} & set(page.context["form"].errors)
-    for part in ({"aspects": ["style"]}, {"evidence": "required"}, {"correction": True}):
+    for part in ({"aspects": ["style"]}, {"correction": True}):
         refused = patch(client, project, label_scheme={"task": "ranking", **part})
         assert refused.status_code == 400
         assert refused.json()["field"] == f"label_scheme.{next(iter(part))}"
-    assert patch(client, project, label_scheme={"task": "ranking"}).status_code == 200
+    # the form leaves it out and says so
+    url = reverse("projects:project-settings", args=[project.slug])
+    page = client.get(url).content.decode()
+    assert page.count("data-of-pairs") == 3
+    assert "Not for answers that are put in order." in page
+    page = client.post(url, {**FIELDS, "task": "ranking"}, follow=True).content.decode()
+    assert "no place for it: “Aspects”, “A better answer can be written”." in page
+    project.refresh_from_db()
+    scheme = project.scheme
+    assert (scheme["task"], scheme["aspects"], scheme["correction"]) == ("ranking", [], False)
+    assert (scheme["evidence"], scheme["tags"]) == ("required", ["clear"])
     factories.make_set(project)
     form = client.get(url).context["form"]
-    assert not {"aspects", "both_bad", "evidence", "correction"} & set(form.fields)
+    assert not {"aspects", "both_bad", "correction"} & set(form.fields)
     assert form.fields["task"].disabled
-    assert client.post(url, FIELDS).status_code == 302
+    assert client.post(url, {**FIELDS, "evidence": "off"}).status_code == 302
     project.refresh_from_db()
-    assert (project.scheme["task"], project.scheme["tags"]) == ("ranking", ["clear"])
+    assert (project.scheme["task"], project.scheme["evidence"]) == ("ranking", "off")
 
 
 def test_another_scheme_leaves_what_was_judged_as_it_was(project: Any, owner: Any) -> None:

@@ -66,6 +66,7 @@ class Ranked(Record):
     skip_reason: str
     rationale: str
     tags: list[str]
+    evidence: list[dict[str, Any]]
     duration_ms: int | None
     supersedes: str | None
     is_current: bool
@@ -148,7 +149,8 @@ class RankingVerbs(InProject):
 
         Args:
             tiers: every output of the set once, the best first; left out with ``skipped``.
-            said: rationale, tags, skip_reason, exposure, duration_ms; and a uuid of your own.
+            said: rationale, tags, evidence (each item with the number of its ``output``),
+                skip_reason, exposure, duration_ms; and a uuid of your own.
         """
         number = leased.set if isinstance(leased, SetLease) else leased
         body = {"set": number, **_order(tiers, skipped, said)}

@@ -7,11 +7,12 @@ from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import TAGS, Modality, Project, Role
-from steelyard.projects.scheme import KEYS, NUMBERS, OF_PAIRS, ONLY
+from steelyard.projects.scheme import KEYS, NONE_OF_PAIRS, NUMBERS, OF_PAIRS, ONLY
 from steelyard.projects.services import LIMITS
 
 ASPECTS = {
@@ -236,6 +237,9 @@ class SettingsForm(forms.ModelForm):
         self.fields["lease_minutes"].initial = max(self.instance.lease_seconds // 60, 1)
         if self.instance.pk:
             self._for_the_project()
+        self.of_pairs = [name for name in OF_PAIRS if name in self.fields]
+        if not self.fields["task"].disabled:
+            self._tell_of_pairs()
 
     def _for_the_project(self) -> None:
         modality = Modality(self.instance.modality)
@@ -243,10 +247,19 @@ class SettingsForm(forms.ModelForm):
         has_work = self.instance.pairs.exists() or self.instance.output_sets.exists()
         self.fields["task"].disabled = has_work
         out = {name for name, needed in ONLY.items() if modality != needed}
-        if self.instance.scheme["task"] == "ranking":
+        if has_work and self.instance.scheme["task"] == "ranking":
             out.update(OF_PAIRS)
         for name in out:
             del self.fields[name]
+
+    def _tell_of_pairs(self) -> None:
+        """While the task can still be chosen, the page hides what a ranking has no place for;
+        without its script it is told beside."""
+        for name in self.of_pairs:
+            field = self.fields[name]
+            field.widget.attrs["data-of-pairs"] = ""
+            words = [str(field.help_text), _("Not for answers that are put in order.")]
+            field.help_text = " ".join(str(part) for part in words if part)
 
     def fieldsets(self) -> Iterator[Fieldset]:
         """The fields as the page groups them."""
@@ -260,8 +273,25 @@ class SettingsForm(forms.ModelForm):
         # what an API has set to the second is not rounded by a form that leaves it alone
         if not self.instance.pk or "lease_minutes" in self.changed_data:
             request["lease_seconds"] = data["lease_minutes"] * 60
-        request["label_scheme"] = {name: data[name] for name in KEYS if name in data}
+        scheme = {name: data[name] for name in KEYS if name in data}
+        if data["task"] == "ranking":
+            scheme = {name: scheme[name] for name in scheme if name not in OF_PAIRS}
+            scheme |= NONE_OF_PAIRS
+        request["label_scheme"] = scheme
         return request
+
+    def left_out(self) -> str:
+        """What was filled in and a ranking has no place for, in a sentence; empty without it."""
+        data = self.cleaned_data
+        if data["task"] != "ranking":
+            return ""
+        names = [name for name in self.of_pairs if name in NONE_OF_PAIRS and data.get(name)]
+        if not names:
+            return ""
+        labels = ", ".join(f"“{self.fields[name].label}”" for name in names)
+        return gettext(
+            "Left out, since answers that are put in order have no place for it: %(labels)s."
+        ) % {"labels": labels}
 
     def refuse(self, error: UserError) -> None:
         """Put an error of the service beside the field that caused it."""

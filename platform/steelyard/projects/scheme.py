@@ -23,8 +23,11 @@ KEYS = (*CHOICES, *FLAGS, *NUMBERS, *LISTS)
 MAX_NAMES = 20
 ONLY = {"correction": Modality.TEXT, "segments": Modality.VIDEO}
 """What can be had with one modality alone."""
-OF_PAIRS = ("aspects", "both_bad", "evidence", "correction", "segments")
+OF_PAIRS = ("aspects", "both_bad", "correction", "segments")
 """What is said of two answers side by side: an order of several has no place for it."""
+NONE_OF_PAIRS: dict[str, Any] = {"aspects": [], "correction": False, "segments": False}
+"""What would be asked for and never taken, as a project of rankings has it. That both are bad
+merely may be said, which is how projects come, and is left alone."""
 
 
 def checked(scheme: dict[str, Any], modality: str) -> dict[str, Any]:
@@ -50,15 +53,8 @@ def checked(scheme: dict[str, Any], modality: str) -> dict[str, Any]:
 
 
 def _check_ranking(clean: dict[str, Any]) -> None:
-    """What would be asked for and never taken is refused; what merely may be said is left alone,
-    since that is how these come."""
-    asked = {
-        "aspects": bool(clean.get("aspects")),
-        "evidence": clean.get("evidence") == "required",
-        "correction": bool(clean.get("correction")),
-        "segments": bool(clean.get("segments")),
-    }
-    for key in (key for key, wanted in asked.items() if wanted):
+    """What would be asked for and never taken is refused."""
+    for key in (key for key in NONE_OF_PAIRS if clean.get(key)):
         raise wrong(
             key,
             _("%(key)s goes with two answers side by side; a ranking has its order and its reasons")

@@ -35,6 +35,8 @@ def project_new(request: HttpRequest) -> HttpResponse:
         except UserError as error:
             form.refuse(error)
         else:
+            if left_out := form.left_out():
+                messages.info(request, left_out)
             return redirect("projects:project-detail", project.slug)
     return render(request, "projects/project_new.html", {"form": form})
 
@@ -63,6 +65,8 @@ def project_settings(request: HttpRequest, project: str) -> HttpResponse:
             form.refuse(error)
         else:
             messages.success(request, _("The settings are saved."))
+            if left_out := form.left_out():
+                messages.info(request, left_out)
             return redirect("projects:project-settings", found.slug)
     return render(request, "projects/settings.html", {"project": found, "form": form})
 

@@ -6,7 +6,7 @@ const SIGNS = { good: "+", bad: "−" };
 
 // Draws the boxes among the pieces of evidence into a container that covers the picture and is
 // positioned; what it held before goes. An item may bring the number that it is known by; else it
-// is its place in the list. Looks come from label/image.css.
+// is its place in the list. Looks come from label/boxes.css.
 export function drawBoxes(container, items) {
   const boxes = items.map((item, index) => [item, item.number ?? index + 1]).filter(([item]) => item.kind === "box");
   container.replaceChildren(...boxes.map(([item, number]) => boxElement(item, number)));

@@ -7,13 +7,13 @@ import { boxBetween, isBox, moved, placeBox, resized, rounding } from "./image_b
 import { showLegend } from "./key_list.js";
 import { DIRECTIONS, make } from "./image_stage.js";
 
-const OTHER = { a: "b", b: "a" };
+const SIDES = ["a", "b"];
 const STEP = 0.02; // of what is seen of the picture
 
 export class BoxTool {
   // host: {sheet(side) the sheet in sight, seen(side) the part of it in sight, sideAt(target, point),
   //        fraction(target, point, side), side() in use, whole(side | null) shows all of a side,
-  //        rest(side) takes the focus}
+  //        rest(side) takes the focus; where there are other than two sides, places: all of them}
   constructor({ card, form, button, say, host }) {
     Object.assign(this, { card, form, button, say, host });
     this.isOn = false;
@@ -22,14 +22,23 @@ export class BoxTool {
 
   // The key: the first time a box in the middle, then the same box on the other side.
   key() {
-    const other = this.draft && OTHER[this.draft.side];
+    const other = this.draft && this.next;
     const side = other && this.host.sheet(other) ? other : (this.draft?.side ?? this.host.side());
     this.on();
     if (this.isOn) this.begin(side, this.draft?.box);
   }
 
+  get places() {
+    return this.host.places ?? SIDES;
+  }
+
+  // The side after the one that is drawn on.
+  get next() {
+    return this.places[(this.places.indexOf(this.draft.side) + 1) % this.places.length];
+  }
+
   // The same box on that side, or on the other one.
-  turn(to = OTHER[this.draft.side]) {
+  turn(to = this.next) {
     if (to !== this.draft.side && this.host.sheet(to)) this.begin(to, this.draft.box);
   }
 
@@ -102,12 +111,17 @@ export class BoxTool {
       this.draft.box = change(this.draft.box, dx, dy);
       this.show();
     } else if (event.key === "Tab") this.turn();
-    else if (["a", "b"].includes(event.key)) this.turn(event.key);
+    else if (this.called(event.key)) this.turn(this.called(event.key));
     else if (event.key === "Enter") this.keep(this.draft.side, this.draft.box);
     else if (event.key === "Escape") this.off(gettext("Box dropped."));
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  // The side of that letter.
+  called(key) {
+    return this.places.find((place) => place.toLowerCase() === key);
   }
 
   // Gone elsewhere in the page, and not only to another window.

@@ -7,7 +7,7 @@ import { bringIntoView, paint } from "./text_marks.js";
 const LONGEST_SAID = 120;
 
 export class Caret {
-  // texts: {a, b: ShownText}; mark(place, stretch, says); say(words); changed(place or null)
+  // texts: {a, b: ShownText}, or {A, B, C, …}; mark(place, stretch, says); say(words); changed(place or null)
   constructor({ texts, mark, say, changed }) {
     Object.assign(this, { texts, mark, say, changed, place: null, stands: {}, anchors: {}, known: new Map() });
     this.listen = (event) => this.key(event);
@@ -81,7 +81,12 @@ export class Caret {
     const step = event.ctrlKey ? (by) => this.bySentence(by, event.shiftKey) : (by) => this.at + by;
     const go = (target) => () => this.go(target(), event.shiftKey);
     const side = (place) => () => place !== this.place && this.enter(place);
-    const other = this.place === "a" ? "b" : "a";
+    const places = Object.keys(this.texts);
+    const other = places[(places.indexOf(this.place) + 1) % places.length];
+    const called = places.flatMap((place) => {
+      const letter = place.toLowerCase();
+      return [letter, "abcdefghi".indexOf(letter) + 1].map((name) => [name, side(place)]);
+    });
     const ways = {
       ArrowLeft: go(() => step(-forward)),
       ArrowRight: go(() => step(forward)),
@@ -93,9 +98,8 @@ export class Caret {
       "+": () => this.take("good"),
       "-": () => this.take("bad"),
       Escape: () => this.leave(),
-      ...(this.texts.a && { 1: side("a"), a: side("a") }),
-      ...(this.texts.b && { 2: side("b"), b: side("b") }),
-      ...(this.texts[other] && { Tab: side(other) }),
+      ...Object.fromEntries(called),
+      ...(places.length > 1 && { Tab: side(other) }),
     };
     return ways[event.key];
   }

@@ -23,7 +23,7 @@ export function rangeOf(item, shown) {
 }
 
 export class Marks {
-  // texts: {a: ShownText, b: ShownText}
+  // texts: {a: ShownText, b: ShownText}, or of a set {A, B, C, …}
   constructor(card, texts, form, signal) {
     Object.assign(this, { card, texts, form });
     card.addEventListener(CHANGED, () => this.draw(), { signal });
@@ -55,7 +55,7 @@ export class Marks {
   }
 
   clear() {
-    for (const name of ["mark-a", "mark-b", "mark-chosen"]) paint(name, []);
+    for (const name of [...Object.keys(this.texts).map((place) => `mark-${place}`), "mark-chosen"]) paint(name, []);
   }
 }
 
@@ -63,7 +63,7 @@ export class Marks {
 export function bringIntoView(range, root) {
   const body = root.closest(".answer-body");
   const strip = body.closest(".answers");
-  if (strip.scrollWidth > strip.clientWidth + 1) strip.scrollTo({ left: body.closest(".answer").offsetLeft - strip.offsetLeft });
+  if (strip.scrollWidth > strip.clientWidth + 1) strip.scrollTo({ left: body.closest(".answer, .option").offsetLeft - strip.offsetLeft });
   const [inner, outer] = [range.getBoundingClientRect(), body.getBoundingClientRect()];
   const room = Math.min(40, outer.height / 4);
   if (inner.top < outer.top + room) body.scrollTop += inner.top - outer.top - room;
@@ -97,7 +97,7 @@ export class SelectionBar {
     const selection = document.getSelection();
     if (!selection.rangeCount || selection.isCollapsed) return null;
     const range = selection.getRangeAt(0);
-    const begun = selection.anchorNode.parentElement?.closest(".answer")?.dataset.place;
+    const begun = selection.anchorNode.parentElement?.closest(".answer, .option")?.dataset.place;
     const stretch = this.texts[begun]?.stretchOf(range);
     return stretch ? { place: begun, stretch, range } : null;
   }
