@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from steelyard.registry.rows import jsonl
 from steelyard.runs import launchers, supervisor
 from steelyard.runs.services import cancel_run
 from tests import factories
+from tests.engines import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,13 +81,11 @@ def test_votes_that_come_after_the_look_change_nothing_for_a_process_started_aga
     fill(project)
     run = start_freeze(project=project, dataset_name="All", recipe=Recipe(), by=None)
     supervisor.reconcile()
-    while not (run.dir.path / "selection.json").exists():
-        time.sleep(0.02)
+    wait_until((run.dir.path / "selection.json").exists)
     process = launchers.find(run.dir)
     assert process
     process.signal(signal.SIGKILL)
-    while process.is_alive():
-        time.sleep(0.02)
+    wait_until(lambda: not process.is_alive())
     (run.dir.path / "result.json").unlink(missing_ok=True)
     factories.make_judgment(factories.make_pair(project), "a")
     run = settle(run)
