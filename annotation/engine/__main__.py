@@ -74,7 +74,7 @@ def _ask_local(
 
 
 def _in_batches(asked: LocalJudge, pairs: Pairs, tally: Tally) -> None:
-    from steelyard.inference.sampling import Interrupted
+    from steelyard.inference.interrupted import Interrupted
 
     known, start, size = tally.total - len(pairs), 0, 1
     while start < len(pairs):

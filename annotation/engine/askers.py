@@ -13,11 +13,11 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from annotation.engine.callers import ASKED, caller_of, ledger_of
+from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.judging.judge import EndpointJudge
 from steelyard.inference.judging.ledger import Sum
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import CONCURRENCY, load_writer, sampling_of
-from steelyard.inference.sampling import Interrupted
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir, write_atomically

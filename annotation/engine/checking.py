@@ -11,9 +11,9 @@ from contextlib import ExitStack
 
 from annotation.engine.askers import asker_of, used_in
 from annotation.engine.words import WORDS
+from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.inference.judging.probes import gains, probes
-from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
 from steelyard.lib.journal import Journal

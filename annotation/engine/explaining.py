@@ -69,9 +69,9 @@ def _ask_local(
     spec: dict[str, Any], sampling: dict[str, Any], pairs: Pairs, tally: Tally, stop: Stop
 ) -> None:
     # imported here, for torch is slow to import and an endpoint needs none of it
+    from steelyard.inference.interrupted import Interrupted
     from steelyard.inference.judging.reading import PlainReader, SeeingReader
     from steelyard.inference.loading import SeeingWriter
-    from steelyard.inference.sampling import Interrupted
 
     judge = spec["judge"]
     tally.say(f"loading {judge['model']['name']}")

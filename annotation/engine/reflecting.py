@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from annotation.engine.callers import ledger_of
+from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.judging.calls import Caller
 from steelyard.inference.loading import Writer, open_endpoint, sampling_of
-from steelyard.inference.sampling import Interrupted
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of, stable_int

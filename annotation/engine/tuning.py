@@ -33,11 +33,11 @@ from annotation.engine.paired import compared
 from annotation.engine.reflecting import TEMPLATE, Far, Here, Remembered
 from annotation.engine.tally import PROGRESS
 from annotation.engine.words import WORDS as SAYS
+from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.judging.judge import shorten
 from steelyard.inference.judging.ledger import Sum
 from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.inference.loading import load_writer
-from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import digest_of

@@ -22,8 +22,8 @@ from evaluation.engine.atomic_events import (
     read_verdict,
     verdict_question,
 )
+from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.loading import Writer, load_writer, sampling_of
-from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of

@@ -19,10 +19,10 @@ from typing import Any
 from annotation.engine.askers import asker_of, used_in
 from annotation.engine.words import WORDS
 from evaluation.engine.winrate import win_rate
+from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.judging.asking import worths
 from steelyard.inference.judging.limits import CapReached, in_words
 from steelyard.inference.judging.prompting import TEMPLATE_VERSIONS
-from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal

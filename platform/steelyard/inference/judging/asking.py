@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.judging.calls import Caller
 from steelyard.inference.judging.judge import WORTH, EndpointJudge
 from steelyard.inference.judging.ledger import Ledger
-from steelyard.inference.judging.local import LocalJudge
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint, sampling_of
 from steelyard.inference.pipelines.calling import LOCAL, Pipeline, PipelineCaller, Shared
-from steelyard.inference.sampling import Interrupted
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
@@ -79,6 +78,9 @@ def worths(verdicts: Sequence[Mapping[str, Any]]) -> list[float]:
 def _here(
     judge: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], stop: Stop, pictures: Pictures
 ) -> Iterator[dict[str, Any]]:
+    # torch is slow to import, and a judge that is an endpoint needs none of it
+    from steelyard.inference.judging.local import LocalJudge
+
     writer: Any = load_writer(judge["model"], stop=lambda: bool(stop))
     asked = LocalJudge(writer, judge, _sampling(judge), pictures)
     for start in range(0, len(pairs), asked.batch):
