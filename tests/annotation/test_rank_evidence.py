@@ -1,5 +1,5 @@
-"""Evidence in the outputs of a set: what is taken, what the judgments of pairs have of it, and where
-it is shown."""
+"""Evidence in the outputs of a set: what is taken, what the judgments of pairs have of it, where it
+is shown."""
 
 from __future__ import annotations
 

@@ -189,9 +189,14 @@ def test_an_order_survives_a_closed_page_and_a_dead_connection(
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert").filter(has_text="B, C have none")).to_be_visible()
+    # words of two answers are marked by keys alone
+    for key in ["e", "Shift+End", "+", "e", "c", "Enter"]:
+        page.keyboard.press(key)
+    expect(page.locator(".chip")).to_have_count(2)
     page.reload()
     expect(page.locator(".grip").first).to_be_visible()
     assert order_on(page) == "A / B C"
+    expect(page.locator(".chip-what")).to_have_count(2)
     for rank in "13":
         page.keyboard.press(rank)
     page.context.set_offline(True)
@@ -201,7 +206,11 @@ def test_an_order_survives_a_closed_page_and_a_dead_connection(
     assert not Ranking.objects.exists()
     page.context.set_offline(False)
     expect(page.get_by_role("heading", name="Nothing left to rank")).to_be_visible()
-    assert tiers(Ranking.objects.get()) == "B | A | C"
+    ranking = Ranking.objects.get()
+    assert tiers(ranking) == "B | A | C"
+    first, last = ranking.evidence
+    assert [first["output"], last["output"]] == [ranking.shown[1], ranking.shown[2]]
+    assert (first["quote"][:6], first["says"], last["quote"]) == ("Answer", "good", "Answer")
 
 
 def media_set(project: Any, *files: bytes) -> Any:
