@@ -281,7 +281,14 @@ def _output(battle: Battle, turns: list[Turn], side: str) -> Output:
 def _given_away(battle: Battle, turns: list[Turn]) -> list[dict[str, str]]:
     names: list[str] = []
     for model in battle.arena.contestants.all():
-        called = (model.name, model.options.get("model") or "", model.source.rpartition("/")[2])
+        # with revisions a model calls itself by its own name still
+        own = model.base.name if model.revisions and model.base else ""
+        called = (
+            model.name,
+            own,
+            model.options.get("model") or "",
+            model.source.rpartition("/")[2],
+        )
         names += [name for name in called if name and name not in names]
     question = "\n".join(turn.question for turn in turns)
     if battle.prompt:

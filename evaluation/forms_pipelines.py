@@ -89,7 +89,8 @@ class SearchForm(forms.Form):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         fields: Any = self.fields
-        rows = ModelVersion.objects.filter(project=project, modality="text").order_by("name")
+        rows = ModelVersion.objects.filter(project=project, modality="text").as_they_are()
+        rows = rows.order_by("name")
         members = rows.filter(family__in=MEMBERS)
         fields["generators"].queryset = fields["helpers"].queryset = members
         fields["baseline"].queryset = rows.filter(family__in=[*MEMBERS, ModelFamily.PIPELINE])

@@ -239,6 +239,13 @@ def _check_models(
                 raise UserError(
                     _("%(model)s belongs to another project.") % {"model": model.name}, field=name
                 )
+            if model.revisions:
+                raise UserError(
+                    _("%(model)s revises its answers, which a member does not. Choose %(base)s.")
+                    % {"model": model.name, "base": model.base},
+                    code="cannot_generate",
+                    field=name,
+                )
             if model.family not in families:
                 raise UserError(
                     _("%(model)s does not write. Choose a language model or an endpoint.")

@@ -125,7 +125,8 @@ def _family(project: Project, made: Sequence[ModelVersion]) -> list[ModelVersion
                 found[one.pk] = one
     front = list(made)
     while front:
-        below = ModelVersion.objects.filter(project=project, base__in=front)
+        # with revisions a model is the same point of training
+        below = ModelVersion.objects.filter(project=project, base__in=front).as_they_are()
         front = [model for model in below if model.pk not in found]
         found.update({model.pk: model for model in front})
     stems = {at[0] for model in made if (at := step_of(model))}

@@ -43,6 +43,9 @@ def revisions_of_run(request: HttpRequest, project: str, pk: int) -> HttpRespons
         "told": told,
         "curves": _curves(told),
         "judges": judges_for(run.project),
+        "reviser": next(
+            (m for m in run.models.order_by("-pk") if m.can_revise and not m.step), None
+        ),
         "waiting": any(one.run.is_active for one in told),
     }
     return render(request, "evaluation/_revisions_of_run.html", context)

@@ -22,6 +22,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
+from steelyard.inference.revising import ASKED
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ADMINS, role_in
@@ -116,6 +117,9 @@ def options_of(job: TrainingJob) -> dict[str, Any]:
     options = {"sampling": sampling} if sampling else {}
     if (control := job.config.get(SETTING, "none")) != "none":
         options["label_control"] = control
+    if job.recipe == "srpo":
+        # what it has learnt to improve by is what it is asked when it revises
+        options["revising"] = ASKED
     return options
 
 

@@ -145,7 +145,7 @@ def start_preflight(
 def trainable_bases(project: Project) -> ModelVersionQuerySet:
     """The models of a project that a recipe of its modality can start from."""
     families = {family for known in RECIPES_OF[project.modality].values() for family in known}
-    return ModelVersion.objects.filter(project=project, family__in=families)
+    return ModelVersion.objects.filter(project=project, family__in=families).as_they_are()
 
 
 def _check_place(project: Project, version: DatasetVersion, base: ModelVersion) -> None:
@@ -175,6 +175,16 @@ def _families(project: Project, recipe: str) -> tuple[str, ...]:
 
 
 def _check_base(base: ModelVersion, families: tuple[str, ...]) -> None:
+    if base.revisions:
+        raise UserError(
+            _(
+                "%(base)s is %(model)s with revisions and has no weights of its own. Train from "
+                "%(model)s."
+            )
+            % {"base": base.name, "model": base.base},
+            code="cannot_train",
+            field="base",
+        )
     if not base.can_train:
         raise UserError(
             _(

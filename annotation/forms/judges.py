@@ -190,13 +190,15 @@ def judging_models(project: Project) -> QuerySet[ModelVersion]:
     families = [ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT]
     if project.modality == Modality.TEXT:
         families += [ModelFamily.CAUSAL_LM, ModelFamily.PIPELINE]
-    return ModelVersion.objects.filter(project=project, family__in=families).order_by("name")
+    rows = ModelVersion.objects.filter(project=project, family__in=families).as_they_are()
+    return rows.order_by("name")
 
 
 def writing_models(project: Project) -> QuerySet[ModelVersion]:
     """Those that write text, whether or not they can see."""
     families = [ModelFamily.CAUSAL_LM, ModelFamily.VISION_LANGUAGE, ModelFamily.ENDPOINT]
-    return ModelVersion.objects.filter(project=project, family__in=families).order_by("name")
+    rows = ModelVersion.objects.filter(project=project, family__in=families).as_they_are()
+    return rows.order_by("name")
 
 
 def _said_of(judge: Annotator) -> dict[str, Any]:

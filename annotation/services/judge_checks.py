@@ -49,6 +49,13 @@ def check_model(project: Project, model: ModelVersion) -> None:
         raise UserError(
             _("%(model)s belongs to another project.") % {"model": model.name}, field="model"
         )
+    if model.revisions:
+        raise UserError(
+            _("%(model)s revises what it says, which a judge does not. Choose %(base)s itself.")
+            % {"model": model.name, "base": model.base},
+            code="cannot_judge",
+            field="model",
+        )
     if model.family not in _WRITING:
         raise UserError(
             _(

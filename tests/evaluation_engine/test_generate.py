@@ -13,8 +13,11 @@ import pytest
 from PIL import Image
 
 from evaluation.engine.generate import _tasks, work
+from steelyard.inference.revising import ASKED, revision_messages
+from steelyard.inference.streaming import load_speaker
 from steelyard.inference.text import generate, load_causal_lm
 from steelyard.lib.engine import Stop
+from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_file, stable_int
 from steelyard.lib.rundir import RunDir
 from tests.chat_server import ChatServer
@@ -274,3 +277,53 @@ def test_the_folder_is_all_it_needs(tiny_lm: Path, tmp_path: Path) -> None:
     assert drive(ENGINE, moved)["status"] == "succeeded"
     assert len(_made(moved)) == 6
     assert json.loads((moved.path / "run.json").read_text())["kind"] == "generate"
+
+
+def test_a_model_with_revisions_hands_on_the_last_of_the_answers_that_it_improves(
+    tmp_path: Path, tiny_lm: Path
+) -> None:
+    plain = model_spec(tiny_lm, name="plain")
+    revised = {**plain, "name": "revised", "revisions": {"times": 2, "asked": "Better, please."}}
+    spec = _spec([plain, revised], prompts=2)
+    rundir = make_rundir(tmp_path / "run", spec)
+    work(rundir, Stop(rundir))
+    made = _made(rundir)
+    first = [made["plain", prompt["key"], 0] for prompt in spec["prompts"]]
+    last = [made["revised", prompt["key"], 0] for prompt in spec["prompts"]]
+    assert [line["seed"] for line in last] == [line["seed"] for line in first]
+    model, tokenizer = load_causal_lm(str(tiny_lm))
+    texts = [line["text"] for line in first]
+    for number in (1, 2):
+        asked = [
+            revision_messages(prompt["messages"], text, "Better, please.")
+            for prompt, text in zip(spec["prompts"], texts, strict=True)
+        ]
+        seeds = [stable_int(line["seed"], number) & 0x7FFF_FFFF for line in first]
+        answers = generate(model, tokenizer, asked, max_new_tokens=12, temperature=1.0, seeds=seeds)
+        texts = [answer.text for answer in answers]
+    assert [line["text"] for line in last] == texts
+    assert texts != [line["text"] for line in first]
+    # who reads it as it is written reads none of the answers before
+    told: list[str] = []
+    speaker = load_speaker(revised, stop=lambda: False)
+    said = speaker.speak(
+        spec["prompts"][0]["messages"],
+        sampling={"top_p": 1.0, **spec["sampling"]},
+        seed=first[0]["seed"],
+        say=told.append,
+    )
+    assert said
+    assert not told
+
+
+def test_a_prompt_without_room_for_a_revision_is_told_before_any_work(
+    tmp_path: Path, tiny_lm: Path
+) -> None:
+    plain = model_spec(tiny_lm, name="plain")
+    revised = {**plain, "name": "revised", "revisions": {"times": 1, "asked": ASKED}}
+    # an answer of so many has room, one behind another has not
+    sampling = {"temperature": 1.0, "max_new_tokens": 200}
+    rundir = make_rundir(tmp_path, _spec([plain, revised], prompts=1, sampling=sampling))
+    with pytest.raises(UserError, match="more than the model's context of 512"):
+        work(rundir, Stop(rundir))
+    assert not _made(rundir)

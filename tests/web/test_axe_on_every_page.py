@@ -174,6 +174,7 @@ NO_PAGES = {
     "projects:member-role",
     "registry:model-key",
     "registry:model-prices",
+    "registry:model-revised",
     "registry:version-note",
     "registry:version-tag",
     "runs:run-cancel",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from steelyard.inference.revising import generate_revised, revision_messages
+from steelyard.inference.revising import ROOM, generate_revised, revision_messages
 from steelyard.inference.sampling import Interrupted
 from steelyard.inference.text import context_length, encode_prompt
 from steelyard.lib.hashing import canonical_json, stable_int
@@ -47,8 +47,8 @@ def write_revisions(
     keys = [
         key
         for key in sorted(held_out, key=lambda key: (stable_int("revisions", key), key))
-        # an answer has about as many tokens when it is read again
-        if len(encode_prompt(tokenizer, revision_messages(held_out[key], ""))) + 2.2 * new < context
+        if len(encode_prompt(tokenizer, revision_messages(held_out[key], ""))) + ROOM * new
+        < context
     ][: config.revised_prompts]
     if not (config.revisions and keys):
         return True

@@ -245,7 +245,7 @@ def _check_measurable(measures: list[str], settings: dict[str, Any], *, prune: b
 def judges_of(project: Project) -> QuerySet[ModelVersion]:
     """Models that can be asked which of two texts is better; one of a version whose prompts are
     about pictures or clips has to see them too."""
-    rows = ModelVersion.objects.filter(project=project, modality="text")
+    rows = ModelVersion.objects.filter(project=project, modality="text").as_they_are()
     return rows.filter(family__in=[ModelFamily.CAUSAL_LM, *SEEING])
 
 

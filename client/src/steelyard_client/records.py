@@ -284,6 +284,10 @@ class Model(Record):
     created_at: datetime
     step: int | None = None
     """Of the run that made it, where it is a checkpoint of that."""
+    can_revise: bool = False
+    """Whether it has learnt to improve its answers."""
+    revisions: int = 0
+    """How often it improves its last answer; 0 for a model as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,6 +112,12 @@ class TrainingVerbs(CheckpointVerbs):
         body = {"name": name, "family": family, "source": source, **options}
         return Model.of(self._connection.post(f"{self._path}/models", body))
 
+    def with_revisions(self, model: Model | str, revisions: int) -> Model:
+        """A model that was trained by ``srpo``, improving its answer so many times: a model of its
+        own, to be evaluated like any other. Asked for again, the same one."""
+        path = f"{self._path}/models/{self._model(model)}/revised"
+        return Model.of(self._connection.post(path, {"revisions": revisions}))
+
     def model_files(self, model: Model | str) -> list[dict[str, Any]]:
         """Name and size of each file of a model that was made here; none of another."""
         return list(self._connection.get(f"{self._path}/models/{self._model(model)}/files"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from steelyard.inference.endpoint import Endpoint
+from steelyard.inference.revising import ROOM, RevisingWriter, revision_messages
 from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
 from steelyard.lib.said import Said
@@ -91,6 +92,11 @@ def check_writer(
     from steelyard.inference import adapters, text, vision
     from steelyard.inference.frames import read_pictures
 
+    if told := spec.get("revisions"):
+        # the last answer is read before the next is written
+        prompts = [revision_messages(messages, "", told["asked"]) for messages in prompts]
+        longest = int(ROOM * sampling["max_new_tokens"])
+        sampling = {**sampling, "max_new_tokens": longest}
     if spec["family"] == "vision_language":
         config, processor = vision.load_processor(spec["source"])
         for messages, files in zip(prompts, media or [[]] * len(prompts), strict=True):
@@ -117,6 +123,9 @@ def load_writer(spec: Mapping[str, Any], *, stop: Callable[[], bool] | None = No
     Raises:
         UserError: the model cannot be loaded, or is none that writes text.
     """
+    if spec.get("revisions"):
+        plain = {name: value for name, value in spec.items() if name != "revisions"}
+        return RevisingWriter(load_writer(plain, stop=stop), spec["revisions"])
     if spec["family"] == "causal_lm":
         return LocalWriter(spec, stop)
     if spec["family"] == "vision_language":

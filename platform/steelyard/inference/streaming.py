@@ -55,7 +55,9 @@ def load_speaker(spec: Mapping[str, Any], *, stop: Callable[[], bool]) -> Speake
     if spec["family"] == "endpoint":
         return EndpointSpeaker(spec, stop)
     writer: Any = load_writer(spec, stop=stop)
-    return LocalSpeaker(writer) if spec["family"] == "causal_lm" else WholeSpeaker(writer)
+    # of a model that revises only the last answer counts, and nobody is to read the others first
+    told_as_written = spec["family"] == "causal_lm" and not spec.get("revisions")
+    return LocalSpeaker(writer) if told_as_written else WholeSpeaker(writer)
 
 
 class LocalSpeaker:

@@ -19,6 +19,7 @@ from steelyard.registry.downloads import TYPES, download
 from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.registry.querysets import DatasetVersionQuerySet, ModelVersionQuerySet
+from steelyard.registry.revised import with_revisions
 from steelyard.registry.searching import OUTCOMES, RowFilter, choices, search
 from steelyard.registry.serializers import (
     DatasetVersionDetailSerializer,
@@ -26,6 +27,7 @@ from steelyard.registry.serializers import (
     ModelFileSerializer,
     ModelRequest,
     ModelVersionSerializer,
+    RevisedRequest,
     RowsSerializer,
     VersionQuery,
 )
@@ -141,6 +143,21 @@ class ModelDetail(APIView):
         rows = ModelVersion.objects.with_origin()
         model = get_visible(rows, user_of(request), pk=pk, project__slug=project)
         return Response(ModelVersionSerializer(model).data)
+
+
+class ModelRevised(APIView):
+    """A model that has learnt to improve its answers, with a number of revisions."""
+
+    @extend_schema(request=RevisedRequest, responses={201: ModelVersionSerializer})
+    def post(self, request: Request, project: str, pk: int) -> Response:
+        """The model that answers and revises so many times; asked for again, the same one."""
+        model = get_visible(
+            ModelVersion.objects.with_origin(), user_of(request), pk=pk, project__slug=project
+        )
+        body = RevisedRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        made = with_revisions(model=model, by=user_of(request), **body.validated_data)
+        return Response(ModelVersionSerializer(made).data, status=201)
 
 
 class ModelFiles(APIView):

@@ -22,6 +22,11 @@ urlpatterns = [
     path("projects/<slug:project>/models", api.ModelList.as_view(), name="models"),
     path("projects/<slug:project>/models/<int:pk>", api.ModelDetail.as_view(), name="model"),
     path(
+        "projects/<slug:project>/models/<int:pk>/revised",
+        api.ModelRevised.as_view(),
+        name="model-revised",
+    ),
+    path(
         "projects/<slug:project>/models/<int:pk>/files",
         api.ModelFiles.as_view(),
         name="model-files",

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import Dataset, ModelFamily, VersionTag
+from steelyard.registry.revised import MOST_REVISIONS
 from steelyard.registry.searching import RowFilter
 from steelyard.registry.sources import FAMILIES
 from steelyard.registry.tagging import NOTE_LIMIT
@@ -91,6 +92,20 @@ class PriceForm(forms.Form):
 
     price_in = _price(_("Price of a million tokens asked"))
     price_out = _price(_("Price of a million tokens answered"))
+
+
+class RevisionsForm(forms.Form):
+    """How often a model that has learnt to is to improve its answer."""
+
+    revisions = forms.IntegerField(
+        initial=2,
+        min_value=1,
+        max_value=MOST_REVISIONS,
+        label=_("Revisions of an answer"),
+        help_text=_(
+            "Each costs as much as the answer, and somewhat more for reading the last one."
+        ),
+    )
 
 
 class VersionsForm(forms.Form):

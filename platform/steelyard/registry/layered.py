@@ -47,7 +47,7 @@ class Shown:
 def members_of(project: Project) -> dict[str, ModelVersion]:
     """The models that a pipeline may be made of, by name."""
     rows = ModelVersion.objects.filter(project=project, modality=Modality.TEXT, family__in=MEMBERS)
-    return {model.name: model for model in rows.order_by("name")}
+    return {model.name: model for model in rows.as_they_are().order_by("name")}
 
 
 def checked(project: Project, layers: Any, name: str = "") -> tuple[Config, list[ModelVersion]]:
@@ -90,6 +90,11 @@ def _why_not(project: Project, member: str, name: str) -> str:
         return _("This project has no model called “%(name)s”.") % {"name": member}
     if model.family == ModelFamily.PIPELINE:
         return _("%(name)s is a pipeline. Put its layers here instead.") % {"name": member}
+    if model.revisions:
+        return _("%(model)s revises its answers, which a member does not. Choose %(base)s.") % {
+            "model": member,
+            "base": model.base,
+        }
     return _("%(name)s does not write. Choose a language model or an endpoint.") % {"name": member}
 
 

@@ -205,11 +205,19 @@ class ModelVersion(models.Model):
 
     @property
     def can_train(self) -> bool:
-        return self.family not in {
-            ModelFamily.ENDPOINT,
-            ModelFamily.IMPORTED,
-            ModelFamily.PIPELINE,
-        }
+        """Whether it has weights of its own; one with revisions has those of its base."""
+        weightless = {ModelFamily.ENDPOINT, ModelFamily.IMPORTED, ModelFamily.PIPELINE}
+        return self.family not in weightless and not self.revisions
+
+    @property
+    def revisions(self) -> int:
+        """How often it improves on its own last answer; 0 for a model as it is."""
+        return int(self.options.get("revisions", 0))
+
+    @property
+    def can_revise(self) -> bool:
+        """Whether it has learnt to improve an answer, by the words kept in ``revising``."""
+        return bool(self.options.get("revising")) and not self.revisions
 
     @property
     def families(self) -> list[str]:
@@ -271,6 +279,8 @@ class ModelVersion(models.Model):
             "adapters": self.adapters(),
             "sampling": self.options.get("sampling", {}),
         }
+        if self.revisions:
+            spec["revisions"] = {"times": self.revisions, "asked": self.options["revising"]}
         if self.family == ModelFamily.ENDPOINT:
             spec |= {"base_url": self.source, "model": self.options.get("model", "")}
             if self.options.get("api_key"):
@@ -287,11 +297,11 @@ class ModelVersion(models.Model):
 
     def adapters(self) -> list[str]:
         """Folders of the adapters that lie on ``source``, the first trained one first: a model
-        trained from one with an adapter adds its own on top."""
-        if not self.adapter:
+        trained from one with an adapter adds its own on top, one with revisions adds none."""
+        if not (self.adapter or self.revisions):
             return []
         below = self.base.adapters() if self.base else []
-        return [*below, self.adapter]
+        return [*below, self.adapter] if self.adapter else below
 
     @property
     def key_variable(self) -> str:

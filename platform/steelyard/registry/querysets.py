@@ -23,3 +23,8 @@ class ModelVersionQuerySet(models.QuerySet):
         return self.select_related(
             "project", "base", "trained_on__dataset", "made_by__project", "created_by"
         )
+
+    def as_they_are(self) -> Self:
+        """Without those that are another one with revisions: what judges, is trained from or works
+        in a pipeline says a thing once."""
+        return self.exclude(options__has_key="revisions")

@@ -9,6 +9,7 @@ from steelyard.registry.models import (
     VersionNote,
     VersionTag,
 )
+from steelyard.registry.revised import MOST_REVISIONS
 from steelyard.registry.words import warning_of
 from steelyard.web.api import StrictSerializer
 
@@ -95,6 +96,12 @@ class ModelVersionSerializer(serializers.ModelSerializer):
         allow_null=True,
         help_text="Of the run that made it, where it is a checkpoint of that; else null.",
     )
+    can_revise = serializers.BooleanField(
+        help_text="Whether it has learnt to improve its answers: revisions can be asked for."
+    )
+    revisions = serializers.IntegerField(
+        help_text="How often it improves its last answer; 0 for a model as it is."
+    )
     label_control = serializers.CharField(
         help_text="random or reversed where it is a control, trained on such labels; else empty."
     )
@@ -121,6 +128,8 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "digest",
             "can_generate",
             "can_train",
+            "can_revise",
+            "revisions",
             "created_by",
             "created_at",
         ]
@@ -128,6 +137,14 @@ class ModelVersionSerializer(serializers.ModelSerializer):
 
     def get_can_train(self, model: ModelVersion) -> bool | None:
         return None if model.is_unsure else model.can_train
+
+
+class RevisedRequest(StrictSerializer):
+    """What ``POST models/{id}/revised`` takes."""
+
+    revisions = serializers.IntegerField(
+        min_value=1, max_value=MOST_REVISIONS, help_text="How often it improves its last answer."
+    )
 
 
 class ModelRequest(StrictSerializer):

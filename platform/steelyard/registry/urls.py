@@ -30,6 +30,7 @@ urlpatterns = [
     path("models/new-pipeline/", views_layered.pipeline_new, name="pipeline-new"),
     path("models/<int:pk>/", views.model_detail, name="model-detail"),
     path("models/<int:pk>/key/", views.model_key, name="model-key"),
+    path("models/<int:pk>/revised/", views.model_revised, name="model-revised"),
     path("models/<int:pk>/prices/", views.model_prices, name="model-prices"),
     path("models/<int:pk>/files/<path:name>", views.model_file, name="model-file"),
 ]

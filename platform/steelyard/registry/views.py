@@ -21,6 +21,7 @@ from steelyard.registry.forms import (
     ModelForm,
     NoteForm,
     PriceForm,
+    RevisionsForm,
     RowsForm,
     TagForm,
     VersionsForm,
@@ -28,6 +29,7 @@ from steelyard.registry.forms import (
 from steelyard.registry.layered import config_of, in_words
 from steelyard.registry.model_files import files_of, serve_model_file
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
+from steelyard.registry.revised import revised_of, with_revisions
 from steelyard.registry.searching import RowFilter, choices, search
 from steelyard.registry.services import add_model, set_api_key, set_prices
 from steelyard.registry.words import counts_in_words, recipe_in_words, warning_of
@@ -133,7 +135,9 @@ def model_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "project": model.project,
         "model": model,
         "ancestors": model.ancestors(),
-        "descendants": model.descendants.all(),
+        "descendants": model.descendants.as_they_are().select_related("project"),
+        "revised": revised_of(model).values(),
+        "revisions_form": RevisionsForm() if model.can_revise else None,
         "files": files_of(model),
         "layers": in_words(config_of(model)) if model.family == ModelFamily.PIPELINE else None,
         "pipelines": model.pipelines.order_by("name"),
@@ -142,6 +146,24 @@ def model_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "currency": settings.CURRENCY,
     }
     return render(request, "registry/model.html", context)
+
+
+@require_POST
+def model_revised(request: HttpRequest, project: str, pk: int) -> HttpResponse:
+    """The model with a number of revisions, to be evaluated like any other."""
+    model = _model(request, project, pk)
+    form = RevisionsForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise UserError(form.errors["revisions"][0])
+        return redirect(
+            with_revisions(
+                model=model, revisions=form.cleaned_data["revisions"], by=user_of(request)
+            )
+        )
+    except UserError as error:
+        messages.error(request, error.message)
+        return redirect(model)
 
 
 def model_file(request: HttpRequest, project: str, pk: int, name: str) -> HttpResponseBase:
