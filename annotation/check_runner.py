@@ -13,11 +13,12 @@ from annotation.judge_runs import gpus as gpus
 from annotation.judge_runs import judge_of, told_of
 from annotation.models import Annotator
 from annotation.spending import store_spending
+from annotation.titles import TITLES
 from steelyard.inference.judging.probes import QUESTIONS
 from steelyard.runs.models import Run
 
 engine = "annotation.engine.checking"
-words = WORDS
+words = {**WORDS, **TITLES}
 
 
 def prepare(run: Run) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from annotation.judge_runs import judge_of, take_in, told_of
 from annotation.models import MachineRationale, Pair
 from annotation.runner import asked_of
 from annotation.spending import store_spending
+from annotation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.runs.models import Run
 
 engine = "annotation.engine.explaining"
-words = WORDS
+words = {**WORDS, **TITLES}
 
 
 def prepare(run: Run) -> dict[str, Any]:

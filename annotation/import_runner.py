@@ -9,11 +9,12 @@ from typing import Any
 from django.conf import settings
 
 from annotation import freeze_runner
+from annotation.titles import TITLES
 from annotation.transfer.words import WORDS, read_in_words
 from steelyard.runs.models import Run
 
 engine = "annotation.transfer.importing"
-words = WORDS
+words = {**WORDS, **TITLES}
 
 
 def prepare(run: Run) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from annotation.judge_runs import judge_of, take_in, told_of
 from annotation.juries import recount_with
 from annotation.models import Annotator, Judgment, Outcome, Output, Pair
 from annotation.spending import store_spending
+from annotation.titles import TITLES
 from steelyard.assets.services import blob_path
 from steelyard.lib.files import place_file
 from steelyard.runs.models import Run
 
 engine = "annotation.engine"
-words = WORDS
+words = {**WORDS, **TITLES}
 _STEP = {Outcome.A: -1, Outcome.B: 1}
 
 

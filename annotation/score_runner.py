@@ -10,17 +10,21 @@ from django.conf import settings
 from django.db import transaction
 
 from annotation import reward_runner
+from annotation.engine.words import WORDS
 from annotation.juries import recount_with
 from annotation.models import Annotator, Judgment, Outcome, Pair
 from annotation.scores import spread_of, verdict_of
+from annotation.titles import TITLES
 from steelyard.assets.services import blob_path
 from steelyard.inference.scorers.base import FRAMES, OF_TEXTS
 from steelyard.lib.errors import UserError
 from steelyard.lib.files import place_file
+from steelyard.lib.said import Said
 from steelyard.runs.models import Run
 from steelyard.web.sealing import opened
 
 engine = "annotation.engine.scoring"
+words = {**WORDS, **TITLES}
 
 
 def prepare(run: Run) -> dict[str, Any]:
@@ -98,7 +102,7 @@ def _spec(judge: Annotator) -> dict[str, Any]:
         command = settings.SCORERS.get(scorer["source"])
         if command is None:
             raise UserError(
-                f"The setting STEELYARD_SCORERS has no scorer called {scorer['source']} any more.",
+                Said(WORDS, "no_scorer", scorer=scorer["source"]),
                 code="unknown_scorer",
             )
         spec["command"] = command

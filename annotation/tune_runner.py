@@ -17,12 +17,13 @@ from annotation.runner import asked_of
 from annotation.services.judging import new_judge_version
 from annotation.services.tuned import made_by
 from annotation.spending import store_spending
+from annotation.titles import TITLES
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "annotation.engine.tuning"
-words = WORDS
+words = {**WORDS, **TITLES}
 
 
 def prepare(run: Run) -> dict[str, Any]:

@@ -6,13 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 from evaluation.arena_serving import collect, fail_waiting, waiting
+from evaluation.engine.words import WORDS
 from evaluation.models_arena import Arena, Turn
 from evaluation.sampling import sampling_used
+from evaluation.titles import TITLES
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "evaluation.engine.arena"
+words = {**WORDS, **TITLES}
 IDLE_SECONDS = 300
 """After so long without a question the engine gives its place back."""
 

@@ -12,8 +12,10 @@ from django.utils.translation import gettext as _
 
 from evaluation.engine.arena import read_answer
 from evaluation.models_arena import SIDES, Arena, Turn
+from evaluation.titles import TITLES
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import write_atomically
+from steelyard.lib.said import Said
 from steelyard.runs.models import Run, RunState
 from steelyard.runs.services import start_run
 
@@ -167,7 +169,7 @@ def _start(arena: Arena) -> Run:
     arena.run = start_run(
         project=arena.project,
         kind="arena",
-        title=f"Arena {arena.name}",
+        title=Said(TITLES, "title_arena", name=arena.name),
         spec={"arena": arena.pk},
         by=arena.created_by,
     )

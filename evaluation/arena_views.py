@@ -268,7 +268,7 @@ def _what_it_waits_for(turn: Turn) -> str:
     run = turn.run
     if run is None or run.state == RunState.QUEUED:
         # its status says where it waits for a GPU
-        return (run and run.status_text) or _("Waits for a free place on the server.")
+        return (run and run.doing) or _("Waits for a free place on the server.")
     if not run.done and run.state == RunState.RUNNING:
         began = turn.created_at if run.started_at is None else run.started_at
         seconds = max(0, int((timezone.now() - began).total_seconds()))

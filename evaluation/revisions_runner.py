@@ -6,16 +6,18 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from annotation.engine.words import WORDS
 from annotation.judge_runs import environment as environment
 from annotation.judge_runs import gpus as gpus
 from annotation.judge_runs import judge_of, told_of
 from annotation.spending import store_spending
+from evaluation.engine.words import WORDS
+from evaluation.titles import TITLES
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.runs.models import Run
 
 engine = "evaluation.engine.revisions"
-words = WORDS
+words = {**WORDS, **TITLES}
 FILE = "revisions.jsonl"
 
 
@@ -29,9 +31,7 @@ def prepare(run: Run) -> dict[str, Any]:
     try:
         shutil.copyfile(source, run.dir.path / FILE)
     except FileNotFoundError as error:
-        raise UserError(
-            "The answers that were revised are gone.", code="no_revisions", field="run"
-        ) from error
+        raise UserError(Said(WORDS, "revised_gone"), code="no_revisions", field="run") from error
     return {"kind": "revisions", **told_of(run, judge_of(run)), "revisions": FILE}
 
 

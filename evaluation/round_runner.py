@@ -14,13 +14,18 @@ from django.db.models.functions import Greatest
 
 from annotation.models import Output, Pair, Prompt
 from annotation.services.material import add_pair
+from evaluation.engine.words import WORDS
 from evaluation.outputs import asked_of, lines_of, store_output
 from evaluation.prompts import chosen_prompts
+from evaluation.titles import FOLLOWING, TITLES
+from steelyard.lib.said import Said
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "evaluation.engine"
+words = {**WORDS, **TITLES}
+elsewhere = {"train": FOLLOWING}
 PRIORITY = 5
 """Before what was there, after what an evaluation waits for."""
 
@@ -65,10 +70,9 @@ def finish(run: Run, result: dict[str, Any]) -> None:
             priority=Greatest(F("priority"), PRIORITY)
         )
     run.dir.event(
-        f"{len(lines)} outputs to {len(made)} prompts are kept; they were not to be paired."
+        Said(WORDS, "outputs_kept", outputs=len(lines), prompts=len(made))
         if run.spec["pairing"] == "none"
-        else f"{len(pairs)} pairs of {len(made)} prompts are in the labelling queue; the others' "
-        "answers are the same."
+        else Said(WORDS, "pairs_queued", pairs=len(pairs), prompts=len(made))
     )
 
 

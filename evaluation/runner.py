@@ -21,14 +21,17 @@ from evaluation.contestants import (
     prompts_of,
 )
 from evaluation.drawn import in_drawn_order, place_of
+from evaluation.engine.words import WORDS
 from evaluation.models import Comparison, Evaluation, EvaluationJudge
 from evaluation.outputs import asked_of, lines_of, store_output
 from evaluation.presets import BY_TURNS
+from evaluation.titles import TITLES
 from steelyard.lib.errors import UserError
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "evaluation.engine"
+words = {**WORDS, **TITLES}
 EVALUATION_PRIORITY = 10
 
 

@@ -10,11 +10,14 @@ from django.conf import settings
 from annotation.judge_runs import judge_spec
 from annotation.models import Annotator, Prompt
 from annotation.spending import store_spending
+from evaluation.engine.words import WORDS
+from evaluation.titles import TITLES
 from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
 
 engine = "evaluation.engine.pipelines"
+words = {**WORDS, **TITLES}
 
 
 def prepare(run: Run) -> dict[str, Any]:

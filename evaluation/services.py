@@ -19,8 +19,10 @@ from evaluation.presets import BY_TURNS, PRESETS
 from evaluation.prompts import checked_set, chosen_prompts, trained_on
 from evaluation.questions import checked_questions
 from evaluation.sampling import check_shapes, checked_sampling
+from evaluation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.runs.services import start_run
@@ -139,7 +141,7 @@ def _generate(evaluation: Evaluation, by: User | None) -> Any:
     return start_run(
         project=evaluation.project,
         kind="generate" if asks else "pair_up",
-        title=f"Outputs for {evaluation.name}",
+        title=Said(TITLES, "title_outputs", name=evaluation.name),
         spec={"evaluation": evaluation.pk},
         by=by,
     )

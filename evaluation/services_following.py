@@ -11,7 +11,9 @@ from django.utils.translation import gettext as _
 
 from evaluation.sampling import DEFAULT_SAMPLING, sampling_used
 from evaluation.services_round import start_round
+from evaluation.titles import FOLLOWING
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.projects.models import Modality
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.models import Run, RunState
@@ -62,7 +64,7 @@ def _begin(run: Run) -> None:
     model = next((one for one in made if one.step is None), None)
     if model is None:
         # one of a sweep's
-        _refuse(run, "No new pairs were made, for its model is not kept.")
+        _refuse(run, Said(FOLLOWING, "new_pairs_no_model"))
         return
     try:
         with transaction.atomic():
@@ -70,7 +72,7 @@ def _begin(run: Run) -> None:
                 project=run.project, model=model, sampling=_sampling(model), by=run.created_by
             )
     except UserError as error:
-        _refuse(run, f"No new pairs were made: {error.message}")
+        _refuse(run, Said(FOLLOWING, "new_pairs_refused", why=error.message))
         return
     _note(run, begun.pk)
 

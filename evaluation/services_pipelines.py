@@ -12,10 +12,12 @@ from django.utils.translation import gettext as _
 from annotation.models import Annotator, Prompt
 from evaluation.engine.pipelines.space import front
 from evaluation.prompts import chosen_prompts, trained_on
+from evaluation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.inference.pipelines.config import read_config
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_uniform
+from steelyard.lib.said import Said
 from steelyard.projects.models import Project
 from steelyard.registry.layered import MEMBERS, Shown, add_pipeline, in_words
 from steelyard.registry.models import ModelFamily, ModelVersion
@@ -140,7 +142,7 @@ def start_search(
     return start_run(
         project=project,
         kind=KIND,
-        title=_("A pipeline better than %(model)s is looked for") % {"model": baseline.name},
+        title=Said(TITLES, "title_search", model=baseline.name),
         spec={
             "generators": [model.pk for model in generators],
             "helpers": [model.pk for model in helpers],

@@ -13,8 +13,10 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Annotator
 from evaluation.revisions_runner import FILE
+from evaluation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.projects.models import Project
 from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
@@ -114,7 +116,9 @@ def start_revisions(*, run: Run, judge: Annotator, by: User) -> Run:
     return start_run(
         project=run.project,
         kind=KIND,
-        title=f"{judge.name} compares what {run.title.removeprefix('Train ')} has revised",
+        title=Said(
+            TITLES, "title_revisions", judge=judge.name, model=run.title.removeprefix("Train ")
+        ),
         spec={"of": run.pk, "judge": judge.pk},
         by=by,
     )

@@ -14,8 +14,10 @@ from annotation.services.material import add_prompt
 from evaluation.prompts import chosen_prompts
 from evaluation.sampling import check_shapes, checked_sampling, sampling_used
 from evaluation.services import check_model, usual_seeds
+from evaluation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said, together
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.runs.models import Run
@@ -61,7 +63,7 @@ def start_round(
         pairing="seeds" if alone else "models",
         sampling=sampling,
         seed=seed,
-        title="New pairs of",
+        title="title_new_pairs",
         by=by,
     )
 
@@ -78,7 +80,7 @@ def start_generation(
     same_seeds: bool | None = None,
     sampling: dict[str, Any] | None = None,
     seed: int | None = None,
-    title: str = "Outputs of",
+    title: str = "title_generate",
     by: User | None,
 ) -> Run:
     """Ask models for outputs of prompts, some to each.
@@ -94,6 +96,7 @@ def start_generation(
         sampling: as of :func:`evaluation.services.start_evaluation`.
         seed: decides the outputs, and which prompts where there is a limit; another one each time
             where nothing is said.
+        title: the code of what it is called.
 
     Raises:
         UserError: a model cannot generate, there are no such prompts, what is asked for makes no
@@ -124,8 +127,8 @@ def start_generation(
         "sampling": chosen,
         "seed": seed,
     }
-    names = " and ".join(model.name for model in models)
-    return start_run(project=project, kind="round", title=f"{title} {names}", spec=spec, by=by)
+    called = Said(TITLES, title, models=together([model.name for model in models], "and"))
+    return start_run(project=project, kind="round", title=called, spec=spec, by=by)
 
 
 def next_seed(project: Project) -> int:

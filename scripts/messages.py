@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polib
 
@@ -39,9 +40,12 @@ def main() -> None:
 def read_anew() -> None:
     """Both catalogues of every language, by Django's own makemessages."""
     # they are said as they are, never filled in: a per cent sign in them is one
-    texts = sorted(set(words_of_engines()))
-    words = "\n".join(f"# xgettext:no-python-format\n_({text!r})" for text in texts)
-    MARKED.write_text(f"from django.utils.translation import gettext as _\n\n{words}\n")
+    texts = sorted({_marked(words) for words in words_of_engines()})
+    words = "\n".join(f"# xgettext:no-python-format\n{text}" for text in texts)
+    MARKED.write_text(
+        f"from django.utils.translation import gettext as _\n"
+        f"from django.utils.translation import ngettext\n\n{words}\n"
+    )
     try:
         for domain, extra in (("django", ["-e", "html,py"]), ("djangojs", ["-e", "js"])):
             ignored = [part for pattern in LIBRARIES for part in ("-i", pattern)]
@@ -61,7 +65,14 @@ def languages_here() -> list[str]:
     return sorted(folder.name for folder in LOCALE.iterdir() if folder.is_dir())
 
 
-def words_of_engines() -> Iterator[str]:
+def _marked(words: Any) -> str:
+    """As Python, for gettext to find: of one and of many where it counts."""
+    if isinstance(words, str):
+        return f"_({words!r})"
+    return f"ngettext({words.one!r}, {words.many!r}, 1)"
+
+
+def words_of_engines() -> Iterator[Any]:
     """What code says that knows no Django: a recipe's help texts, why pairs are
     left out, what formats carry, and the settings of trainings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "steelyard.settings")

@@ -11,10 +11,13 @@ from django.db.models import Max, Min
 from steelyard.assets.services import blob_path
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.runs.models import MetricPoint, Run
+from training.engine.words import WORDS
 from training.models import TrainingJob
 from training.placing import place
+from training.titles import TITLES
 
 engine = "training.engine.preflight"
+words = {**WORDS, **TITLES}
 _LIKE = ("device", "train", "lora_rank", "gradient_checkpointing")
 """What a run must have in common with another that its time is guessed from."""
 _LIKE_MEDIA = ("resolution", "clip_frames", "reference_draws")

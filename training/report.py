@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from steelyard.runs.said import said
 from training.engine.preflight_words import REMEDIES, WORDS
 
 
@@ -29,9 +30,13 @@ def title_of(one: dict[str, Any]) -> str:
 
 def _finding(one: dict[str, Any]) -> dict[str, Any]:
     text = WORDS.get(one["code"], ("", ""))[1]
-    said = gettext(text) % one["values"] if text else one["text"]
+    coded = one.get("said", {})
+    values = {
+        name: said("preflight", coded.get(name), value) for name, value in one["values"].items()
+    }
+    words = gettext(text) % values if text else one["text"]
     remedies = [_remedy(remedy) for remedy in one["remedies"]]
-    return {**one, "title": title_of(one), "text": said, "remedies": remedies}
+    return {**one, "title": title_of(one), "text": words, "remedies": remedies}
 
 
 def _remedy(one: dict[str, Any]) -> dict[str, Any]:

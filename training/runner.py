@@ -15,12 +15,14 @@ from django.utils.translation import gettext as _
 from steelyard.accounts.models import User
 from steelyard.assets.services import blob_path
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.projects.models import Project
 from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import free_name, register_model
 from steelyard.runs.models import Run
 from training.cards import write_card
 from training.engine.kept import FOLDER
+from training.engine.words import WORDS
 from training.keeping import keep_asked, options_of
 from training.launching import gpus_of, with_curve
 from training.models import TrainingJob
@@ -28,8 +30,10 @@ from training.naming import checked_name
 from training.placing import place
 from training.sweeps import hooks
 from training.sweeps.hooks import keeps_model, prepared, trial_of
+from training.titles import TITLES
 
 engine = "training.engine"
+words = {**WORDS, **TITLES}
 LIBRARIES = ("torch", "transformers", "diffusers", "peft")
 
 
@@ -123,7 +127,7 @@ def _job(run: Run) -> TrainingJob:
 def _register(job: TrainingJob, folder: Path, result: dict[str, Any]) -> ModelVersion:
     name = free_name(project=job.project, name=job.model_name)
     if name != job.model_name:
-        job.run.dir.event(f"“{job.model_name}” was taken meanwhile; the model is called “{name}”")
+        job.run.dir.event(Said(WORDS, "name_taken", taken=job.model_name, name=name))
     full = result.get("form") == "full"
     return register_model(
         project=job.project,

@@ -16,6 +16,7 @@ from steelyard.assets.services import blob_path
 from steelyard.inference.kinds import IMAGE, VIDEO
 from steelyard.inference.shapes import rule_of
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.projects.models import Modality, Project
 from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.querysets import ModelVersionQuerySet
@@ -28,6 +29,7 @@ from training.launching import check_launch
 from training.models import TrainingJob
 from training.naming import checked_name
 from training.preflight import check_preflight, find_preflight, preflight_key
+from training.titles import TITLES
 
 
 def _recipes_of() -> dict[str, dict[str, tuple[str, ...]]]:
@@ -89,7 +91,8 @@ def start_training(
     if preflight:
         check_preflight(run=preflight, version=version, base=base, recipe=recipe, config=checked)
     spec = {"preflight": preflight.pk} if preflight else {}
-    run = start_run(project=project, kind="train", title=f"Train {name}", spec=spec, by=by)
+    title = Said(TITLES, "title_train", name=name)
+    run = start_run(project=project, kind="train", title=title, spec=spec, by=by)
     return TrainingJob.objects.create(
         project=project,
         run=run,
@@ -138,7 +141,7 @@ def start_preflight(
         return found
     key = preflight_key(**asked)
     spec = {**asked, "version": version.pk, "base": base.pk, "key": key}
-    title = _("Preflight of %(base)s on %(version)s") % {"base": base, "version": version}
+    title = Said(TITLES, "title_preflight", base=base, version=version)
     return start_run(project=project, kind="preflight", title=title, spec=spec, by=by)
 
 

@@ -6,9 +6,11 @@ from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
+from training.titles import TITLES
 
 LONGEST = 8000
 
@@ -38,7 +40,7 @@ def start_try(*, model: ModelVersion, prompt: str, beside_base: bool, by: User |
     return start_run(
         project=model.project,
         kind="try",
-        title=_("Try %(name)s") % {"name": model.name},
+        title=Said(TITLES, "title_try", name=model.name),
         spec={"model": model.pk, "base": base.pk if base else None, "prompt": prompt},
         by=by,
     )

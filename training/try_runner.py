@@ -8,8 +8,11 @@ from typing import Any
 from steelyard.registry.models import ModelVersion
 from steelyard.runs.gpus import gpus_for
 from steelyard.runs.models import Run
+from training.engine.words import WORDS
+from training.titles import TITLES
 
 engine = "training.engine.trying"
+words = {**WORDS, **TITLES}
 
 
 def prepare(run: Run) -> dict[str, Any]:

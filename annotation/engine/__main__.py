@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotation.engine.callers import ASKED, caller_of, ledger_of
 from annotation.engine.tally import Tally
+from annotation.engine.words import WORDS
 from steelyard.inference.judging import turns
 from steelyard.inference.judging.explaining import EndpointExplainer
 from steelyard.inference.judging.judge import EndpointJudge
@@ -28,6 +29,7 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 
 if TYPE_CHECKING:
     from steelyard.inference.judging.local import LocalJudge
@@ -45,7 +47,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     judge, pairs = spec["judge"], spec["pairs"]
     model = judge.get("model")
     if not model:
-        raise UserError(f"{judge['name']} has no model to ask.", code="not_a_judge")
+        raise UserError(Said(WORDS, "no_model_to_ask", name=judge["name"]), code="not_a_judge")
     sampling = sampling_of({}, {"temperature": 0.0, **judge.get("sampling", {})})
     with Journal(rundir.path / "verdicts.jsonl") as journal:
         tally = Tally(rundir, journal, len(pairs))
@@ -65,7 +67,7 @@ def _ask_local(
     from steelyard.inference.judging.remembering import Remembered
 
     judge = spec["judge"]
-    tally.say(f"loading {judge['model']['name']}")
+    tally.say(Said(WORDS, "loading", name=judge["model"]["name"]))
     writer: Any = load_writer(judge["model"], stop=lambda: bool(stop))
     with closing(ledger_of(spec, str(judge.get("id", "")), spec.get("run", ""))) as ledger:
         known = Remembered(ledger, writer, sampling)
@@ -92,9 +94,8 @@ def _in_batches(asked: LocalJudge, pairs: Pairs, tally: Tally) -> None:
 
 
 def _at_work(start: int, some: int, pairs: int) -> str:
-    if some == 1:
-        return f"judging pair {start + 1} of {pairs}"
-    return f"judging pairs {start + 1} to {start + some} of {pairs} at once"
+    code = "judging_pair" if some == 1 else "judging_pairs"
+    return Said(WORDS, code, first=start + 1, last=start + some, of=pairs)
 
 
 def _ask_endpoint(
@@ -141,7 +142,7 @@ def _all(
 ) -> None:
     """The first pair alone shows whether anybody answers and how they like to be asked; then
     several at a time."""
-    tally.say(f"asking {asked.judge['model']['name']}")
+    tally.say(Said(WORDS, "asking", name=asked.judge["model"]["name"]))
     try:
         first = partial(asked.verdict, attempts=FIRST_ATTEMPTS)
         tally.add(turns.verdict(first, pairs[0]))

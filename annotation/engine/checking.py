@@ -24,7 +24,7 @@ from steelyard.lib.said import Said
 def work(rundir: RunDir, stop: Stop) -> None:
     spec = rundir.spec()
     judge, asked = spec["judge"], probes(spec["questions"])
-    rundir.progress(0, len(asked), "pairs", f"asking {judge['name']}")
+    rundir.progress(0, len(asked), "pairs", Said(WORDS, "asking", name=judge["name"]))
     with Journal(rundir.path / "probes.jsonl") as journal:
         known = {line["pair"] for line in journal.lines()}
         left = {probe["pair"]: probe for probe in asked if probe["pair"] not in known}

@@ -44,7 +44,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     judge, pairs, style = spec["judge"], spec["pairs"], spec["style"]
     model = judge.get("model")
     if not model:
-        raise UserError(f"{judge['name']} has no model to ask.", code="not_a_judge")
+        raise UserError(Said(WORDS, "no_model_to_ask", name=judge["name"]), code="not_a_judge")
     sampling = sampling_of({}, {"temperature": 0.0, **judge.get("sampling", {})})
     with Journal(rundir.path / "reasons.jsonl") as journal:
         tally = Written(rundir, journal, len(pairs))
@@ -74,14 +74,14 @@ def _ask_local(
     from steelyard.inference.loading import SeeingWriter
 
     judge = spec["judge"]
-    tally.say(f"loading {judge['model']['name']}")
+    tally.say(Said(WORDS, "loading", name=judge["model"]["name"]))
     writer: Any = load_writer(judge["model"], stop=lambda: bool(stop))
     pictures = Pictures(tally.rundir.media)
     reader: Any = SeeingReader(writer) if isinstance(writer, SeeingWriter) else PlainReader(writer)
     start, size = 0, 1
     while start < len(pairs):
         some = pairs[start : start + size]
-        tally.say(f"explaining {len(some)} at once" if len(some) > 1 else "explaining one")
+        tally.say(Said(WORDS, "explaining", n=len(some)))
         asked = []
         for pair in some:
             try:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from annotation.engine.words import WORDS
 from steelyard.inference.prompts import picture_prompt
 from steelyard.inference.scorers.answers import Reading
 from steelyard.inference.scorers.base import (
@@ -30,13 +31,16 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 Pairs = Sequence[dict[str, Any]]
 
 
 def work(rundir: RunDir, stop: Stop) -> None:
     spec = rundir.spec()
-    rundir.progress(0, len(spec["pairs"]), "pairs", f"loading {spec['scorer']['name']}")
+    rundir.progress(
+        0, len(spec["pairs"]), "pairs", Said(WORDS, "loading", name=spec["scorer"]["name"])
+    )
     with Journal(rundir.path / "scores.jsonl") as journal:
         done = list(journal.lines())
         seen = {line["pair"] for line in done}
@@ -62,8 +66,14 @@ def work(rundir: RunDir, stop: Stop) -> None:
     counts["kept"] = work_on.found
     facts = scorer.facts
     rundir.event(
-        f"{counts['scored']} pairs scored by {work_on.dimension}, {counts['unreadable']} could not "
-        f"be; {counts['kept']} scores were there from earlier runs"
+        Said(
+            WORDS,
+            "scored",
+            scored=counts["scored"],
+            dimension=work_on.dimension,
+            unreadable=counts["unreadable"],
+            kept=counts["kept"],
+        )
     )
     rundir.finish(
         status="succeeded",
@@ -84,15 +94,25 @@ class _Work:
         facts = scorer.facts
         if spec["modality"] not in facts.modality:
             raise UserError(
-                f"{facts.name} scores {' and '.join(facts.modality)}s, and this project's outputs "
-                f"are {spec['modality']}s.",
+                Said(
+                    WORDS,
+                    "scores_other",
+                    name=facts.name,
+                    scored=" and ".join(facts.modality),
+                    modality=spec["modality"],
+                ),
                 code="wrong_modality",
             )
         self.dimension = spec["scorer"].get("dimension") or next(iter(facts.higher_is_better))
         if self.dimension not in facts.higher_is_better:
             raise UserError(
-                f"{facts.name} has no dimension {self.dimension!r}; it has "
-                f"{', '.join(facts.higher_is_better)}.",
+                Said(
+                    WORDS,
+                    "no_dimension",
+                    name=facts.name,
+                    dimension=f"{self.dimension!r}",
+                    known=", ".join(facts.higher_is_better),
+                ),
                 code="unknown_dimension",
             )
         self.sign = 1 if facts.higher_is_better[self.dimension] else -1
@@ -149,7 +169,7 @@ class _Work:
         first, second = scores
         if first is None or second is None:
             why = self.bad.get(a.key) or self.bad[b.key]
-            self.rundir.event(f"Pair {pair['pair']}: {why}", "warning")
+            self.rundir.event(Said(WORDS, "pair", pair=pair["pair"], why=why), "warning")
             return {"pair": pair["pair"], "invalid": why}
         return {
             "pair": pair["pair"],

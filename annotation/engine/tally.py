@@ -56,7 +56,9 @@ class Tally:
         if time.monotonic() - self._told >= PROGRESS or len(self.seen) == self.total:
             self._progress()
         if line.get("invalid"):
-            self.rundir.event(f"Pair {line['pair']}: {line['invalid']}", "warning")
+            self.rundir.event(
+                Said(WORDS, "pair", pair=line["pair"], why=line["invalid"]), "warning"
+            )
 
     def failed(self, pair: Mapping[str, Any], error: UserError) -> None:
         """No verdict on this pair: it stays unjudged, and a later run asks again.

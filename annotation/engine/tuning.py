@@ -201,7 +201,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     }
     test = [pair for pair in pairs if pair["part"] == "test"]
     total = spec["budget"] + 2 * len(test)
-    rundir.progress(0, total, "pairs", "getting ready")
+    rundir.progress(0, total, "pairs", Said(SAYS, "getting_ready"))
     try:
         with ExitStack() as opened:
             asker, reflector = _openers(spec, rundir, stop, opened)
@@ -214,7 +214,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
             found = _search(spec, parts, adapter, written, Told(rundir, journals[2]), stop)
             if stop:
                 return
-            rundir.progress(adapter.done, total, "pairs", "judging the test pairs")
+            rundir.progress(adapter.done, total, "pairs", Said(SAYS, "judging_test"))
             before = spec["judge"]["criteria"].strip()
             best = found.candidates[found.best_idx]["criteria"].strip()
             lines = {text: adapter.verdicts(text, test) for text in dict.fromkeys([before, best])}
@@ -319,7 +319,7 @@ def _openers(
     def writer(of: Mapping[str, Any]) -> Any:
         key = digest_of([of["family"], of["source"], of.get("adapters", [])])
         if key not in writers:
-            rundir.event(f"Loading {of['name']}.")
+            rundir.event(Said(SAYS, "loading", name=of["name"]))
             writers[key] = load_writer(of, stop=lambda: bool(stop))
         return writers[key]
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-WORDS = {
+from steelyard.lib.said import WORDS as OF_ENGINES
+from steelyard.lib.said import Counted, Words
+
+WORDS: dict[str, Words] = {
+    **OF_ENGINES,
     "judged": "Pairs judged: %(judged)s; on %(contradictory)s of them the judge contradicted "
     "itself when the answers changed places. Pairs that could not be judged: %(invalid)s, that "
     "were not answered: %(failed)s.",
@@ -32,4 +36,15 @@ WORDS = {
     "answered is known and costs nothing.",
     "gains_unread": "What telling the judge to choose it gains an answer is not known: nothing "
     "could be read.",
+    "scored": "Pairs scored by %(dimension)s: %(scored)s, that could not be: %(unreadable)s. "
+    "Scores that were there from earlier runs: %(kept)s.",
+    "scores_other": "%(name)s scores outputs of the kind %(scored)s; this project's are of the "
+    "kind %(modality)s.",
+    "no_dimension": "%(name)s has no dimension %(dimension)s; it has %(known)s.",
+    "pair": "Pair %(pair)s: %(why)s",
+    "judging_test": "judging the test pairs",
+    "no_scorer": "The setting STEELYARD_SCORERS has no scorer called %(scorer)s any more.",
+    "judging_pair": "judging pair %(first)s of %(of)s",
+    "judging_pairs": "judging pairs %(first)s to %(last)s of %(of)s at once",
+    "explaining": Counted("explaining %(n)s verdict", "explaining %(n)s verdicts at once", "n"),
 }

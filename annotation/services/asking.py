@@ -10,8 +10,10 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Annotator, Pair
 from annotation.querysets import PairQuerySet
+from annotation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
 
@@ -23,7 +25,6 @@ def start_asking(
     pairs: Iterable[Pair],
     open_pairs: PairQuerySet,
     kind: str,
-    verb: str,
     by: User | None,
     **more: Any,
 ) -> Run:
@@ -31,7 +32,6 @@ def start_asking(
 
     Args:
         open_pairs: what the judge may be asked and has not judged.
-        verb: what it does to them, for the run's title.
         more: what else its engine is told.
 
     Raises:
@@ -54,7 +54,7 @@ def start_asking(
     return start_run(
         project=judge.project,
         kind=kind,
-        title=f"{judge.name} {verb} {len(left)} pair{'' if len(left) == 1 else 's'}",
+        title=Said(TITLES, f"title_{kind}", judge=judge.name, count=len(left)),
         spec={"judge": judge.pk, "pairs": [pk for pk in wanted if pk in left], **more},
         by=by,
     )

@@ -11,9 +11,11 @@ from django.utils.translation import gettext as _
 from annotation.models import Annotator, Judgment, MachineRationale, Pair, Style
 from annotation.services.estimating import Estimate, estimate_words
 from annotation.services.judge_checks import can_see
+from annotation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.inference.judging.explaining import STYLES, question
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import ModelFamily
 from steelyard.runs.models import Run
@@ -87,11 +89,10 @@ def start_explaining(*, judge: Annotator, style: str, by: User, limit: int = 0) 
             % {"judge": judge.name},
             code="nothing_to_explain",
         )
-    n = len(verdicts)
     return start_run(
         project=judge.project,
         kind="explain",
-        title=f"{judge.name} explains {n} verdict{'' if n == 1 else 's'}",
+        title=Said(TITLES, "title_explain", judge=judge.name, count=len(verdicts)),
         spec={"judge": judge.pk, "style": style, "pairs": [list(one) for one in verdicts]},
         by=by,
     )

@@ -24,9 +24,11 @@ from annotation.services.judge_checks import (
     checked_sampling,
 )
 from annotation.services.scoring import scorable, start_scoring
+from annotation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.inference.judging.prompting import LATEST, check_template
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.projects.models import Project
 from steelyard.projects.policy import ADMINS, role_in
 from steelyard.registry.models import ModelVersion
@@ -188,7 +190,6 @@ def start_judging(
         pairs=pairs,
         open_pairs=_judgeable(judge),
         kind="judge",
-        verb="judges",
         by=by,
         **({"by_turns": True} if by_turns else {}),
     )
@@ -228,7 +229,7 @@ def start_check(*, judge: Annotator, by: User) -> Run:
     return start_run(
         project=judge.project,
         kind="check_judge",
-        title=f"{judge.name} is checked for obedience to answers",
+        title=Said(TITLES, "title_check", judge=judge.name),
         spec={"judge": judge.pk},
         by=by,
     )

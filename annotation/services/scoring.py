@@ -118,7 +118,6 @@ def start_scoring(*, judge: Annotator, pairs: Iterable[Pair], by: User | None) -
         pairs=pairs,
         open_pairs=scorable(judge),
         kind="score",
-        verb="scores",
         by=by,
     )
 

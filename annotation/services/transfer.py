@@ -20,16 +20,18 @@ from annotation import formats
 from annotation.formats import mapped
 from annotation.formats.base import Format
 from annotation.formats.rows import Row, RowError
+from annotation.titles import TITLES
 from annotation.transfer.incoming import MODES, Asked, Incoming, Taken, first_rows
 from annotation.transfer.outgoing import Order, check_order, export, write_summary
 from annotation.transfer.words import read_in_words, written_in_words
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import write_atomically
+from steelyard.lib.said import Said
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion
 from steelyard.runs.models import Run, RunState
-from steelyard.runs.services import start_run
+from steelyard.runs.services import new_run, start_run
 
 AT_ONCE_BYTES = 4 * 2**20
 """A larger file is brought in by a run: it holds more than a few thousand rows."""
@@ -200,13 +202,13 @@ def start_import(
     """
     asked = asked_of(upload, said)
     spec = _import_spec(asked)
-    title = _("Import %(name)s") % {"name": upload.name}
+    title = Said(TITLES, "title_import", name=upload.name)
     if upload.size > AT_ONCE_BYTES if background is None else background:
         with transaction.atomic():
             run = start_run(project=project, kind="import", title=title, spec=spec, by=by)
             _move_in(upload, run)
         return run
-    run = Run(project=project, kind="import", title=title[:200], spec=spec, created_by=by)
+    run = new_run(project=project, kind="import", title=title, spec=spec, by=by)
     run.dir.create({"kind": "import", "project": project.pk, **spec})
     _move_in(upload, run)
     incoming = Incoming(
@@ -280,15 +282,12 @@ def start_export(
     """
     check_order(version, order)
     spec = {"version": version.pk, "order": asdict(order)}
-    title = _("Export %(version)s as %(format)s") % {
-        "version": version,
-        "format": formats.get(order.format).title,
-    }
+    title = Said(TITLES, "title_export", version=version, format=formats.get(order.format).title)
     project = version.project
     large = version.counts["rows"] > AT_ONCE_ROWS or bool(version.manifest.get("media"))
     if large if background is None else background:
         return start_run(project=project, kind="export", title=title, spec=spec, by=by)
-    run = Run(project=project, kind="export", title=title[:200], spec=spec, created_by=by)
+    run = new_run(project=project, kind="export", title=title, spec=spec, by=by)
     run.dir.create({"kind": "export", "project": project.pk, **spec})
     run.started_at, run.attempt = timezone.now(), 1
     result = export(version, order, run.dir.path, _no_tell)

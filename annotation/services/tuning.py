@@ -13,9 +13,11 @@ from django.utils.translation import gettext as _
 from annotation.aggregation import majority
 from annotation.models import Annotator, Judgment
 from annotation.services.judge_checks import can_see
+from annotation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_uniform
+from steelyard.lib.said import Said
 from steelyard.registry.models import ModelFamily, ModelVersion
 from steelyard.runs.models import ACTIVE, Run
 from steelyard.runs.services import start_run
@@ -251,7 +253,7 @@ def start_tuning(
     return start_run(
         project=judge.project,
         kind=KIND,
-        title=_("%(judge)s is tuned by people’s reasons") % {"judge": judge.name},
+        title=Said(TITLES, "title_tune", judge=judge.name),
         spec={
             "judge": judge.pk,
             "reflection": reflection.pk,

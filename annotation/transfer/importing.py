@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import django
 
+from annotation.transfer.words import WORDS
 from steelyard.lib.engine import Stop, run
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 
 def work(rundir: RunDir, stop: Stop) -> None:
@@ -51,13 +53,17 @@ def work(rundir: RunDir, stop: Stop) -> None:
 def _whole(error: UserError, taken: dict[str, int]) -> str:
     """What went wrong, and what is in all the same: nothing is half in without saying so."""
     if taken["stored"]:
-        return (
-            f"{error.message} What stands before row {taken['stored_to_row'] + 1:,} is in: "
-            f"{taken['pairs']:,} new pairs and {taken['judgments']:,} new judgments."
+        return Said(
+            WORDS,
+            "stored_before",
+            trouble=error.message,
+            row=f"{taken['stored_to_row'] + 1:,}",
+            pairs=f"{taken['pairs']:,}",
+            judgments=f"{taken['judgments']:,}",
         )
     if "Nothing was stored" in error.message:
         return error.message
-    return f"{error.message} Nothing was stored."
+    return Said(WORDS, "nothing_stored", trouble=error.message)
 
 
 if __name__ == "__main__":

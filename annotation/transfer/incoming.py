@@ -29,9 +29,11 @@ from annotation.formats.records import ImportedRecord
 from annotation.formats.rows import Row, RowError
 from annotation.services.imported_checks import Checks
 from annotation.services.importing import import_records, plan_for
+from annotation.transfer.words import WORDS
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import write_atomically
+from steelyard.lib.said import Said
 from steelyard.projects.models import Project
 
 MODES = ("all", "good")
@@ -129,8 +131,13 @@ class Incoming:
         """
         if self.project.modality not in self.format.modalities:
             raise UserError(
-                f"{self.format.title} holds answers of {' or '.join(self.format.modalities)}; this "
-                f"is a project of {self.project.modality}.",
+                Said(
+                    WORDS,
+                    "wrong_modality",
+                    format=self.format.title,
+                    of=" or ".join(self.format.modalities),
+                    project=self.project.modality,
+                ),
                 code="wrong_modality",
                 field="format",
             )
@@ -154,10 +161,10 @@ class Incoming:
     def _refusal(self) -> UserError:
         first = self.first_errors(1)[0]
         more = self.taken.wrong - 1
-        said = f" {more:,} more {'is' if more == 1 else 'are'} wrong." if more else ""
+        reason = "; ".join(part for part in (first["what"], first["right"]) if part)
+        code = "rows_more_wrong" if more else "row_wrong"
         return UserError(
-            f"{first['place']}: {first['what']}{'; ' if first['right'] else ''}{first['right']}"
-            f"{said} Nothing was stored.",
+            Said(WORDS, code, place=first["place"], reason=reason, more=f"{more:,}"),
             code=first["code"],
             field="file",
         )
@@ -219,7 +226,7 @@ class Incoming:
         records = [record for _, record in batch]
         faults = dict(checks.faults(records))
         if batch and self._met <= self._skip:
-            self._tell("going on")
+            self._tell(Said(WORDS, "going_on"))
             return
         for index, error in faults.items():
             number, record = batch[index]
@@ -244,7 +251,7 @@ class Incoming:
         taken.left = dict(left + checks.left)
         if store:
             self._write_state()
-        self._tell("storing" if store else "checking")
+        self._tell(Said(WORDS, "storing" if store else "checking"))
 
     def _tell(self, doing: str) -> None:
         total = self.total or self._place.rows
@@ -283,8 +290,7 @@ class Incoming:
         self.taken.wrong += 1
         if self.taken.wrong >= MAX_ERRORS:
             raise UserError(
-                f"{MAX_ERRORS:,} rows are wrong, so that no more are read; the file may be of "
-                f"another format than {self.format.title}.",
+                Said(WORDS, "too_many_errors", most=f"{MAX_ERRORS:,}", format=self.format.title),
                 code="too_many_errors",
                 field="file",
             )

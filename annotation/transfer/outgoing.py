@@ -24,11 +24,13 @@ from annotation import formats
 from annotation.formats import shards, write_files
 from annotation.formats.base import Format, MediaFile
 from annotation.formats.columns import Columns
+from annotation.transfer.words import WORDS
 from steelyard.assets.blobs import blob_path
 from steelyard.assets.models import Asset
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_file
 from steelyard.lib.records import PreferenceRecord, iter_parquet
+from steelyard.lib.said import Said
 from steelyard.registry.cards import readme
 from steelyard.registry.models import DatasetVersion
 
@@ -76,26 +78,36 @@ def check_order(version: DatasetVersion, order: Order) -> None:
     format = formats.get(order.format)
     if not format.writes:
         raise UserError(
-            f"{format.title} can be read, not written.", code="no_writer", field="format"
+            Said(WORDS, "no_writer", format=format.title), code="no_writer", field="format"
         )
     if version.project.modality not in format.modalities:
         raise UserError(
-            f"{format.title} holds answers of {' or '.join(format.modalities)}; this version is of "
-            f"{version.project.modality}.",
+            Said(
+                WORDS,
+                "wrong_modality_out",
+                format=format.title,
+                of=" or ".join(format.modalities),
+                project=version.project.modality,
+            ),
             code="wrong_modality",
             field="format",
         )
     known = containers_of(format, version)
     if order.container and order.container not in known:
         raise UserError(
-            f"{format.title} cannot lie in “{order.container}”; it must be one of "
-            f"{', '.join(known)}.",
+            Said(
+                WORDS,
+                "bad_container",
+                format=format.title,
+                container=order.container,
+                known=", ".join(known),
+            ),
             code="bad_container",
             field="container",
         )
     if order.split not in SPLITS:
         raise UserError(
-            f"split is “{order.split}”; it must be one of {', '.join(SPLITS)}.",
+            Said(WORDS, "bad_split", split=order.split, known=", ".join(SPLITS)),
             code="bad_split",
             field="split",
         )
@@ -211,7 +223,7 @@ class _Export:
             for record in iter_parquet(path):
                 seen += 1
                 if seen % _TELL_EVERY == 0:
-                    self.tell(seen, self.total, "writing")
+                    self.tell(seen, self.total, Said(WORDS, "writing"))
                 if split in ("all", record.split):
                     self.records += 1
                     yield record
@@ -223,8 +235,7 @@ class _Export:
             path = blob_path(sha256)
             if asset is None or not path.exists():
                 raise UserError(
-                    f"The file {sha256[:12]}… of {self.version} is not on this server's disk. "
-                    "Restore the data folder from its backup.",
+                    Said(WORDS, "file_lost", file=sha256[:12], version=self.version),
                     code="media_lost",
                     status=410,
                 )
@@ -258,8 +269,8 @@ class _Export:
 
     def _nothing(self) -> str:
         reasons = "; ".join(f"{count:,}: {why}" for why, count in self.writing.left.items())
-        said = f" Left out were {reasons}." if reasons else ""
-        return f"No row of {self.version} can be written as {self.format.title}.{said}"
+        code = "nothing_written_but" if reasons else "nothing_written"
+        return Said(WORDS, code, version=self.version, format=self.format.title, reasons=reasons)
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:

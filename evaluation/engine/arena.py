@@ -24,11 +24,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from evaluation.engine.words import WORDS
 from steelyard.inference.loading import sampling_of
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 LOOK_SECONDS = 0.05
 MOST_BEGINS = 3
@@ -118,7 +120,7 @@ class Desk:
 
     def _tell(self) -> None:
         # how many there will be is not known, so no total is promised
-        self.rundir.progress(self.done, 0, "answers", "waits for questions")
+        self.rundir.progress(self.done, 0, "answers", Said(WORDS, "waiting"))
 
 
 class Line:

@@ -22,6 +22,7 @@ from evaluation.engine.atomic_events import (
     read_verdict,
     verdict_question,
 )
+from evaluation.engine.words import WORDS
 from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.loading import Writer, load_writer, sampling_of
 from steelyard.lib import engine
@@ -29,6 +30,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 SAMPLING = {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 2048}
 TRIES = 2
@@ -153,14 +155,12 @@ def _check(rundir: RunDir, events: Mapping[str, list[str] | None]) -> None:
     without = [clip for clip, known in events.items() if not known]
     if len(without) == len(events):
         raise UserError(
-            f"The judge's answers about all {len(events)} references hold no list of events. Try a "
-            "larger judge.",
+            Said(WORDS, "no_events", references=len(events)),
             code="no_events",
         )
     if without:
         rundir.event(
-            f"{len(without)} of {len(events)} references gave no list of events; captions of those "
-            "clips count as invalid.",
+            Said(WORDS, "without_events", count=len(without), of=len(events)),
             "warning",
         )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.engine.turns import joined, spoken, turns_of, upto
+from evaluation.engine.words import WORDS
 from steelyard.inference.kinds import PAINTERS, VIDEO
 from steelyard.inference.loading import Writer, check_writer, load_writer, sampling_of
 from steelyard.lib.engine import Stop
@@ -25,6 +26,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex, stable_int
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 
 WRITERS = ("causal_lm", "vision_language", "endpoint", "pipeline")
 PICTURES_AT_A_TIME = 8
@@ -103,11 +105,11 @@ def _check(
     for model, tasks in plan:
         if model["family"] not in WRITERS + PAINTERS + VIDEO:
             raise UserError(
-                f"{model['name']} is of family {model['family']!r}, which cannot make outputs.",
+                Said(WORDS, "cannot_generate", model=model["name"], family=f"{model['family']!r}"),
                 code="cannot_generate",
             )
         if tasks and model["family"] in WRITERS:
-            rundir.progress(0, 0, "outputs", f"looking at {model['name']}")
+            rundir.progress(0, 0, "outputs", Said(WORDS, "looking_at", name=model["name"]))
             own = sampling_of(model, sampling)
             asked = [spoken(task.messages) for task in tasks]
             check_writer(model, asked, sampling=own, media=_files(rundir, tasks))
@@ -122,7 +124,7 @@ def _make(
 ) -> Iterator[dict[str, Any]]:
     if not tasks:
         return
-    rundir.event(f"{model['name']}: {len(tasks)} outputs to make")
+    rundir.event(Said(WORDS, "to_make", model=model["name"], outputs=len(tasks)))
     make = _write
     if model["family"] not in WRITERS:
         make = _film if model["family"] in VIDEO else _paint

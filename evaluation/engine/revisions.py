@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from annotation.engine.askers import asker_of, used_in
-from annotation.engine.words import WORDS
 from evaluation.engine.winrate import win_rate
+from evaluation.engine.words import WORDS
 from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.judging.asking import worths
 from steelyard.inference.judging.limits import CapReached, in_words
@@ -86,7 +86,12 @@ def _judge(
     if not left:
         return
     done = len(pairs) - len(left)
-    rundir.progress(done, len(pairs), "pairs", f"asking {judge['name']}" if "name" in judge else "")
+    rundir.progress(
+        done,
+        len(pairs),
+        "pairs",
+        Said(WORDS, "asking", name=judge["name"]) if "name" in judge else "",
+    )
     asker = asker_of(spec, rundir, stop, opened)
     for line in asker.verdicts(judge, list(left.values())):
         journal.add({**left[line["pair"]], **line})
@@ -101,7 +106,7 @@ def pairs_of(path: Path) -> list[dict[str, Any]]:
         UserError: the file is not there, or holds no revision.
     """
     if not path.is_file():
-        raise UserError(f"There is no file {path}.", code="no_revisions")
+        raise UserError(Said(WORDS, "no_revisions_file", path=path), code="no_revisions")
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     first = {line["prompt"]: line["text"] for line in lines if line["revision"] == 0}
     found = [
@@ -117,7 +122,7 @@ def pairs_of(path: Path) -> list[dict[str, Any]]:
         if line["revision"] > 0
     ]
     if not found:
-        raise UserError(f"{path.name} holds no revision of an answer.", code="no_revisions")
+        raise UserError(Said(WORDS, "no_revisions", file=path.name), code="no_revisions")
     return found
 
 

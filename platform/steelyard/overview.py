@@ -66,7 +66,7 @@ class Standing:
         if self.latest_version is None:
             return _("Freeze a version"), reverse("annotation:version-new", args=[slug]), 3
         if run is not None:
-            return _("Watch: %(run)s") % {"run": run.title}, run.get_absolute_url(), 4
+            return _("Watch: %(run)s") % {"run": run.called}, run.get_absolute_url(), 4
         if self.unevaluated is not None:
             url = reverse("evaluation:evaluation-new", args=[slug])
             return (

@@ -51,7 +51,7 @@ def test_a_round_ends_in_the_queue_and_its_votes_in_a_version(
         run = settle(start_round(project=project, model=model, by=owner))
         assert run.state == "succeeded", run.error
     told, _ = run.dir.read_lines("events.jsonl", 0)
-    assert "2 pairs of 3 prompts are in the labelling queue" in told[-1]["text"]
+    assert "2 pairs are in the labelling queue. Prompts asked: 3" in told[-1]["text"]
     annotator = annotator_for(user=make_user(project=project), project=project)
     for _ in range(2):
         lease = next_pair(annotator=annotator)

@@ -95,7 +95,7 @@ def test_prompts_that_are_too_long_are_named(tokenizer: Any) -> None:
         encode(records, tokenizer)
     error = caught.value
     assert (error.code, error.field) == ("prompt_too_long", "max_length")
-    assert "7 of 8 prompts" in error.message
+    assert ": 7 of 8: " in error.message
     assert "row 1 “why? why?" in error.message
     assert "tokens) and 2 more" in error.message
 
@@ -107,14 +107,14 @@ def test_prompts_that_are_too_long_can_be_left_out(tokenizer: Any) -> None:
 
 
 def test_nothing_left_is_refused(tokenizer: Any) -> None:
-    with pytest.raises(UserError, match="1 have a prompt that is too long") as caught:
+    with pytest.raises(UserError, match="1 has a prompt that is too long") as caught:
         encode([make_record(1, prompt=LONG)], tokenizer, drop=True)
     assert caught.value.code == "no_train_rows"
 
 
 def test_ties_alone_left_are_refused(tokenizer: Any) -> None:
     records = [make_record(1, prompt=LONG), make_record(2, outcome="tie")]
-    with pytest.raises(UserError, match="ties") as caught:
+    with pytest.raises(UserError, match="is a tie") as caught:
         encode(records, tokenizer, drop=True)
     assert caught.value.code == "one_class"
 
@@ -173,7 +173,7 @@ def test_votes_say_how_probable_the_chosen_answer_is(outcomes: list[str], chance
 def test_the_log_says_what_is_trained(tokenizer: Any) -> None:
     dataset = encode([make_record(n) for n in range(1, 6)], tokenizer)
     text = "\n".join(describe(dataset, tokenizer, 100))
-    assert "4 pairs to train on, 1 to test with; 0 of them are ties" in text
+    assert "Pairs to train on: 4, to test with: 1; ties among them: 0" in text
     assert "chosen '2.<|im_end|>'" in text
 
 

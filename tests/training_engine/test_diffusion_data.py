@@ -246,7 +246,7 @@ def test_sides_of_different_size_and_odd_files_are_told(tmp_path: Path) -> None:
     assert dataset.counts["sides_differ"] == 1
     assert dataset.notes == (
         "1 of 2 files are transparent and were laid on white.",
-        "In 1 pairs the two sides differ in size; both are brought to one shape.",
+        "In 1 pair the two sides differ in size; both are brought to one shape.",
     )
     assert dataset.facts[other] == Facts(32, 32)
 

@@ -84,7 +84,7 @@ def test_two_processes_stop_together_and_one_goes_on_to_what_one_alone_makes(
     step = int(checkpoint.name.removeprefix("step-"))
     assert step == max(metrics_of(two)["loss"]) < 24
     # each line once: the second process writes nothing
-    assert events_of(two).count("steps of 4 pairs") == 1
+    assert events_of(two).count("Pairs in each: 4") == 1
     result = alone(two)
     assert f"Going on from the checkpoint after step {step} of 24" in events_of(two)
     assert result["counts"] == whole["counts"]

@@ -72,7 +72,7 @@ def test_it_works(make_run: Make, tiny_lm: Path) -> None:
     assert result["metrics"]["test_loss"] == metrics["test_loss"][20] < LN2
     progress = rundir.read_progress() or {}
     assert [progress[name] for name in ("done", "total", "unit")] == [20, 20, "steps"]
-    assert "10 pairs to train on, 2 to test with" in events_of(rundir)
+    assert "Pairs to train on: 10, to test with: 2" in events_of(rundir)
 
 
 def test_what_was_measured_is_what_is_kept(make_run: Make, tiny_lm: Path) -> None:

@@ -25,8 +25,10 @@ from transformers import PreTrainedModel
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
+from steelyard.lib.said import Said
 from training.engine.config import TextRecipe, names_in
 from training.engine.distributed import full
+from training.engine.words import WORDS
 
 
 class Saved(Protocol):
@@ -44,9 +46,7 @@ def check(model: PreTrainedModel, config: TextRecipe) -> None:
     elif not trained_names(model, config.trained):
         wanted = {"bias": "biases", "norm": "normalisation weights", "head": "output head"}
         raise UserError(
-            f"This model has no {wanted[config.trained]}, so train {config.trained} would train "
-            "nothing. Most Llama-like models have no biases: train norm, head or an adapter "
-            "(lora) instead.",
+            Said(WORDS, "trains_nothing", weights=wanted[config.trained], trained=config.trained),
             code="nothing_to_train",
             field="train",
         )
@@ -62,8 +62,7 @@ def check_targets(model: nn.Module, targets: str) -> None:
     lost, last = unknown_targets(model, targets)
     if lost:
         raise UserError(
-            f"lora_targets names '{lost[0]}', which is no layer of this model that can take an "
-            f"adapter. It has: {', '.join(last)}; or write all-linear.",
+            Said(WORDS, "no_such_layer", layer=lost[0], there=", ".join(last)),
             code="unknown_layer",
             field="lora_targets",
         )

@@ -13,7 +13,9 @@ from steelyard.inference.text import load_causal_lm, load_tokenizer
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 from training.engine.data import Encoder
+from training.engine.words import WORDS
 
 FAMILIES = ("causal_lm", "vision_language")
 
@@ -40,8 +42,7 @@ def check_family(base: dict[str, Any]) -> None:
     """
     if base["family"] not in FAMILIES:
         raise UserError(
-            "This recipe trains language models (family causal_lm) and vision-language models; "
-            f"{base['name']} is of family {base['family']}. Choose another base model or recipe.",
+            Said(WORDS, "not_a_language_model", base=base["name"], family=base["family"]),
             code="wrong_family",
             field="base",
         )
@@ -65,9 +66,7 @@ def open_base(
         return SeeingBase(base, rundir, frames)
     if asked := sum(bool(record.prompt_media) for record in records):
         raise UserError(
-            f"{asked} of {len(records)} prompts are about a picture or a video, which "
-            f"{base['name']} would not see. Choose a vision-language model as base, or freeze a "
-            "version of the categories whose prompts are text alone.",
+            Said(WORDS, "base_sees_nothing", asked=asked, of=len(records), base=base["name"]),
             code="prompt_media",
             field="base",
         )

@@ -29,8 +29,10 @@ from safetensors.torch import load_file, save_file
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of, sha256_file
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 from training.engine.distributed import agreed, full, laid_out, world
 from training.engine.optim import restore, tensors_of, training_mode
+from training.engine.words import WORDS
 
 KEEP = 2
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -91,7 +93,7 @@ def _write_checkpoint(
 ) -> None:
     rundir.checkpoints.mkdir(parents=True, exist_ok=True)
     partial = rundir.checkpoints / f"{_PARTIAL}{body['step']:08d}"
-    with whole_or_absent(partial, "checkpoint"):
+    with whole_or_absent(partial, Said(WORDS, "checkpoint")):
         _save(partial / "parameters.safetensors", weights)
         _save(partial / "optimizer.safetensors", moments)
         _write(partial / "state.json", json.dumps(body).encode())
@@ -123,8 +125,7 @@ def resume(
     body = json.loads((folder / "state.json").read_text())
     if body["fingerprint"] != fingerprint(rundir):
         raise UserError(
-            f"The checkpoint {folder.name} was made with other settings or data than run.json "
-            "now says. Start a new run instead of changing this one.",
+            Said(WORDS, "other_checkpoint", checkpoint=folder.name),
             code="other_run",
         )
     saved = load_file(folder / "parameters.safetensors")
@@ -145,7 +146,7 @@ def keep_model(rundir: RunDir, write: Callable[[Path], object]) -> str:
         SHA-256 of the weights file, or of the list of hashes where there are several.
     """
     partial = rundir.path / ".model.partial"
-    with whole_or_absent(partial, "model"):
+    with whole_or_absent(partial, Said(WORDS, "model")):
         write(partial)
         # peft puts an unfilled model card there
         (partial / "README.md").unlink(missing_ok=True)
@@ -175,9 +176,7 @@ def whole_or_absent(folder: Path, what: str) -> Iterator[None]:
         if not full_disk and not any(os.strerror(code) in str(error) for code in _NO_SPACE):
             raise
         raise UserError(
-            f"The disk is full: the {what} could not be saved in {folder.parent}. The last "
-            "checkpoint is whole. Free some space (a checkpoint takes three times what is "
-            "trained) and start the run again; it goes on from there.",
+            Said(WORDS, "checkpoint_disk_full", what=what, folder=folder.parent),
             code="disk_full",
         ) from error
 

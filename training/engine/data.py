@@ -17,7 +17,9 @@ from steelyard.inference.text import bad_template, encode_prompt, shown
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord, read_parquet
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said, listed, together
 from training.engine.forward import Row
+from training.engine.words import WORDS
 
 _NAMED = 5
 _COUNTED = (
@@ -109,8 +111,7 @@ class Encoder:
         if not prompt:
             # the first token of an answer is predicted at the last one of the prompt
             raise UserError(
-                f"The prompt of row {self.number} is empty, and the model's chat template adds "
-                "nothing to it. Leave that row out, or use a model with another template.",
+                Said(WORDS, "empty_prompt", number=self.number),
                 code="empty_prompt",
             )
         room = self.max_length - len(prompt)
@@ -193,26 +194,30 @@ def read_records(
         records = read_parquet([rundir.path / name for name in names])
     except (FileNotFoundError, ArrowInvalid, ValueError) as error:
         raise UserError(
-            f"The dataset file {', '.join(names)} of this run cannot be read: {error}. It should "
-            "be the Parquet file of a dataset version; freeze a version and start a new run.",
+            Said(WORDS, "unreadable_file", names=", ".join(names), error=error),
             code="bad_dataset",
         ) from error
     if not records:
         raise UserError(
-            "The dataset version has no rows. Label some pairs and freeze a new version.",
+            Said(WORDS, "no_rows"),
             code="empty_version",
         )
     if other := [record.modality for record in records if record.modality != modality]:
         raise UserError(
-            f"This recipe trains on {modality} pairs, but {len(other)} of {len(records)} rows are "
-            f"of modality {other[0]}. Choose another recipe or another dataset version.",
+            Said(
+                WORDS,
+                "wrong_rows",
+                modality=modality,
+                other=len(other),
+                of=len(records),
+                theirs=other[0],
+            ),
             code="wrong_modality",
         )
     asked = 0 if media else sum(bool(record.prompt_media) for record in records)
     if asked:
         raise UserError(
-            f"{asked} of {len(records)} prompts are about a picture or a video, which this recipe "
-            "would not see. Freeze a version of the categories whose prompts are text alone.",
+            Said(WORDS, "recipe_sees_nothing", asked=asked, of=len(records)),
             code="prompt_media",
         )
     check_learnable([not r.won for r in records if r.split == "train"], len(records))
@@ -230,14 +235,12 @@ def check_learnable(ties: Sequence[bool], rows: int) -> None:
     """
     if not ties:
         raise UserError(
-            f"None of the {rows} rows is there to train on. Freeze a version with a smaller test "
-            "share, with another seed, or of more prompts.",
+            Said(WORDS, "no_train_rows", rows=rows),
             code="no_train_rows",
         )
     if all(ties):
         raise UserError(
-            f"All {len(ties)} rows to train on are ties or of two bad answers, so none is better "
-            "than another and there is nothing to learn. Label pairs in which one side wins.",
+            Said(WORDS, "all_ties", ties=len(ties)),
             code="one_class",
         )
 
@@ -337,9 +340,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> list[int]:
         return after[: place + 1]
     if tokenizer.eos_token_id is None:
         raise UserError(
-            "The model's chat template puts no end-of-turn token after an answer, and its "
-            "tokenizer names no eos_token, so the model could not learn where to stop. Set "
-            "eos_token in the tokenizer's files.",
+            Said(WORDS, "no_end_of_turn"),
             code="no_end_token",
         )
     return [int(tokenizer.eos_token_id)]
@@ -396,19 +397,29 @@ def describe(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: i
     told = {name: _decoded(tokenizer, ids) for name, (_, ids) in first.sequences().items()}
     prompts = dict.fromkeys(_decoded(tokenizer, row.prompt) for row in first.rows)
     return [
-        f"{n['train']} pairs to train on, {n['test']} to test with; {n['ties']} of them are ties.",
-        f"Prompt and answer together: median {lengths[len(lengths) // 2]} tokens, longest "
-        f"{lengths[-1]}, limit {max_length}; {n['tokens']} tokens in all.",
-        "Cut at their end: "
-        + ", ".join(f"{count} answers called {name}" for name, count in cut.items())
-        + ".",
-        f"Left out: {n['dropped_too_long']} pairs with a prompt that is too long, "
-        f"{n['dropped_identical']} with two answers that are the same.",
+        Said(WORDS, "pairs", train=n["train"], test=n["test"], ties=n["ties"]),
+        Said(
+            WORDS,
+            "lengths",
+            median=lengths[len(lengths) // 2],
+            longest=lengths[-1],
+            limit=max_length,
+            tokens=n["tokens"],
+        ),
+        Said(
+            WORDS,
+            "cut",
+            cut=together(Said(WORDS, "cut_of", count=c, name=a) for a, c in cut.items()),
+        ),
+        Said(WORDS, "left_out", long=n["dropped_too_long"], same=n["dropped_identical"]),
         *_notes(dataset),
-        f"The first pair, pair {first.key[:12]}, as it is trained: the prompt "
-        f"{' and the prompt '.join(prompts)} is read; "
-        + " and ".join(f"{name} {text}" for name, text in told.items())
-        + " are learnt from.",
+        Said(
+            WORDS,
+            "first_pair",
+            pair=first.key[:12],
+            prompt=together(prompts, "and"),
+            answers=together([f"{name} {text}" for name, text in told.items()], "and"),
+        ),
     ]
 
 
@@ -420,9 +431,9 @@ def _notes(dataset: Dataset) -> list[str]:
     ]
     left = len(dataset.notes) - _NAMED
     return [
-        *([f"Counted: {', '.join(counted)}."] if counted else []),
+        *([Said(WORDS, "counted", counted=together(counted))] if counted else []),
         *dataset.notes[:_NAMED],
-        *([f"And {left} more rows like these."] if left > 0 else []),
+        *([Said(WORDS, "more_rows", left=left)] if left > 0 else []),
     ]
 
 
@@ -434,44 +445,26 @@ def _decoded(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
 def _check_weight(number: int, record: PreferenceRecord) -> None:
     if not (math.isfinite(record.weight) and record.weight >= 0):
         raise UserError(
-            f"Row {number} has the weight {record.weight}; a weight is a number from 0 up.",
+            Said(WORDS, "bad_weight", number=number, weight=record.weight),
             code="bad_dataset",
         )
 
 
 def _prompts_too_long(named: list[str], rows: int, max_length: int) -> UserError:
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    told = {"count": len(named), "rows": rows, "limit": max_length}
     return UserError(
-        f"{len(named)} of {rows} prompts leave no room for an answer within {max_length} tokens "
-        f"(max_length, or the model's context if that is shorter): {', '.join(named[:_NAMED])}"
-        f"{more}. Raise max_length if the model's context allows it, switch drop_too_long on to "
-        "train without them, or choose a model with a longer context.",
+        Said(WORDS, "prompts_too_long", named=listed(named, _NAMED), **told),
         code="prompt_too_long",
         field="max_length",
     )
 
 
 _LOST = {
-    "dropped_too_long": (
-        "{} have a prompt that is too long",
-        "Raise max_length, or choose a base with a longer context.",
-    ),
-    "dropped_identical": (
-        "{} have two answers that are the same within max_length",
-        "Raise max_length if only their ends differ.",
-    ),
-    "dropped_tie": (
-        "{} are ties, which this recipe leaves out",
-        "Label pairs in which one side wins.",
-    ),
-    "dropped_both_bad": (
-        "{} are of two bad answers, which this recipe leaves out",
-        "Label pairs in which one side wins.",
-    ),
-    "dropped_other_writer": (
-        "{} have no answer by the model that written_by names",
-        "Set written_by to a model that wrote the answers of rows to train on.",
-    ),
+    "dropped_too_long": "mend_length",
+    "dropped_identical": "mend_ends",
+    "dropped_tie": "mend_label_wins",
+    "dropped_both_bad": "mend_label_wins",
+    "dropped_other_writer": "mend_writer",
 }
 """Why a row is not trained on, by what is counted of it, and what to do."""
 
@@ -479,13 +472,19 @@ _LOST = {
 def _check_left(train: list[Example], test: int, counts: Counter[str], rows: int) -> None:
     if not train:
         lost = [name for name in _LOST if counts[name]]
-        why = [_LOST[name][0].format(counts[name]) for name in lost]
-        why += [f"{test} are there to test with"] if test else []
+        why = [Said(WORDS, f"lost_{name}", count=counts[name]) for name in lost]
+        why += [Said(WORDS, "lost_to_test", count=test)] if test else []
+        todo = list(dict.fromkeys(_LOST[name] for name in lost)) or ["mend_label"]
         length = {"dropped_too_long", "dropped_identical"} & set(lost)
         field = "max_length" if length else "written_by" if "dropped_other_writer" in lost else ""
         raise UserError(
-            f"Of {rows} rows none is left to train on: {', '.join(why) or 'there are none'}. "
-            + (" ".join(_LOST[name][1] for name in lost) or "Label more pairs."),
+            Said(
+                WORDS,
+                "none_left",
+                rows=rows,
+                why=together(why) or Said(WORDS, "lost_none"),
+                todo=together([Said(WORDS, code) for code in todo], "space"),
+            ),
             code="no_train_rows",
             field=field,
         )

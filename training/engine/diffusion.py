@@ -21,6 +21,7 @@ from torch import Tensor
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said, together
 from training.engine import optim
 from training.engine.checkpoints import keep_model
 from training.engine.config import DiffusionDPOConfig, config_of_run
@@ -61,8 +62,10 @@ from training.engine.loop import (
     check_finite,
     choose_machine,
     steps_in_epoch,
+    what_is_trained,
     worse_than_before,
 )
+from training.engine.words import WORDS
 
 
 def train(rundir: RunDir, stop: Stop) -> None:
@@ -79,9 +82,7 @@ def train(rundir: RunDir, stop: Stop) -> None:
             _train(rundir, stop, config)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            "The GPU's memory is too small for this run. Lower batch_size and raise accumulation "
-            "by the same factor (the steps stay the same), lower resolution, switch "
-            "gradient_checkpointing on, or let halve_on_oom find the size that fits.",
+            Said(WORDS, "gpu_too_small_for_size"),
             code="out_of_memory",
             field="batch_size",
         ) from error
@@ -91,7 +92,7 @@ def _train(rundir: RunDir, stop: Stop, config: DiffusionDPOConfig) -> None:
     spec = rundir.spec()
     base = spec["base"]
     device, dtype = choose_machine(config)
-    rundir.progress(0, 0, "steps", "Loading the model")
+    rundir.progress(0, 0, "steps", Said(WORDS, "loading_model"))
     family = open_family(base, device)
     dataset = read_pairs(rundir, spec, config, family.modality)
     prepared = Prepared.open(rundir, family, dataset, config, stop=stop)
@@ -123,11 +124,11 @@ def _train(rundir: RunDir, stop: Stop, config: DiffusionDPOConfig) -> None:
 
 
 def _compile(rundir: RunDir, model: DiffusionModel) -> None:
-    reason = "it is for a GPU"
+    reason: str = Said(WORDS, "for_a_gpu")
     if model.device.type == "cuda":
         reason = compile_blocks(model.denoiser)
     if reason:
-        rundir.event(f"compile does nothing here: {reason}. The run goes on without.")
+        rundir.event(Said(WORDS, "no_compile", reason=reason))
 
 
 def _prepare_references(work: Work, digest: str, stop: Stop) -> bool:
@@ -159,10 +160,7 @@ def _prepare_references(work: Work, digest: str, stop: Stop) -> bool:
         if work.bank is None:
             return False
         asked, needed = work.bank.computed, count * len(data.train)
-        work.rundir.event(
-            f"{needed} prepared draws; the frozen model was asked for {asked} of them, the others "
-            "were there."
-        )
+        work.rundir.event(Said(WORDS, "draws", needed=needed, asked=asked))
     if data.test and config.referenced:
         work.test_bank = bank(data.test, work.chances.test, TEST_DRAWS)
         if work.test_bank is None:
@@ -185,7 +183,9 @@ def _steps(work: Work, base: dict[str, Any], start: int) -> bool:
         work.record(step + 1, values, pairs_per_second=pairs / (time.monotonic() - began))
         check_diverged(step + 1, work.first["loss"], work.losses, config)
         tell_rise(work)
-        work.rundir.progress(step + 1, config.max_steps, "steps", f"Loss {values['loss']:.4f}")
+        work.rundir.progress(
+            step + 1, config.max_steps, "steps", Said(WORDS, "loss", loss=f"{values['loss']:.4f}")
+        )
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.max_steps:
             work.save(step + 1)
         _keep(work, base, step + 1)
@@ -311,29 +311,40 @@ def _test(work: Work, step: int) -> bool:
 def _tell_plan(work: Work, start: int) -> None:
     config, counts, model = work.config, work.dataset.counts, work.model
     trained = sum(parameter.numel() for parameter in work.parameters.values())
-    what = f"in an adapter of rank {config.lora_rank}" if config.train == "lora" else "all weights"
-    left = ", ".join(
-        f"{count} {name.removeprefix('dropped_')}"
+    left = together(
+        Said(WORDS, f"media_{name}", count=count)
         for name, count in counts.items()
         if name.startswith("dropped_")
     )
     lines = [
-        f"{counts['train']} pairs to train on, {counts['test']} to test with. Left out: {left}.",
+        Said(WORDS, "media_pairs", train=counts["train"], test=counts["test"], left=left),
         *work.dataset.notes,
         *work.prepared.notes,
-        f"{trained:,} parameters are trained, {what}; {model.device.type}, "
-        f"{str(model.dtype).removeprefix('torch.')}; the model predicts "
-        f"{model.family.schedule.prediction}, errors are in terms of the {model.unit}.",
+        Said(
+            WORDS,
+            "training_media",
+            trained=f"{trained:,}",
+            what=what_is_trained("lora" if config.train == "lora" else "all", config.lora_rank),
+            device=model.device.type,
+            dtype=str(model.dtype).removeprefix("torch."),
+            predicts=model.family.schedule.prediction,
+            unit=model.unit,
+        ),
     ]
     if config.referenced:
         lines.append(
-            f"beta {config.beta:g} on errors averaged over {work.elements:,} elements is "
-            f"{config.beta / work.elements:.3g} on their sum."
+            Said(
+                WORDS,
+                "beta_in_units",
+                beta=f"{config.beta:g}",
+                elements=f"{work.elements:,}",
+                sum=f"{config.beta / work.elements:.3g}",
+            )
         )
     lines.append(
-        f"Going on from the checkpoint after step {start} of {config.max_steps}."
+        Said(WORDS, "goes_on", step=start, of=config.max_steps)
         if start
-        else f"{config.max_steps} steps of {work.per_step} pairs."
+        else Said(WORDS, "plan", steps=config.max_steps, pairs=work.per_step)
     )
     for line in lines:
         work.rundir.event(line)
@@ -349,16 +360,12 @@ def _finish(work: Work, base: dict[str, Any]) -> None:
         return
     warning = worse_than_before(work.first, work.last, work.losses, config)
     if not warning and sum(work.rises) > 0:
-        warning = (
-            "At the end the model fits the chosen side less well than its reference, only the "
-            "rejected one lost more. What it makes may have become worse: look at it, and raise "
-            "beta, lower learning_rate or max_steps, or switch the safeguard on if so."
-        )
+        warning = Said(WORDS, "fits_less_at_end")
     if warning:
         work.rundir.event(warning, "warning")
     keep_model(work.rundir, lambda folder: save_model(work.model, base, folder))
     digest = digest_of_model(work.rundir.model)
-    work.rundir.event(f"The model is kept; its weights have the SHA-256 {digest}.")
+    work.rundir.event(Said(WORDS, "kept", digest=digest))
     trained = sum(parameter.numel() for parameter in work.parameters.values())
     beta = work.beta
     work.rundir.finish(

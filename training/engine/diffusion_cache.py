@@ -38,8 +38,10 @@ from torch import Tensor
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of, sha256_file, sha256_hex
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 from training.engine.diffusion_media import Facts
 from training.engine.preflight_machine import folder_of
+from training.engine.words import WORDS
 
 if TYPE_CHECKING:
     from training.engine.families import Family
@@ -278,11 +280,10 @@ def missing(shards: Shards, entries: Iterable[str]) -> int:
 def _not_kept(folder: Path, error: OSError) -> UserError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return UserError(
-            f"The disk is full: encoded media could not be kept in {folder}. Make room and start "
-            "the run again; it goes on from there.",
+            Said(WORDS, "media_disk_full", folder=folder),
             code="disk_full",
         )
     return UserError(
-        f"Encoded media could not be kept in {folder}: {os.strerror(error.errno or 0)}.",
+        Said(WORDS, "media_not_kept", folder=folder, why=os.strerror(error.errno or 0)),
         code="cache_not_written",
     )

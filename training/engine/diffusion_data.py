@@ -13,29 +13,20 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int, stable_uniform
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said, listed, together
 from training.engine.data import read_records
 from training.engine.diffusion_cache import KnownFacts, cache_folder
 from training.engine.diffusion_marks import Region, regions_of, segments_of
 from training.engine.diffusion_media import BadMedia, Facts, look
+from training.engine.words import WORDS
 
 TEST_DRAWS = 4
 NAMED = 5
 """How many pairs a line names."""
 READERS = 4
 _CHUNK = 16
-_LEFT_OUT = {
-    "dropped_ties": "ties",
-    "dropped_both_bad": "of which both are bad, which only kto learns from",
-    "dropped_identical": "of one file twice",
-    "dropped_unreadable": "with a file that cannot be read",
-}
-_TAKEN = {
-    "alpha": "are transparent and were laid on white",
-    "animated": "are animations, of which the first frame counts",
-    "cmyk": "were in CMYK and were brought to sRGB",
-    "sixteen_bit": "had 16 bits a channel and were scaled to 8",
-    "turned": "were turned upright",
-}
+_LEFT_OUT = ("dropped_ties", "dropped_both_bad", "dropped_identical", "dropped_unreadable")
+_TAKEN = ("alpha", "animated", "cmyk", "sixteen_bit", "turned")
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,7 @@ class MediaPair:
 
     @property
     def told(self) -> str:
-        return f"row {self.number} (pair {self.key[:12]})"
+        return Said(WORDS, "row_pair", number=self.number, pair=self.key[:12])
 
 
 @dataclass(frozen=True)
@@ -181,7 +172,7 @@ def choose_pairs(records: Sequence[PreferenceRecord], both_bad: bool = False) ->
     for number, record in enumerate(records, 1):
         if not 0 <= record.weight < float("inf"):
             raise UserError(
-                f"Row {number} has the weight {record.weight}; a weight is a number from 0 up.",
+                Said(WORDS, "bad_weight", number=number, weight=record.weight),
                 code="bad_dataset",
             )
         if record.outcome == "tie":
@@ -216,10 +207,9 @@ def _pair(number: int, record: PreferenceRecord) -> MediaPair:
 def _dataset(train: list[MediaPair], test: list[MediaPair], counts: Counter[str]) -> MediaDataset:
     total = sum(pair.weight for pair in train)
     if not total:
-        left = ", ".join(f"{counts[name]} {words}" for name, words in _LEFT_OUT.items())
+        left = together([Said(WORDS, f"media_{name}", count=counts[name]) for name in _LEFT_OUT])
         raise UserError(
-            f"No row is left to train on. Left out: {left}; and rows of weight 0 do not count. "
-            "Label more pairs and freeze a new version.",
+            Said(WORDS, "no_row_left", left=left),
             code="no_train_rows",
         )
     scale = len(train) / total
@@ -248,10 +238,7 @@ def controlled(dataset: MediaDataset, control: str, seed: int) -> MediaDataset:
         for pair in dataset.train
     ]
     count = sum(one is not pair for one, pair in zip(turned, dataset.train, strict=True))
-    note = (
-        f"A control: {count} of {len(turned)} pairs to train on have their sides exchanged "
-        f"({control} labels). What this makes is no better than chance, or worse."
-    )
+    note = Said(WORDS, f"control_{control}", count=count, pairs=len(turned))
     return replace(dataset, train=turned, notes=(*dataset.notes, note))
 
 
@@ -292,7 +279,7 @@ def look_at(
         try:
             return look(known.media / name, known.modality)
         except BadMedia as error:
-            return str(error)
+            return error.why
 
     with ThreadPoolExecutor(readers) as pool:
         for place in range(0, len(left), _CHUNK * readers):
@@ -305,7 +292,7 @@ def look_at(
                     fresh[name] = told
             known.keep(fresh)
             facts |= fresh
-            rundir.progress(place + len(some), len(left), "files", "Looking at pictures and clips")
+            rundir.progress(place + len(some), len(left), "files", Said(WORDS, "looking_at_media"))
     return facts, bad
 
 
@@ -324,24 +311,24 @@ def with_facts(dataset: MediaDataset, facts: dict[str, Facts], bad: dict[str, st
             if name is None:
                 part.append(pair)
             else:
-                lost.append(f"{pair.told}, whose file {name[:12]} {bad[name]}")
+                lost.append(Said(WORDS, "pair_lost", row=pair.told, file=name[:12], why=bad[name]))
     counts = Counter({**dataset.counts, "dropped_unreadable": len(lost)})
     if lost and not kept[0]:
         raise UserError(
-            f"No pair to train on has two files that can be read. Left out: {_named(lost)}.",
+            Said(WORDS, "no_readable_pair", left=listed(lost, NAMED, "semicolon")),
             code="bad_picture",
         )
     made = _dataset(kept[0], kept[1], counts)
     differ = sum(_differ(facts[p.chosen], facts[p.rejected]) for p in made.pairs)
-    notes = [f"Left out: {_named(lost)}."] if lost else []
+    notes: list[str] = []
+    if lost:
+        notes.append(Said(WORDS, "pairs_left_out", left=listed(lost, NAMED, "semicolon")))
     used = {name for pair in made.pairs for name in (pair.chosen, pair.rejected)}
-    for note, words in _TAKEN.items():
+    for note in _TAKEN:
         if count := sum(note in facts[name].notes for name in used):
-            notes.append(f"{count} of {len(used)} files {words}.")
+            notes.append(Said(WORDS, f"taken_{note}", count=count, files=len(used)))
     if differ:
-        notes.append(
-            f"In {differ} pairs the two sides differ in size; both are brought to one shape."
-        )
+        notes.append(Said(WORDS, "sides_differ", count=differ))
     notes = [*dataset.notes, *notes]
     return MediaDataset(
         made.train, made.test, {**made.counts, "sides_differ": differ}, tuple(notes), facts
@@ -350,8 +337,3 @@ def with_facts(dataset: MediaDataset, facts: dict[str, Facts], bad: dict[str, st
 
 def _differ(one: Facts, other: Facts) -> bool:
     return (one.width, one.height) != (other.width, other.height)
-
-
-def _named(lines: Sequence[str]) -> str:
-    more = f"; and {len(lines) - NAMED} more" if len(lines) > NAMED else ""
-    return "; ".join(lines[:NAMED]) + more

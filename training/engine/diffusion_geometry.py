@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from training.engine.diffusion_media import Place
 from training.engine.families import FAMILIES
+from training.engine.words import WORDS
 
 DENOISERS = ("unet", "transformer")
 _PACKED = ("flux", "qwen_image")
@@ -75,9 +77,7 @@ def geometry_of(family: str, folder: Path) -> Geometry:
             are missing or make no sense.
     """
     if family not in FAMILIES:
-        raise UserError(
-            f"No model of family {family} is trained on pictures or clips.", code="cannot_train"
-        )
+        raise UserError(Said(WORDS, "no_such_family", family=family), code="cannot_train")
     module, name = FAMILIES[family].split(":")
     kind = getattr(import_module(f"training.engine.families.{module}"), name)
     try:
@@ -86,7 +86,7 @@ def geometry_of(family: str, folder: Path) -> Geometry:
         return _clips(kind, folder) if kind.modality == "video" else _pictures(kind, folder)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(
-            f"The settings of the base model cannot be read: {error}.", code="not_a_model"
+            Said(WORDS, "bad_base_settings", error=error), code="not_a_model"
         ) from error
 
 
@@ -188,7 +188,7 @@ def reader_of(family: str, folder: Path) -> Callable[[str], Read]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder / reader)
     except (OSError, ValueError) as error:
-        raise UserError(f"Its tokenizer cannot be read: {error}.", code="not_a_model") from error
+        raise UserError(Said(WORDS, "bad_tokenizer", error=error), code="not_a_model") from error
     own = kind.tokens if reader == getattr(kind, "reader", "tokenizer") else 0
     limit = own or tokenizer.model_max_length
 

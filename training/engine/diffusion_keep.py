@@ -10,8 +10,10 @@ import torch
 
 from steelyard.inference.image_adapters import parts_of, save_adapter
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from training.engine.diffusion_model import DiffusionModel
 from training.engine.preflight_machine import folder_of
+from training.engine.words import WORDS
 
 _WEIGHTS = "diffusion_pytorch_model"
 
@@ -29,8 +31,7 @@ def save_model(model: DiffusionModel, base: dict[str, Any], folder: Path) -> Non
     source = folder_of(base["source"])
     if source is None:
         raise UserError(
-            f"The base model {base['source']} lies in no folder of this machine, so the parts that "
-            "were not trained cannot be put beside what was. Train an adapter instead.",
+            Said(WORDS, "no_base_folder", source=base["source"]),
             code="no_folder",
             field="train",
         )

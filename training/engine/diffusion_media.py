@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -28,6 +29,8 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from steelyard.inference.pixels import MODES, to_tensor
+from steelyard.lib.said import Said
+from training.engine.words import WORDS
 
 MAX_PIXELS = 50_000_000
 """Of a picture or a frame; what the upload takes too."""
@@ -40,7 +43,11 @@ _ERRORS = (OSError, ValueError, SyntaxError, ArithmeticError, Image.Decompressio
 
 
 class BadMedia(Exception):
-    """Why a file cannot be trained on, in words that follow "the file … "."""
+    """A file cannot be trained on; ``why`` follows "the file … "."""
+
+    def __init__(self, code: str, **values: Any) -> None:
+        self.why = Said(WORDS, code, **values)
+        super().__init__(self.why)
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,9 @@ def look(path: Path, modality: str) -> Facts:
     except FileNotFoundError:
         raise
     except _ERRORS as error:
-        raise BadMedia(f"cannot be decoded ({error})") from error
+        raise BadMedia("not_decoded", error=error) from error
     if min(facts.width, facts.height) < MIN_SIDE:
-        raise BadMedia(
-            f"has {facts.width} x {facts.height} pixels; each side needs {MIN_SIDE} at least"
-        )
+        raise BadMedia("too_small", width=facts.width, height=facts.height, least=MIN_SIDE)
     return facts
 
 
@@ -102,9 +107,9 @@ def read(path: Path, place: Place, channels: int, *, clip: bool) -> Tensor:
             to_tensor(fit(f, place.height, place.width, channels)) for f in _taken(path, place)
         ]
     except _ERRORS as error:
-        raise BadMedia(f"cannot be decoded ({error})") from error
+        raise BadMedia("not_decoded", error=error) from error
     if not frames:
-        raise BadMedia("holds no frame")
+        raise BadMedia("no_frame")
     # a clip that is a frame shorter than it says: its last one stands
     frames += [frames[-1]] * (place.frames - len(frames))
     return torch.stack(frames, dim=1)
@@ -180,15 +185,13 @@ def _upright(path: Path) -> tuple[Image.Image, set[str]]:
 
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise BadMedia(
-            f"has {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} million are read"
-        )
+        raise BadMedia("too_many_pixels", width=width, height=height, most=MAX_PIXELS // 1_000_000)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Pillow's own conversion would cut 16 bits at 255 instead of scaling them."""
     if image.mode == "F":
-        raise BadMedia("has pixels in floating point; nobody knows what is white in it")
+        raise BadMedia("floating_point")
     values = np.asarray(image.convert("I"), dtype=np.float64)
     return Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8))
 
@@ -225,7 +228,7 @@ def _flat(image: Image.Image) -> Image.Image:
 def _look_clip(path: Path) -> Facts:
     with av.open(str(path), metadata_errors="ignore") as container:
         if not container.streams.video:
-            raise BadMedia("holds no film")
+            raise BadMedia("no_film")
         stream = container.streams.video[0]
         _check_pixels(stream.width, stream.height)
         told, rate = stream.frames, float(stream.average_rate or 0)
@@ -242,14 +245,14 @@ def _look_clip(path: Path) -> Facts:
             if count == MAX_FRAMES:
                 break
     if not count:
-        raise BadMedia("holds no frame")
+        raise BadMedia("no_frame")
     if rate <= 0:
         rate = (count - 1) / (last - first) if last > first else 25.0
     if count < MAX_FRAMES and (count < told - 1 or last - first + 2 / rate < 0.9 * lasts):
-        raise BadMedia(
-            f"is cut off: {count} frames in {last - first + 1 / rate:.2f} s are there, and it says "
-            + (f"that it has {told}" if told else f"that it lasts {lasts:.2f} s")
-        )
+        there = {"count": count, "seconds": f"{last - first + 1 / rate:.2f}"}
+        if told:
+            raise BadMedia("cut_frames", **there, told=told)
+        raise BadMedia("cut_seconds", **there, lasts=f"{lasts:.2f}")
     if turned in (90, 270):
         width, height = height, width
     # by the clock, as a viewer sees them: of uneven frames some are seen longer

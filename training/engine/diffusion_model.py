@@ -24,11 +24,13 @@ from torch import Tensor, nn
 
 from steelyard.inference.image_adapters import add_adapter, merge_adapters
 from steelyard.lib.hashing import stable_int
+from steelyard.lib.said import Said
 from training.engine.config import DiffusionDPOConfig, names_in
 from training.engine.diffusion_losses import PairErrors
 from training.engine.diffusion_losses_terms import part_errors
 from training.engine.families import Discrete, Family
 from training.engine.reference import weights_digest
+from training.engine.words import WORDS
 
 
 class Corrupted(Protocol):
@@ -221,5 +223,5 @@ def compile_blocks(denoiser: Any) -> str:
     try:
         denoiser.compile_repeated_blocks()
     except ValueError as error:
-        return f"the model has no blocks that repeat ({error})"
+        return Said(WORDS, "no_blocks", error=error)
     return ""

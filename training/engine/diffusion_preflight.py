@@ -15,6 +15,7 @@ import torch
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said, together
 from training.engine.config import names_in
 from training.engine.diffusion_cache import (
     ErrorsOf,
@@ -55,19 +56,14 @@ from training.engine.preflight_machine import (
 )
 from training.engine.preflight_words import Finding, Remedy
 from training.engine.reference import Cache
+from training.engine.words import WORDS
 
 SHAPES_SHOWN = 5
 CROPPED = 0.05
 """By which part of a side one of a pair may be cropped more than the other without a word."""
 MUCH = 2.0
 """How many times a side may be enlarged before it is told."""
-_ODD = {
-    "alpha": "transparent",
-    "animated": "animated",
-    "cmyk": "CMYK",
-    "sixteen_bit": "16 bits a channel",
-    "turned": "turned",
-}
+_ODD = ("alpha", "animated", "cmyk", "sixteen_bit", "turned")
 
 
 def media_findings(
@@ -151,7 +147,9 @@ def _files(
         found.append(Finding("no_files", "stop", {"rows": len(dataset.train)}))
     odd = Counter(note for one in facts.values() for note in one.notes if note in _ODD)
     if odd:
-        told = ", ".join(f"{number} {_ODD[note]}" for note, number in odd.most_common())
+        told = together(
+            Said(WORDS, f"odd_{note}", count=number) for note, number in odd.most_common()
+        )
         found.append(Finding("odd_files", "fine", {"files": len(facts), "told": told}))
     return replace(dataset, train=kept[0], test=kept[1], facts=facts), found
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said, listed
 from training.engine.diffusion_cache import ErrorsOf, Shards, cache_folder, entry_of, key_of
 from training.engine.diffusion_data import NAMED, READERS, Draw, MediaDataset, MediaPair
 from training.engine.diffusion_marks import What, regions_on, segments_on
@@ -29,6 +30,7 @@ from training.engine.diffusion_media import BadMedia, Facts, Place, read
 from training.engine.distributed import agreed, barrier, share, world
 from training.engine.families import Condition, Family, Moments, Schedule, check_size
 from training.engine.reference import Cache
+from training.engine.words import WORDS
 
 MOST_FRAMES = 49
 """Of a clip, where neither the run nor the family says how many."""
@@ -319,7 +321,7 @@ class Prepared:
                 own = value if value.ndim == 1 else value[:, : parts_in(pair, what)]
                 fresh[wanted[pair.key, number]] = own.flatten().clone()
             done += len(some)
-            rundir.progress(done, len(left), "pairs", "Asking the frozen model")
+            rundir.progress(done, len(left), "pairs", Said(WORDS, "asking_frozen"))
             if sum(map(len, fresh.values())) > _ERRORS_WAITING:
                 _keep(rundir, cache, fresh)
                 known |= fresh
@@ -386,7 +388,7 @@ class Prepared:
                     self.shards.add(entry, moments._asdict())
             done += 1
             if done % 20 == 0 or done == len(mine):
-                rundir.progress(done, len(mine), "files", "Encoding pictures and clips")
+                rundir.progress(done, len(mine), "files", Said(WORDS, "encoding"))
         return done == len(mine)
 
     def _read_ahead(
@@ -405,8 +407,13 @@ class Prepared:
                 return read(media / item[0], item[1], self.family.channels, clip=clip)
             except (BadMedia, FileNotFoundError) as error:
                 raise UserError(
-                    f"The file {item[0]} of {told[item]} cannot be read any more: {error}. Start "
-                    "the run again, so that its inputs are laid out anew.",
+                    Said(
+                        WORDS,
+                        "file_gone_bad",
+                        file=item[0],
+                        row=told[item],
+                        error=getattr(error, "why", error),
+                    ),
                     code="bad_picture",
                 ) from error
 
@@ -427,17 +434,12 @@ class Prepared:
         cut = sum(bool(self.shards.get(entry_of("prompt", p))[_CUT]) for p in prompts)
         self.counts["prompts_cut"] = cut
         shapes = Counter(map(self.shape_of, self.dataset.pairs))
-        self.notes = [f"Shapes: {_told(shapes)}."]
+        self.notes = [Said(WORDS, "shapes", shapes=_told(shapes))]
         if cut:
-            self.notes.append(
-                f"{cut} of {len(prompts)} prompts are longer than the encoder reads and are cut at "
-                "their end."
-            )
-        known = self.counts["files"] - self.counts["encoded"]
-        self.notes.append(
-            f"{self.counts['encoded']} of {self.counts['files']} files were encoded for this run, "
-            f"{known} were there."
-        )
+            self.notes.append(Said(WORDS, "prompts_cut", cut=cut, prompts=len(prompts)))
+        encoded, files = self.counts["encoded"], self.counts["files"]
+        counts = {"encoded": encoded, "files": files, "known": files - encoded}
+        self.notes.append(Said(WORDS, "files_encoded", **counts))
 
 
 class Bank:
@@ -490,14 +492,14 @@ def parts_in(pair: MediaPair, what: What) -> int:
 
 
 def _told(shapes: Counter[Place]) -> str:
-    lines = [
-        f"{place.width} x {place.height}"
-        + (f" x {place.frames} frames" if place.frames > 1 else "")
-        + f": {count} pairs"
-        for place, count in shapes.most_common(NAMED)
-    ]
-    more = f" and {len(shapes) - NAMED} more shapes" if len(shapes) > NAMED else ""
-    return ", ".join(lines) + more
+    return listed([_in_words(place, count) for place, count in shapes.most_common()], NAMED)
+
+
+def _in_words(place: Place, pairs: int) -> str:
+    size = {"width": place.width, "height": place.height, "pairs": pairs}
+    if place.frames > 1:
+        return Said(WORDS, "shape_of_clips", frames=place.frames, **size)
+    return Said(WORDS, "shape", **size)
 
 
 def _told_of(schedule: Schedule) -> list[object]:
@@ -512,8 +514,7 @@ def _keep(rundir: RunDir, cache: Cache, errors: dict[bytes, Tensor]) -> None:
         cache.write(errors)
     except OSError as error:
         rundir.event(
-            f"The frozen model's errors could not be kept in {cache.folder.parent} ({error}); this "
-            "run goes on without, the next one computes them again.",
+            Said(WORDS, "errors_not_kept", folder=cache.folder.parent, error=error),
             "warning",
         )
 
@@ -531,8 +532,7 @@ def _normal(shape: torch.Size, seed: int) -> Tensor:
 def _check_moments(moments: Moments, told: str, name: str) -> None:
     if not (moments.mean.isfinite().all() and moments.std.isfinite().all()):
         raise UserError(
-            f"The encoder of the base model gives no numbers for the file {name[:12]} of {told}. "
-            "Its weights are broken, or they are in a number format that is too small for it.",
+            Said(WORDS, "bad_encoder", file=name[:12], row=told),
             code="bad_encoder",
         )
 

@@ -26,10 +26,12 @@ import torch
 from steelyard.inference.kinds import PAINTERS
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 from training.engine.config import DiffusionDPOConfig
 from training.engine.diffusion_keep import save_model
 from training.engine.diffusion_model import DiffusionModel
 from training.engine.diffusion_prepared import Prepared
+from training.engine.words import WORDS
 
 FILE = "media_samples.jsonl"
 FOLDER = "samples"
@@ -63,13 +65,14 @@ def sampler(
         lines, _ = rundir.read_lines(FILE, 0)
         if broken or not due or any(line["step"] == step for line in lines):
             return
-        text = (rundir.read_progress() or {}).get("text", "")
-        rundir.progress(step, config.max_steps, "steps", "Making samples")
+        at = rundir.read_progress() or {}
+        text = Said.read(at.get("text", ""), at.get("said"))
+        rundir.progress(step, config.max_steps, "steps", Said(WORDS, "making_samples"))
         try:
             made = _make(rundir, config, base, model, prompts, step, sampling)
         except Exception as error:  # noqa: BLE001 - a run is worth more than a look at it
             broken = True
-            rundir.event(f"No samples are made any more: {_why(error)}", "warning")
+            rundir.event(Said(WORDS, "no_more_samples", why=_why(error)), "warning")
             made = []
         rundir.progress(step, config.max_steps, "steps", text)
         if broken and model.device.type == "cuda":
@@ -82,12 +85,9 @@ def sampler(
 
 def _why(error: Exception) -> str:
     if isinstance(error, torch.OutOfMemoryError):
-        return (
-            "the GPU's memory has no room for them beside the training. Lower resolution, "
-            "clip_frames or batch_size, or set sample_every to 0. The training goes on."
-        )
-    text = str(error) or type(error).__name__
-    return f"{text.rstrip('.')}. The training goes on."
+        return Said(WORDS, "no_room_for_samples")
+    text = getattr(error, "message", "") or str(error) or type(error).__name__
+    return Said(WORDS, "samples_failed", why=text if isinstance(text, Said) else text.rstrip("."))
 
 
 def _sampling(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 from training.engine.config import DiffusionDPOConfig
 from training.engine.diffusion_data import Chances, Draw, MediaDataset, MediaPair
 from training.engine.diffusion_losses import (
@@ -32,6 +33,7 @@ from training.engine.diffusion_prepared import Bank, Batch, Prepared
 from training.engine.distributed import AgreedStop, gather, per_pass, share, world
 from training.engine.loop import LOOK_BACK, rows_of_step, steps_in_epoch
 from training.engine.remembering import Remembering
+from training.engine.words import WORDS
 
 BETA_MEMORY = 0.99
 """How much of the mean rise that beta follows is kept at each step."""
@@ -172,8 +174,7 @@ def weights_of(config: DiffusionDPOConfig, dataset: MediaDataset) -> dict[str, f
     total = sum(found[pair.key] for pair in dataset.train)
     if not total:
         raise UserError(
-            f"weight_by {config.weight_by} leaves every pair without any weight: none has a "
-            "verdict that is more certain than another. Choose none.",
+            Said(WORDS, "no_weights", weight_by=config.weight_by),
             code="no_train_rows",
             field="weight_by",
         )
@@ -363,7 +364,7 @@ def means_of(table: dict[str, Tensor]) -> dict[str, float]:
 def rows_without_number(table: dict[str, Tensor], pairs: Sequence[MediaPair]) -> list[str]:
     """The pairs whose loss is no number, in words."""
     bad = table["row"][~table["loss"].float().isfinite()].int().tolist()
-    return [f"pair {pairs[row].key[:12]}" for row in sorted(bad)]
+    return [Said(WORDS, "pair_named", pair=pairs[row].key[:12]) for row in sorted(bad)]
 
 
 def halve_passes(work: Work) -> bool:
@@ -374,8 +375,7 @@ def halve_passes(work: Work) -> bool:
     work.halved += 1
     torch.cuda.empty_cache()
     work.rundir.event(
-        "The GPU's memory was too small for a pass: passes are half as large from here on. The "
-        "steps stay the same.",
+        Said(WORDS, "halved"),
         "warning",
     )
     return True
@@ -388,8 +388,6 @@ def tell_rise(work: Work) -> None:
         return
     work.told = True
     work.rundir.event(
-        f"In {above} of the last {LOOK_BACK} steps the model fitted the chosen side less well than "
-        "its reference: the margin may grow, but what it makes may become worse. Lower "
-        "learning_rate, raise beta, switch the safeguard on or give sft_weight 0.1 to 1.",
+        Said(WORDS, "fits_less", above=above, steps=LOOK_BACK),
         "warning",
     )

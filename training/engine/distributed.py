@@ -28,6 +28,8 @@ from torch import Tensor, nn
 
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
+from training.engine.words import WORDS
 
 T = TypeVar("T")
 _PATIENCE = timedelta(minutes=60)
@@ -88,8 +90,7 @@ def _check_gpus(here: World) -> None:
     there = torch.cuda.device_count()
     if here.local_rank >= there:
         raise UserError(
-            f"There are more processes on this machine than the {there} GPUs it has for them. "
-            f"Set processes to {there}, or device to cpu.",
+            Said(WORDS, "too_many_processes", there=there),
             code="too_few_gpus",
             field="processes",
         )

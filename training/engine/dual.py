@@ -33,6 +33,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import Onlooker, RunDir
+from steelyard.lib.said import Said, together
 from training.engine.bases import SeeingBase, check_family, open_base
 from training.engine.config import config_of_run
 from training.engine.config.dual import DualDPOConfig
@@ -40,6 +41,7 @@ from training.engine.data import read_records
 from training.engine.dual_words import MASK, masked, shared_words
 from training.engine.loop import choose_machine
 from training.engine.vision import Sight
+from training.engine.words import WORDS
 
 FILE = "dual.jsonl"
 DONE = "dual.done"
@@ -111,22 +113,18 @@ def build(rundir: RunDir, stop: Stop, config: DualDPOConfig) -> None:
     words = open_base(spec["base"], rundir, records, frames=config.frames)
     if not isinstance(words, SeeingBase):
         raise UserError(
-            "The dual_dpo recipe trains vision-language models; "
-            f"{spec['base']['name']} sees no pictures. Choose another base model or "
-            "the dpo recipe.",
+            Said(WORDS, "sees_no_pictures", base=spec["base"]["name"]),
             code="wrong_family",
             field="base",
         )
     library = sorted({r.prompt_media[0] for r in records if len(r.prompt_media) == 1})
     if len(library) < 2:
         raise UserError(
-            f"The version's prompts are about {len(library)} different pictures, one each; another "
-            "one can be found only among several. Use the dpo recipe, or negatives own with "
-            "prompts of two pictures.",
+            Said(WORDS, "too_few_pictures", pictures=len(library)),
             code="one_picture",
             field="negatives",
         )
-    rundir.event(f"Looking among {len(library)} pictures for those that are alike.")
+    rundir.event(Said(WORDS, "looking_alike", pictures=len(library)))
     model = words.load(dtype, device)
     if (vectors := _embedded(rundir, stop, model, words.sight, library)) is None:
         return
@@ -148,7 +146,7 @@ def build(rundir: RunDir, stop: Stop, config: DualDPOConfig) -> None:
                 journal.add(line)
                 done.add(line["pair"])
             rundir.progress(
-                0, 0, "steps", f"Other pictures for {len(done)} of {len(records)} pairs"
+                0, 0, "steps", Said(WORDS, "other_pictures", done=len(done), of=len(records))
             )
         _tell(rundir, list(journal.lines()))
     _read.cache_clear()
@@ -169,7 +167,7 @@ def _embedded(
         tokens = torch.cat([part.flatten(0, -2) for part in parts])
         found.append(torch.nn.functional.normalize(tokens.float().mean(0), dim=0).cpu())
         if number % 20 == 0:
-            told = f"{number} of {len(library)} pictures looked at"
+            told = Said(WORDS, "pictures_seen", done=number, of=len(library))
             rundir.progress(0, 0, "steps", told)
     return torch.stack(found)
 
@@ -301,24 +299,23 @@ def _tell(rundir: RunDir, lines: Sequence[dict[str, Any]]) -> None:
         UserError: nothing is left.
     """
     dropped = Counter(line["dropped"] for line in lines if "dropped" in line)
-    words = {
-        "not_one_picture": "not about one picture",
-        "nothing_alike": "no other picture",
-        "nothing_to_mask": "an answer of which nothing would be masked",
-        "all_alike": "no refilled answer that differs enough",
-    }
-    told = ", ".join(f"{count} with {words[reason]}" for reason, count in dropped.items())
+    told = together(Said(WORDS, reason, count=count) for reason, count in dropped.items())
     kept = len(lines) - dropped.total()
     if not kept:
         raise UserError(
-            f"Of {len(lines)} pairs none got a second picture: {told}. Raise neighbours or "
-            "most_alike, or let the record's own answer be the worse one.",
+            Said(WORDS, "no_second_pictures", pairs=len(lines), left=told),
             code="no_negatives",
             field="negatives",
         )
     rundir.event(
-        f"{kept} of {len(lines)} pairs have another picture now, see data/{FILE}; left out: "
-        f"{told or 'none'}."
+        Said(
+            WORDS,
+            "second_pictures",
+            kept=kept,
+            of=len(lines),
+            file=FILE,
+            left=told or Said(WORDS, "none"),
+        )
     )
 
 

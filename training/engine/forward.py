@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from steelyard.lib.said import Said
+from training.engine.words import WORDS
+
 HEAD_LIMIT = 2**26
 """Logits that may be in memory at once; more are made in parts, each a second time for its
 gradients."""
@@ -247,13 +250,13 @@ def why_not_packed(model: PreTrainedModel, rows: Sequence[Row], *, dtype: torch.
         except (TypeError, ValueError, RuntimeError, IndexError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            return f"it does not take their mask or positions ({type(error).__name__})"
+            return Said(WORDS, "no_mask", error=type(error).__name__)
         apart = score(model, [row], dtype=dtype, prefix=False).values
         far = (packed - apart).abs()
         worst = float(far.max() if dtype == torch.float32 else far.mean())
         # a model that gives no numbers gives none either way
         if worst > CLOSE[dtype]:
-            return f"its numbers are others by {worst:.2g} nats a token"
+            return Said(WORDS, "other_numbers", nats=f"{worst:.2g}")
     return ""
 
 

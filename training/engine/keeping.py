@@ -9,6 +9,7 @@ from pathlib import Path
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 from training.engine.checkpoints import sync, whole_or_absent
 from training.engine.kept import (
     FOLDER,
@@ -19,6 +20,7 @@ from training.engine.kept import (
     kept_in,
     superfluous,
 )
+from training.engine.words import WORDS
 
 
 def keep_step(
@@ -45,14 +47,14 @@ def keep_step(
     target.parent.mkdir(exist_ok=True)
     partial = target.with_name(f".partial-{target.name}")
     try:
-        with whole_or_absent(partial, "model of the checkpoint"):
+        with whole_or_absent(partial, Said(WORDS, "model_of_checkpoint")):
             write(partial)
             _seal(partial, step, adapter=adapter, asked=asked)
             partial.rename(target)
     except UserError:
         if asked:
             raise
-        rundir.event(f"No room for the model after step {step}; the run goes on.", "warning")
+        rundir.event(Said(WORDS, "no_room", step=step), "warning")
         return
     sync(rundir.path / FOLDER)
     _thin_out(rundir, config)

@@ -15,6 +15,8 @@ import torch
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int, stable_uniform
+from steelyard.lib.said import Said, listed
+from training.engine.words import WORDS
 
 LOOK_BACK = 20
 """Over how many steps what is said at the end looks at noisy numbers."""
@@ -58,8 +60,7 @@ def choose_machine(config: MachineSettings) -> tuple[torch.device, torch.dtype]:
         torch.set_num_threads(config.threads)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "device is cuda, but this machine has no GPU that torch can use. "
-            "Choose auto or cpu, or start the run on a machine with one.",
+            Said(WORDS, "no_gpu"),
             code="no_gpu",
             field="device",
         )
@@ -129,18 +130,28 @@ def check_finite(
     for name, value in values.items():
         if not math.isfinite(value):
             raise UserError(
-                f"{name.replace('_', ' ')} became {value} at step {step}{_at(where)}. The model "
-                "up to the last checkpoint is unharmed, but training on would not help. Lower "
-                f"learning_rate (now {config.learning_rate:g}) by a factor of 3 to 10, or lower "
-                f"max_grad_norm (now {config.max_grad_norm:g}), and start a new run.",
+                Said(
+                    WORDS,
+                    "not_finite",
+                    name=_called(name),
+                    value=value,
+                    step=step,
+                    where=_at(where),
+                    rate=f"{config.learning_rate:g}",
+                    norm=f"{config.max_grad_norm:g}",
+                ),
                 code="nan_loss",
                 field="learning_rate",
             )
 
 
 def _at(where: Sequence[str]) -> str:
-    more = f" and {len(where) - NAMED} more" if len(where) > NAMED else ""
-    return f", at {', '.join(where[:NAMED])}{more}" if where else ""
+    return Said(WORDS, "at_rows", rows=listed(where, NAMED)) if where else ""
+
+
+def _called(name: str) -> str:
+    code = f"name_{name}"
+    return Said(WORDS, code) if code in WORDS else name.replace("_", " ")
 
 
 def check_diverged(
@@ -153,13 +164,25 @@ def check_diverged(
     """
     if len(losses) == LOOK_BACK and min(losses) > first + DIVERGED * max(1.0, abs(first)):
         raise UserError(
-            f"At step {step} the loss has been at least {min(losses):.3g} for {LOOK_BACK} steps, "
-            f"against {first:.3g} at the start: training has diverged. Lower learning_rate (now "
-            f"{config.learning_rate:g}) by a factor of 3 to 10, or set max_grad_norm (now "
-            f"{config.max_grad_norm:g}) to 1, and start a new run.",
+            Said(
+                WORDS,
+                "diverged",
+                step=step,
+                least=f"{min(losses):.3g}",
+                steps=LOOK_BACK,
+                first=f"{first:.3g}",
+                rate=f"{config.learning_rate:g}",
+                norm=f"{config.max_grad_norm:g}",
+            ),
             code="diverged",
             field="learning_rate",
         )
+
+
+def what_is_trained(trained: str, rank: int) -> Said:
+    """In words: an adapter, all weights, or a part of them."""
+    code = f"what_{trained}" if trained in {"lora", "all"} else "what_part"
+    return Said(WORDS, code, trained=trained, rank=rank)
 
 
 def worse_than_before(
@@ -176,15 +199,18 @@ def worse_than_before(
         losses: the training losses of the last LOOK_BACK steps, whose mean counts where not.
     """
     if "test_loss" in last:
-        name, start, end = "test loss", first["test_loss"], last["test_loss"]
+        name, start, end = "test_loss", first["test_loss"], last["test_loss"]
     elif losses:
         name, start, end = "loss", first["loss"], sum(losses) / len(losses)
     else:
         return ""
     if end <= start + CLEARLY * abs(start):
         return ""
-    return (
-        f"The {name} ended at {end:.3g}, above the {start:.3g} of the model it started from: "
-        "training made the model worse at these preferences, not better. Lower learning_rate (now "
-        f"{config.learning_rate:g}) by a factor of 3 to 10, or train for fewer steps."
+    return Said(
+        WORDS,
+        "worse",
+        name=_called(name),
+        end=f"{end:.3g}",
+        start=f"{start:.3g}",
+        rate=f"{config.learning_rate:g}",
     )

@@ -24,7 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from training.engine.distributed import full, laid_out
+from training.engine.words import WORDS
 
 EIGHT_BIT = ("adamw_8bit", "lion_8bit")
 LION_RATE = 2e-5
@@ -105,8 +107,7 @@ def build(
         return Lion(held, **options)
     if sharded:
         raise UserError(
-            f"The optimiser {config.optimiser} cannot move weights that are spread over several "
-            "processes. Choose adamw or lion, train an adapter, or use one process.",
+            Said(WORDS, "not_sharded", optimiser=config.optimiser),
             code="not_sharded",
             field="optimiser",
         )
@@ -131,8 +132,7 @@ def _bitsandbytes() -> Any:
         from bitsandbytes import optim
     except (ImportError, OSError, RuntimeError) as error:
         raise UserError(
-            "The 8-bit optimisers need the library bitsandbytes, which does not load on this "
-            f"machine ({error}). Choose adamw or lion, or install bitsandbytes for this machine.",
+            Said(WORDS, "no_bitsandbytes", error=error),
             code="no_bitsandbytes",
             field="optimiser",
         ) from error
@@ -265,8 +265,7 @@ def curve_in(text: str) -> tuple[float, ...]:
         numbers = ()
     if len(numbers) < 2 or not all(math.isfinite(n) and n >= 0 for n in numbers):
         raise UserError(
-            "The schedule refined needs the gradient lengths of a past run in refined_from: the "
-            "number of that run, or at least two numbers from 0 up with commas between.",
+            Said(WORDS, "bad_curve"),
             code="bad_curve",
             field="refined_from",
         )
@@ -320,14 +319,7 @@ def _stretched(values: Sequence[float], count: int) -> list[float]:
 def advice(config: Settings) -> str:
     """What to say of a rate that does not go with the optimiser; empty where it does."""
     if config.optimiser in ("lion", "lion_8bit") and config.learning_rate > LION_RATE:
-        return (
-            f"learning_rate {config.learning_rate:g} is high for Lion, which moves every weight by "
-            "all of it each step: a third to a tenth of AdamW's is usual, with weight_decay as "
-            "many times higher."
-        )
+        return Said(WORDS, "rate_high_lion", rate=f"{config.learning_rate:g}")
     if config.optimiser == "schedule_free" and config.scheduler != "constant":
-        return (
-            "schedule_free needs no schedule: after the warm-up the learning rate stays, and what "
-            "is measured and saved is the average of the weights."
-        )
+        return Said(WORDS, "no_schedule")
     return ""

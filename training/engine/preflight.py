@@ -21,6 +21,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_uniform
 from steelyard.lib.records import PreferenceRecord, read_parquet
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 from steelyard.lib.weights import Broken, check_json
 from training.engine.config import config_of_run
 from training.engine.config.text import is_high
@@ -35,6 +36,7 @@ from training.engine.preflight_machine import (
 )
 from training.engine.preflight_rows import row_findings
 from training.engine.preflight_words import Finding, Level, Remedy
+from training.engine.words import WORDS
 
 if TYPE_CHECKING:
     from training.engine.objectives import Objective
@@ -51,7 +53,7 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
     that all others are told with it."""
     spec = rundir.spec()
     config = config_of_run(spec)
-    rundir.progress(0, 3, "looks", "Reading the rows")
+    rundir.progress(0, 3, "looks", Said(WORDS, "reading_rows"))
     found: list[Finding] = []
     records: list[PreferenceRecord] = []
     try:
@@ -60,7 +62,9 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
         found.append(Finding("bad_rows", "stop", {"message": error.message}))
     found += row_findings(records, spec["recipe"], config) + _media(spec)
     text = _reads_text(spec)
-    rundir.progress(1, 3, "looks", "Tokenising" if text else "Looking at files")
+    rundir.progress(
+        1, 3, "looks", Said(WORDS, "tokenising") if text else Said(WORDS, "looking_at_files")
+    )
     figures: dict[str, Any] = {"rows": len(records), "looked_at": len(records)}
     shown: list[dict[str, Any]] = []
     folder = folder_of(spec["base"]["source"])
@@ -76,7 +80,7 @@ def check(rundir: RunDir, stop: engine.Stop) -> None:
         # ties are left out, and told as that
         found = [one for one in found if one.code != "many_ties"] + more
         figures |= values
-    rundir.progress(2, 3, "looks", "Measuring the machine")
+    rundir.progress(2, 3, "looks", Said(WORDS, "measuring"))
     if text and not broken:
         found += _machine(rundir, spec, config, figures)
     report = {
@@ -114,13 +118,19 @@ def _records(rundir: RunDir, spec: dict[str, Any]) -> list[PreferenceRecord]:
     try:
         records = read_parquet([rundir.path / name for name in names])
     except (FileNotFoundError, ArrowInvalid, ValueError) as error:
-        raise UserError(f"The rows cannot be read: {error}.", code="bad_dataset") from error
+        raise UserError(Said(WORDS, "rows_not_read", error=error), code="bad_dataset") from error
     modality = spec["base"]["modality"]
     other = [record for record in records if record.modality != modality]
     if other:
         raise UserError(
-            f"{len(other)} of {len(records)} rows are of modality {other[0].modality}; the base "
-            f"model is for {modality}.",
+            Said(
+                WORDS,
+                "other_modality",
+                other=len(other),
+                of=len(records),
+                theirs=other[0].modality,
+                modality=modality,
+            ),
             code="wrong_modality",
         )
     return records

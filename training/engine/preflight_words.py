@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from steelyard.lib.said import coded
+
 NAMED = 10
 """So many rows of a finding are named, of the others it is told how many there are."""
 Level = Literal["fine", "look", "stop"]
@@ -421,6 +423,7 @@ class Finding:
             "title": title,
             "text": text % values,
             "values": values,
+            "said": {name: told for name, value in self.values.items() if (told := coded(value))},
             "rows": [{"number": number, "pair": pair} for number, pair in self.rows[:NAMED]],
             "more": max(0, len(self.rows) - NAMED),
             "remedies": [remedy.as_dict() for remedy in self.remedies],

@@ -38,9 +38,11 @@ from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of, sha256_hex
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 from training.engine.data import Example
 from training.engine.distributed import AgreedStop, agreed, barrier, share
 from training.engine.forward import Row, Scored, one_by_one
+from training.engine.words import WORDS
 
 _SAVE_SECONDS = 60
 Values = list[tuple[Tensor | None, ...]]
@@ -197,7 +199,7 @@ def reference_values(
             _check(value, examples[number])
             if entry not in known:
                 known[entry] = fresh[entry] = value.clone()
-        told = f"Reference probabilities of {done} of {len(examples)} pairs"
+        told = Said(WORDS, "reference", done=done, of=len(examples))
         rundir.progress(0, steps, "steps", told)
         if time.monotonic() - saved > _SAVE_SECONDS:
             _keep(rundir, cache, fresh)
@@ -231,9 +233,7 @@ def _named(
 def _check(value: Tensor, example: Example) -> None:
     if not value.isfinite().all():
         raise UserError(
-            "The base model gives probabilities that are no numbers, before any training, at row "
-            f"{example.number} (pair {example.key[:12]}) among others. Its weights are broken, or "
-            "bfloat16 is too coarse for it: try dtype float32.",
+            Said(WORDS, "base_not_finite", row=example.number, pair=example.key[:12]),
             code="nan_loss",
             field="dtype",
         )
@@ -244,7 +244,6 @@ def _keep(rundir: RunDir, cache: Cache, entries: dict[bytes, Tensor]) -> None:
         cache.write(entries)
     except OSError as error:
         rundir.event(
-            f"The reference probabilities could not be kept in {cache.folder.parent} ({error}); "
-            "this run goes on without, the next one computes them again.",
+            Said(WORDS, "reference_not_kept", folder=cache.folder.parent, error=error),
             "warning",
         )

@@ -18,7 +18,9 @@ from steelyard.inference.text import context_length, encode_prompt
 from steelyard.lib.hashing import canonical_json, stable_int
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 from training.engine.config.objectives import SRPOConfig
+from training.engine.words import WORDS
 
 FILE = "revisions.jsonl"
 TEMPERATURE = 0.7
@@ -52,7 +54,7 @@ def write_revisions(
     ][: config.revised_prompts]
     if not (config.revisions and keys):
         return True
-    rundir.event(f"{len(keys)} test prompts are answered, each answer revised {config.revisions}×.")
+    rundir.event(Said(WORDS, "revised", prompts=len(keys), revisions=config.revisions))
     seeds = [stable_int("revisions", config.seed, key) & 0x7FFF_FFFF for key in keys]
     try:
         chains = generate_revised(

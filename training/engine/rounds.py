@@ -30,10 +30,12 @@ from safetensors.torch import load_file, save_file
 from steelyard.inference.adapters import WEIGHTS
 from steelyard.lib.engine import Stop
 from steelyard.lib.rundir import Onlooker, RunDir, write_atomically
+from steelyard.lib.said import Said
 from training.engine.checkpoints import keep_model
 from training.engine.config import TextDPOConfig, config_of_run
 from training.engine.keeping import keep_step
 from training.engine.kept import FOLDER, kept_in
+from training.engine.words import WORDS
 
 Train = Callable[[RunDir, Any], None]
 _ADAPTER_CONFIG = "adapter_config.json"
@@ -53,10 +55,10 @@ class RoundDir(RunDir):
         self.run.metric(self.before + step, **values)
 
     def event(self, text: str, level: str = "info") -> None:
-        self.run.event(f"Round {self.number}: {text}", level)
+        self.run.event(Said(WORDS, "in_round", round=self.number, text=text), level)
 
     def progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
-        told = f"Round {self.number} of {self.rounds}. {text}"
+        told = Said(WORDS, "round_of", round=self.number, rounds=self.rounds, text=text)
         self.run.progress(self.before + done, self.rounds * total, unit, told)
 
     def beat(self) -> None:
@@ -140,10 +142,7 @@ def _keep_steps(one: RoundDir, config: TextDPOConfig, made: Sequence[Path]) -> N
 
 def _finish(rundir: RunDir, made: Sequence[Path], results: Sequence[dict[str, Any]]) -> None:
     digest = keep_model(rundir, lambda folder: write_sum(made, folder))
-    rundir.event(
-        f"The adapters of {len(made)} rounds are kept as one, their sum; its weights have the "
-        f"SHA-256 {digest}."
-    )
+    rundir.event(Said(WORDS, "sum_kept", rounds=len(made), digest=digest))
     last = results[-1]
     steps = sum(result["counts"]["steps"] for result in results)
     warnings = [result["warning"] for result in results if "warning" in result]

@@ -18,6 +18,8 @@ from steelyard.inference.text import context_length, encode_prompt, generate
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
+from training.engine.words import WORDS
 
 FILE = "samples.jsonl"
 MAX_NEW_TOKENS = 128
@@ -57,7 +59,7 @@ def sampler(
     else:
         prompts, media = prompts_of(records, tokenizer, model, config.sample_prompts), []
     if not prompts:
-        rundir.event("No prompt is of text alone and short enough to write samples for.")
+        rundir.event(Said(WORDS, "no_sample_prompts"))
         return lambda step: None
 
     def write(step: int) -> None:
@@ -67,7 +69,7 @@ def sampler(
             return
         # in the order of the prompts, of which two may ask the same of two pictures
         before = [line["text"] for line in lines if line["step"] == 0]
-        rundir.progress(step, total, "steps", "Writing samples")
+        rundir.progress(step, total, "steps", Said(WORDS, "writing_samples"))
         if sight is not None:
             texts = sight.written(model, prompts, media, MAX_NEW_TOKENS)
         else:

@@ -27,6 +27,7 @@ from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import canonical_json
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 from training.engine import adapter, optim
 from training.engine.bases import check_family, open_base
 from training.engine.checkpoints import keep_model, trainable
@@ -56,12 +57,14 @@ from training.engine.loop import (
     choose_machine,
     rows_of_step,
     steps_in,
+    what_is_trained,
     worse_than_before,
 )
 from training.engine.objectives import OBJECTIVES
 from training.engine.objectives.imitation import check_writer
 from training.engine.reference import Cache, Values, key_of, reference_values, weights_digest
 from training.engine.samples import sampler
+from training.engine.words import WORDS
 from training.engine.work import (
     Told,
     Work,
@@ -97,9 +100,7 @@ def train(rundir: RunDir, stop: Stop) -> None:
             _train(rundir, stop if here.size == 1 else AgreedStop(stop), config)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            "The GPU's memory is too small for this run. Lower batch_size and raise accumulation "
-            "by the same factor (the steps stay the same), lower max_length, switch "
-            "gradient_checkpointing on, or let halve_on_oom find the size that fits.",
+            Said(WORDS, "gpu_too_small_for_length"),
             code="out_of_memory",
             field="batch_size",
         ) from error
@@ -110,7 +111,7 @@ def _train(rundir: RunDir, stop: Stop | AgreedStop, config: TextRecipe) -> None:
     base, objective = spec["base"], OBJECTIVES[spec["recipe"]]
     device, dtype = choose_machine(config)
     check_family(base)
-    rundir.progress(0, 0, "steps", "Loading the model")
+    rundir.progress(0, 0, "steps", Said(WORDS, "loading_model"))
     records = read_records(rundir, spec["dataset"], modality="text", media=True)
     check_writer(records, config)
     # the tokenizer alone first: whether prompts fit is known without minutes of loading weights
@@ -200,7 +201,7 @@ def _afterwards(
         return True
     if config.shard:
         work.rundir.event(
-            "No test prompts are answered and revised: with shard no process has the whole model.",
+            Said(WORDS, "not_revised"),
             "warning",
         )
         return True
@@ -224,7 +225,9 @@ def _steps(work: Work, start: int) -> bool:
         check_diverged(step + 1, work.first["loss"], work.losses, config)
         if len(work.shifts) == LOOK_BACK:
             tell_fall(work)
-        work.rundir.progress(step + 1, work.total, "steps", f"Loss {values['loss']:.4f}")
+        work.rundir.progress(
+            step + 1, work.total, "steps", Said(WORDS, "loss", loss=f"{values['loss']:.4f}")
+        )
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == work.total:
             work.save(step + 1)
         _keep(work, step + 1)
@@ -347,31 +350,30 @@ def _tell_plan(work: Work, start: int, device: torch.device) -> None:
     config, rundir = work.config, work.rundir
     trained = sum(parameter.numel() for parameter in work.parameters.values())
     every = sum(parameter.numel() for parameter in work.model.parameters())
-    threads = f" ({torch.get_num_threads()} threads)" if device.type == "cpu" else ""
-    what = {"lora": f"in an adapter of rank {config.lora_rank}", "all": "all weights"}
+    threads = {"device": device.type, "threads": torch.get_num_threads()}
     rundir.event(
-        f"{trained:,} of {every:,} parameters are trained, "
-        f"{what.get(config.trained, f'{config.trained} weights alone')}; {device.type}{threads}, "
-        f"{str(work.dtype).removeprefix('torch.')}, "
-        f"{'prompts shared by their answers' if work.prefix else 'a row for each answer'}."
+        Said(
+            WORDS,
+            "training",
+            trained=f"{trained:,}",
+            of=f"{every:,}",
+            what=what_is_trained(config.trained, config.lora_rank),
+            device=Said(WORDS, "on_cpu", **threads) if device.type == "cpu" else device.type,
+            dtype=str(work.dtype).removeprefix("torch."),
+            rows=Said(WORDS, "shared_prompts" if work.prefix else "row_each"),
+        )
     )
     for line in work.objective.notes(config, work.has_ties):
         rundir.event(line)
     if warning := optim.advice(config):
         rundir.event(warning, "warning")
     if is_high(config.learning_rate, config.trained):
-        usual = {
-            "all": "for training all weights; 5e-7 to 5e-6",
-            "lora": "for an adapter; 1e-5 to 2e-4",
-        }
-        rundir.event(
-            f"learning_rate {config.learning_rate:g} is high {usual[config.trained]} is usual.",
-            "warning",
-        )
+        rate = f"{config.learning_rate:g}"
+        rundir.event(Said(WORDS, f"rate_high_{config.trained}", rate=rate), "warning")
     if start:
-        rundir.event(f"Going on from the checkpoint after step {start} of {work.total}.")
+        rundir.event(Said(WORDS, "goes_on", step=start, of=work.total))
     else:
-        rundir.event(f"{work.total} steps of {per_step(config)} pairs.")
+        rundir.event(Said(WORDS, "plan", steps=work.total, pairs=per_step(config)))
 
 
 def _finish(work: Work) -> None:
@@ -387,7 +389,7 @@ def _finish(work: Work) -> None:
     digest = keep_model(
         work.rundir, lambda folder: adapter.save(model, config, work.words, folder, weights)
     )
-    work.rundir.event(f"The model is kept; its weights have the SHA-256 {digest}.")
+    work.rundir.event(Said(WORDS, "kept", digest=digest))
     trained = sum(parameter.numel() for parameter in work.parameters.values())
     warning = worse_than_before(work.first, work.last, work.losses, config)
     if warning:

@@ -13,6 +13,8 @@ from steelyard.inference.loading import load_writer, sampling_of
 from steelyard.inference.sampling import Interrupted
 from steelyard.lib import engine
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
+from training.engine.words import WORDS
 
 
 def answer(rundir: RunDir, stop: engine.Stop) -> None:
@@ -21,7 +23,7 @@ def answer(rundir: RunDir, stop: engine.Stop) -> None:
     messages = [{"role": "user", "content": spec["prompt"]}]
     answers: list[dict[str, Any]] = []
     for number, model in enumerate(models):
-        rundir.progress(number, len(models), "models", f"Asking {model['name']}")
+        rundir.progress(number, len(models), "models", Said(WORDS, "asking", name=model["name"]))
         sampling = sampling_of(model, {})
         writer = load_writer(model, stop=lambda: bool(stop))
         began = time.monotonic()

@@ -23,9 +23,11 @@ from steelyard.inference.vision import Look, answer_end, encode_look, generate
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 from training.engine.config import names_in
 from training.engine.data import Encoder
 from training.engine.forward import Row
+from training.engine.words import WORDS
 
 KEPT_BYTES = 2**31
 """How much of what the vision tower makes is kept in the machine's memory."""
@@ -51,7 +53,7 @@ class VisionEncoder(Encoder):
         try:
             return self.sight.look(messages, images).ids
         except UserError as error:
-            told = f"Row {self.number}: {error.message}"
+            told = Said(WORDS, "in_row", row=self.number, trouble=error.message)
             raise UserError(told, code=error.code) from error
 
 
@@ -202,9 +204,7 @@ def check_trainable(model: PreTrainedModel) -> None:
     known = inspect.signature(type(model).forward).parameters
     if "mm_encoder_outputs" not in known or not hasattr(model, "get_image_features"):
         raise UserError(
-            f"Models of type {model.config.model_type} can be asked but not trained here: they mix "
-            "pictures into every layer. LLaVA, Qwen-VL, SmolVLM, Idefics 3, Gemma 3 and InternVL "
-            "can.",
+            Said(WORDS, "cannot_be_trained", type=model.config.model_type),
             code="cannot_train",
             field="base",
         )

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from steelyard.lib.engine import Stop
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 from training.engine.adapter import Saved
 from training.engine.config import TextRecipe
 from training.engine.data import Dataset, passes
@@ -23,6 +24,7 @@ from training.engine.forward import Scored, compile_layers, one_by_one, score, w
 from training.engine.objectives import Objective, Seen
 from training.engine.reference import Values
 from training.engine.remembering import Remembering
+from training.engine.words import WORDS
 
 FALL = 0.1
 """How much log-probability a token of the chosen answers may lose, in nats, before it is told."""
@@ -116,20 +118,17 @@ def prepare_passes(
     if on_gpu and config.compile:
         compile_layers(model)
     if not on_gpu and (config.compile or config.attention == "flex"):
-        rundir.event("compile and flex attention are for a GPU; this run goes on without.")
+        rundir.event(Said(WORDS, "no_flex"))
     if not config.share_prompt:
         return False
     rows = [row for example in dataset.examples for row in example.rows]
     reason = why_not_packed(model, rows, dtype=dtype)
     if reason and on_gpu and config.attention == "flex":
-        rundir.event(f"Flex attention does not read this model's packed rows: {reason}. sdpa does.")
+        rundir.event(Said(WORDS, "flex_unread", reason=reason))
         model.set_attn_implementation("sdpa")
         reason = why_not_packed(model, rows, dtype=dtype)
     if reason:
-        rundir.event(
-            f"This model cannot read several answers in a row with their prompt: {reason}. Each "
-            "answer gets a row of its own, which gives the same result and takes longer."
-        )
+        rundir.event(Said(WORDS, "not_packed", reason=reason))
     return not reason
 
 
@@ -185,7 +184,9 @@ def rows_without_number(work: Work, table: dict[str, Tensor]) -> list[str]:
     """The rows whose loss is no number, or none that a gradient could be of, in words."""
     bad = table["example"][~table["loss"].float().isfinite()].int().tolist()
     found = [work.dataset.examples[number] for number in sorted(bad)]
-    return [f"row {example.number} (pair {example.key[:12]})" for example in found]
+    return [
+        Said(WORDS, "row_pair", number=example.number, pair=example.key[:12]) for example in found
+    ]
 
 
 def draw_dropout(work: Work, step: int, numbers: Sequence[int]) -> None:
@@ -212,8 +213,7 @@ def halve_passes(work: Work, rows: int) -> bool:
     work.halved += 1
     torch.cuda.empty_cache()
     work.rundir.event(
-        "The GPU's memory was too small for a pass: passes are half as large from here on. The "
-        "steps stay the same.",
+        Said(WORDS, "halved"),
         "warning",
     )
     return True
@@ -226,9 +226,6 @@ def tell_fall(work: Work) -> None:
         return
     work.told = True
     work.rundir.event(
-        f"The chosen answers have lost {-shift:.2f} nats a token since the start while the margin "
-        "grew: the model makes both answers less likely, the rejected ones more so, and may write "
-        "something else altogether. Lower learning_rate or raise beta, or let the chosen answers "
-        "count by themselves: sft_weight 0.1 to 1 in the dpo recipe.",
+        Said(WORDS, "chosen_fall", nats=f"{-shift:.2f}"),
         "warning",
     )

@@ -21,12 +21,14 @@ from evaluation.engine.pipelines.space import (
 )
 from evaluation.engine.pipelines.trying import Bench, Tried
 from evaluation.engine.winrate import win_rate
+from evaluation.engine.words import WORDS
 from steelyard.inference.interrupted import Interrupted
 from steelyard.inference.pipelines.config import Config, read_config
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
 from steelyard.lib.journal import Journal
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 RESCORED = 6
 """Pipelines of the front that are scored again, at most; those of the highest rates."""
@@ -67,7 +69,7 @@ class Search:
                 welcome=self._welcome,
             )
             if found is None:
-                self.rundir.event("No pipeline that is new fits what is left of the budget.")
+                self.rundir.event(Said(WORDS, "no_new_pipeline"))
                 return
             self._try(found[1], found[0], "search")
 
@@ -105,7 +107,9 @@ class Search:
         if any(one["config"] == name for one in self.trials):
             return
         number, total = len(self.trials), self.spec["trials"]
-        self.rundir.progress(number, total, "pipelines", f"pipeline {number + 1} of {total}")
+        self.rundir.progress(
+            number, total, "pipelines", Said(WORDS, "pipeline", number=number + 1, of=total)
+        )
         tried = self.bench.tried(config, self.prompts)
         line: dict[str, Any] = {
             "number": number,
@@ -140,7 +144,7 @@ class Search:
                 len(self.trials),
                 len(self.trials),
                 "pipelines",
-                f"scoring pipeline {trial['number'] + 1} on fresh prompts",
+                Said(WORDS, "rescoring", number=trial["number"] + 1),
             )
             tried = self.bench.tried(read_config(trial["layers"]), self.fresh)
             found.append({"trial": trial["number"], **_figures(tried)})
@@ -165,7 +169,7 @@ def _figures(tried: Tried) -> dict[str, Any]:
 
 def work(rundir: RunDir, stop: Stop) -> None:
     spec = rundir.spec()
-    rundir.progress(0, spec["trials"], "pipelines", "getting ready")
+    rundir.progress(0, spec["trials"], "pipelines", Said(WORDS, "getting_ready"))
     try:
         with ExitStack() as opened:
             bench = Bench(spec, rundir, stop, opened)
@@ -178,10 +182,20 @@ def work(rundir: RunDir, stop: Stop) -> None:
     best = rescored[0]
     rundir.progress(len(search.trials), len(search.trials), "pipelines")
     told = search.trials[best["trial"]]
-    fresh = "unknown" if best["rate"] is None else f"{100 * best['rate']:.1f} %"
+    fresh = (
+        Said(WORDS, "unknown")
+        if best["rate"] is None
+        else Said(WORDS, "share", share=f"{100 * best['rate']:.1f}")
+    )
     rundir.event(
-        f"The best of {len(search.trials)} pipelines wins {100 * told['rate']:.1f} % on the "
-        f"search's prompts and {fresh} on {best['prompts']} fresh ones."
+        Said(
+            WORDS,
+            "best_pipeline",
+            pipelines=len(search.trials),
+            share=f"{100 * told['rate']:.1f}",
+            fresh=fresh,
+            prompts=best["prompts"],
+        )
     )
     rundir.finish(
         status="succeeded",

@@ -11,12 +11,14 @@ from django.db import transaction
 from annotation.models import Output, Prompt
 from annotation.services.material import add_output, add_pair, add_prompt
 from steelyard.assets.services import store_upload
+from steelyard.demo.engine.words import WORDS
 from steelyard.lib.rundir import write_atomically
 from steelyard.registry.models import ModelVersion
 from steelyard.registry.services import register_model
 from steelyard.runs.models import Run
 
 engine = "steelyard.demo.engine"
+words = WORDS
 
 
 def prepare(run: Run) -> dict[str, Any]:

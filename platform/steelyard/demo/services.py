@@ -12,6 +12,8 @@ from django.conf import settings
 from django.db import transaction
 
 from steelyard.accounts.models import User
+from steelyard.demo.engine.words import WORDS
+from steelyard.lib.said import Said
 from steelyard.projects.models import Membership, Project, Role
 from steelyard.runs.models import Run
 from steelyard.runs.services import start_run
@@ -27,7 +29,7 @@ class DemoProject:
     modality: str
     guidelines: str
     parts: dict[str, str]
-    """Part of the demo engine → title of its run."""
+    """Part of the demo engine → code of its run's title."""
 
 
 PROJECTS = [
@@ -41,7 +43,7 @@ PROJECTS = [
             "2. Of two correct answers the one that does what was asked, and stops there, wins.\n"
             "3. If you cannot tell them apart, say *tie*; if both are useless, *both bad*."
         ),
-        parts={"text": "Answers by SmolLM2-135M under two decodings"},
+        parts={"text": "title_text"},
     ),
     DemoProject(
         slug="demo-image",
@@ -53,8 +55,8 @@ PROJECTS = [
             "- *Digits*: the one that you would read without hesitation as the digit asked for."
         ),
         parts={
-            "photos": "Photographs under different processing",
-            "digits": "A small digit model and its samples",
+            "photos": "title_photos",
+            "digits": "title_digits",
         },
     ),
     DemoProject(
@@ -65,7 +67,7 @@ PROJECTS = [
             "Two encodings of the same clip. **Which would you rather watch?**\n\n"
             "Look for smooth motion first, then for sharpness and for blocks."
         ),
-        parts={"clips": "Clips at different bitrates and frame rates"},
+        parts={"clips": "title_clips"},
     ),
 ]
 
@@ -151,7 +153,11 @@ def _start_missing(project: Project, demo: DemoProject, by: User) -> list[Run]:
         if not done.exists():
             runs.append(
                 start_run(
-                    project=project, kind="demo", title=title, spec={"part": part, **limit}, by=by
+                    project=project,
+                    kind="demo",
+                    title=Said(WORDS, title),
+                    spec={"part": part, **limit},
+                    by=by,
                 )
             )
     return runs

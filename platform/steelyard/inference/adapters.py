@@ -11,7 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -30,7 +32,7 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         weights = load_file(folder / WEIGHTS)
     except (FileNotFoundError, SafetensorError) as error:
         raise UserError(
-            f"The adapter {folder} has no readable {WEIGHTS}. Copy it again, or train it again.",
+            Said(WORDS, "adapter_weights", folder=folder, file=WEIGHTS),
             code="bad_adapter",
         ) from error
     try:
@@ -55,12 +57,12 @@ def read_config(folder: Path) -> LoraConfig:
         config = PeftConfig.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise UserError(
-            f"{folder} is not an adapter: it has no readable adapter_config.json.",
+            Said(WORDS, "no_adapter", folder=folder),
             code="bad_adapter",
         ) from error
     if not isinstance(config, LoraConfig):
         raise UserError(
-            f"The adapter {folder} is of type {config.peft_type}; only LoRA can be used.",
+            Said(WORDS, "adapter_type", folder=folder, type=config.peft_type),
             code="bad_adapter",
         )
     config.inference_mode = True
@@ -69,7 +71,12 @@ def read_config(folder: Path) -> LoraConfig:
 
 def _does_not_fit(folder: Path, model: PreTrainedModel, why: str) -> UserError:
     return UserError(
-        f"The adapter {folder} does not fit {model.name_or_path}: "
-        f"{' '.join(why.split())[:300]}. Use the model it was trained on.",
+        Said(
+            WORDS,
+            "adapter_does_not_fit",
+            folder=folder,
+            model=model.name_or_path,
+            why=" ".join(why.split())[:300],
+        ),
         code="adapter_does_not_fit",
     )

@@ -26,9 +26,11 @@ from typing import Any
 
 from diffusers import DDPMScheduler, UNet2DConditionModel
 
+from steelyard.inference.saying import WORDS
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import canonical_json
+from steelyard.lib.said import Said
 
 _WORD = re.compile(r"\w+")
 
@@ -60,12 +62,12 @@ class Labels:
         if named:
             shown = " and ".join(self.labels[number][0] for number in named)
             raise UserError(
-                f"The prompt “{prompt}” names {shown}; this model paints one thing at a time.",
+                Said(WORDS, "names_several", prompt=prompt, shown=shown),
                 code="several_labels",
             )
         known = ", ".join(names[0] for names in self.labels)
         raise UserError(
-            f"The prompt “{prompt}” names nothing that this model can paint. It knows: {known}.",
+            Said(WORDS, "names_nothing", prompt=prompt, known=known),
             code="unknown_label",
         )
 
@@ -77,8 +79,7 @@ class Labels:
             return cls(labels, int(values["empty"]), int(values.get("enlarge", 1)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path} is missing or not as it should be ({error}). It says which words mean "
-                'which class: {"labels": [["cat", "kitten"], ["dog"]], "empty": 2}.',
+                Said(WORDS, "bad_labels", path=path, error=error),
                 code="not_a_model",
             ) from error
 
@@ -117,8 +118,7 @@ def load_class_unet(source: str) -> ClassUnet:
     for name in ("config.json", "scheduler/scheduler_config.json"):
         if not (folder / name).is_file():
             raise UserError(
-                f"There is no class-conditional UNet in {source}: it has no {name}. Give a folder "
-                "with config.json, safetensors weights, scheduler/ and labels.json.",
+                Said(WORDS, "no_class_unet", source=source, name=name),
                 code="unknown_model",
             )
     labels = Labels.read(folder / "labels.json")
@@ -134,8 +134,7 @@ def load_class_unet(source: str) -> ClassUnet:
     classes = unet.config.num_class_embeds or 0
     if classes <= max(labels.empty, len(labels.labels) - 1) or labels.empty < 0:
         raise UserError(
-            f"{source} has {classes} classes, fewer than labels.json names; num_class_embeds in "
-            "config.json counts the empty class too.",
+            Said(WORDS, "too_few_classes", source=source, classes=classes),
             code="not_a_model",
         )
     return ClassUnet(unet.eval(), scheduler, labels)

@@ -109,8 +109,7 @@ class Endpoint:
         self._key = key = key.strip()
         if not (key.isascii() and (key.isprintable() or not key)):
             raise UserError(
-                f"The key for {self.base_url} has characters that no key has, such as a line "
-                "break or an accent. Paste it again.",
+                Said(WORDS, "bad_key", url=self.base_url),
                 code="endpoint_refused",
             )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -236,7 +235,7 @@ class Endpoint:
                 ) from error
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise UserError(
-                    f"{self.base_url} is not a URL that can be asked: {error}.",
+                    Said(WORDS, "no_url", url=self.base_url, error=error),
                     code="endpoint_unreachable",
                 ) from error
             except httpx.TransportError as error:
@@ -299,8 +298,12 @@ class Endpoint:
             )
         if answer.is_redirect:
             raise UserError(
-                f"The endpoint {self.base_url} leads on to {answer.headers.get('location', '')!r}, "
-                "and nobody follows. Enter the address that it is really at.",
+                Said(
+                    WORDS,
+                    "leads_on",
+                    url=self.base_url,
+                    location=f"{answer.headers.get('location', '')!r}",
+                ),
                 code="endpoint_rejected",
             )
         raise UserError(
@@ -333,9 +336,7 @@ class Endpoint:
             text = message.get("content") or ""
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UserError(
-                f"What {self.base_url} answered is no chat completion: {self._said(answer)!r}. "
-                "Check that the URL is the base of an OpenAI-compatible API; it usually ends in "
-                "/v1.",
+                Said(WORDS, "no_completion", url=self.base_url, said=f"{self._said(answer)!r}"),
                 code="endpoint_garbled",
             ) from error
         return storable(str(text)), said

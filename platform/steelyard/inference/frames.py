@@ -8,7 +8,9 @@ import av
 from PIL import Image
 
 from steelyard.inference.pixels import open_picture
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 FRAMES = 8
 """How many of a clip's frames a model is shown, where nobody says otherwise."""
@@ -67,7 +69,6 @@ def _frames(path: Path, wanted: int) -> list[Image.Image]:
 
 def _unreadable(path: Path, why: object) -> UserError:
     return UserError(
-        f"The file {path.name} is neither a picture nor a clip that can be read: {why}. Use whole "
-        "PNG, JPEG, WebP, MP4 or WebM files.",
+        Said(WORDS, "neither_picture_nor_clip", file=path.name, why=why),
         code="bad_picture",
     )

@@ -20,8 +20,10 @@ from peft.utils import get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from steelyard.inference.saying import WORDS
 from steelyard.inference.sources import LOAD_ERRORS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
 
@@ -49,8 +51,13 @@ def add_adapter(denoiser: Any, *, rank: int, alpha: int, targets: Sequence[str])
         )
     except ValueError as error:
         raise UserError(
-            f"lora_targets ({', '.join(targets)}) cannot be adapted: {error}. Layers of this "
-            f"model: {', '.join(sorted(layers - {''}))}.",
+            Said(
+                WORDS,
+                "cannot_be_adapted",
+                targets=", ".join(targets),
+                error=error,
+                layers=", ".join(sorted(layers - {""})),
+            ),
             code="no_such_layer",
             field="lora_targets",
         ) from error
@@ -88,8 +95,7 @@ def merge_adapters(denoiser: Any, folders: Sequence[str]) -> None:
     for folder in folders:
         if not (Path(folder) / WEIGHTS).is_file():
             raise UserError(
-                f"The adapter in {folder} has no {WEIGHTS}. The model was trained from this "
-                "adapter, so it cannot be put together without it.",
+                Said(WORDS, "image_adapter_weights", folder=folder, file=WEIGHTS),
                 code="no_adapter",
             )
         try:
@@ -102,8 +108,12 @@ def merge_adapters(denoiser: Any, folders: Sequence[str]) -> None:
                 module.unload_lora()
         except LOAD_ERRORS as error:
             raise UserError(
-                f"The adapter in {folder} does not fit the model it is to lie on: "
-                f"{' '.join(str(error).split())[:300]}. Use the model it was trained on.",
+                Said(
+                    WORDS,
+                    "image_adapter_does_not_fit",
+                    folder=folder,
+                    why=" ".join(str(error).split())[:300],
+                ),
                 code="bad_adapter",
             ) from error
 

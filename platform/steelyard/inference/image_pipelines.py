@@ -9,8 +9,10 @@ import torch
 from diffusers import DiffusionPipeline
 
 from steelyard.inference.kinds import PIPELINES
+from steelyard.inference.saying import WORDS
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 
 class Kind(NamedTuple):
@@ -141,8 +143,13 @@ def index_of(family: str, source: str) -> dict[str, Any]:
     name = index.get("_class_name")
     if name not in PIPELINES[family]:
         raise UserError(
-            f"{source} is a {name}; this family takes models whose model_index.json says "
-            f"{' or '.join(PIPELINES[family])}.",
+            Said(
+                WORDS,
+                "other_pipeline",
+                source=source,
+                name=name,
+                known=" or ".join(PIPELINES[family]),
+            ),
             code="not_a_model",
         )
     return index

@@ -22,7 +22,9 @@ from steelyard.inference.image_pipelines import KINDS, load_pipeline
 from steelyard.inference.kinds import PAINTERS
 from steelyard.inference.pixels import to_picture
 from steelyard.inference.placing import place
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 
 class Sampling(NamedTuple):
@@ -90,8 +92,13 @@ def load_painter(spec: dict[str, Any], device: str = "cpu") -> Painter:
     family = spec["family"]
     if family not in PAINTERS:
         raise UserError(
-            f"The model {spec.get('name', '')} is of family {family}, which paints nothing. "
-            f"Pictures are made by: {', '.join(PAINTERS)}.",
+            Said(
+                WORDS,
+                "paints_nothing",
+                model=spec.get("name", ""),
+                family=family,
+                known=", ".join(PAINTERS),
+            ),
             code="cannot_paint",
         )
     return (ClassUnetPainter if family == "class_unet" else PipelinePainter)(spec, device)
@@ -126,8 +133,7 @@ class ClassUnetPainter:
         for name in ("size", "width", "height"):
             if (said := getattr(chosen, name)) not in (0, self.model.size):
                 raise UserError(
-                    f"This model paints pictures of {self.model.size} pixels; {name} is 0 or that, "
-                    f"not {said}.",
+                    Said(WORDS, "paints_one_size", size=self.model.size, name=name, said=said),
                     code="bad_sampling",
                     field=name,
                 )
@@ -235,7 +241,7 @@ class PipelinePainter:
         for name in ("size", "width", "height"):
             if (said := getattr(chosen, name)) % self.multiple:
                 raise UserError(
-                    f"{name} must be a multiple of {self.multiple} for this model; it is {said}.",
+                    Said(WORDS, "paints_multiples", name=name, multiple=self.multiple, said=said),
                     code="bad_sampling",
                     field=name,
                 )

@@ -137,8 +137,7 @@ def load_writer(spec: Mapping[str, Any], *, stop: Callable[[], bool] | None = No
 
         return PipelineWriter(spec, stop)
     raise UserError(
-        f"{spec['name']} is of family {spec['family']!r}, which writes no text. Choose a language "
-        "model or an endpoint.",
+        Said(WORDS, "writes_no_text", model=spec["name"], family=f"{spec['family']!r}"),
         code="cannot_generate",
     )
 
@@ -153,8 +152,7 @@ def open_endpoint(spec: Mapping[str, Any]) -> Endpoint:
     key = os.environ.get(variable, "") if variable else ""
     if variable and not key:
         raise UserError(
-            f"The key of {spec['name']} is not there: the environment variable {variable} is not "
-            "set for this process.",
+            Said(WORDS, "no_key", name=spec["name"], variable=variable),
             code="no_key",
         )
     return Endpoint(spec["base_url"], spec["model"], key)

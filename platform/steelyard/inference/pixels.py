@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 MODES = {1: "L", 3: "RGB"}
 """Channels of a model → Pillow's mode."""
@@ -25,13 +27,12 @@ def open_picture(path: Path) -> Image.Image:
             return ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise UserError(
-            f"The picture {path.name} is not among the run's media. Start the run again, so that "
-            "its inputs are laid out anew.",
+            Said(WORDS, "picture_gone", file=path.name),
             code="no_picture",
         ) from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(
-            f"The picture {path.name} cannot be read: {error}. Use whole PNG, JPEG or WebP files.",
+            Said(WORDS, "picture_unreadable", file=path.name, error=error),
             code="bad_picture",
         ) from error
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 
 def picture_prompt(messages: Sequence[dict[str, str]]) -> str:
@@ -17,6 +19,6 @@ def picture_prompt(messages: Sequence[dict[str, str]]) -> str:
         if message["role"] == "user":
             return message["content"].strip()
     raise UserError(
-        "A prompt for a picture needs a message of the user that says what to show.",
+        Said(WORDS, "no_picture_words"),
         code="no_prompt",
     )

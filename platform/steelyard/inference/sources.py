@@ -13,7 +13,9 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError
 
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 """What the libraries raise when a folder or a hub name is not what was expected."""
@@ -29,72 +31,42 @@ def explain(error: Exception, source: str, what: str) -> UserError:
     causes = list(_causes(error))
     for kinds, code, advice in _KNOWN:
         if any(isinstance(cause, kinds) for cause in causes):
-            return UserError(advice.format(source=source, what=what), code=code)
+            return UserError(Said(WORDS, advice, source=source, what=what), code=code)
     text = str(error)
-    for words, code, advice in _WORDS:
+    for words, code, advice in _SIGNS:
         if any(word in text for word in words):
-            return UserError(advice.format(source=source, what=what), code=code)
+            return UserError(Said(WORDS, advice, source=source, what=what), code=code)
     return UserError(
-        f"{source} could not be loaded as {what}: {' '.join(text.split())[:500]}",
+        Said(WORDS, "not_loaded", source=source, what=what, text=" ".join(text.split())[:500]),
         code="not_a_model",
     )
 
 
 _KNOWN: list[tuple[tuple[type[BaseException], ...], str, str]] = [
-    (
-        (GatedRepoError,),
-        "gated_model",
-        "{source} is behind a licence on the hub. Accept it there and set HF_TOKEN for the "
-        "worker, or give a local folder.",
-    ),
-    (
-        (RepositoryNotFoundError, HFValidationError),
-        "unknown_model",
-        "There is no model called {source}: neither a folder on this machine nor a name on the "
-        "hub. Check the spelling; a private one needs HF_TOKEN.",
-    ),
-    (
-        (OfflineModeIsEnabled, LocalEntryNotFoundError),
-        "model_unreachable",
-        "{source} is not on this machine, and the hub could not be reached to fetch it. Check the "
-        "name and the machine's connection, or give a local folder.",
-    ),
-    (
-        (SafetensorError,),
-        "broken_weights",
-        "The weights of {source} are broken or half copied. Copy or download them again.",
-    ),
+    ((GatedRepoError,), "gated_model", "gated_model"),
+    ((RepositoryNotFoundError, HFValidationError), "unknown_model", "not_on_the_hub"),
+    ((OfflineModeIsEnabled, LocalEntryNotFoundError), "model_unreachable", "hub_unreachable"),
+    ((SafetensorError,), "broken_weights", "broken_weights"),
 ]
-_WORDS: list[tuple[tuple[str, ...], str, str]] = [
+"""Kinds of errors, the asker's error, and the words for it."""
+_SIGNS: list[tuple[tuple[str, ...], str, str]] = [
     (
         ("is not a local folder", "is not the path to a directory", "Incorrect path_or_model_id"),
         "unknown_model",
-        "There is no model called {source}: neither a folder on this machine nor a name on the "
-        "hub. Check the spelling.",
+        "nowhere",
     ),
-    (
-        ("trust_remote_code",),
-        "needs_remote_code",
-        "{source} needs Python code of its own to be run, which Steelyard does not do. Choose a "
-        "model of an architecture that transformers knows.",
-    ),
+    (("trust_remote_code",), "needs_remote_code", "needs_remote_code"),
     (
         ("no file named model.safetensors", "does not appear to have a file named model.safe"),
         "no_safetensors",
-        "{source} has no weights in safetensors; other formats could run code. Convert them: load "
-        "the model and call save_pretrained.",
+        "no_safetensors",
     ),
     (
         ("Unrecognized configuration class", "Unrecognized model", "model_type"),
         "not_a_model",
-        "{source} is not {what} that transformers can load: look at model_type in its config.json.",
+        "other_model_type",
     ),
-    (
-        ("config.json",),
-        "not_a_model",
-        "{source} has no config.json, so it is not {what}. Give the folder that save_pretrained "
-        "wrote.",
-    ),
+    (("config.json",), "not_a_model", "no_config"),
 ]
 
 

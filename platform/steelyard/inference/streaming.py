@@ -11,8 +11,10 @@ import httpx
 from steelyard.inference.clean import storable
 from steelyard.inference.endpoint import TIMEOUT, Endpoint
 from steelyard.inference.loading import load_writer, open_endpoint
+from steelyard.inference.saying import WORDS
 from steelyard.lib.addresses import NotAllowed
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 if TYPE_CHECKING:
     from steelyard.inference.loading import LocalWriter
@@ -198,26 +200,24 @@ def stream(
                 trouble = f"it answered {answer.status_code} {endpoint._said(answer)}".rstrip()
         except NotAllowed as error:
             raise UserError(
-                f"The endpoint {endpoint.base_url} is not asked: {error}.", code="private_address"
+                Said(WORDS, "not_asked", url=endpoint.base_url, why=error), code="private_address"
             ) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise UserError(
-                f"{endpoint.base_url} is not a URL that can be asked: {error}.",
+                Said(WORDS, "no_url", url=endpoint.base_url, error=error),
                 code="endpoint_unreachable",
             ) from error
         except httpx.TransportError as error:
             if began:
                 raise UserError(
-                    f"The endpoint {endpoint.base_url} broke off in the middle of its answer "
-                    f"({type(error).__name__}).",
+                    Said(WORDS, "broke_off_by", url=endpoint.base_url, error=type(error).__name__),
                     code="endpoint_broke_off",
                 ) from error
             trouble = f"{type(error).__name__}: {error}".rstrip(": ")
         if attempt + 1 < attempts and not _sleep(endpoint._wait(attempt, None), stop):
             break
     raise UserError(
-        f"The endpoint {endpoint.base_url} gives no answer ({trouble}). Check that it runs, that "
-        "the address is right and can be reached from the machine of the worker.",
+        Said(WORDS, "no_answer", url=endpoint.base_url, trouble=trouble),
         code="endpoint_unreachable",
     )
 
@@ -244,7 +244,7 @@ def _pieces_of(endpoint: Endpoint, answer: httpx.Response) -> Iterator[str]:
             piece = (choice.get("delta") or {}).get("content") or ""
         except (ValueError, AttributeError, LookupError, TypeError) as error:
             raise UserError(
-                f"What {endpoint.base_url} streamed is no chat completion: {data[:200]!r}.",
+                Said(WORDS, "no_stream", url=endpoint.base_url, said=f"{data[:200]!r}"),
                 code="endpoint_garbled",
             ) from error
         whole = whole or bool(choice.get("finish_reason"))
@@ -252,6 +252,6 @@ def _pieces_of(endpoint: Endpoint, answer: httpx.Response) -> Iterator[str]:
             yield _sendable(str(piece))
     if not whole:
         raise UserError(
-            f"The endpoint {endpoint.base_url} broke off in the middle of its answer.",
+            Said(WORDS, "broke_off", url=endpoint.base_url),
             code="endpoint_broke_off",
         )

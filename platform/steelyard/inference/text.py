@@ -29,8 +29,10 @@ from transformers.utils import logging as transformers_logging
 from steelyard.inference.adapters import merge_adapter
 from steelyard.inference.clean import storable
 from steelyard.inference.sampling import Draw, Interruption
+from steelyard.inference.saying import WORDS
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 Messages = Sequence[Mapping[str, Any]]
 """A chat: objects with ``role`` and ``content``."""
@@ -124,8 +126,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> lis
         )
     except (TemplateError, ValueError, TypeError) as error:
         raise UserError(
-            f"The model's chat template does not take the prompt {shown(messages)}: {error}. "
-            "Many templates take no system message, or want user and assistant in turn.",
+            Said(WORDS, "template_does_not_take", prompt=shown(messages), error=error),
             code="bad_messages",
         ) from error
     return ids
@@ -140,9 +141,7 @@ def bad_template(error: Exception, asked: str) -> UserError:
     """
     said = " ".join(str(error).split())[:300]
     return UserError(
-        f"The model's chat template refuses {asked}. It says: “{said}”. Mend the template beside "
-        "the model (chat_template.jinja, or chat_template in tokenizer_config.json), or use "
-        "another model.",
+        Said(WORDS, "template_refuses", asked=asked, said=said),
         code="bad_template",
     )
 
@@ -160,9 +159,15 @@ def check_fits(config: PreTrainedConfig, ids: Sequence[int], new: int, messages:
     context = context_length(config)
     if context is not None and len(ids) + new > context:
         raise UserError(
-            f"The prompt {shown(messages)} is {len(ids)} tokens long; with up to {new} new tokens "
-            f"that is more than the model's context of {context}. Shorten the prompt to at most "
-            f"{max(0, context - new)} tokens or lower max_new_tokens.",
+            Said(
+                WORDS,
+                "prompt_too_long",
+                prompt=shown(messages),
+                tokens=len(ids),
+                new=new,
+                context=context,
+                most=max(0, context - new),
+            ),
             code="prompt_too_long",
         )
 
@@ -357,16 +362,14 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, source: str) -> None:
     """Refuse one that cannot put a question; make the others pad on the left."""
     if not tokenizer.chat_template:
         raise UserError(
-            f"The tokenizer of {source} has no chat template, so it is not known how to put a "
-            "question to this model. Use an instruct model, or save a tokenizer with its "
-            "chat_template set.",
+            Said(WORDS, "no_chat_template", source=source),
             code="no_chat_template",
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
         raise UserError(
-            f"The tokenizer of {source} has neither a pad nor an end token. Set its eos_token.",
+            Said(WORDS, "no_end_token", source=source),
             code="no_end_token",
         )
     tokenizer.padding_side = "left"
@@ -376,16 +379,14 @@ def check_complete(found: dict[str, Any], source: str) -> None:
     """transformers would go on with random numbers in place of weights that are not there."""
     if missing := sorted(found["missing_keys"]):
         raise UserError(
-            f"{source} lacks {len(missing)} of its weights, {missing[0]} among them. Copy the "
-            "whole model, and check that config.json belongs to it.",
+            Said(WORDS, "lacks_its_weights", source=source, count=len(missing), first=missing[0]),
             code="broken_weights",
         )
 
 
 def out_of_memory(source: str, device: object) -> UserError:
     return UserError(
-        f"{source} does not fit the memory of {device}. Choose a smaller model, a shorter "
-        "max_new_tokens, or a machine with more memory.",
+        Said(WORDS, "too_large_for_memory", source=source, device=device),
         code="out_of_memory",
     )
 

@@ -23,8 +23,10 @@ from av.video.stream import VideoStream
 
 from steelyard.inference.image_adapters import merge_adapters
 from steelyard.inference.sampling import Interrupted
+from steelyard.inference.saying import WORDS
 from steelyard.inference.video_pipelines import KINDS, Experts, Kind, kind_of, load_pipeline
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 X264 = {"preset": "medium", "crf": "16", "threads": "1"}
 """One thread: with more, the bytes would depend on the machine."""
@@ -93,8 +95,13 @@ def load_filmer(
     """
     if spec["family"] not in KINDS:
         raise UserError(
-            f"The model {spec.get('name', '')} is of family {spec['family']}, which makes no "
-            f"clips. Clips are made by: {', '.join(KINDS)}.",
+            Said(
+                WORDS,
+                "films_nothing",
+                model=spec.get("name", ""),
+                family=spec["family"],
+                known=", ".join(KINDS),
+            ),
             code="cannot_film",
         )
     return PipelineFilmer(spec, device, stop)
@@ -172,7 +179,7 @@ class PipelineFilmer:
     def _check_shape(self, chosen: Filming) -> None:
         if self.family == "ltx_video" and chosen.steps == 1:
             raise UserError(
-                "steps must be at least 2 for this model: its schedule has an end of its own.",
+                Said(WORDS, "two_steps"),
                 code="bad_sampling",
                 field="steps",
             )
@@ -180,16 +187,14 @@ class PipelineFilmer:
         if (chosen.frames - 1) % every:
             near = round((chosen.frames - 1) / every) * every + 1
             raise UserError(
-                f"This model makes clips of a multiple of {every} frames and one; frames is "
-                f"{chosen.frames}. Set it to {near}.",
+                Said(WORDS, "frames_of", every=every, frames=chosen.frames, near=near),
                 code="bad_sampling",
                 field="frames",
             )
         for name in ("width", "height"):
             if (length := getattr(chosen, name)) % multiple:
                 raise UserError(
-                    f"{name} must be a multiple of {multiple} pixels for this model; it is "
-                    f"{length}.",
+                    Said(WORDS, "films_multiples", name=name, multiple=multiple, length=length),
                     code="bad_sampling",
                     field=name,
                 )

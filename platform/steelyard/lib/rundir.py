@@ -7,7 +7,7 @@
              metrics.jsonl    one object a line: {"step", "time", "values": {name: number}}
              resources.jsonl  the same, of what the process uses: {"step", "time", "values"}
              events.jsonl     one object a line: {"time", "level", "text", maybe "said"}
-             progress.json    {"done", "total", "unit", "text"}
+             progress.json    {"done", "total", "unit", "text", maybe "said"}
              heartbeat        touched by the engine
              cancel  stop     touched by the web side: for good, or (other hosts) to go on later
              lock  pid        who works on it: "<pid> <start time>", by itself and by its launcher
@@ -131,6 +131,8 @@ class RunDir:
     def progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
         """Say how far the run is, and beat."""
         body: dict[str, Any] = {"done": done, "total": total, "unit": unit, "text": text}
+        if isinstance(text, Said):
+            body["said"] = text.as_dict()
         try:
             before = self.read_progress() or {}
         except ValueError:

@@ -15,7 +15,9 @@ from pathlib import Path
 from django.conf import settings
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.runs.models import Run
+from steelyard.runs.said import OF_RUNS
 
 
 def all_devices() -> list[int]:
@@ -68,8 +70,7 @@ class Pool:
             return []
         if wanted > there:
             raise UserError(
-                f"This run asks for {wanted} GPUs and this server has {there}. Set processes to "
-                f"{there} or fewer, or device to cpu.",
+                Said(OF_RUNS, "too_few_gpus", wanted=wanted, there=there),
                 code="too_few_gpus",
                 field="processes",
             )

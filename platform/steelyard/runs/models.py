@@ -10,8 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from steelyard.lib.rundir import RunDir, seconds_left
+from steelyard.lib.said import coded
 from steelyard.runs.querysets import RunQuerySet
-from steelyard.runs.said import said
+from steelyard.runs.said import counted, said
 
 
 class RunState(models.TextChoices):
@@ -59,6 +60,11 @@ class Run(models.Model):
     total = models.PositiveIntegerField(default=0)
     unit = models.CharField(max_length=20, blank=True)
     status_text = models.CharField(max_length=300, blank=True)
+    said = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Code and values of title, status_text and error where they were said by code.",
+    )
     metrics_offset = models.PositiveBigIntegerField(default=0)
     resources_offset = models.PositiveBigIntegerField(default=0)
     result = models.JSONField(null=True, blank=True)
@@ -88,7 +94,7 @@ class Run(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title
+        return self.called
 
     def get_absolute_url(self) -> str:
         return reverse("runs:run-detail", args=[self.project.slug, self.pk])
@@ -105,16 +111,34 @@ class Run(models.Model):
     def warning(self) -> str:
         """What its engine warns of at the end, such as a model that became worse; else empty."""
         result = (self.result or {}) if self.state == RunState.SUCCEEDED else {}
-        coded = result.get("said", {}).get("warning")
-        return said(self.kind, coded, str(result.get("warning", "")))
+        by_code = result.get("said", {}).get("warning")
+        return said(self.kind, by_code, str(result.get("warning", "")))
 
     @property
     def why(self) -> str:
         """The error, in the reader's language where its engine said it by code."""
+        if self.error and "error" in self.said:
+            return said(self.kind, self.said["error"], self.error)
         result = (self.dir.result() or {}) if self.error else {}
         if result.get("message") != self.error:
             return self.error
         return said(self.kind, result.get("said", {}).get("message"), self.error)
+
+    @property
+    def called(self) -> str:
+        """Its title in the reader's language."""
+        return said(self.kind, self.said.get("title"), self.title)
+
+    @property
+    def doing(self) -> str:
+        """What it is at, in the reader's language."""
+        return said(self.kind, self.said.get("status_text"), self.status_text)
+
+    @property
+    def units(self) -> str:
+        """What it counts, in the reader's language."""
+        unit = counted(self.total, self.unit)
+        return said(self.kind, coded(unit), unit)
 
     @property
     def may(self) -> set[str]:

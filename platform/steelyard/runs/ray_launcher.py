@@ -27,7 +27,9 @@ from django.conf import settings
 from steelyard.lib.errors import UserError
 from steelyard.lib.ray_driver import WORKERS
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 from steelyard.runs.launchers import Unreachable
+from steelyard.runs.said import OF_RUNS
 
 FILE = "ray"
 """In the run directory: submission id and time of submission."""
@@ -61,9 +63,7 @@ class RayJob:
             return True
         if time.time() - self.started > settings.RAY_QUEUE_MINUTES * 60:
             raise UserError(
-                f"The Ray cluster had no room for this run in {settings.RAY_QUEUE_MINUTES} "
-                "minutes. Ask for fewer processes, or start it again when the cluster has more "
-                "free.",
+                Said(OF_RUNS, "ray_full", minutes=settings.RAY_QUEUE_MINUTES),
                 code="ray_queue_timeout",
                 field="processes",
             )
@@ -121,7 +121,7 @@ def launch(
                 )
     except Unreachable as error:
         raise UserError(
-            f"The Ray cluster does not take the run: {error}. Start it again when it does.",
+            Said(OF_RUNS, "ray_refuses", error=error),
             code="ray_unreachable",
             field="launcher",
         ) from error
@@ -168,8 +168,7 @@ def _client() -> Iterator[Any]:
     """
     if not settings.RAY_ADDRESS:
         raise UserError(
-            "This server knows no Ray cluster. Choose the launcher local, or set "
-            "STEELYARD_RAY_ADDRESS to the address of a cluster's dashboard (http://head:8265).",
+            Said(OF_RUNS, "no_ray_cluster"),
             code="no_ray",
             field="launcher",
         )
@@ -177,8 +176,7 @@ def _client() -> Iterator[Any]:
         job_submission = importlib.import_module("ray.job_submission")
     except ImportError as error:
         raise UserError(
-            "Ray is not installed on this server. Install it with pip install 'ray[default]' in "
-            "the version of the cluster, or choose the launcher local.",
+            Said(OF_RUNS, "no_ray"),
             code="no_ray",
             field="launcher",
         ) from error

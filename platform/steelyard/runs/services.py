@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import coded
 from steelyard.projects.models import Project
 from steelyard.runs.models import Run, RunState
 from steelyard.runs.tasks import wake_reconciler
@@ -24,15 +25,24 @@ def start_run(
 
     Args:
         kind: a key of ``settings.RUN_KINDS``.
+        title: a :class:`Said` of the words that the kind's runner names, to be read in every
+            language.
         spec: what the kind's runner needs to find its inputs; plain JSON.
     """
     if kind not in settings.RUN_KINDS:
         raise ValueError(f"unknown run kind {kind!r}")
-    run = Run.objects.create(
-        project=project, kind=kind, title=title[:200], spec=spec, created_by=by
-    )
+    run = new_run(project=project, kind=kind, title=title, spec=spec, by=by)
+    run.save()
     wake_reconciler()
     return run
+
+
+def new_run(
+    *, project: Project, kind: str, title: str, spec: dict[str, Any], by: User | None
+) -> Run:
+    """A row that is not stored yet, for what is done at once."""
+    said = {"title": coded(title)} if coded(title) else {}
+    return Run(project=project, kind=kind, title=title[:200], said=said, spec=spec, created_by=by)
 
 
 @transaction.atomic
@@ -106,6 +116,7 @@ def retry_run(*, run: Run, by: User) -> None:
         seconds_before=run.seconds or 0,
         error="",
         error_code="",
+        said={name: one for name, one in run.said.items() if name != "error"},
         result=None,
         fruitless=0,
         finished_at=None,

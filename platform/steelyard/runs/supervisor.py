@@ -22,12 +22,12 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said, coded
 from steelyard.runs import gpus, launchers
 from steelyard.runs.models import MetricPoint, Run, RunState
+from steelyard.runs.said import OF_RUNS, counted
 from steelyard.webhooks.services import emit
 
 logger = logging.getLogger(__name__)
@@ -109,24 +109,14 @@ def _guarded(step: Callable[[Run], None], run: Run) -> None:
         _fail(run, *_reason_of(error))
     except Exception:
         logger.exception("run %s: our fault", run.pk)
-        _fail(
-            run,
-            "internal_error",
-            _(
-                "Something in Steelyard broke, not in your input. The server's log has the details "
-                "under “run %(number)s”."
-            )
-            % {"number": run.pk},
-        )
+        _fail(run, "internal_error", Said(OF_RUNS, "internal_error", number=run.pk))
 
 
 def _reason_of(error: OSError) -> tuple[str, str]:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return "disk_full", _("The server's disk is full. Make room and start the run again.")
-    return "server_files", _("The server could not use a file of this run: %(why)s (%(file)s).") % {
-        "why": error.strerror or error,
-        "file": error.filename or _("no name"),
-    }
+        return "disk_full", Said(OF_RUNS, "disk_full")
+    file = error.filename or Said(OF_RUNS, "no_name")
+    return "server_files", Said(OF_RUNS, "server_files", why=error.strerror or error, file=file)
 
 
 def _start(run: Run, pool: gpus.Pool) -> None:
@@ -135,10 +125,10 @@ def _start(run: Run, pool: gpus.Pool) -> None:
     devices = pool.take(wanted)
     queued = Run.objects.filter(pk=run.pk, state=RunState.QUEUED)
     if devices is None:
-        words = ngettext("Waits for %(count)s GPU", "Waits for %(count)s GPUs", wanted)
-        queued.update(status_text=words % {"count": wanted})
+        words = Said(OF_RUNS, "waits", count=wanted)
+        queued.update(**_status(run, words, words.as_dict()))
         return
-    begun = {"state": RunState.RUNNING, "started_at": timezone.now(), "status_text": ""}
+    begun = {"state": RunState.RUNNING, "started_at": timezone.now(), **_status(run, "", {})}
     if not queued.update(devices=devices, **begun):
         return
     run.refresh_from_db()
@@ -185,7 +175,7 @@ def _watch(run: Run) -> None:
     elif result is not None:
         _see_off(run, process)
     elif _silence(run, process) > SILENT_SECONDS:
-        run.dir.event(f"no sign of life for {SILENT_SECONDS} s: killed", "error")
+        run.dir.event(Said(OF_RUNS, "silent", seconds=SILENT_SECONDS), "error")
         process.signal(signal.SIGKILL)
 
 
@@ -203,8 +193,7 @@ def _without_folder(run: Run) -> None:
         _fail(
             run,
             "run_folder_lost",
-            f"The run's folder {run.dir.path} is gone from the server's disk, with all that it "
-            "had made. Start the run again; if the disk was only unmounted, mount it first.",
+            Said(OF_RUNS, "folder_lost", path=run.dir.path),
         )
 
 
@@ -225,13 +214,21 @@ def _carry_over(run: Run) -> None:
             "done": progress["done"],
             "total": progress["total"],
             "unit": progress["unit"],
-            "status_text": progress["text"][:300],
+            **_status(run, progress["text"], progress.get("said") or {}),
         }
         run.done = progress["done"]
     if beat := run.dir.last_beat():
         changes["heartbeat_at"] = datetime.fromtimestamp(beat, UTC)
     if changes:
         Run.objects.filter(pk=run.pk).update(**changes)
+
+
+def _status(run: Run, text: str, said: dict[str, Any]) -> dict[str, Any]:
+    """What a run is at: in English, and by code."""
+    run.said = {name: one for name, one in run.said.items() if name != "status_text"}
+    if said:
+        run.said["status_text"] = said
+    return {"status_text": text[:300], "said": run.said}
 
 
 def _store_points(run: Run, lines: list[dict[str, Any]]) -> None:
@@ -259,7 +256,8 @@ def _conclude(run: Run, result: dict[str, Any]) -> None:
     elif status == "cancelled" or run.state == RunState.CANCELLING:
         _end(run, RunState.CANCELLED, result=result)
     else:
-        _fail(run, result.get("code", "failed"), result.get("message", "It failed."))
+        message = result.get("message") or Said(OF_RUNS, "failed")
+        _fail(run, result.get("code", "failed"), message, result.get("said", {}).get("message"))
 
 
 def _stop(run: Run, process: launchers.Job | None) -> None:
@@ -284,7 +282,8 @@ def _pause(run: Run, process: launchers.Job | None) -> None:
         process.signal(signal.SIGKILL if asked > PAUSE_SECONDS else signal.SIGTERM)
         return
     mark.unlink(missing_ok=True)
-    run.dir.event(f"paused at {run.done} of {run.total} {run.unit}".rstrip())
+    at = {"done": run.done, "total": run.total, "unit": counted(run.total, run.unit)}
+    run.dir.event(Said(OF_RUNS, "paused" if run.unit else "paused_early", **at))
     Run.objects.filter(pk=run.pk, state=RunState.PAUSING).update(
         state=RunState.PAUSED, seconds_before=run.seconds or 0, pid=None, pid_started=None
     )
@@ -305,28 +304,20 @@ def _revive(run: Run) -> None:
     if run.attempt and not run.dir.stopped.exists():
         run.fruitless = 1 if run.done > run.done_at_start else run.fruitless + 1
     if run.fruitless >= MAX_FRUITLESS:
-        tail = run.dir.log_tail(2000).strip() or "It printed nothing."
-        _fail(
-            run,
-            "crashed",
-            f"The process ended {run.fruitless} times in a row without a result and without "
-            f"getting further. The last it printed:\n{tail}",
-        )
+        tail = run.dir.log_tail(2000).strip() or Said(OF_RUNS, "printed_nothing")
+        _fail(run, "crashed", Said(OF_RUNS, "crashed", times=run.fruitless, tail=tail))
         return
     if run.attempt:
-        run.dir.event(
-            f"the process ended without a result; start {run.attempt + 1} {_from_where(run)}",
-            "warning",
-        )
+        run.dir.event(Said(OF_RUNS, _from_where(run), start=run.attempt + 1), "warning")
     _launch(run)
 
 
 def _from_where(run: Run) -> str:
     if any(run.dir.checkpoints.glob("[!.]*")):
-        return "goes on from the last checkpoint"
+        return "from_checkpoint"
     if any(path.name not in _TOLD for path in run.dir.path.glob("*.jsonl")):
-        return "goes on after what is written"
-    return "begins again: there is no checkpoint yet"
+        return "from_written"
+    return "from_start"
 
 
 def _silence(run: Run, process: launchers.Job) -> float:
@@ -334,8 +325,14 @@ def _silence(run: Run, process: launchers.Job) -> float:
     return time.time() - max(run.dir.last_beat() or 0.0, process.started)
 
 
-def _fail(run: Run, code: str, message: str) -> None:
-    _end(run, RunState.FAILED, error_code=code[:60], error=message)
+def _fail(run: Run, code: str, message: str, said: dict[str, Any] | None = None) -> None:
+    """
+    Args:
+        said: code and values of a message that comes as plain text.
+    """
+    by_code = said or coded(message)
+    kept = {"said": {**run.said, "error": by_code}} if by_code else {}
+    _end(run, RunState.FAILED, error_code=code[:60], error=str(message), **kept)
 
 
 def _end(run: Run, state: RunState, **changes: Any) -> None:

@@ -95,7 +95,7 @@ def run_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def run_cancel(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     run = _run(request, project, pk)
     cancel_run(run=run, by=user_of(request))
-    messages.info(request, _("“%(run)s” is being cancelled.") % {"run": run.title})
+    messages.info(request, _("“%(run)s” is being cancelled.") % {"run": run.called})
     return redirect(run)
 
 
@@ -103,7 +103,7 @@ def run_cancel(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def run_pause(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     run = _run(request, project, pk)
     pause_run(run=run, by=user_of(request))
-    messages.info(request, _("“%(run)s” pauses after its checkpoint.") % {"run": run.title})
+    messages.info(request, _("“%(run)s” pauses after its checkpoint.") % {"run": run.called})
     return redirect(run)
 
 
@@ -111,7 +111,7 @@ def run_pause(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def run_resume(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     run = _run(request, project, pk)
     resume_run(run=run, by=user_of(request))
-    messages.info(request, _("“%(run)s” waits for a place and goes on.") % {"run": run.title})
+    messages.info(request, _("“%(run)s” waits for a place and goes on.") % {"run": run.called})
     return redirect(run)
 
 
@@ -119,7 +119,7 @@ def run_resume(request: HttpRequest, project: str, pk: int) -> HttpResponse:
 def run_retry(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     run = _run(request, project, pk)
     retry_run(run=run, by=user_of(request))
-    messages.info(request, _("“%(run)s” is tried again.") % {"run": run.title})
+    messages.info(request, _("“%(run)s” is tried again.") % {"run": run.called})
     return redirect(run)
 
 

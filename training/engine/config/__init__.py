@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from training.engine.config.base import (
     CORES,
     LIMITS,
@@ -32,6 +33,7 @@ from training.engine.config.objectives import (
     SRPOConfig,
 )
 from training.engine.config.text import TextDPOConfig, TextRecipe
+from training.engine.words import WORDS
 
 __all__ = [
     "CORES",
@@ -97,7 +99,5 @@ def config_of_run(spec: dict[str, Any], tell: Callable[[str, str], None] | None 
     if isinstance(asked, int) and asked > CORES:
         values["threads"] = CORES
         if tell:
-            tell(
-                f"threads is {asked}, but this machine has {CORES} cores: {CORES} used.", "warning"
-            )
+            tell(Said(WORDS, "threads", asked=asked, cores=CORES), "warning")
     return config_of(spec["recipe"], values)

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from training.engine.families.base import Condition, Family, Moments, check_size
 from training.engine.families.schedules import Discrete, Flow, Schedule
+from training.engine.words import WORDS
 
 FAMILIES = {
     "class_unet": "class_unet:ClassUnetFamily",
@@ -48,8 +50,13 @@ def open_family(spec: dict[str, Any], device: torch.device) -> Family:
     family = spec["family"]
     if family not in FAMILIES:
         raise UserError(
-            f"The base model {spec.get('name', '')} is of family {family}. Diffusion-DPO trains: "
-            f"{', '.join(FAMILIES)}.",
+            Said(
+                WORDS,
+                "not_diffusion",
+                base=spec.get("name", ""),
+                family=family,
+                known=", ".join(FAMILIES),
+            ),
             code="cannot_train",
             field="base",
         )

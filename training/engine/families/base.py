@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from training.engine.families.schedules import Schedule
+from training.engine.words import WORDS
 
 Condition = dict[str, Tensor]
 """What a denoiser is told of one prompt, without padding: ``{"embeds": (tokens, width), …}``."""
@@ -106,15 +108,13 @@ def check_size(family: Family, height: int, width: int) -> None:
     """
     if family.fixed_size and (height, width) != (family.size, family.size):
         raise UserError(
-            f"This model paints pictures of {family.size} pixels and no other size; set "
-            f"resolution to 0 or {family.size}, not {max(height, width)}.",
+            Said(WORDS, "one_size", size=family.size, asked=max(height, width)),
             code="bad_resolution",
             field="resolution",
         )
     if height % family.multiple or width % family.multiple:
         raise UserError(
-            f"Sides must be multiples of {family.multiple} pixels for this model; they are "
-            f"{width} x {height}.",
+            Said(WORDS, "not_a_multiple", multiple=family.multiple, width=width, height=height),
             code="bad_resolution",
             field="resolution",
         )

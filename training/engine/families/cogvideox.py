@@ -12,9 +12,11 @@ from torch import Tensor
 
 from steelyard.inference.video_pipelines import config_of_part
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from training.engine.families.base import Condition, Moments, stack
 from training.engine.families.schedules import Discrete, Schedule
 from training.engine.families.video import VideoFamily
+from training.engine.words import WORDS
 
 
 class CogVideoXFamily(VideoFamily):
@@ -49,9 +51,14 @@ class CogVideoXFamily(VideoFamily):
     def _check_size(self, height: int, width: int) -> None:
         if self.patch_frames and (height > self.native.height or width > self.native.width):
             raise UserError(
-                f"This model knows no positions beyond {self.native.width} x {self.native.height} "
-                f"pixels; clips are brought to {width} x {height}. Set a lower resolution, or use "
-                "clips that lie the same way.",
+                Said(
+                    WORDS,
+                    "too_large",
+                    most_width=self.native.width,
+                    most_height=self.native.height,
+                    width=width,
+                    height=height,
+                ),
                 code="bad_resolution",
                 field="resolution",
             )

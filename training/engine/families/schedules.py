@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
+from training.engine.words import WORDS
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
@@ -40,8 +42,12 @@ class Discrete:
     def __init__(self, alphas_cumprod: Tensor, prediction: str) -> None:
         if prediction not in PREDICTIONS:
             raise UserError(
-                f"The model's scheduler says that it predicts {prediction!r}; Diffusion-DPO reads "
-                f"{' and '.join(PREDICTIONS)}. Choose another base model.",
+                Said(
+                    WORDS,
+                    "bad_prediction",
+                    prediction=f"{prediction!r}",
+                    known=" and ".join(PREDICTIONS),
+                ),
                 code="bad_prediction_type",
             )
         self.kept, self.prediction = alphas_cumprod.float(), prediction

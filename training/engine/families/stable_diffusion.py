@@ -9,9 +9,11 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from training.engine.families.base import Condition
 from training.engine.families.image import ImageFamily
 from training.engine.families.schedules import Discrete, Schedule
+from training.engine.words import WORDS
 
 
 class StableDiffusionFamily(ImageFamily):
@@ -32,9 +34,7 @@ class StableDiffusionFamily(ImageFamily):
         # trained otherwise.
         if scheduler.config.get("beta_start") is None and not scheduler.config.get("trained_betas"):
             raise UserError(
-                f"The model's scheduler, {type(scheduler).__name__}, says nothing of the steps of "
-                "noise that it was trained with, so it cannot be trained here. It can be painted "
-                "with.",
+                Said(WORDS, "no_noise_steps", scheduler=type(scheduler).__name__),
                 code="bad_scheduler",
                 field="base",
             )

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.said import Said
 from training.engine.config import TextDPOConfig
 from training.engine.data import Encoder, Example, preference
 from training.engine.forward import Row
 from training.engine.losses import LogProbs, pair_losses
 from training.engine.losses_terms import length_desensitised, sft_mean, sft_sum
 from training.engine.objectives.base import Objective, Seen
+from training.engine.words import WORDS
 
 GROUND_TRUTH = "ground_truth"
 """The prompt's reference answer, which some have."""
@@ -49,9 +51,7 @@ def arranged(
     guided = any(GROUND_TRUTH in example.names for example in examples)
     if config.ground_truth_weight and not test and not guided:
         raise UserError(
-            "ground_truth_weight is above 0, but no prompt of the rows to train on has a reference "
-            "answer. Bring prompts in with reference_answer and freeze a new version, or set "
-            "ground_truth_weight to 0.",
+            Said(WORDS, "no_ground_truth"),
             code="no_ground_truth",
             field="ground_truth_weight",
         )
@@ -64,9 +64,9 @@ def _check_strengths(examples: list[Example], config: TextDPOConfig) -> None:
         example.margin for example in examples
     ):
         raise UserError(
-            f"{wanted} asks for the strength of verdicts, but no row to train on has any: "
-            "nothing would be learnt from it. Freeze a version of verdicts with a strength, or "
-            f"set {wanted} to {'none' if wanted == 'weight_by' else '0'}.",
+            Said(
+                WORDS, "no_strengths", wanted=wanted, off="none" if wanted == "weight_by" else "0"
+            ),
             code="no_strengths",
             field=wanted,
         )
@@ -159,10 +159,8 @@ def notes(config: TextDPOConfig, has_ties: bool) -> list[str]:
         return []
     if config.ties == "half":
         return []
-    return [
-        f"The data hold ties, so the loss is that of {config.ties} with {config.tie_share:g} "
-        "of equals tied; before training it is above the 0.693 of a loss without ties."
-    ]
+    share = f"{config.tie_share:g}"
+    return [Said(WORDS, "ties_in_loss", ties=config.ties, share=share)]
 
 
 DPO = Objective(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.said import Said
 from training.engine.config.dual import DualDPOConfig
 from training.engine.data import Encoder, Example, without_winner
 from training.engine.dual import Negative, negatives_of
@@ -16,6 +17,7 @@ from training.engine.losses import sigmoid
 from training.engine.objectives.base import Objective, Seen
 from training.engine.objectives.dpo import log_probs, rewards
 from training.engine.vision import VisionEncoder
+from training.engine.words import WORDS
 
 
 def rows(record: PreferenceRecord, encoder: Encoder, config: DualDPOConfig) -> Example | None:
@@ -48,9 +50,7 @@ def _negative(
         return negatives_of(encoder.sight.rundir).get(record.pair)
     if len(record.prompt_media) != 2:
         raise UserError(
-            f"Row {encoder.number} has {len(record.prompt_media)} pictures; with negatives own "
-            "every prompt needs two: the one that is asked about, and the other one. Set negatives "
-            "to retrieved to have others found.",
+            Said(WORDS, "no_second_picture", row=encoder.number, pictures=len(record.prompt_media)),
             code="no_second_picture",
             field="negatives",
         )

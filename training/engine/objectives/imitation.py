@@ -10,9 +10,11 @@ from torch import Tensor
 
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.said import Said
 from training.engine.config.imitation import SFTConfig
 from training.engine.data import Encoder, Example, without_winner
 from training.engine.objectives.base import Objective, Seen
+from training.engine.words import WORDS
 
 MOST_NAMED = 10
 
@@ -31,8 +33,12 @@ def check_writer(records: Iterable[PreferenceRecord], config: Any) -> None:
     wanted, names = getattr(config, "written_by", ""), writers_of(records)
     if wanted and wanted not in names:
         raise UserError(
-            f"No answer of this version is by “{wanted}”, which written_by names. Its answers are "
-            f"by {', '.join(names[:MOST_NAMED]) or 'models without a name'}.",
+            Said(
+                WORDS,
+                "unknown_writer",
+                wanted=wanted,
+                names=", ".join(names[:MOST_NAMED]) or "models without a name",
+            ),
             code="unknown_writer",
             field="written_by",
         )
@@ -61,8 +67,7 @@ def loss(seen: Seen, config: SFTConfig) -> tuple[Tensor, dict[str, Tensor]]:
 def reborn(record: PreferenceRecord, encoder: Encoder, config: SFTConfig) -> Example | None:
     if not config.written_by:
         raise UserError(
-            "written_by must name the model whose answers are learnt, as the dataset version names "
-            f"it. This row's answers are by {record.chosen_model} and {record.rejected_model}.",
+            Said(WORDS, "no_writer", one=record.chosen_model, other=record.rejected_model),
             code="no_writer",
             field="written_by",
         )

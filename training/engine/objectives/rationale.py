@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steelyard.lib.hashing import stable_uniform
 from steelyard.lib.records import PreferenceRecord
+from steelyard.lib.said import Said
 from training.engine.config import TextDPOConfig
 from training.engine.config.objectives import RationaleRecipe
 from training.engine.data import Dataset, DoesNotFit, Encoder, Example, preference
@@ -26,6 +27,7 @@ from training.engine.objectives.reasons import (
     reason,
     speaks_of_places,
 )
+from training.engine.words import WORDS
 
 NAME = "rationale"
 
@@ -54,9 +56,7 @@ def rows(record: PreferenceRecord, encoder: Encoder, config: RationaleRecipe) ->
         if not config.drop_too_long:
             raise
         encoder.counts["rationale_too_long"] += 1
-        encoder.notes.append(
-            f"Row {encoder.number} goes without its rationale: {error} is too long."
-        )
+        encoder.notes.append(Said(WORDS, "without_rationale", row=encoder.number, what=error))
         return plain
     encoder.counts["with_rationale"] += 1
     encoder.counts["rationale_chosen_first"] += first

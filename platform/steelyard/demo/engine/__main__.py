@@ -6,10 +6,12 @@ import errno
 from collections.abc import Callable
 from importlib import import_module
 
+from steelyard.demo.engine.words import WORDS
 from steelyard.lib import engine
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 PARTS = {
     "text": "steelyard.demo.engine.text:make_text",
@@ -24,7 +26,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     part = rundir.spec()["part"]
     if part not in PARTS:
         raise UserError(
-            f"The demo has no part {part!r}; it has {', '.join(PARTS)}.", code="unknown_part"
+            Said(WORDS, "no_part", part=f"{part!r}", parts=", ".join(PARTS)), code="unknown_part"
         )
     try:
         _maker(PARTS[part])(rundir, stop)
@@ -32,8 +34,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
         raise UserError(
-            "The disk is full. Free some space where STEELYARD_DATA lies and start again; what is "
-            "built so far is kept.",
+            Said(WORDS, "demo_disk_full"),
             code="disk_full",
         ) from error
 

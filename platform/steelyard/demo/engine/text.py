@@ -11,9 +11,11 @@ from typing import Any
 from steelyard.demo.engine.lines import MODELS, OUTPUTS, append, asked, prompts_done, written
 from steelyard.demo.engine.prompts import HELD_OUT, PAIRS
 from steelyard.demo.engine.smollm import NAME, unpacked
+from steelyard.demo.engine.words import WORDS
 from steelyard.lib.engine import Stop
 from steelyard.lib.hashing import sha256_file, stable_int
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import Said
 
 LENGTH = {"max_new_tokens": 64}
 DECODINGS: dict[str, dict[str, float]] = {
@@ -33,15 +35,17 @@ def make_text(rundir: RunDir, stop: Stop) -> None:
     limit = spec.get("limit")
     pairs, held_out = PAIRS[:limit], HELD_OUT[:limit]
     _ask_held_out(rundir, held_out)
-    rundir.progress(0, len(pairs), "pairs", f"Unpacking {NAME} (once; about half a minute).")
+    rundir.progress(0, len(pairs), "pairs", Said(WORDS, "unpacking", name=NAME))
     folder = unpacked(Path(spec["models_dir"]))
     _register(rundir, folder)
-    rundir.progress(0, len(pairs), "pairs", f"Loading {NAME}.")
+    rundir.progress(0, len(pairs), "pairs", Said(WORDS, "loading", name=NAME))
     writer = _Writer(folder, stop)
     done = prompts_done(rundir)
     left = [pair for pair in pairs if pair[1] not in done]
     for start in range(0, len(left), BATCH):
-        rundir.progress(len(pairs) - len(left) + start, len(pairs), "pairs", "Answering.")
+        rundir.progress(
+            len(pairs) - len(left) + start, len(pairs), "pairs", Said(WORDS, "answering")
+        )
         if stop:
             return
         batch = left[start : start + BATCH]
@@ -50,12 +54,12 @@ def make_text(rundir: RunDir, stop: Stop) -> None:
             return
         for (category, prompt), (first, second) in zip(batch, answers, strict=True):
             if first["text"] == second["text"]:
-                rundir.event(f"Left out, both answers are the same each time: {prompt}")
+                rundir.event(Said(WORDS, "same_answers", prompt=prompt))
                 continue
             line = {"prompt": asked(prompt), "category": category, "held_out": False}
             append(rundir, OUTPUTS, {**line, "a": first, "b": second})
     made = len([line for line in written(rundir, OUTPUTS) if not line["held_out"]])
-    rundir.progress(len(pairs), len(pairs), "pairs", "All answers are ready.")
+    rundir.progress(len(pairs), len(pairs), "pairs", Said(WORDS, "answers_ready"))
     rundir.finish(status="succeeded", counts={"pairs": made, "held_out": len(held_out)})
 
 

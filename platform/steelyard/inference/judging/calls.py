@@ -17,8 +17,10 @@ from steelyard.inference.endpoint import Endpoint, guess_tokens
 from steelyard.inference.judging.chances import chances_of
 from steelyard.inference.judging.ledger import Kept, Ledger
 from steelyard.inference.judging.limits import Budget, CapReached, SharedPace
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
+from steelyard.lib.said import Said
 
 FORMS = ("schema", "json", "text")
 """From the strictest to the loosest."""
@@ -307,7 +309,7 @@ class Caller:
             if found:
                 raise CapReached(found, self.ledger.spent())
             if self.stop is not None and self.stop():
-                raise UserError("The run was stopped while it waited.", code="stopped")
+                raise UserError(Said(WORDS, "stopped_waiting"), code="stopped")
             time.sleep(pause)
             pause = min(1.5 * pause, _LONGEST_LOOK)
 

@@ -15,8 +15,10 @@ from steelyard.inference.judging.calls import Caller
 from steelyard.inference.judging.judge import KEEP, shorten
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.judging.prompting import between, mark, transcript
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
+from steelyard.lib.said import Said
 
 STYLES = ("general", "specific")
 _FOUND = {
@@ -127,7 +129,7 @@ def line_of(
     first = "A" if (pair["outcome"] != "b") != swapped_of(judge, pair) else "B"
     said = read_reason(text, first=first, won=pair["outcome"] in ("a", "b"))
     line: dict[str, Any] = {"pair": pair["pair"], "outcome": pair["outcome"], "usage": dict(usage)}
-    return line | ({"text": said} if said else {"invalid": "The model wrote nothing."})
+    return line | ({"text": said} if said else {"invalid": Said(WORDS, "wrote_nothing")})
 
 
 class EndpointExplainer:

@@ -18,8 +18,10 @@ from steelyard.inference.judging.calls import Answer, Asks
 from steelyard.inference.judging.chances import p_a
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.judging.parsing import read_verdict
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import stable_int
+from steelyard.lib.said import Said
 
 ORDERS = (False, True)
 KEEP = 4000
@@ -120,8 +122,7 @@ def combine(pair: int, orders: Sequence[Order]) -> dict[str, Any]:
         return line | {
             "outcome": None,
             "rationale": "",
-            "invalid": f"No verdict could be read in what the judge answered, not even when asked "
-            f"again (the pair's a was shown as {shown}).",
+            "invalid": Said(WORDS, "no_verdict_read", shown=shown),
         }
     told = [order.probabilities for order in orders if order.probabilities is not None]
     if len(told) == len(orders):

@@ -132,7 +132,13 @@ class CapReached(UserError):
 
 def in_words(spent: Sum | None) -> Said:
     calls, tokens, cost = spent or (0, 0, 0.0)
-    return Said(WORDS, "spent", calls=calls, tokens=tokens, cost=f"{cost:.2f}")
+    return Said(
+        WORDS,
+        "used",
+        calls=Said(WORDS, "calls", n=calls),
+        tokens=Said(WORDS, "tokens", n=tokens),
+        cost=f"{cost:.2f}",
+    )
 
 
 class Budget:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 MAX_SIDE = 1024
 FRAMES = 8
@@ -94,7 +96,7 @@ class Pictures:
         if not (of_request or of_a or of_b):
             return self._none
         if self.folder is None:
-            raise UserError("This pair has pictures, and there is no folder of them.")
+            raise UserError(Said(WORDS, "no_pictures_folder"))
         first, second = (of_b, of_a) if swapped else (of_a, of_b)
         asking = judge.get("asking", {})
         groups = [

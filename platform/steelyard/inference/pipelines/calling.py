@@ -17,8 +17,10 @@ from steelyard.inference.judging.limits import Budget
 from steelyard.inference.loading import CONCURRENCY, check_blind, load_writer, open_endpoint
 from steelyard.inference.pipelines.config import Config, read_config
 from steelyard.inference.pipelines.flow import Call, Messages, Outcome, Said, run
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of, stable_int
+from steelyard.lib.said import Said as Sentence
 
 LOCAL = {"causal_lm", "vision_language"}
 
@@ -202,9 +204,9 @@ def check_members(specs: Mapping[str, Mapping[str, Any]], config: Config) -> Non
     for name in config.models:
         spec = specs.get(name)
         if spec is None:
-            raise UserError(f"The pipeline's member “{name}” is not there.", code="bad_pipeline")
+            raise UserError(Sentence(WORDS, "no_member", name=name), code="bad_pipeline")
         if spec["family"] not in LOCAL | {"endpoint"}:
-            raise UserError(f"{name} cannot be a member of a pipeline.", code="bad_pipeline")
+            raise UserError(Sentence(WORDS, "bad_member", name=name), code="bad_pipeline")
         check_writer(spec, [], sampling={})
 
 

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from steelyard.inference.identity import version_of
+from steelyard.inference.saying import WORDS
 from steelyard.inference.scorers.base import KINDS, Facts, Item
 from steelyard.inference.scorers.clip import features_of, load_clip, load_eye, prepare
 from steelyard.inference.scorers.openclip import read_tensors
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 CODE = 1
 _BATCH = {"cpu": 8, "cuda": 32}
@@ -89,7 +91,6 @@ def _is_layer(name: str) -> bool:
 
 def _unfit(path: Path, width: int) -> UserError:
     return UserError(
-        f"{path.name} is no aesthetic head for this CLIP model: its layers do not lead from an "
-        f"embedding to one number (at a width of {width}). The published head wants CLIP ViT-L/14.",
+        Said(WORDS, "no_aesthetic_head", file=path.name, width=width),
         code="broken_weights",
     )

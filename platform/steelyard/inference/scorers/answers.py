@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from steelyard.inference.loading import LocalWriter
+from steelyard.inference.saying import WORDS
 from steelyard.inference.scorers.base import Facts
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
+from steelyard.lib.said import Said
 
 CALCULATION = 1
 """Raised when the numbers of the same model change: it is part of the scorer's version."""
@@ -125,11 +127,11 @@ class AnswerProbability:
         from steelyard.inference.text import check_fits, encode_prompt
 
         if not item.passages:
-            raise UserError("No passages were found for it.", code="no_passages")
+            raise UserError(Said(WORDS, "no_passages"), code="no_passages")
         tokenizer, config = self._writer.tokenizer, self._writer.model.config
         answer = tokenizer.encode(item.answer, add_special_tokens=False)
         if not answer:
-            raise UserError("The answer has no token.", code="no_answer")
+            raise UserError(Said(WORDS, "no_token"), code="no_answer")
         found = []
         for one in item.passages[: self._top_k]:
             asked = asked_of(item.messages, str(one["text"]))

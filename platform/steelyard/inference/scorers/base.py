@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from steelyard.inference.saying import WORDS
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import sha256_hex
+from steelyard.lib.said import Said
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -157,7 +159,7 @@ def open_scorer(spec: Mapping[str, Any], *, device: str | None = None) -> Scorer
         return aesthetics.Aesthetics(spec, device)
     if spec["kind"] in IN_PROCESS:
         return clip.ClipScorer(spec, device)
-    raise UserError(f"There is no scorer of kind {spec['kind']!r}.", code="unknown_scorer")
+    raise UserError(Said(WORDS, "no_such_scorer", kind=f"{spec['kind']!r}"), code="unknown_scorer")
 
 
 def checked_scores(value: Any, dimensions: Sequence[str], who: str) -> dict[str, float]:
@@ -171,8 +173,13 @@ def checked_scores(value: Any, dimensions: Sequence[str], who: str) -> dict[str,
         if all(_is_number(number) for number in found.values()):
             return {name: float(number) for name, number in found.items()}  # type: ignore[arg-type]
     raise UserError(
-        f"{who} gave {str(value)[:200]} where a finite number was expected for each of "
-        f"{', '.join(dimensions)}.",
+        Said(
+            WORDS,
+            "no_finite_number",
+            who=who,
+            said=str(value)[:200],
+            dimensions=", ".join(dimensions),
+        ),
         code="scorer_garbled",
     )
 

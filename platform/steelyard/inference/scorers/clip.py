@@ -18,10 +18,12 @@ from torch.nn.functional import normalize
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from steelyard.inference.identity import version_of
+from steelyard.inference.saying import WORDS
 from steelyard.inference.scorers.base import KINDS, Facts, Item
 from steelyard.inference.scorers.openclip import clip_state, read_tensors
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 CODE = 1
 """Raised when the numbers of the same weights change: it is part of a scorer's version."""
@@ -101,7 +103,8 @@ def load_clip(source: str, checkpoint: str = "") -> CLIPModel:
         config = CLIPConfig.from_pretrained(source)
         if config.model_type != "clip":
             raise UserError(
-                f"{source} is a model of type {config.model_type}, not {_WHAT}.", code="not_a_model"
+                Said(WORDS, "other_type", source=source, type=config.model_type, what=_WHAT),
+                code="not_a_model",
             )
         if not checkpoint:
             loaded: Any = CLIPModel.from_pretrained(
@@ -110,7 +113,7 @@ def load_clip(source: str, checkpoint: str = "") -> CLIPModel:
             model, told = loaded
             if lost := told["missing_keys"]:
                 raise UserError(
-                    f"The weights of {source} lack {sorted(lost)[0]}; it is not {_WHAT}.",
+                    Said(WORDS, "lacks_weights", source=source, first=sorted(lost)[0], what=_WHAT),
                     code="broken_weights",
                 )
             return model.eval()
@@ -182,7 +185,6 @@ def _fill_positions(model: CLIPModel) -> None:
 
 def _unfit(checkpoint: str, source: str, why: str) -> UserError:
     return UserError(
-        f"{Path(checkpoint).name} does not fit the shape of {source}: {why}. HPSv2 is a ViT-H-14, "
-        "such as laion/CLIP-ViT-H-14-laion2B-s32B-b79K.",
+        Said(WORDS, "other_shape", file=Path(checkpoint).name, source=source, why=why),
         code="broken_weights",
     )

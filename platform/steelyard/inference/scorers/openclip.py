@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from steelyard.inference.saying import WORDS
 from steelyard.inference.sources import LOAD_ERRORS
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 _BLOCK = {
     "ln_1.": "layer_norm1.",
@@ -55,7 +57,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         UserError: ``no_such_file``, or ``broken_weights`` where it holds something else.
     """
     if not path.is_file():
-        raise UserError(f"There is no file {path} on this server.", code="no_such_file")
+        raise UserError(Said(WORDS, "no_file", path=path), code="no_such_file")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -107,15 +109,13 @@ def _of_block(name: str, tensor: Tensor) -> dict[str, Tensor]:
             if part.startswith(there):
                 return {f"{layer}{here}{part.removeprefix(there)}": tensor}
     raise UserError(
-        f"{name!r} is no tensor of an OpenCLIP model with a ViT. Give the checkpoint "
-        "as HPSv2's makers publish it.",
+        Said(WORDS, "no_openclip_tensor", name=f"{name!r}"),
         code="broken_weights",
     )
 
 
 def _broken(path: Path, why: str) -> UserError:
     return UserError(
-        f"{path.name} cannot be read as weights: {why}. Give safetensors, or tensors by name as "
-        "torch.save writes them.",
+        Said(WORDS, "no_weights_file", file=path.name, why=why),
         code="broken_weights",
     )

@@ -26,8 +26,10 @@ import httpx
 
 from steelyard.inference.clean import storable
 from steelyard.inference.endpoint import Endpoint
+from steelyard.inference.saying import WORDS
 from steelyard.inference.scorers.base import Facts, Item, checked_scores
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 BATCH = 8
 MOST_BYTES = 32 << 20
@@ -79,14 +81,16 @@ class Outside:
         scores = answer.get("scores") if isinstance(answer, dict) else None
         if not isinstance(scores, list) or len(scores) != len(items):
             raise UserError(
-                f"{self.name} was asked about {len(items)} items and did not answer with a score "
-                "for each.",
+                Said(WORDS, "scorer_incomplete", name=self.name, items=len(items)),
                 code="scorer_garbled",
             )
         for one in scores:
             if isinstance(one, dict) and one.get("error"):
                 words = storable(" ".join(str(one["error"]).split())[:300])
-                raise UserError(f"{self.name} does not score it: {words}", code="scorer_refused")
+                raise UserError(
+                    Said(WORDS, "scorer_declines", name=self.name, words=words),
+                    code="scorer_refused",
+                )
         names = list(self.facts.higher_is_better)
         return [checked_scores(one, names, self.name) for one in scores]
 
@@ -105,16 +109,20 @@ class _Server(Endpoint):
             return answer.json()
         except ValueError as error:
             raise UserError(
-                f"What {self.base_url} answered is no JSON: {self._said(answer)!r}. Check that it "
-                "is the address of a scorer.",
+                Said(WORDS, "scorer_no_json", url=self.base_url, said=f"{self._said(answer)!r}"),
                 code="scorer_garbled",
             ) from error
 
     def _refuse(self, answer: httpx.Response) -> NoReturn:
         code = "endpoint_refused" if answer.status_code in {401, 403} else "endpoint_rejected"
         raise UserError(
-            f"The scorer at {self.base_url} does not take the question ({answer.status_code} "
-            f"{self._said(answer)}). Check its address and key.",
+            Said(
+                WORDS,
+                "scorer_refuses",
+                url=self.base_url,
+                status=answer.status_code,
+                said=self._said(answer),
+            ),
             code=code,
         )
 
@@ -131,8 +139,7 @@ def open_http(spec: Mapping[str, Any], **how: Any) -> Outside:
     key = os.environ.get(variable, "") if variable else ""
     if variable and not key:
         raise UserError(
-            f"The key of {spec['name']} is not there: the environment variable {variable} is not "
-            "set for this process.",
+            Said(WORDS, "no_key", name=spec["name"], variable=variable),
             code="no_key",
         )
     server = _Server(spec["base_url"], "", key, **how)
@@ -168,8 +175,7 @@ class Child(Outside):
             )
         except OSError as error:
             raise UserError(
-                f"{spec['name']} cannot be started: {error}. Its command stands in the setting "
-                "STEELYARD_SCORERS.",
+                Said(WORDS, "scorer_not_started", name=spec["name"], error=error),
                 code="scorer_gone",
             ) from error
         self._left = b""
@@ -208,8 +214,7 @@ class Child(Outside):
             return json.loads(line)
         except ValueError as error:
             raise UserError(
-                f"{self._who} wrote {line[:200]!r} where a line of JSON was expected. What it says "
-                "besides belongs on its standard error.",
+                Said(WORDS, "scorer_wrote", who=self._who, line=f"{line[:200]!r}"),
                 code="scorer_garbled",
             ) from error
 
@@ -218,11 +223,13 @@ class Child(Outside):
         source, end = self._process.stdout.fileno(), time.monotonic() + self._seconds
         while b"\n" not in self._left:
             if len(self._left) > LONGEST_LINE:
-                raise UserError(f"{self._who} wrote a line without end.", code="scorer_garbled")
+                raise UserError(
+                    Said(WORDS, "scorer_without_end", who=self._who), code="scorer_garbled"
+                )
             wait = end - time.monotonic()
             if wait <= 0 or not select.select([source], [], [], wait)[0]:
                 raise UserError(
-                    f"{self._who} gave no answer within {self._seconds:g} seconds.",
+                    Said(WORDS, "scorer_silent", who=self._who, seconds=f"{self._seconds:g}"),
                     code="scorer_gone",
                 )
             some = os.read(source, 1 << 16)
@@ -235,8 +242,9 @@ class Child(Outside):
     def _gone(self) -> UserError:
         code = self._process.poll()
         return UserError(
-            f"{self._who} has ended by itself{'' if code is None else f' with status {code}'}. "
-            "What it said stands in the run's log.",
+            Said(WORDS, "scorer_ended", who=self._who)
+            if code is None
+            else Said(WORDS, "scorer_ended_with", who=self._who, status=code),
             code="scorer_gone",
         )
 
@@ -263,9 +271,7 @@ def _as_data(item: Item) -> dict[str, str]:
     try:
         return {"data": base64.b64encode(item.path.read_bytes()).decode()}
     except OSError as error:
-        raise UserError(
-            f"The file {item.path.name} is not among the run's media.", code="no_picture"
-        ) from error
+        raise UserError(Said(WORDS, "file_gone", file=item.path.name), code="no_picture") from error
 
 
 def _facts(spec: Mapping[str, Any], said: Any) -> Facts:
@@ -278,8 +284,7 @@ def _facts(spec: Mapping[str, Any], said: Any) -> Facts:
     good = 0 < len(named) <= MOST_DIMENSIONS
     if not good or not all(_is_name(n) and type(more) is bool for n, more in named.items()):
         raise UserError(
-            f"{spec['name']} was asked to describe itself and gave {str(said)[:200]}; expected "
-            'was {"dimensions": {"name": true where more is better}, "version": "…"}.',
+            Said(WORDS, "scorer_undescribed", name=spec["name"], said=str(said)[:200]),
             code="scorer_garbled",
         )
     version = str(said.get("version") or "")
