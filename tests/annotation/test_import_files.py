@@ -10,13 +10,17 @@ import re
 import signal
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
+from django.db import connection
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Route, expect
@@ -38,6 +42,7 @@ from steelyard.runs.services import cancel_run
 from tests import factories
 from tests.assets.media import picture
 from tests.browser import until
+from tests.engines import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SHOTS = os.environ.get("STEELYARD_SHOTS", "")
@@ -193,17 +198,30 @@ def test_how_far_it_is_is_told_from_the_first_batch(
     assert take("all") == [(1, 1, "MiB", "checking")] * 3 + stored
 
 
+@contextmanager
+def locked(row: Model) -> Iterator[None]:
+    """By another connection: nothing that points to the row is stored meanwhile."""
+    known = connection.get_connection_params()
+    told = {name: known[name] for name in ("host", "user", "dbname", "port") if name in known}
+    with psycopg.connect(**told) as another:
+        another.execute(f"select 1 from {row._meta.db_table} where id = %s for update", [row.pk])
+        yield
+
+
 def test_a_killed_import_goes_on_where_it_was(project: Any, settle: Any) -> None:
     rows = [trl(n) if n % 500 != 1 else trl(n, chosen=7) for n in range(6000)]
     run = bring(project, as_lines(rows), mode="good", background=True)
     state = run.dir.path / "state.json"
     end = time.monotonic() + 60
-    while not state.exists() and time.monotonic() < end:
-        supervisor.reconcile()
-        time.sleep(0.05)
-    process = launchers.find(run.dir)
-    assert process is not None
-    process.signal(signal.SIGKILL)
+    # the second batch waits, so that it is not over before it is killed
+    with locked(factories.make_prompt(project, "Question 5000?")):
+        while not state.exists() and time.monotonic() < end:
+            supervisor.reconcile()
+            time.sleep(0.05)
+        process = launchers.find(run.dir)
+        assert process is not None
+        process.signal(signal.SIGKILL)
+        wait_until(lambda: not process.is_alive())
     run = settle(run)
     assert run.attempt > 1
     assert run.state == "succeeded", run.error
