@@ -41,7 +41,7 @@ check-migrations: dev
 check-templates: dev
 	$(BIN)/python manage.py check_templates
 check-layout: dev
-	$(BIN)/python -m pytest -q tests/test_layout.py
+	$(BIN)/python -m pytest -q --noconftest tests/test_layout.py
 
 bench: dev ## every benchmark; each prints a ratio
 	@for file in tests/benchmarks/bench_*.py; do $(WITH_SERVERS) $(BIN)/python $$file || exit 1; done

@@ -24,7 +24,7 @@ from steelyard.servers.valkey import Valkey
 from tests.ports import free_port
 
 PASSWORD = "weigh both sides"
-PROMPTS = 18
+PROMPTS = 12
 """Of each part of the demo: as many as the walks label, and two more."""
 START_SECONDS = 600
 

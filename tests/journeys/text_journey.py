@@ -22,8 +22,8 @@ shorter = steps.prefer(lambda side: -len(side.locator(".answer-body").inner_text
 
 def walk(site: Site, sign_in: Callable[[str], Page]) -> None:
     annotator, researcher = sign_in("annotator"), sign_in("researcher")
-    steps.wait_for_pairs(annotator, PROJECT, 12)
-    steps.label(annotator, PROJECT, shorter_and_why, 12)
+    steps.wait_for_pairs(annotator, PROJECT, 11)
+    steps.label(annotator, PROJECT, shorter_and_why, 10)
     an_annotator_sees_only_labelling(annotator)
     a_judge_votes_too(researcher)
     version = freeze_and_download(researcher)

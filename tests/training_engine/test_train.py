@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,17 +191,16 @@ def test_a_pass_that_memory_is_too_small_for_is_cut_in_two(
     assert "halve_on_oom" in error.message
 
 
+def end_the_disk() -> None:
+    """A limit on the size of files stands for the disk's end."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+
 def test_a_disk_that_is_full_leaves_the_last_checkpoint_whole(make_run: Make) -> None:
-    """A limit on the size of files stands for the disk's end; a checkpoint is over it."""
+    """A checkpoint is over what there is room for."""
     rundir = make_run(lora_rank=64, lora_targets="all-linear", checkpoint_every=2, max_steps=4)
-    limit = f"""
-import resource, runpy, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-sys.argv = ["", {str(rundir.path)!r}]
-runpy.run_module("training.engine", run_name="__main__")
-"""
-    subprocess.run([sys.executable, "-c", limit], check=True, timeout=180)
+    assert forked.start(rundir, end_the_disk).wait() == 0
     result = rundir.result()
     assert result is not None
     assert (result["status"], result["code"]) == ("failed", "disk_full")
