@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 from django import forms
 from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.expressions import RawSQL
 from django.db.models.fields.json import KT
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +21,10 @@ STRONG = 2
 """The strength from which a loss is a strong one."""
 MOST_READ = 20_000
 """Comparisons whose texts a search for words reads at a time. No index holds the texts: it would
-have to be kept with every output that comes in, for what is asked now and then."""
+have to be kept with every output that comes in, for what is asked now and then. With one of their
+words an import of answers of a thousand characters takes three times the processor's time."""
+SECONDS = 2.0
+"""So long a search goes on to read; what is left then is read when it is asked for."""
 KINDS = {
     "disagree": _("a judge and people say the opposite"),
     "people": _("people say the opposite of each other"),
@@ -53,6 +58,8 @@ class ExplorerFilter(forms.Form):
         self.evaluation = evaluation
         self.read_until: int | None = None
         """The last comparison that was read for the words, where others are left; see rows."""
+        self.n_read = 0
+        """How many were."""
         pairs = evaluation.comparisons.values("pair")
         prompts = Prompt.objects.filter(pk__in=evaluation.comparisons.values("pair__prompt"))
         voted = Judgment.objects.current().by_judges().filter(pair__in=pairs)
@@ -81,18 +88,31 @@ class ExplorerFilter(forms.Form):
         if said.get("category"):
             rows = rows.filter(pair__prompt__category=said["category"])
         if said.get("q"):
-            read = self._to_read(rows.filter(pk__gt=said.get("after") or 0))
-            # every text is read once, not for the count and again for the page
-            found = read.filter(_with_words(read, said["q"]))
-            rows = rows.filter(pk__in=list(found.values_list("pk", flat=True)))
+            found = self._with(said["q"], rows, said.get("after") or 0)
+            # as one value: there may be as many as comparisons
+            rows = rows.filter(pk__in=RawSQL("select unnest(%s::bigint[])", [found]))
         return rows
+
+    def _with(self, words: str, rows: ComparisonQuerySet, after: int) -> list[int]:
+        """The keys of those that have the words, of those behind ``after`` that are read now. Every
+        text is read once, not for the count and again for the page."""
+        found: list[int] = []
+        until = monotonic() + SECONDS
+        while True:
+            read = self._to_read(rows.filter(pk__gt=after))
+            found += read.filter(_with_words(read, words)).values_list("pk", flat=True)
+            if self.read_until is None or monotonic() >= until:
+                return found
+            after = self.read_until
 
     def _to_read(self, rows: ComparisonQuerySet) -> ComparisonQuerySet:
         """The first of those that the other filters leave."""
         last = list(rows.values_list("pk", flat=True)[MOST_READ - 1 : MOST_READ])
         if last and rows.filter(pk__gt=last[0]).exists():
             self.read_until = last[0]
+            self.n_read += MOST_READ
             return rows.filter(pk__lte=last[0])
+        self.read_until = None
         return rows
 
 

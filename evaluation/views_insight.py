@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from annotation.models import Judgment
 from evaluation.agreeing import agreeing
 from evaluation.choosing import ChoosingFilter, choosing
-from evaluation.explorer import MOST_READ, ExplorerFilter
+from evaluation.explorer import ExplorerFilter
 from evaluation.models import Comparison, Evaluation
 from evaluation.training_line import lines_of_run
 from steelyard.accounts.people import user_of
@@ -36,7 +36,6 @@ def comparison_list(request: HttpRequest, project: str, pk: int) -> HttpResponse
         "page": page,
         "examples": [example_of(one) for one in page],
         "total": evaluation.comparisons.count(),
-        "most_read": MOST_READ,
     }
     return render(request, "evaluation/comparisons.html", context)
 

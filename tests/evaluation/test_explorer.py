@@ -112,6 +112,7 @@ def test_of_many_comparisons_some_are_read_at_a_time_and_the_page_leads_on(
     judged: dict[str, Any], owner: Any, as_user: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explorer, "MOST_READ", 3)
+    monkeypatch.setattr(explorer, "SECONDS", 0)
     first, second, third, fourth = judged["rows"]
     found = as_user(owner).get(url_of(judged), {"q": "new says"})
     assert [one.pk for one in found.context["page"]] == [first.pk, second.pk, third.pk]
@@ -122,6 +123,18 @@ def test_of_many_comparisons_some_are_read_at_a_time_and_the_page_leads_on(
     assert "Look through the next" not in rest.content.decode()
     neither = as_user(owner).get(url_of(judged), {"after": third.pk})
     assert neither.context["page"].paginator.count == 4
+
+
+def test_a_search_goes_on_by_itself_while_there_is_time(
+    judged: dict[str, Any], owner: Any, as_user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explorer, "MOST_READ", 1)
+    monkeypatch.setattr(explorer, "SECONDS", 3600)
+    found = as_user(owner).get(url_of(judged), {"q": "new says"})
+    assert list(found.context["page"]) == judged["rows"]
+    assert "Look through the next" not in found.content.decode()
+    fourth = url_of(judged, judged["rows"][3].pk)
+    assert as_user(owner).get(fourth, {"q": "new says"}).context["before"] == judged["rows"][2]
 
 
 def test_filters_go_together_and_nonsense_is_as_if_not_said(
