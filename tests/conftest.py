@@ -14,7 +14,6 @@ from zlib import crc32
 import pytest
 from django.db import connection
 from django.test import Client, TransactionTestCase
-from hypothesis import settings as drawing
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from steelyard.runs import launchers
@@ -26,10 +25,6 @@ from tests.tiny_models import make_tiny_lm
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 # The endpoints of tests are servers on this machine.
 os.environ.setdefault("STEELYARD_PRIVATE_ENDPOINTS", "localhost,127.0.0.1,::1")
-
-# What Hypothesis draws is the same in every run, and no example is too slow for a busy machine: as
-# it has it wherever CI is set.
-drawing.load_profile("ci")
 
 # A page may take its time while engines are at work on the same two cores.
 expect.set_options(timeout=60_000)
