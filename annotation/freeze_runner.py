@@ -13,6 +13,8 @@ from django.db import transaction
 from django.urls import reverse
 
 from annotation.freezing.address import database_url
+from annotation.recipe import Recipe
+from annotation.services.joining import joined, tell_the_others
 from steelyard.lib.errors import UserError
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.services import Frozen, commit_frozen
@@ -50,6 +52,9 @@ def finish(run: Run, result: dict[str, Any]) -> None:
     folder = Path(settings.VERSIONS_DIR) / f".{run.uuid}.partial"
     _move(run.dir.path / "shards", folder)
     try:
+        # who began it may be no owner of a project any more
+        recipe = Recipe.from_dict(run.spec["recipe"])
+        joined(project=run.project, recipe=recipe, by=run.created_by)
         with transaction.atomic():
             version = commit_frozen(
                 project=run.project,
@@ -66,6 +71,7 @@ def finish(run: Run, result: dict[str, Any]) -> None:
                 note=run.spec["note"],
                 by=run.created_by,
             )
+            tell_the_others(version, run.created_by)
             run.spec["version"] = version.pk
             run.save(update_fields=["spec"])
     except UserError:

@@ -64,7 +64,10 @@ ORIGINS = {
     "ranking": "of ranked sets",
     "arena": "of arenas",
 }
-_LISTS = ("exclude", "categories", "only", "models", "without_models", "withdrawals", "origins")
+_LISTS = (
+    *("exclude", "categories", "only", "models", "without_models"),
+    *("withdrawals", "origins", "projects"),
+)
 _WHOLE = (
     ("min_votes", 1, 1000),
     ("seed", 0, 2**31 - 1),
@@ -103,6 +106,8 @@ class Recipe:
 
     annotators: str = "people"
     """Whose votes count. People and AI judges are only mixed if you say so."""
+    projects: tuple[str, ...] = ()
+    """Further projects of yours whose votes are drawn as well, by their names in URLs."""
     only: tuple[str, ...] = ()
     """Names of annotators whose votes alone count; none chosen means all."""
     exclude: tuple[str, ...] = ()
@@ -207,6 +212,14 @@ class Recipe:
                 raise _wrong(none, f"“{both[0]}” cannot be in {some} as well")
         if self.count_withdrawn and self.withdrawals:
             raise _wrong("withdrawals", "there are none where withdrawn votes are counted")
+
+    def withdrawals_of(self, project: str) -> list[str]:
+        """The keys of those of one project: where several are drawn, each is named with its
+        project, for one key may stand for an annotator of the same name in another."""
+        if not self.projects:
+            return list(self.withdrawals)
+        named = [one.partition("/") for one in self.withdrawals]
+        return [key for slug, _, key in named if slug == project]
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:

@@ -7,8 +7,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotation.freezing.drawn import drawn_from
 from annotation.recipe import Recipe
 from annotation.serializers.versions import PreviewSerializer, PublishRequest, RecipeSerializer
+from annotation.services.joining import joined
 from annotation.services.versions import (
     checked,
     is_large,
@@ -16,7 +18,9 @@ from annotation.services.versions import (
     publish_version,
     start_freeze,
 )
-from steelyard.accounts.people import user_of
+from steelyard.accounts.people import project_of, user_of
+from steelyard.lib.errors import UserError
+from steelyard.projects.models import Project
 from steelyard.projects.policy import get_project
 from steelyard.registry.serializers import DatasetVersionSerializer
 from steelyard.runs.serializers import RunSerializer
@@ -30,12 +34,17 @@ class Preview(APIView):
         found = get_project(user_of(request), project)
         query = RecipeSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        seen = preview(project=found, recipe=checked(found, query.as_recipe()))
+        recipe = _joined(request, found, query.as_recipe())
+        seen = preview(project=found, recipe=checked(found, recipe))
         names = ("category", "train", "test")
         body = {
             "counts": seen.counts,
             "categories": [dict(zip(names, row, strict=True)) for row in seen.categories],
             "passed_over": seen.passed_over,
+            "projects": [
+                dict(zip(("project", "train", "test", "votes"), row, strict=True))
+                for row in seen.projects
+            ],
             "withdrawals": seen.recipe.withdrawals,
             "leaks": seen.leaks,
             "similar_unknown": seen.similar_unknown,
@@ -55,7 +64,7 @@ class Publish(APIView):
     def post(self, request: Request, project: str) -> Response:
         """201 with the version; 202 with the run that freezes it, where it takes long or
         ``background`` asks for one. 409 where the same votes and recipe have made a version
-        already."""
+        already; 403 where the recipe draws from a project whose owner the person is not."""
         found = get_project(user_of(request), project)
         body = PublishRequest(data=request.data)
         body.is_valid(raise_exception=True)
@@ -63,12 +72,30 @@ class Publish(APIView):
         asked: dict[str, Any] = {
             "project": found,
             "dataset_name": said["dataset"],
-            "recipe": Recipe.from_dict(said["recipe"]),
+            "recipe": _joined(request, found, Recipe.from_dict(said["recipe"])),
             "note": said["note"],
             "by": user_of(request),
         }
-        background = is_large(found) if said["background"] is None else said["background"]
+        background = said["background"]
+        if background is None:
+            background = is_large(*drawn_from(found, asked["recipe"]))
         if background:
             return Response(RunSerializer(start_freeze(**asked)).data, status=202)
         version = publish_version(**asked)
         return Response(DatasetVersionSerializer(version).data, status=201)
+
+
+def _joined(request: Request, project: Project, recipe: Recipe) -> Recipe:
+    """
+    Raises:
+        UserError: not all of its projects are the person's to draw from, or the token's.
+    """
+    recipe = joined(project=project, recipe=recipe, by=user_of(request))
+    if recipe.projects and project_of(request) is not None:
+        raise UserError(
+            f"This token opens the project {project.slug} alone.",
+            code="project_token",
+            status=403,
+            field="projects",
+        )
+    return recipe

@@ -59,7 +59,7 @@ class WithdrawalDetail(APIView):
     @extend_schema(responses=WithdrawalDetailSerializer)
     def get(self, request: Request, project: str, pk: int) -> Response:
         found = _withdrawal(request, project, pk)
-        found.reach = reach(found)  # type: ignore[attr-defined]
+        found.reach = reach(found, user_of(request))  # type: ignore[attr-defined]
         return Response(WithdrawalDetailSerializer(found).data)
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -21,6 +21,8 @@ from annotation.recipe import (
     Recipe,
     help_texts,
 )
+from annotation.services.joining import offered
+from steelyard.accounts.models import User
 from steelyard.projects.models import Project
 from steelyard.registry.models import Dataset, ModelVersion
 from steelyard.registry.services import NAME_LIMIT
@@ -29,6 +31,11 @@ from steelyard.registry.services import NAME_LIMIT
 def in_words(choices: dict[str, str]) -> list[tuple[str, str]]:
     """Choices of the recipe, which knows no language, in the page's."""
     return [(value, gettext(words)) for value, words in choices.items()]
+
+
+def _once(rows: QuerySet[Any], column: str) -> list[str]:
+    """The values of a column, in order, each once though several projects have it."""
+    return list(rows.order_by(column).values_list(column, flat=True).distinct())
 
 
 def _several() -> forms.SelectMultiple:
@@ -43,6 +50,9 @@ class RecipeForm(forms.Form):
     """A recipe, field by field; the help texts are the recipe's own."""
 
     annotators = forms.ChoiceField(choices=lambda: in_words(ANNOTATORS), label=_("Votes of"))
+    projects = forms.MultipleChoiceField(
+        required=False, label=_("Together with"), widget=_several()
+    )
     ties = forms.ChoiceField(choices=lambda: in_words(TIES), label=_("Ties"))
     both_bad = forms.ChoiceField(
         required=False, choices=lambda: in_words(BOTH_BAD), label=_("Both bad")
@@ -126,15 +136,19 @@ class RecipeForm(forms.Form):
         required=False, choices=lambda: in_words(CAPS), label=_("A source is all pairs")
     )
 
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, project: Project, by: User, **kwargs: Any) -> None:
         kwargs["initial"] = {**Recipe().values(), **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
-        people = Annotator.objects.filter(project=project).values_list("name", flat=True)
-        models = ModelVersion.objects.filter(project=project).order_by("name")
-        made = models.filter(Exists(Output.objects.filter(model=OuterRef("pk"))))
-        names = list(made.values_list("name", flat=True))
+        further = self._offer(list(offered(project=project, by=by)))
+        projects = [project, *further]
+        people = _once(Annotator.objects.filter(project__in=projects), "name")
+        models = ModelVersion.objects.filter(project__in=projects)
+        names = _once(models.filter(Exists(Output.objects.filter(model=OuterRef("pk")))), "name")
+        categories = categories_of(project)
+        for one in further:
+            categories = sorted({*categories, *categories_of(one)})
         for field, choices in (
-            ("categories", categories_of(project)),
+            ("categories", categories),
             ("only", people),
             ("exclude", people),
             ("models", names),
@@ -149,6 +163,16 @@ class RecipeForm(forms.Form):
         for name, text in help_texts().items():
             if name in self.fields:
                 self.fields[name].help_text = gettext(text)
+
+    def _offer(self, others: list[Project]) -> list[Project]:
+        """Let others be chosen; those that are."""
+        if not others:
+            del self.fields["projects"]
+            return []
+        field = cast(forms.MultipleChoiceField, self.fields["projects"])
+        field.choices = [(one.slug, one.name) for one in others]
+        chosen = self["projects"].value() or ()
+        return [one for one in others if one.slug in chosen]
 
     def as_recipe(self) -> Recipe:
         """
@@ -224,8 +248,8 @@ class PublishForm(RecipeForm):
         label=_("Note"),
     )
 
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, project=project, **kwargs)
+    def __init__(self, *args: Any, project: Project, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, project=project, by=by, **kwargs)
         self.dataset_names = list(
             Dataset.objects.filter(project=project).values_list("name", flat=True)
         )

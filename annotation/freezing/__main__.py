@@ -24,6 +24,7 @@ from steelyard.lib.shards import ShardWriter
 
 def work(rundir: RunDir, stop: Stop) -> None:
     from annotation.freezing.content import tables_of
+    from annotation.freezing.drawn import facts_of
     from annotation.freezing.keep import kept_selection
     from annotation.recipe import Recipe
     from steelyard.projects.models import Project
@@ -66,7 +67,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
         rows_sha256=writer.rows_sha256,
         media=sorted(writer.media),
         counts=selection.counts,
-        facts={"position": selection.position},
+        facts=facts_of(project, recipe, selection, names),
     )
 
 

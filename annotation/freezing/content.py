@@ -79,7 +79,8 @@ def tables_of(
         folder: see :func:`annotation.freezing.contents.source_of`.
         source: what pairs and votes say, where something gathers it already.
     """
-    source = source or source_of(selection, project.pk, folder)
+    # what is gathered is one project's
+    source = source or source_of(selection, project.pk, None if recipe.projects else folder)
     writer = _Writer(project, recipe, selection, names, source)
     for first in range(start, len(selection.rows), records.GROUP_ROWS):
         stop = min(first + records.GROUP_ROWS, len(selection.rows))
@@ -100,6 +101,7 @@ class _Writer:
         self._machine = recipe.machine_rationales
         self._people = np.array([pk for pk, kind in names.kinds.items() if kind == "person"])
         self._categories = pa.array(names.categories, pa.string())
+        self._projects = pa.array(names.projects, pa.string()) if recipe.projects else None
         self._models, self._annotators, self._kinds = map(
             _Named, (names.models, names.annotators, names.kinds)
         )
@@ -174,6 +176,11 @@ class _Writer:
             "modality": pa.repeat(pa.scalar(self._modality, pa.string()), len(pairs)),
             "chosen_model": self._models.of(better),
             "rejected_model": self._models.of(other),
+            **(
+                {"project": self._projects.take(pa.array(pairs.project))}
+                if self._projects is not None
+                else {}
+            ),
         }
 
     def _votes(self, rows: Rows, said: pa.RecordBatch) -> tuple[pa.Array, _Saying]:

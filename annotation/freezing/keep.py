@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def _read(folder: Path) -> tuple[Selection, Names]:
     said = json.loads((folder / "selection.json").read_text())
     with np.load(folder / "selection.npz", allow_pickle=False) as arrays:
         parts = {
-            part: kind(*(arrays[f"{part}.{field.name}"] for field in fields(kind)))
+            part: kind(*(_column(arrays, part, field.name) for field in fields(kind)))
             for part, kind in _PARTS.items()
         }
     named = said.pop("names")
@@ -84,5 +85,12 @@ def _read(folder: Path) -> tuple[Selection, Names]:
         table: {int(pk): name for pk, name in named[table].items()}
         for table in ("annotators", "kinds", "models")
     }
-    names = Names(**by_pk, categories=named["categories"])
+    names = Names(**by_pk, categories=named["categories"], projects=named.get("projects", []))
     return Selection(**parts, **said, categories=[], passed_over={}), names
+
+
+def _column(arrays: Mapping[str, np.ndarray], part: str, name: str) -> np.ndarray:
+    """A run that was begun before pairs told their project has those of one."""
+    if name == "project" and f"{part}.{name}" not in arrays:
+        return np.zeros(len(arrays[f"{part}.pk"]), np.int8)
+    return arrays[f"{part}.{name}"]

@@ -3,7 +3,7 @@ binary form, which NumPy takes as they are; a million votes are 60 MB and a seco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -15,12 +15,12 @@ from django.db.models import Count, F, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from psycopg import Copy
 
+from annotation.freezing.drawn import as_one, drawn_from, names_of
 from annotation.freezing.select import OUTCOMES, Names, Pairs, Votes, places_of
 from annotation.models import Annotator, Judgment, Output, Pair, Prompt, Withdrawal
 from annotation.querysets import JudgmentQuerySet
 from annotation.recipe import Recipe
 from steelyard.projects.models import Project
-from steelyard.registry.models import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -65,26 +65,21 @@ def load(
 
     Args:
         share: of the prompts, drawn by their keys, which are hashes: the same ones always.
-        outputs_of: reads all outputs where it has to read them anyway. The pairs that it is told
-            lack what is known by their outputs.
+        outputs_of: reads all outputs where it has to read them anyway, of one project. The pairs
+            that it is told lack what is known by their outputs.
     """
     drawn = f"{int(share * 2**32):08x}" if share < 1 else ""
-    annotators = list(Annotator.objects.filter(project=project).order_by("name", "pk"))
-    models = ModelVersion.objects.filter(project=project)
-    categories = sorted(
-        Prompt.objects.filter(project=project)
-        .order_by()
-        .values_list("category", flat=True)
-        .distinct()
-    )
-    names = Names(
-        annotators={one.pk: one.name for one in annotators},
-        kinds={one.pk: one.kind for one in annotators},
-        models=dict(models.values_list("pk", "name")),
-        categories=categories,
-    )
-    pairs, votes = _pairs(project, categories, drawn), _votes(project, recipe, drawn)
-    _compare(pairs, outputs_of(pairs, votes) or _outputs(project, drawn))
+    projects = drawn_from(project, recipe)
+    names = names_of(projects)
+    parts = []
+    for place, one in enumerate(projects):
+        pairs, votes = _pairs(one, names.categories, drawn), _votes(one, recipe, drawn)
+        facts = outputs_of(pairs, votes) if len(projects) == 1 else None
+        _compare(pairs, facts or _outputs(one, drawn))
+        pairs.project[:] = place
+        parts.append((pairs, votes))
+    if len(projects) > 1:
+        pairs, votes = as_one(parts, names, _held_out(projects))
     return Material(pairs=pairs, votes=votes, names=names)
 
 
@@ -95,6 +90,11 @@ def texts_of(prompts: np.ndarray) -> Iterator[str]:
         rows = Prompt.objects.filter(pk__in=wanted).values_list("pk", "messages", "media")
         said = {pk: " ".join([*(m["content"] for m in said), *media]) for pk, said, media in rows}
         yield from (said[pk] for pk in wanted)
+
+
+def _held_out(projects: Sequence[Project]) -> np.ndarray:
+    rows = Prompt.objects.filter(project__in=projects, held_out=True).order_by()
+    return _arrays(rows.values("key"), {"key": ("decode(key, 'hex')", "V32")}, [])["key"]
 
 
 def _drawn(before: str, path: str, project: Project) -> Q:
@@ -127,7 +127,7 @@ def _pairs(project: Project, categories: list[str], drawn: str) -> Pairs:
     table["category"] -= 1
     unknown = np.zeros(len(table["pk"]), dtype=np.int64)
     compared = {"identical": unknown.astype(bool), "model_a": unknown, "model_b": unknown}
-    return Pairs(**table, **compared).sorted()
+    return Pairs(**table, **compared, project=unknown.astype(np.int8)).sorted()
 
 
 def _compare(pairs: Pairs, outputs: Outputs) -> None:
@@ -204,7 +204,8 @@ def counted(project: Project, recipe: Recipe) -> JudgmentQuerySet:
         rows = rows.exclude(duration_ms__lt=round(recipe.min_seconds * 1000))
     if recipe.prelabelled == "drop":
         rows = rows.exclude(prelabel__contains={"shown": True})
-    for withdrawal in Withdrawal.objects.filter(project=project, key__in=recipe.withdrawals):
+    withdrawn = recipe.withdrawals_of(project.slug)
+    for withdrawal in Withdrawal.objects.filter(project=project, key__in=withdrawn):
         rows = rows.exclude(withdrawal.covers())
     return rows
 

@@ -59,6 +59,8 @@ class Pairs:
     identical: np.ndarray
     model_a: np.ndarray
     model_b: np.ndarray
+    project: np.ndarray
+    """Place in ``Names.projects``."""
 
     def __len__(self) -> int:
         return len(self.pk)
@@ -100,6 +102,8 @@ class Names:
     kinds: dict[int, str]
     models: dict[int, str]
     categories: list[str]
+    projects: list[str]
+    """Names in URLs of those that were drawn from, in order."""
 
 
 @dataclass

@@ -29,6 +29,9 @@ class RecipeSerializer(serializers.Serializer):
         default=_DEFAULT.annotators,
         help_text=_HELP["annotators"],
     )
+    projects = serializers.ListField(
+        child=serializers.CharField(), default=list, help_text=_HELP["projects"]
+    )
     exclude = serializers.ListField(
         child=serializers.CharField(), default=list, help_text=_HELP["exclude"]
     )
@@ -152,6 +155,13 @@ class CategoryCountSerializer(serializers.Serializer):
     test = serializers.IntegerField()
 
 
+class ProjectCountSerializer(serializers.Serializer):
+    project = serializers.CharField(help_text="Its name in URLs.")
+    train = serializers.IntegerField()
+    test = serializers.IntegerField()
+    votes = serializers.IntegerField()
+
+
 class PreviewProblemSerializer(serializers.Serializer):
     code = serializers.CharField()
     message = serializers.CharField()
@@ -170,6 +180,9 @@ class PreviewSerializer(serializers.Serializer):
     passed_over = serializers.DictField(
         child=serializers.IntegerField(),
         help_text="unlabelled, held_out, other_category, other_model, closed",
+    )
+    projects = ProjectCountSerializer(
+        many=True, help_text="Rows and votes of each project, where several are drawn."
     )
     withdrawals = serializers.ListField(
         child=serializers.CharField(), help_text="The withdrawals whose votes do not count."

@@ -48,11 +48,17 @@ class WithdrawalRequest(StrictSerializer):
 class TouchedSerializer(serializers.Serializer):
     """A version that holds some of the votes."""
 
+    project = serializers.CharField(
+        source="version.project.slug",
+        help_text="The version's home; another project where it is drawn from this one as well.",
+    )
     version = serializers.IntegerField(source="version.pk")
     name = serializers.CharField(source="version")
     votes = serializers.IntegerField()
     rows = serializers.IntegerField()
-    models = serializers.SerializerMethodField(help_text="Trained on the version, by name.")
+    models = serializers.SerializerMethodField(
+        help_text="Trained on the version, by name; none where its home is closed to you."
+    )
     runs = serializers.SerializerMethodField(help_text="The runs that trained them.")
 
     def get_models(self, touched: object) -> list[str]:

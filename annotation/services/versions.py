@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from annotation.freezing.content import tables_of
+from annotation.freezing.drawn import drawn_from, facts_of, rows_by_project
 from annotation.freezing.load import load, one_look, texts_of
 from annotation.freezing.problems import problem_of
-from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED, Selection, select
+from annotation.freezing.select import DROPPED, DROPPED_IF_ASKED, Names, Selection, select
 from annotation.leaks import leaks_of
 from annotation.models import Annotator, Judgment, Prompt, Withdrawal
 from annotation.recipe import Recipe
+from annotation.services.joining import joined, scales_of, tell_the_others
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.registry.services import check_dataset_name, commit_version
-from steelyard.registry.words import warning_of
+from steelyard.registry.words import scales_in_words, warning_of
 from steelyard.runs.models import ACTIVE, Run
 from steelyard.runs.services import start_run
 
@@ -61,6 +64,8 @@ class Preview:
     about: bool = False
     """Whether the counts are reckoned from a sample of the prompts; those of annotators are what
     the sample has."""
+    projects: list[tuple[str, int, int, int]] = field(default_factory=list)
+    """Where several are drawn: name in URLs, rows to train on, to test on, and votes of each."""
 
 
 def preview(*, project: Project, recipe: Recipe) -> Preview:
@@ -68,12 +73,16 @@ def preview(*, project: Project, recipe: Recipe) -> Preview:
     a sample says of them, unless there is nothing in the sample."""
     recipe = with_withdrawals(project, recipe)
     asked = recipe
-    if recipe.group_similar and _many_prompts(project):
+    projects = drawn_from(project, recipe)
+    if recipe.group_similar and _many_prompts(projects):
         asked = replace(recipe, group_similar=False)
-    share = _share(project)
-    selection = _selected(project, asked, share)
+    share = _share(projects)
+    selection, names = _selected(project, asked, share)
     if share < 1 and problem_of(selection, recipe):
-        share, selection = 1.0, _selected(project, asked, 1.0)
+        share = 1.0
+        selection, names = _selected(project, asked, share)
+    # a sample may lack what the whole has
+    odd = warning_of(recipe.as_dict(), selection.counts, selection.categories if share == 1 else ())
     return Preview(
         counts=_reckoned(selection.counts, share),
         categories=[
@@ -85,38 +94,47 @@ def preview(*, project: Project, recipe: Recipe) -> Preview:
         recipe=recipe,
         leaks=leaks_of(selection) if share == 1 else None,
         similar_unknown=asked != recipe,
-        # a sample may lack what the whole has
-        warning=warning_of(
-            recipe.as_dict(), selection.counts, selection.categories if share == 1 else ()
-        ),
+        warning=" ".join(filter(None, [odd, *scales_in_words(scales_of(project, recipe))])),
         about=share < 1,
+        projects=_reckoned_rows(rows_by_project(selection, names), share)
+        if recipe.projects
+        else [],
     )
 
 
-def _selected(project: Project, recipe: Recipe, share: float) -> Selection:
+def _selected(project: Project, recipe: Recipe, share: float) -> tuple[Selection, Names]:
     if recipe.cap and share < 1 and recipe.cap_by != "prompt":
         recipe = replace(recipe, cap=max(round(recipe.cap * share), 1))
     with one_look():
         material = load(project, recipe, share)
-        return select(**vars(material), recipe=recipe, texts=texts_of)
+        return select(**vars(material), recipe=recipe, texts=texts_of), material.names
 
 
-def _share(project: Project) -> float:
+def _share(projects: Sequence[Project]) -> float:
     """Of the prompts that a preview looks at; the database's own guess at how many votes there are
     is good enough for it."""
-    if not is_large(project):
+    if not is_large(*projects):
         return 1.0
     with connection.cursor() as cursor:
         cursor.execute("select reltuples from pg_class where oid = 'annotation_judgment'::regclass")
         (guess,) = cursor.fetchone()
     # other projects' votes stand in the table too, so that a small one may be looked at whole
     if guess > SAMPLED:
-        guess = Judgment.objects.filter(project=project).count()
+        guess = Judgment.objects.filter(project__in=projects).count()
     return min(SAMPLE / guess, 1.0) if guess > SAMPLED else 1.0
 
 
 def _reckoned(counts: dict[str, int], share: float) -> dict[str, int]:
     return {name: n if name == "annotators" else round(n / share) for name, n in counts.items()}
+
+
+def _reckoned_rows(
+    rows: list[tuple[str, int, int, int]], share: float
+) -> list[tuple[str, int, int, int]]:
+    return [
+        (slug, round(train / share), round(test / share), round(votes / share))
+        for slug, train, test, votes in rows
+    ]
 
 
 def publish_version(
@@ -129,25 +147,35 @@ def publish_version(
 
     Raises:
         UserError: there is nothing to freeze, nothing to train on, no winner in any row, a name in
-            the recipe is none of the project's, or the dataset has the same version already.
+            the recipe is none of the project's, another project is not the person's to draw from,
+            or the dataset has the same version already.
     """
-    recipe = checked(project, recipe)
+    recipe = checked(project, joined(project=project, recipe=recipe, by=by))
     with one_look():
         material = load(project, recipe)
         selection = select(**vars(material), recipe=recipe, texts=texts_of)
     if problem := problem_of(selection, recipe):
         raise problem
     # what pairs and judgments say never changes, so it may be read later
-    return commit_version(
-        project=project,
-        dataset_name=dataset_name,
-        rows=tables_of(project=project, recipe=recipe, selection=selection, names=material.names),
-        recipe=recipe.as_dict(),
-        counts=selection.counts,
-        facts={"position": selection.position},
-        note=note,
-        by=by,
-    )
+    said: dict[str, Any] = {
+        "project": project,
+        "recipe": recipe,
+        "selection": selection,
+        "names": material.names,
+    }
+    with transaction.atomic():
+        version = commit_version(
+            project=project,
+            dataset_name=dataset_name,
+            rows=tables_of(**said),
+            recipe=recipe.as_dict(),
+            counts=selection.counts,
+            facts=facts_of(**said),
+            note=note,
+            by=by,
+        )
+        tell_the_others(version, by)
+    return version
 
 
 def start_freeze(
@@ -156,10 +184,10 @@ def start_freeze(
     """The same in the background: the run ends with the version.
 
     Raises:
-        UserError: a name in the recipe is none of the project's, or the dataset is being frozen by
-            another run.
+        UserError: a name in the recipe is none of the project's, another project is not the
+            person's to draw from, or the dataset is being frozen by another run.
     """
-    recipe = checked(project, recipe)
+    recipe = checked(project, joined(project=project, recipe=recipe, by=by))
     name = check_dataset_name(dataset_name)
     busy = Run.objects.filter(project=project, kind="freeze", state__in=ACTIVE)
     if busy.filter(spec__dataset_name=name).exists():
@@ -174,9 +202,9 @@ def start_freeze(
     return start_run(project=project, kind="freeze", title=title, spec=spec, by=by)
 
 
-def is_large(project: Project) -> bool:
+def is_large(*projects: Project) -> bool:
     """Whether freezing takes longer than a request may."""
-    rows = Judgment.objects.filter(project=project).order_by()
+    rows = Judgment.objects.filter(project__in=projects).order_by()
     return rows[AT_ONCE : AT_ONCE + 1].exists()
 
 
@@ -184,41 +212,51 @@ def checked(project: Project, recipe: Recipe) -> Recipe:
     """The recipe with its withdrawals.
 
     Raises:
-        UserError: it names an annotator, a category, a model or a withdrawal that the project does
-            not have: a name that is misspelt must not change a version in silence.
+        UserError: it names an annotator, a category, a model or a withdrawal that none of its
+            projects has: a name that is misspelt must not change a version in silence.
     """
-    names = {
-        "only": Annotator.objects.filter(project=project).values_list("name", flat=True),
-        "exclude": Annotator.objects.filter(project=project).values_list("name", flat=True),
-        "categories": Prompt.objects.filter(project=project).values_list("category", flat=True),
-        "models": ModelVersion.objects.filter(project=project).values_list("name", flat=True),
-        "withdrawals": Withdrawal.objects.filter(project=project).values_list("key", flat=True),
-    }
-    names["without_models"] = names["models"]
-    for field, there in names.items():
-        wanted = getattr(recipe, field)
-        if not wanted:
-            continue
-        column = {"categories": "category", "withdrawals": "key"}.get(field, "name")
-        known = set(there.filter(**{f"{column}__in": wanted}))
-        if unknown := [name for name in wanted if name not in known]:
-            raise UserError(
-                _("This project has no “%(name)s” that %(field)s could mean.")
-                % {"name": unknown[0], "field": field},
-                code="bad_recipe",
-                field=field,
-            )
+    projects = drawn_from(project, recipe)
+    for name, (rows, column) in {
+        "only": (Annotator.objects, "name"),
+        "exclude": (Annotator.objects, "name"),
+        "categories": (Prompt.objects, "category"),
+        "models": (ModelVersion.objects, "name"),
+        "without_models": (ModelVersion.objects, "name"),
+    }.items():
+        wanted = getattr(recipe, name)
+        there = rows.filter(project__in=projects, **{f"{column}__in": wanted})
+        known = set(there.values_list(column, flat=True)) if wanted else set()
+        _check_known(name, wanted, known)
+    if recipe.withdrawals:
+        _check_known("withdrawals", recipe.withdrawals, set(_withdrawals(projects)))
     return with_withdrawals(project, recipe)
+
+
+def _check_known(field: str, wanted: Sequence[str], known: set[str]) -> None:
+    if unknown := [name for name in wanted if name not in known]:
+        raise UserError(
+            _("This project has no “%(name)s” that %(field)s could mean.")
+            % {"name": unknown[0], "field": field},
+            code="bad_recipe",
+            field=field,
+        )
+
+
+def _withdrawals(projects: Sequence[Project], **asked: Any) -> list[str]:
+    """As a recipe names them."""
+    rows = Withdrawal.objects.filter(project__in=projects, **asked)
+    named = rows.values_list("project__slug", "key")
+    return [key if len(projects) == 1 else f"{slug}/{key}" for slug, key in named]
 
 
 def with_withdrawals(project: Project, recipe: Recipe) -> Recipe:
     """A recipe that does not say which withdrawals it applies gets all that are in force."""
     if recipe.count_withdrawn or recipe.withdrawals:
         return recipe
-    rows = Withdrawal.objects.filter(project=project, lifted_at=None)
-    return replace(recipe, withdrawals=tuple(rows.values_list("key", flat=True)))
+    projects = drawn_from(project, recipe)
+    return replace(recipe, withdrawals=tuple(_withdrawals(projects, lifted_at=None)))
 
 
-def _many_prompts(project: Project) -> bool:
-    rows = Prompt.objects.filter(project=project).order_by()
+def _many_prompts(projects: Sequence[Project]) -> bool:
+    rows = Prompt.objects.filter(project__in=projects).order_by()
     return rows[SIMILAR_AT_ONCE : SIMILAR_AT_ONCE + 1].exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -18,6 +18,7 @@ from steelyard.accounts.services import record
 from steelyard.lib.errors import UserError
 from steelyard.lib.hashing import digest_of
 from steelyard.projects.models import Project
+from steelyard.projects.policy import STAFF
 from steelyard.registry.lineage import Contained, versions_with_votes
 from steelyard.runs.models import Run
 
@@ -122,15 +123,24 @@ def judgments_of(withdrawal: Withdrawal) -> JudgmentQuerySet:
     return Judgment.objects.current().filter(withdrawal.covers())
 
 
-def reach(withdrawal: Withdrawal) -> Reach:
-    """Where its votes are. Every version of the project is looked through."""
+def reach(withdrawal: Withdrawal, by: User | None = None) -> Reach:
+    """Where its votes are. Every version of the project is looked through, and those of other
+    projects that are drawn from it: of one whose home is closed to the person no more is told than
+    that it holds them. The server itself (None) is told all."""
     rows = judgments_of(withdrawal)
+    found = versions_with_votes(
+        project=withdrawal.project, votes=_uuids(withdrawal), annotator=_name(withdrawal)
+    )
+    homes = Project.objects.with_role(by, STAFF) if by else Project.objects.all()
+    homes = homes.filter(pk__in={one.version.project_id for one in found})
+    open_to = set(homes.values_list("pk", flat=True))
     return Reach(
         votes=rows.count(),
         ranked=rows.rated().count(),
-        versions=versions_with_votes(
-            project=withdrawal.project, votes=_uuids(withdrawal), annotator=_name(withdrawal)
-        ),
+        versions=[
+            one if one.version.project_id in open_to else replace(one, models=[], closed=True)
+            for one in found
+        ],
     )
 
 

@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy
 
 from annotation import freeze_runner
 from annotation.forms.versions import PublishForm, RecipeForm
+from annotation.freezing.drawn import drawn_from
 from annotation.recipe import Recipe
+from annotation.services.joining import joined
 from annotation.services.versions import (
     DROPPED,
     DROPPED_IF_ASKED,
@@ -42,9 +44,9 @@ def version_new(request: HttpRequest, project: str) -> HttpResponse:
     if request.method == "POST" and "preview" not in request.POST:
         return _publish(request, found)
     values = request.POST if request.method == "POST" else request.GET
-    form = PublishForm(values if values else None, project=found)
+    form = PublishForm(values if values else None, project=found, by=user_of(request))
     part = "#preview" if request.htmx else ""  # type: ignore[attr-defined]
-    context = {"project": found, "form": form, **_preview(found, values)}
+    context = {"project": found, "form": form, **_preview(request, found, values)}
     if values:
         _forget_what_is_not_asked(form)
     return render(request, f"annotation/version_new.html{part}", context)
@@ -52,14 +54,16 @@ def version_new(request: HttpRequest, project: str) -> HttpResponse:
 
 def _publish(request: HttpRequest, project: Project) -> HttpResponse:
     """At once, or as a run where it takes long."""
-    form = PublishForm(request.POST, project=project)
+    form = PublishForm(request.POST, project=project, by=user_of(request))
     if form.is_valid():
-        freeze = start_freeze if is_large(project) else publish_version
         try:
+            recipe = form.as_recipe()
+            large = is_large(*drawn_from(project, recipe))
+            freeze = start_freeze if large else publish_version
             made = freeze(
                 project=project,
                 dataset_name=form.cleaned_data["dataset_name"],
-                recipe=form.as_recipe(),
+                recipe=recipe,
                 note=form.cleaned_data["note"],
                 by=user_of(request),
             )
@@ -67,7 +71,7 @@ def _publish(request: HttpRequest, project: Project) -> HttpResponse:
             form.add_error(error.field if error.field in form.fields else None, error.message)
         else:
             return redirect(made)
-    context = {"project": project, "form": form, **_preview(project, request.POST)}
+    context = {"project": project, "form": form, **_preview(request, project, request.POST)}
     return render(request, "annotation/version_new.html", context)
 
 
@@ -83,24 +87,26 @@ def freeze_of_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     return render(request, "annotation/version_new.html#of-run", context)
 
 
-def _preview(project: Project, values: QueryDict) -> dict[str, Any]:
+def _preview(request: HttpRequest, project: Project, values: QueryDict) -> dict[str, Any]:
     """What the recipe in a form's values would freeze, or why it is no recipe."""
     recipe = Recipe()
     if values:
-        form = RecipeForm(values, project=project)
+        form = RecipeForm(values, project=project, by=user_of(request))
         if not form.is_valid():
             return {"problem": _("The counts appear when the fields marked in red are right.")}
         try:
-            recipe = form.as_recipe()
+            recipe = joined(project=project, recipe=form.as_recipe(), by=user_of(request))
         except UserError as error:
             return {"problem": error.message}
     found = preview(project=project, recipe=recipe)
     words = DROPPED | DROPPED_IF_ASKED
+    names = {one.slug: one.name for one in drawn_from(project, recipe)}
     dropped = {name: found.counts.get(f"dropped_{name}", 0) for name in words}
     return {
         "preview": found,
         "problem": found.problem.message if found.problem else "",
         "counts": found.counts,
+        "by_project": [(names[slug], *counts) for slug, *counts in found.projects],
         "left_out": [(_(words[name]), n) for name, n in dropped.items() if n],
         "passed_over": [(PASSED_OVER[name], n) for name, n in found.passed_over.items() if n],
     }

@@ -41,7 +41,11 @@ def withdrawal_list(request: HttpRequest, project: str) -> HttpResponse:
 
 def withdrawal_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     found = _withdrawal(request, project, pk)
-    context = {"project": found.project, "withdrawal": found, "reach": reach(found)}
+    context = {
+        "project": found.project,
+        "withdrawal": found,
+        "reach": reach(found, user_of(request)),
+    }
     return render(request, "annotation/withdrawal.html", context)
 
 

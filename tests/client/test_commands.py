@@ -74,6 +74,21 @@ def test_it_is_a_command_of_the_environment(live_server: Any, owner: Any, tmp_pa
     assert run("dance").returncode == 2
 
 
+def test_votes_of_two_projects_become_one_version(
+    signed_in: Said, project: Any, owner: Any
+) -> None:
+    other = factories.make_project(slug="second")
+    other.memberships.create(user=owner, role="admin")
+    for home in (project, other):
+        factories.make_judgment(factories.make_pair(home))
+    at = ("-p", project.slug, "--set", "test_fraction=0", "--also", "second")
+    seen = signed_in("freeze", "both", *at, "--preview")
+    assert "second: rows 1, votes 1" in seen.out.splitlines()
+    assert signed_in("freeze", "both", *at).out.startswith("both v1: 2 rows")
+    rows = signed_in("export", "both", "-p", project.slug, "-o", "-").out.splitlines()
+    assert {json.loads(row)["project"] for row in rows} == {project.slug, "second"}
+
+
 def test_from_a_file_of_pairs_to_a_file_of_preferences(
     signed_in: Said, project: Any, tmp_path: Path
 ) -> None:

@@ -123,6 +123,13 @@ def _versions(commands: Parsers) -> None:
     freeze.add_argument("dataset", metavar="DATASET", help="its name; a new one begins with 1")
     freeze.add_argument("--recipe", metavar="FILE", help="JSON; - for standard input")
     _settings(freeze, "of the recipe, such as ties=keep")
+    freeze.add_argument(
+        "--also",
+        metavar="PROJECT",
+        action="append",
+        default=[],
+        help="a further project of yours whose votes are drawn as well; may be said again",
+    )
     freeze.add_argument("--note", default="", help="what it is for")
     freeze.add_argument("--preview", action="store_true", help="count alone, freeze nothing")
 

@@ -36,6 +36,8 @@ class Touched(Record):
     rows: int
     models: list[str]
     runs: list[int]
+    project: str = ""
+    """The version's home."""
 
 
 @dataclass(frozen=True, kw_only=True)

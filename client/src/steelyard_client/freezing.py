@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from steelyard_client.errors import SteelyardError
@@ -14,9 +14,14 @@ Recipe = Mapping[str, Any]
 
 
 class FreezingVerbs(RunVerbs):
-    def preview(self, recipe: Recipe | None = None) -> Preview:
-        """What a recipe would freeze at this moment."""
-        return Preview.of(self._connection.get(f"{self._path}/versions/preview", recipe))
+    def preview(self, recipe: Recipe | None = None, *, also: Sequence[str] = ()) -> Preview:
+        """What a recipe would freeze at this moment.
+
+        Args:
+            also: further projects, as of :meth:`freeze`.
+        """
+        asked = _drawing(recipe, also)
+        return Preview.of(self._connection.get(f"{self._path}/versions/preview", asked))
 
     def freeze(
         self,
@@ -24,12 +29,15 @@ class FreezingVerbs(RunVerbs):
         recipe: Recipe | None = None,
         note: str = "",
         *,
+        also: Sequence[str] = (),
         background: bool | None = None,
         progress: bool = False,
     ) -> Version:
         """Freeze the votes as the next version of a dataset.
 
         Args:
+            also: further projects, by their names in URLs, whose votes are drawn as well; you must
+                be an owner of each, and of this one.
             background: whether a run does it, which is waited for; the site decides by the number
                 of votes where it is left out.
 
@@ -37,7 +45,7 @@ class FreezingVerbs(RunVerbs):
             Conflict: the same votes and recipe have made a version already (``version_exists``).
             RunFailed: the same, or anything else, found by the run.
         """
-        body: dict[str, Any] = {"dataset": name, "recipe": dict(recipe or {}), "note": note}
+        body: dict[str, Any] = {"dataset": name, "recipe": _drawing(recipe, also), "note": note}
         if background is not None:
             body["background"] = background
         response = self._connection.send("POST", f"{self._path}/versions/publish", json=body)
@@ -67,3 +75,8 @@ class FreezingVerbs(RunVerbs):
 
     def _version(self, row: Mapping[str, Any]) -> Version:
         return Version(self._connection, self.slug, VersionInfo.of(row))
+
+
+def _drawing(recipe: Recipe | None, also: Sequence[str]) -> dict[str, Any]:
+    asked = dict(recipe or {})
+    return {**asked, "projects": [*asked.get("projects", ()), *also]} if also else asked

@@ -247,6 +247,8 @@ class Preview(Record):
     counts: dict[str, int]
     passed_over: dict[str, int]
     problem: dict[str, Any] | None
+    projects: list[dict[str, Any]] = field(default_factory=list)
+    """Of each of several projects its name in URLs, rows to train and to test on, and votes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,20 +105,27 @@ def formats(said: Namespace) -> None:
 def freeze(said: Namespace) -> None:
     project, recipe = project_of(said), _recipe(said)
     if said.preview:
-        seen = project.preview(recipe)
+        seen = project.preview(recipe, also=said.also)
         counts = ", ".join(f"{name} {n}" for name, n in seen.counts.items())
-        tell(said, seen.raw, counts)
+        tell(said, seen.raw, "\n".join([counts, *map(_given, seen.projects)]))
         _warn(seen.raw)
         if seen.problem:
             raise SteelyardError(str(seen.problem["message"]))
         return
-    version = project.freeze(said.dataset, recipe, said.note, progress=not said.quiet)
+    version = project.freeze(
+        said.dataset, recipe, said.note, also=said.also, progress=not said.quiet
+    )
     tell(
         said,
         version.info.raw,
         f"{version}: {version.info.counts.get('rows', 0)} rows, digest {version.digest}.",
     )
     _warn(version.info.raw)
+
+
+def _given(one: dict[str, Any]) -> str:
+    rows = one["train"] + one["test"]
+    return f"{one['project']}: rows {rows}, votes {one['votes']}"
 
 
 def _warn(raw: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -55,6 +55,28 @@ def store_upload(*, project: Project, data: Path | bytes | IO[bytes]) -> Asset:
         # without a broker they only come later: beat asks as well
         transaction.on_commit(make_renditions.delay, robust=True)
     return asset
+
+
+def share_assets(*, files: Sequence[str], of: Sequence[Project], to: Project) -> None:
+    """Let a project show files that others have; the bytes lie there once all the same. Call it in
+    a transaction.
+
+    Args:
+        files: SHA-256 of each; what the project has, and what none of the others has, is passed
+            over.
+    """
+    has = set(Asset.objects.filter(project=to, sha256__in=files).values_list("sha256", flat=True))
+    rows = Asset.objects.filter(project__in=of, sha256__in=set(files) - has).order_by("pk")
+    lent = {row.sha256: row for row in rows}
+    for row in lent.values():
+        row.pk, row.project, row.renditions_tries = None, to, 0
+        row._state.adding = True
+        if not row.is_small:
+            # copied in the background from whichever project has them
+            row.renditions_state = Asset.Renditions.PENDING
+    Asset.objects.bulk_create(lent.values(), ignore_conflicts=True)
+    if lent:
+        transaction.on_commit(make_renditions.delay, robust=True)
 
 
 def _receive(data: Path | bytes | IO[bytes], target: Path) -> str:

@@ -23,8 +23,8 @@ LINES_VERSION = 2
 that have none of what they added."""
 SCHEMA_KEY = b"steelyard.schema"
 """Where a file's metadata has its number."""
-_ADDED = {"prompt_media", "segments", "reference_answer", "machine_rationales"}
-_IF_ANY = ("reference_answer", "machine_rationales")
+_ADDED = {"prompt_media", "segments", "reference_answer", "machine_rationales", "project"}
+_IF_ANY = ("reference_answer", "machine_rationales", "project")
 """What a row's line has only where it says something."""
 _AS_TEXT = ("aspects", "segments")
 """What has no fixed shape stands in Parquet as canonical JSON."""
@@ -75,6 +75,9 @@ SCHEMA = pa.schema(
         ("machine_rationales", pa.string()),
     ]
 )
+SCHEMA_OF_SEVERAL = SCHEMA.append(pa.field("project", pa.string()))
+"""Of rows that several projects have given: files of one keep the bytes that they had before
+there was such a column."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,8 @@ class PreferenceRecord:
     machine_rationales: list[dict[str, Any]] = field(default_factory=list)
     """Why chosen is better, as models say it of people's verdict, where the recipe asked for such:
     author (``model``), judge, style, text. Canonical JSON in Parquet, null where there is none."""
+    project: str = ""
+    """Name in URLs of the project that gave the row, where several did; else no line says so."""
 
     @property
     def won(self) -> bool:
@@ -181,7 +186,7 @@ def iter_parquet(path: Path, batch_rows: int = 512) -> Iterator[PreferenceRecord
     """
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
-        there = [name for name in SCHEMA.names if name in names]
+        there = [name for name in SCHEMA_OF_SEVERAL.names if name in names]
         missing = [name for name in SCHEMA.names if name not in {*there, *_ADDED}]
         if missing:
             raise ValueError(
@@ -197,13 +202,14 @@ def _values(column: pa.Array) -> list[Any]:
     return strings(column) if pa.types.is_string(column.type) else column.to_pylist()
 
 
-def parquet_writer(stream: Any) -> pq.ParquetWriter:
-    """Writes row groups with the schema above to a file or to what can be written like one."""
+def parquet_writer(stream: Any, schema: pa.Schema = SCHEMA) -> pq.ParquetWriter:
+    """Writes row groups with one of the schemas above to a file or to what can be written like
+    one."""
     return pq.ParquetWriter(
         stream,
-        SCHEMA.with_metadata({SCHEMA_KEY: str(SCHEMA_VERSION).encode()}),
+        schema.with_metadata({SCHEMA_KEY: str(SCHEMA_VERSION).encode()}),
         compression="zstd",
-        use_dictionary=_REPEATED,
+        use_dictionary=[*_REPEATED, *schema.names[len(SCHEMA) :]],
         write_statistics=["pair"],
     )
 
@@ -227,9 +233,10 @@ def tables_of(records: Iterable[PreferenceRecord]) -> Iterator[pa.Table]:
 
 
 def table_of(records: Sequence[PreferenceRecord]) -> pa.Table:
-    """Rows with the schema above, column by column."""
+    """Rows with one of the schemas above, column by column."""
     columns = {}
-    for item in SCHEMA:
+    several = any(record.project for record in records)
+    for item in SCHEMA_OF_SEVERAL if several else SCHEMA:
         values = [getattr(record, item.name) for record in records]
         if item.name == "machine_rationales":
             values = [as_text(value) if value else None for value in values]
@@ -238,15 +245,16 @@ def table_of(records: Sequence[PreferenceRecord]) -> pa.Table:
 
 
 def table_of_columns(columns: Mapping[str, list[Any] | pa.Array]) -> pa.Table:
-    """Rows with the schema above of a list a column, or of an Arrow array; what has no fixed shape
-    comes as canonical JSON, but for evidence in rationales, which is written here."""
+    """Rows with one of the schemas above of a list a column, or of an Arrow array; what has no
+    fixed shape comes as canonical JSON, but for evidence in rationales, which is written here."""
+    schema = SCHEMA_OF_SEVERAL if "project" in columns else SCHEMA
     arrays = [
         values
         if isinstance(values := columns[item.name], pa.Array)
         else array_of(values, item.type)
-        for item in SCHEMA
+        for item in schema
     ]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def array_of(values: list[Any], kind: pa.DataType) -> pa.Array:

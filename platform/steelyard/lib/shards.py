@@ -101,7 +101,7 @@ class ShardWriter:
     def _write(self, rows: pa.Table) -> None:
         if self._parquet is None:
             self._stream = _Hashed((self.folder / ".partial").open("wb"))
-            self._parquet = parquet_writer(self._stream)
+            self._parquet = parquet_writer(self._stream, rows.schema)
         self._parquet.write_table(rows)
         self._in_shard += len(rows)
         if self._in_shard >= records.SHARD_ROWS:

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.utils.translation import override
 
-from steelyard.lib.records import SCHEMA
+from steelyard.lib.records import SCHEMA, SCHEMA_OF_SEVERAL
+from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.statistics import statistics
-from steelyard.registry.words import counts_in_words, recipe_in_words
+from steelyard.registry.words import counts_in_words, projects_in_words, recipe_in_words
 
 _TASKS = {"text": "text-generation", "image": "text-to-image", "video": "text-to-video"}
 _SIZES = [
@@ -50,6 +51,7 @@ COLUMNS = {
     "machine_rationales": "Why chosen is better, as models say it of people's verdict (JSON); "
     "null where there is none.",
 }
+_PROJECT = "The labelling project that gave the row."
 
 
 def readme(version: DatasetVersion) -> str:
@@ -58,11 +60,13 @@ def readme(version: DatasetVersion) -> str:
         lines = [*_front(version), "", f"# {version}", "", *_about(version), ""]
         lines += ["## How it was made", ""]
         lines += [f"- {sentence}" for sentence in recipe_in_words(version.recipe)]
+        lines += [f"- {s}" for s in projects_in_words(version.manifest.get("projects", ()))]
+        lines += _licences(version)
         lines += ["", "## What is in it", ""]
         lines += [f"- {count} {words}" for count, words in counts_in_words(version.counts)]
         lines += ["", "## What it is like", "", *_like(statistics(version)), ""]
         lines += ["## Columns", ""]
-        lines += [f"- `{name}`: {words}" for name, words in COLUMNS.items()]
+        lines += [f"- `{name}`: {words}" for name, words in _columns(version).items()]
         lines += ["", "## Identity", "", f"- Digest: `{version.digest}`"]
         lines += [
             f"- Rows: `{version.manifest['rows_sha256']}` (SHA-256 of the rows as JSON lines)"
@@ -77,7 +81,7 @@ def _front(version: DatasetVersion) -> list[str]:
     return [
         "---",
         f"pretty_name: {json.dumps(str(version), ensure_ascii=False)}",
-        f"license: {version.project.license or 'unknown'}",
+        f"license: {_licence(version)}",
         "task_categories:",
         f"- {_TASKS[version.project.modality]}",
         "tags:",
@@ -93,6 +97,38 @@ def _front(version: DatasetVersion) -> list[str]:
         '    path: "data/*.parquet"',
         "---",
     ]
+
+
+def _columns(version: DatasetVersion) -> dict[str, str]:
+    return COLUMNS | ({"project": _PROJECT} if version.recipe.get("projects") else {})
+
+
+def licences(version: DatasetVersion) -> dict[str, str]:
+    """What each project that gave rows says today of the use of its data, by its name in URLs."""
+    slugs = version.recipe.get("projects", [version.project.slug])
+    said = dict(Project.objects.filter(slug__in=slugs).values_list("slug", "license"))
+    return {slug: said.get(slug) or "unknown" for slug in slugs}
+
+
+def _licence(version: DatasetVersion) -> str:
+    """One word for all, as the hub wants it: “other” where they differ, and the card says more."""
+    said = set(licences(version).values())
+    return said.pop() if len(said) == 1 else "other"
+
+
+def _licences(version: DatasetVersion) -> list[str]:
+    """Nothing of a version of one project, whose licence the front matter names."""
+    said = licences(version)
+    if len(said) == 1:
+        return []
+    lines = ["", "## Licences", ""]
+    if len(set(said.values())) > 1:
+        lines += [
+            "The projects give their data under different licences: each row is under that of its "
+            "`project`.",
+            "",
+        ]
+    return lines + [f"- `{slug}`: {licence}" for slug, licence in said.items()]
 
 
 def _about(version: DatasetVersion) -> list[str]:
@@ -159,7 +195,7 @@ def croissant(version: DatasetVersion, url: str = "") -> dict[str, Any]:
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": version.dataset.slug,
         "description": " ".join(_about(version)),
-        "license": version.project.license or "unknown",
+        "license": _licence(version),
         "url": url,
         "version": f"{version.number}.0.0",
         "datePublished": f"{version.created_at:%Y-%m-%d}",
@@ -171,7 +207,7 @@ def croissant(version: DatasetVersion, url: str = "") -> dict[str, Any]:
                 "@type": "cr:RecordSet",
                 "@id": "preferences",
                 "name": "preferences",
-                "field": [_field(field) for field in SCHEMA if field.name in there],
+                "field": [_field(field) for field in SCHEMA_OF_SEVERAL if field.name in there],
             }
         ],
     }
@@ -182,7 +218,7 @@ def _field(field: pa.Field) -> dict[str, Any]:
         "@type": "cr:Field",
         "@id": f"preferences/{field.name}",
         "name": field.name,
-        "description": COLUMNS[field.name],
+        "description": COLUMNS.get(field.name, _PROJECT),
     }
     kind = field.type
     if pa.types.is_list(kind):

@@ -61,7 +61,8 @@ def _compared(of_old: Content, of_new: Content) -> tuple[dict[str, np.ndarray], 
     """Places by kind, and how many rows are the same."""
     old, new = of_old.version, of_new.version
     tables = [_table(version) for version in (old, new)]
-    keys = _keys(tables[0], old), _keys(tables[1], new)
+    several = any(version.recipe.get("projects") for version in (old, new))
+    keys = _keys(tables[0], old, several), _keys(tables[1], new, several)
     _, places_old, places_new = np.intersect1d(
         keys[0], keys[1], assume_unique=True, return_indices=True
     )
@@ -84,11 +85,21 @@ def _compared(of_old: Content, of_new: Content) -> tuple[dict[str, np.ndarray], 
 
 def _table(version: DatasetVersion) -> pa.Table:
     columns = ["pair", *_VERDICT, *_REST, "votes.list.element.judgment"]
+    if version.recipe.get("projects"):
+        columns.append("project")
     return Rows(version).columns(columns).combine_chunks()
 
 
-def _keys(table: pa.Table, version: DatasetVersion) -> np.ndarray:
+def _keys(table: pa.Table, version: DatasetVersion, several: bool) -> np.ndarray:
+    """
+    Args:
+        several: whether one of the two versions is of several projects, of which two may have the
+            same pair.
+    """
     parts = [table["pair"]]
+    if several:
+        alone = pa.repeat(pa.scalar(version.project.slug, pa.string()), len(table))
+        parts.append(table["project"] if "project" in table.column_names else alone)
     if version.recipe.get("aggregation") == "per_vote":
         votes = pc.struct_field(pc.list_element(table["votes"], 0), "judgment")
         parts.append(votes)

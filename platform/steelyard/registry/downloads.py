@@ -17,7 +17,7 @@ from django.utils.http import quote_etag
 from django.utils.translation import gettext as _
 
 from steelyard.lib.errors import UserError
-from steelyard.registry.cards import croissant, readme
+from steelyard.registry.cards import croissant, licences, readme
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.rows import Rows, file_name, jsonl
 from steelyard.web.ranges import serve_file
@@ -41,8 +41,9 @@ def download(request: HttpRequest, version: DatasetVersion, form: str) -> HttpRe
     if form not in TYPES:
         raise Http404("A version is downloaded as parquet, jsonl or zip.")
     _check_there(version)
-    # the card in the folder names a licence, which is no part of the version
-    folder = f"{version.digest}-zip{version.project.license}"
+    # the card in the folder names licences, which are no part of the version
+    several = "-".join(licences(version).values()) if version.recipe.get("projects") else ""
+    folder = f"{version.digest}-zip{several or version.project.license}"
     etag = quote_etag(folder if form == "zip" else version.digest)
     if form == "parquet" and len(version.files) == 1:
         return _file(request, version, version.parquet, etag, file_name(version, form))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from django.db.models import Q
 
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
@@ -21,13 +22,16 @@ class Contained:
     rows: int
     models: list[ModelVersion]
     """Trained on the version."""
+    closed: bool = False
+    """Whether the version has its home in a project that the reader has no part in."""
 
 
 def versions_with_pair(*, project: Project, key: str) -> list[tuple[DatasetVersion, int]]:
     """The versions that hold the pair of this key, each with the place of its first row there."""
     found = []
     for version in _there(project):
-        place = Rows(version).place_of(key)
+        several = project.slug if version.recipe.get("projects") else ""
+        place = Rows(version).place_of(key, several)
         if place is not None:
             found.append((version, place))
     return found
@@ -58,6 +62,8 @@ def versions_with_votes(
 
 
 def _there(project: Project) -> list[DatasetVersion]:
-    """The project's versions whose files are on this disk, the newest first."""
-    rows = DatasetVersion.objects.filter(project=project).with_names()
+    """The project's versions, and those of others that are drawn from it as well, whose files are
+    on this disk; the newest first."""
+    drawn = Q(project=project) | Q(recipe__projects__contains=[project.slug])
+    rows = DatasetVersion.objects.filter(drawn).with_names()
     return [version for version in rows if not version.lost]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from steelyard.lib.lines import lines_of
-from steelyard.lib.records import SCHEMA, SCHEMA_KEY, from_parquet
+from steelyard.lib.records import SCHEMA_KEY, SCHEMA_OF_SEVERAL, from_parquet
 from steelyard.registry.models import DatasetVersion
 
 _BATCH = 2048
@@ -59,16 +59,24 @@ class Rows(Sequence[dict[str, Any]]):
                 found[place] = from_parquet(row)
         return [found[place] for place in places]
 
-    def place_of(self, pair: str) -> int | None:
+    def place_of(self, pair: str, project: str = "") -> int | None:
         """The first row of the pair of this key; rows lie in the order of their pairs, so that one
-        row group is read at most."""
+        row group is read, or two where the pair's rows lie in both.
+
+        Args:
+            project: whose row, where the version is of several.
+        """
         for group, (file, number) in enumerate(self.groups):
             place = file.schema_arrow.get_field_index("pair")
             seen = file.metadata.row_group(number).column(place).statistics
             if seen is not None and seen.has_min_max and not seen.min <= pair <= seen.max:
                 continue
-            column = file.read_row_group(number, columns=["pair"])["pair"]
-            at = pc.index(column, pair).as_py()
+            columns = ["pair", "project"] if project else ["pair"]
+            table = file.read_row_group(number, columns=columns)
+            mine = pc.equal(table["pair"], pair)
+            if project:
+                mine = pc.and_(mine, pc.equal(table["project"], project))
+            at = pc.index(mine, True).as_py()
             if at >= 0:
                 return self.starts[group] + at
         return None
@@ -116,7 +124,7 @@ def jsonl(version: DatasetVersion) -> Iterator[bytes]:
     for path in version.files:
         with pq.ParquetFile(path) as file:
             # a version of an earlier schema has fewer columns, and keeps the bytes of its time
-            there = [name for name in SCHEMA.names if name in file.schema_arrow.names]
+            there = [name for name in SCHEMA_OF_SEVERAL.names if name in file.schema_arrow.names]
             # the first schema's texts of JSON were written in another way
             canonical = SCHEMA_KEY in (file.schema_arrow.metadata or {})
             for batch in file.iter_batches(batch_size=_BATCH, columns=there):

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_POST
 from steelyard.accounts.people import user_of
 from steelyard.assets.models import Asset
 from steelyard.lib.errors import UserError
-from steelyard.projects.policy import ADMINS, get_project, get_visible, role_in
+from steelyard.projects.models import Project
+from steelyard.projects.policy import ADMINS, STAFF, get_project, get_visible, role_in
 from steelyard.registry.downloads import download
 from steelyard.registry.forms import (
     KeyForm,
@@ -32,7 +33,12 @@ from steelyard.registry.models import DatasetVersion, ModelFamily, ModelVersion
 from steelyard.registry.revised import revised_of, with_revisions
 from steelyard.registry.searching import RowFilter, choices, search
 from steelyard.registry.services import add_model, set_api_key, set_prices
-from steelyard.registry.words import counts_in_words, recipe_in_words, warning_of
+from steelyard.registry.words import (
+    counts_in_words,
+    projects_in_words,
+    recipe_in_words,
+    warning_of,
+)
 
 ROWS_A_PAGE = 20
 
@@ -60,10 +66,12 @@ def version_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     rows = search(version, asked) if form else []
     page = Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
     _fill_prompt_assets(version, list(page))
+    link_pairs(request, version, list(page))
     context = {
         "project": version.project,
         "version": version,
-        "recipe": recipe_in_words(version.recipe),
+        "recipe": recipe_in_words(version.recipe)
+        + projects_in_words(version.manifest.get("projects", ())),
         "counts": counts_in_words(version.counts),
         "warning": warning_of(version.recipe, version.counts),
         "lost": lost,
@@ -90,6 +98,20 @@ def _fill_prompt_assets(version: DatasetVersion, rows: list[dict[str, Any]]) -> 
     found = {one.sha256: one for one in there.select_related("project").with_renditions()}
     for row in asked:
         row["prompt_assets"] = [found[one] for one in row["prompt_media"] if one in found]
+
+
+def link_pairs(request: HttpRequest, version: DatasetVersion, rows: list[dict[str, Any]]) -> None:
+    """Where each row's pair is looked at as ``pair_in``: the project that gave it, empty where that
+    is closed to the person."""
+    home = version.project.slug
+    others = {row["project"] for row in rows if "project" in row} - {home}
+    open_to = {home}
+    if others:
+        mine = Project.objects.with_role(user_of(request), STAFF).filter(slug__in=others)
+        open_to.update(mine.values_list("slug", flat=True))
+    for row in rows:
+        slug = row.get("project", home)
+        row["pair_in"] = slug if slug in open_to else ""
 
 
 def version_download(request: HttpRequest, project: str, pk: int, form: str) -> HttpResponseBase:

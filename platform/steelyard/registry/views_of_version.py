@@ -16,7 +16,8 @@ from django.views.decorators.http import require_POST
 
 from steelyard.accounts.people import user_of
 from steelyard.lib.errors import UserError
-from steelyard.projects.policy import get_project, get_visible
+from steelyard.projects.models import Project
+from steelyard.projects.policy import STAFF, get_project, get_visible
 from steelyard.registry.cards import croissant, readme
 from steelyard.registry.comparing import KINDS, Difference, compare
 from steelyard.registry.downloads import download_file
@@ -25,6 +26,7 @@ from steelyard.registry.lineage import versions_with_pair
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.statistics import matrix, statistics
 from steelyard.registry.tagging import add_note, remove_tag, set_tag
+from steelyard.registry.views import link_pairs
 
 ROWS_A_PAGE = 20
 KIND_NAMES = {
@@ -88,12 +90,15 @@ def _difference(request: HttpRequest, found: Difference) -> dict[str, Any]:
         kind = next((name for name in KINDS if counts[name]), "added")
     page = Paginator(range(counts[kind]), ROWS_A_PAGE).get_page(request.GET.get("page"))
     start = max(page.start_index() - 1, 0)
+    rows = found.rows(kind, start, start + ROWS_A_PAGE)
+    for version, side in ((found.old, "old"), (found.new, "new")):
+        link_pairs(request, version, [row[side] for row in rows if row[side]])
     return {
         "difference": found,
         "kinds": [(name, KIND_NAMES[name], counts[name]) for name in KINDS],
         "kind": kind,
         "page": page,
-        "rows": found.rows(kind, start, start + ROWS_A_PAGE),
+        "rows": rows,
     }
 
 
@@ -147,7 +152,12 @@ def versions_of_pair(request: HttpRequest, project: str, key: str) -> HttpRespon
     """A fragment for the pair's page: the versions that hold it."""
     found = get_project(user_of(request), project)
     rows = versions_with_pair(project=found, key=key)
-    return render(request, "registry/versions.html#of-pair", {"project": found, "versions": rows})
+    # of several projects, of which this one may not be the home
+    homes = Project.objects.with_role(user_of(request), STAFF)
+    homes = homes.filter(pk__in={version.project_id for version, _place in rows})
+    open_to = set(homes.values_list("pk", flat=True))
+    context = {"project": found, "versions": rows, "open_to": open_to}
+    return render(request, "registry/versions.html#of-pair", context)
 
 
 def get_version(request: HttpRequest, project: str, pk: int) -> DatasetVersion:

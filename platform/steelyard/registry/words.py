@@ -56,7 +56,13 @@ _COUNTS = {
 def recipe_in_words(recipe: dict[str, Any]) -> list[str]:
     """One sentence a setting; those that do nothing are not spoken of."""
     left = dict(recipe)
-    sentences = [
+    sentences = []
+    if names := left.pop("projects", []):
+        sentences.append(
+            gettext("Votes of the projects %(names)s are drawn together.")
+            % {"names": ", ".join(names)}
+        )
+    sentences += [
         str(table[left.pop(name)])
         for name, table in (
             ("annotators", _ANNOTATORS),
@@ -87,6 +93,54 @@ def recipe_in_words(recipe: dict[str, Any]) -> list[str]:
             % {"share": f"{left.pop('test_fraction'):.0%}"}
         )
     return sentences + [f"{name.replace('_', ' ')}: {value}" for name, value in left.items()]
+
+
+def projects_in_words(projects: Sequence[dict[str, Any]]) -> list[str]:
+    """What each of several projects has given, and in what their votes could not say the same.
+
+    Args:
+        projects: as the manifest tells of them.
+    """
+    return [
+        ngettext(
+            "%(name)s (%(slug)s) gave %(rows)s row, of %(votes)s votes.",
+            "%(name)s (%(slug)s) gave %(rows)s rows, of %(votes)s votes.",
+            one["train"] + one["test"],
+        )
+        % {
+            "name": one["name"],
+            "slug": one["project"],
+            "rows": one["train"] + one["test"],
+            "votes": one["votes"],
+        }
+        for one in projects
+    ] + scales_in_words(projects)
+
+
+def scales_in_words(projects: Sequence[dict[str, Any]]) -> list[str]:
+    """In what the label schemes of several projects differ; nothing where they are alike.
+
+    Args:
+        projects: of each its name, ``steps``, ``tie`` and ``both_bad``.
+    """
+    told = []
+    if len({one["steps"] for one in projects}) > 1:
+        steps = ", ".join(f"{one['name']} {one['steps']}" for one in projects)
+        told.append(
+            gettext(
+                "The scales have different numbers of steps (%(steps)s), so strengths of different "
+                "projects cannot be compared."
+            )
+            % {"steps": steps}
+        )
+    for name, words in (
+        ("tie", _("Nobody could vote for a tie in %(names)s, but in the others.")),
+        ("both_bad", _("Nobody could vote “both bad” in %(names)s, but in the others.")),
+    ):
+        without = [one["name"] for one in projects if not one[name]]
+        if 0 < len(without) < len(projects):
+            told.append(str(words) % {"names": ", ".join(without)})
+    return told
 
 
 def warning_of(
