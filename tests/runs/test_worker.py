@@ -74,28 +74,28 @@ def at(run: Any, step: int) -> bool:
 def test_the_engine_outlives_its_worker_and_the_next_one_takes_its_result_in(
     counting: Any, worker: Any, until: Any
 ) -> None:
-    run = counting(steps=400, pause=0.03, hold_at=395)
+    run = counting(steps=120, pause=0.03, hold_at=115)
     first = worker()
     until(lambda: at(run, 20), watch=False)
     kill(first)
     engine = launchers.find(run.dir)
     assert engine is not None
     reached = run.dir.read_progress()["done"]
-    until(lambda: at(run, min(reached + 20, 395)), watch=False)
+    until(lambda: at(run, min(reached + 20, 115)), watch=False)
     assert engine.is_alive()
     (run.dir.path / "go-on").touch()
     worker()
     until(lambda: not type(run).objects.get(pk=run.pk).is_active, watch=False, timeout=240)
     run.refresh_from_db()
     assert (run.state, run.attempt) == ("succeeded", 1)
-    assert run.points.filter(name="loss").count() == 400
+    assert run.points.filter(name="loss").count() == 120
     assert (run.dir.path / "finished").read_text() == "once\n"
 
 
 def test_a_worker_that_comes_back_revives_an_engine_that_died_with_it(
     counting: Any, worker: Any, until: Any
 ) -> None:
-    run = counting(steps=200, hold_at=25)
+    run = counting(steps=60, hold_at=25)
     first = worker()
     until(lambda: at(run, 20), watch=False)
     kill(first)
@@ -108,4 +108,4 @@ def test_a_worker_that_comes_back_revives_an_engine_that_died_with_it(
     until(lambda: not type(run).objects.get(pk=run.pk).is_active, watch=False, timeout=240)
     run.refresh_from_db()
     assert (run.state, run.attempt) == ("succeeded", 2)
-    assert run.points.count() == 200
+    assert run.points.count() == 60
