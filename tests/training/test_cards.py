@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ RESULT = {
     "metrics": {"test_loss": 0.5},
     "counts": {"trained_parameters": 1234},
 }
-FAMILIES = {
+FAMILIES: dict[str, tuple[str, Callable[[Path], Path], str, list[str]]] = {
     "class_unet": ("image", make_tiny_class_unet, "the base's UNet", ["unet"]),
     "stable_diffusion": (
         "image",
