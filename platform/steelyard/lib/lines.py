@@ -20,7 +20,7 @@ from steelyard.lib.hashing import canonical_json
 
 AS_TEXT = frozenset({"aspects", "segments", "evidence", "machine_rationales"})
 """Columns whose text is JSON already; where it is null, a row does not name them."""
-LEFT_OUT = frozenset({"reference_answer"})
+LEFT_OUT = frozenset({"reference_answer", "project"})
 """Columns that a row without such a text does not name."""
 _BYTES = pa.large_binary()
 """Of any length together, which the lines of many long texts may be."""
