@@ -70,7 +70,7 @@ def start_engine(rundir: RunDir) -> subprocess.Popen[bytes]:
 
 def run_engine(rundir: RunDir) -> int:
     """Run the engine to its end; the exit code."""
-    return start_engine(rundir).wait(timeout=180)
+    return start_engine(rundir).wait(timeout=600)
 
 
 def wait_for(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
