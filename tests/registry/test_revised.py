@@ -97,6 +97,8 @@ def test_the_models_page_makes_one_by_a_press(
     assert ASKED in page
     assert "Make it a model" not in page
     assert f"model={made.pk}&amp;baseline={learnt.pk}" in page
+    tried = client.get(reverse("training:try-model", args=[project.slug, made.pk]))
+    assert "Ask better without revisions too" in tried.content.decode()
     shown = client.get(learnt.get_absolute_url()).content.decode()
     assert "better · 2 revisions" in shown
     assert "Trained from it" not in shown
