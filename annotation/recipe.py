@@ -107,7 +107,8 @@ class Recipe:
     annotators: str = "people"
     """Whose votes count. People and AI judges are only mixed if you say so."""
     projects: tuple[str, ...] = ()
-    """Further projects of yours whose votes are drawn as well, by their names in URLs."""
+    """Further projects that you own, whose votes are drawn as well. The API has them by their names
+    in URLs."""
     only: tuple[str, ...] = ()
     """Names of annotators whose votes alone count; none chosen means all."""
     exclude: tuple[str, ...] = ()

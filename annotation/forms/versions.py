@@ -139,6 +139,9 @@ class RecipeForm(forms.Form):
     def __init__(self, *args: Any, project: Project, by: User, **kwargs: Any) -> None:
         kwargs["initial"] = {**Recipe().values(), **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
+        for name, text in help_texts().items():
+            if name in self.fields:
+                self.fields[name].help_text = gettext(text)
         further = self._offer(list(offered(project=project, by=by)))
         projects = [project, *further]
         people = _once(Annotator.objects.filter(project__in=projects), "name")
@@ -160,9 +163,6 @@ class RecipeForm(forms.Form):
                 ]
             else:
                 del self.fields[field]
-        for name, text in help_texts().items():
-            if name in self.fields:
-                self.fields[name].help_text = gettext(text)
 
     def _offer(self, others: list[Project]) -> list[Project]:
         """Let others be chosen; those that are."""

@@ -134,8 +134,8 @@ def scales_in_words(projects: Sequence[dict[str, Any]]) -> list[str]:
             % {"steps": steps}
         )
     for name, words in (
-        ("tie", _("Nobody could vote for a tie in %(names)s, but in the others.")),
-        ("both_bad", _("Nobody could vote “both bad” in %(names)s, but in the others.")),
+        ("tie", _("In %(names)s nobody could vote for a tie; elsewhere people could.")),
+        ("both_bad", _("In %(names)s nobody could vote “both bad”; elsewhere people could.")),
     ):
         without = [one["name"] for one in projects if not one[name]]
         if 0 < len(without) < len(projects):
