@@ -197,7 +197,7 @@ def test_what_cannot_be_copied_is_shown_itself_and_says_why(
 ) -> None:
     lost = store_upload(project=project, data=video())
     blob_path(lost.sha256).write_bytes(b"\x00" * 100)
-    slow = store_upload(project=project, data=video(frames=400, width=640, height=480))
+    slow = store_upload(project=project, data=video(frames=120, width=640, height=480))
 
     assert made(lost) == {}
     assert lost.renditions_state == "failed"
