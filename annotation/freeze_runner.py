@@ -13,14 +13,18 @@ from django.db import transaction
 from django.urls import reverse
 
 from annotation.freezing.address import database_url
+from annotation.freezing.words import WORDS
 from annotation.recipe import Recipe
 from annotation.services.joining import joined, tell_the_others
+from annotation.titles import TITLES
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.registry.models import DatasetVersion
 from steelyard.registry.services import Frozen, commit_frozen
 from steelyard.runs.models import Run
 
 engine = "annotation.freezing"
+words = {**WORDS, **TITLES}
 KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
@@ -78,7 +82,7 @@ def finish(run: Run, result: dict[str, Any]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
-    run.dir.event(f"This is {version} now, with {version.counts['rows']} rows.")
+    run.dir.event(Said(WORDS, "frozen", version=version, rows=version.counts["rows"]))
 
 
 def abandoned(run: Run) -> None:

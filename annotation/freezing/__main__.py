@@ -17,8 +17,10 @@ from typing import Any
 
 import django
 
+from annotation.freezing.words import WORDS
 from steelyard.lib.engine import Stop, run
 from steelyard.lib.rundir import RunDir, write_atomically
+from steelyard.lib.said import Said
 from steelyard.lib.shards import ShardWriter
 
 
@@ -32,7 +34,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     spec = rundir.spec()
     project = Project.objects.get(pk=spec["project"])
     recipe = Recipe.from_dict(spec["recipe"])
-    rundir.progress(0, 0, "rows", "looking at the votes")
+    rundir.progress(0, 0, "rows", Said(WORDS, "looking_at_votes"))
     selection, names, source = kept_selection(rundir.path, project, recipe)
     total = len(selection.rows)
     folder = rundir.path / "shards"
@@ -42,7 +44,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     told = len(writer.files)
     done = writer.rows
     if done:
-        rundir.event(f"goes on after {done} of {total} rows")
+        rundir.event(Said(WORDS, "goes_on_after", done=done, total=total))
     tables = tables_of(
         project=project,
         recipe=recipe,
@@ -54,7 +56,7 @@ def work(rundir: RunDir, stop: Stop) -> None:
     )
     for number in writer.add_all(tables):
         told = _tell(rundir, writer, told)
-        rundir.progress(number, total, "rows", "writing rows")
+        rundir.progress(number, total, "rows", Said(WORDS, "writing_rows"))
         if stop:
             writer.abandon()
             return

@@ -18,8 +18,10 @@ from annotation.leaks import leaks_of
 from annotation.models import Annotator, Judgment, Prompt, Withdrawal
 from annotation.recipe import Recipe
 from annotation.services.joining import joined, scales_of, tell_the_others
+from annotation.titles import TITLES
 from steelyard.accounts.models import User
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 from steelyard.projects.models import Project
 from steelyard.registry.models import DatasetVersion, ModelVersion
 from steelyard.registry.services import check_dataset_name, commit_version
@@ -198,7 +200,7 @@ def start_freeze(
             status=409,
         )
     spec: dict[str, Any] = {"dataset_name": name, "recipe": recipe.as_dict(), "note": note[:300]}
-    title = _("Freeze %(name)s") % {"name": name}
+    title = Said(TITLES, "title_freeze", name=name)
     return start_run(project=project, kind="freeze", title=title, spec=spec, by=by)
 
 

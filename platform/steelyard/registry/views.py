@@ -177,7 +177,7 @@ def model_revised(request: HttpRequest, project: str, pk: int) -> HttpResponse:
     form = RevisionsForm(request.POST)
     try:
         if not form.is_valid():
-            raise UserError(form.errors["revisions"][0])
+            raise UserError(str(form.errors["revisions"][0]))
         return redirect(
             with_revisions(
                 model=model, revisions=form.cleaned_data["revisions"], by=user_of(request)
