@@ -264,7 +264,7 @@ def _taken(path: Path, place: Place) -> Iterator[Image.Image]:
     """The frames that are seen at 0, 1 / rate, 2 / rate and so on after the clip's first one."""
     with av.open(str(path), metadata_errors="ignore") as container:
         if not container.streams.video:
-            raise BadMedia("holds no film")
+            raise BadMedia("no_film")
         stream = container.streams.video[0]
         rate = float(stream.average_rate or 25)
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
