@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from steelyard.registry import cards
 from steelyard.registry.models import ModelVersion
 from training.cards_loading import UNETS, denoisers
 from training.models import TrainingJob
@@ -31,27 +32,27 @@ def trained(job: TrainingJob, model: ModelVersion, result: dict[str, Any]) -> li
 
 
 def licences(job: TrainingJob) -> list[str]:
-    data = licence_of_data(job)
+    data = cards.licences(job.version)
     base = licence_of_base(job.base)
     hub = not job.base.source.startswith("/")
     page = f"see https://huggingface.co/{job.base.source}" if hub else "its folder says none"
     return [
-        f"- Data: {'not said' if data == UNKNOWN else data} (the project's)",
+        *(
+            f"- Data: {'not said' if said == UNKNOWN else said} "
+            + ("(the project's)" if len(data) == 1 else f"(of the project `{slug}`)")
+            for slug, said in data.items()
+        ),
         f"- Base model: {base if base != UNKNOWN else page}",
-        "- The weights: whoever hands them on says it, within what both of these allow, in the "
+        "- The weights: whoever hands them on says it, within what all of these allow, in the "
         "line `license` above",
     ]
 
 
 def licence(job: TrainingJob) -> str:
-    """For the front matter: that of the base and the data where it is one, for then nothing is to
-    be decided."""
-    data, base = licence_of_data(job), licence_of_base(job.base)
-    return data if data == base else UNKNOWN
-
-
-def licence_of_data(job: TrainingJob) -> str:
-    return job.project.license or UNKNOWN
+    """For the front matter: that of the base and of all data where it is one, for then nothing is
+    to be decided."""
+    base = licence_of_base(job.base)
+    return base if set(cards.licences(job.version).values()) == {base} else UNKNOWN
 
 
 def licence_of_base(base: ModelVersion) -> str:

@@ -182,3 +182,22 @@ def test_a_model_of_all_weights_is_a_pipeline_under_one_licence_where_base_and_d
     text = card(job, model, {}, {})
     assert "\nlicense: unknown\n" in text
     assert "- Base model: sana" in text
+
+
+def test_data_of_several_projects_are_under_the_licence_of_each(
+    make_job: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "base"
+    source.mkdir()
+    (source / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+    job = make_job("image", "sana", source, train="all", loss_type="mapo")
+    other = make_project(modality="image", license="cc-by-nc-4.0")
+    job.version.recipe = {"projects": [job.project.slug, other.slug]}
+    model = model_of(job, job.base, "better", source=str(tmp_path))
+    text = card(job, model, {}, {})
+    assert f"- Data: cc-by-4.0 (of the project `{job.project.slug}`)" in text
+    assert f"- Data: cc-by-nc-4.0 (of the project `{other.slug}`)" in text
+    # what the base and the home allow is not what the other project allows
+    assert "\nlicense: unknown\n" in text
+    type(other).objects.filter(pk=other.pk).update(license="cc-by-4.0")
+    assert "\nlicense: cc-by-4.0\n" in card(job, model, {}, {})
