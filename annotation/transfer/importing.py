@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import django
 
-from annotation.transfer.words import WORDS
+from annotation.transfer.words import REFUSED_WHOLE, WORDS
 from steelyard.lib.engine import Stop, run
 from steelyard.lib.errors import UserError
 from steelyard.lib.rundir import RunDir
-from steelyard.lib.said import Said
+from steelyard.lib.said import Said, coded
 
 
 def work(rundir: RunDir, stop: Stop) -> None:
@@ -61,7 +61,7 @@ def _whole(error: UserError, taken: dict[str, int]) -> str:
             pairs=f"{taken['pairs']:,}",
             judgments=f"{taken['judgments']:,}",
         )
-    if "Nothing was stored" in error.message:
+    if coded(error.message).get("code") in REFUSED_WHOLE:
         return error.message
     return Said(WORDS, "nothing_stored", trouble=error.message)
 

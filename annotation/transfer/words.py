@@ -37,6 +37,8 @@ WORDS: dict[str, Words] = {
     "file_lost": "The file %(file)s… of %(version)s is not on this server's disk. Restore the "
     "data folder from its backup.",
 }
+REFUSED_WHOLE = ("row_wrong", "rows_more_wrong")
+"""Sentences that say by themselves that nothing was stored."""
 
 
 def read_in_words(taken: Mapping[str, Any]) -> Said:
