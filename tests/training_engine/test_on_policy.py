@@ -64,6 +64,11 @@ def test_a_judge_compares_what_the_model_and_its_base_write(
     lines, _ = rundir.read_lines("judged.jsonl", 0)
     assert [line["pair"] for line in lines] == [0, 1]
     assert {"messages", "a", "b", "outcome"} <= lines[0].keys()
+    # all that it told is said by code
+    events, _ = rundir.read_lines("events.jsonl", 0)
+    told = [line.get("said", {}).get("code") for line in events]
+    assert {"answers_held_out", "judges_answers"} <= set(told)
+    assert None not in told
     # started again it asks nobody twice
     (rundir.path / "result.json").unlink()
     train(rundir, Stop(rundir))

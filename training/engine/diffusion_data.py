@@ -267,10 +267,8 @@ def look_at(
     left = [name for name in names if name not in facts]
     gone = [name for name in left if not (known.media / name).is_file()]
     if gone:
-        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         raise UserError(
-            f"The file {gone[0]}{more} is not among the run's media. Start the run again, so that "
-            "its inputs are laid out anew; if that does not help, it is gone from the server.",
+            Said(WORDS, "files_gone", file=listed(gone, 1), files=len(gone)),
             code="no_picture",
         )
     bad: dict[str, str] = {}

@@ -26,9 +26,11 @@ from steelyard.lib.hashing import stable_int
 from steelyard.lib.journal import Journal
 from steelyard.lib.records import read_parquet
 from steelyard.lib.rundir import Onlooker, RunDir, write_atomically
+from steelyard.lib.said import Said
 from training.engine.answering import Asked, open_answering
 from training.engine.config import config_of_run
 from training.engine.loop import choose_machine
+from training.engine.words import WORDS
 
 Train = Callable[[RunDir, Stop], None]
 
@@ -61,7 +63,7 @@ def train_and_sample(train: Train, rundir: RunDir, stop: Stop) -> None:
     if not held.trained.exists():
         return
     result = json.loads(held.trained.read_text())
-    rundir.event("The model answers held-out prompts, and its base is asked how likely that was.")
+    rundir.event(Said(WORDS, "answers_held_out"))
     try:
         measured = samples_of(rundir, result.get("form") == "full", stop)
     except Interrupted:
@@ -129,7 +131,7 @@ def _judged(
         | ({"media": list(asked.media)} if asked.media else {})
         for place, (asked, one, other) in enumerate(zip(prompts, *answers, strict=True))
     ]
-    rundir.event(f"{judge['model']['name']} judges {len(pairs)} pairs of answers.")
+    rundir.event(Said(WORDS, "judges_answers", judge=judge["model"]["name"], pairs=len(pairs)))
     with Journal(rundir.path / "judged.jsonl") as journal:
         return win_rate(judged(journal, judge, pairs, stop, media=rundir.media))
 

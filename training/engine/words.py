@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from steelyard.inference.saying import WORDS as OF_INFERENCE
 from steelyard.lib.said import WORDS as OF_ENGINES
 from steelyard.lib.said import Counted, Words
 
@@ -41,9 +42,7 @@ WORDS: dict[str, Words] = {
         "another and there is nothing to learn. Label pairs in which one side wins.",
         "ties",
     ),
-    "no_end_of_turn": "The model's chat template puts no end-of-turn token after an answer, and "
-    "its tokenizer names no eos_token, so the model could not learn where to stop. Set eos_token "
-    "in the tokenizer's files.",
+    "no_end_of_turn": OF_INFERENCE["no_end_of_turn"],
     "bad_weight": "Row %(number)s has the weight %(weight)s; a weight is a number from 0 up.",
     "empty_prompt": "The prompt of row %(number)s is empty, and the model's chat template adds "
     "nothing to it. Leave that row out, or use a model with another template.",
@@ -252,6 +251,13 @@ WORDS: dict[str, Words] = {
     "model": "model",
     "model_of_checkpoint": "model of the checkpoint",
     "none": "none",
+    "answers_held_out": "The model answers held-out prompts, and its base is asked how likely that "
+    "was.",
+    "judges_answers": Counted(
+        "%(judge)s judges %(pairs)s pair of answers.",
+        "%(judge)s judges %(pairs)s pairs of answers.",
+        "pairs",
+    ),
     "name_taken": "“%(taken)s” was taken meanwhile; the model is called “%(name)s”",
     "no_model_folder": "The training run ended without a model folder.",
 }
@@ -325,6 +331,13 @@ OF_MEDIA: dict[str, Words] = {
     "media_dropped_both_bad": "%(count)s of which both are bad, which only kto learns from",
     "media_dropped_identical": "%(count)s of one file twice",
     "media_dropped_unreadable": "%(count)s with a file that cannot be read",
+    "files_gone": Counted(
+        "The file %(file)s is not among the run's media. Start the run again, so that its inputs "
+        "are laid out anew; if that does not help, it is gone from the server.",
+        "The files %(file)s are not among the run's media. Start the run again, so that its "
+        "inputs are laid out anew; if that does not help, they are gone from the server.",
+        "files",
+    ),
     "taken_alpha": "%(count)s of %(files)s files are transparent and were laid on white.",
     "taken_animated": "%(count)s of %(files)s files are animations, of which the first frame "
     "counts.",

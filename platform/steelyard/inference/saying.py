@@ -1,4 +1,5 @@
-"""What is said of endpoints and of a judge's caps, by code; see :mod:`steelyard.lib.said`."""
+"""What is said of models, endpoints and scorers, and of a judge's caps, by code; see
+:mod:`steelyard.lib.said`."""
 
 from __future__ import annotations
 
@@ -168,6 +169,23 @@ WORDS: dict[str, Words] = {
     "Convert them: load the model and call save_pretrained.",
     "other_model_type": "%(source)s is not %(what)s that transformers can load: look at model_type "
     "in its config.json.",
+    "sees_nothing": "%(source)s is of type %(type)s, which is not a vision-language model that "
+    "transformers can load. Choose one such as LLaVA, Qwen2.5-VL, SmolVLM or Gemma 3.",
+    "lacks_library": "The processor of %(source)s needs a library that is not here: %(error)s. "
+    "Choose a model of another type.",
+    "pictures_of_nobody": "The prompt %(prompt)s has pictures but no message of a user that they "
+    "belong to.",
+    "template_takes_no_pictures": "The model's chat template does not take the prompt %(prompt)s: "
+    "%(error)s. Some take no system message, or one picture alone, or none so small or so narrow.",
+    "no_end_of_turn": "The model's chat template puts no end-of-turn token after an answer, and "
+    "its tokenizer names no eos_token, so the model could not learn where to stop. Set eos_token "
+    "in the tokenizer's files.",
+    "no_image_processor": "%(source)s has no image processor beside its tokenizer, so it is not a "
+    "vision-language model.",
+    "no_processor_template": "The processor of %(source)s has no chat template, so it is not known "
+    "how to put a question to this model. Use an instruct model, or save a processor with its "
+    "chat_template set.",
+    "no_win_rate": "The judge gave no verdict that could be read, so there is no win rate. %(why)s",
     "no_config": "%(source)s has no config.json, so it is not %(what)s. Give the folder that "
     "save_pretrained wrote.",
 }

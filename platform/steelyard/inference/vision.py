@@ -34,6 +34,7 @@ from transformers.utils import cached_file
 
 from steelyard.inference.adapters import merge_adapter
 from steelyard.inference.sampling import Draw
+from steelyard.inference.saying import WORDS
 from steelyard.inference.sources import LOAD_ERRORS, explain
 from steelyard.inference.text import (
     Generated,
@@ -47,6 +48,7 @@ from steelyard.inference.text import (
     shown,
 )
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import Said
 
 WHAT = "a vision-language model"
 _PROCESSOR_FILES = (
@@ -86,8 +88,7 @@ def load_processor(source: str) -> tuple[PreTrainedConfig, Any]:
         name = PROCESSOR_MAPPING_NAMES.get(config.model_type)
         if name is None:
             raise UserError(
-                f"{source} is of type {config.model_type}, which is not {WHAT} that transformers "
-                "can load. Choose one such as LLaVA, Qwen2.5-VL, SmolVLM or Gemma 3.",
+                Said(WORDS, "sees_nothing", source=source, type=config.model_type),
                 code="not_a_model",
             )
         processor: Any = less_clips(getattr(transformers, name)).from_pretrained(
@@ -95,8 +96,7 @@ def load_processor(source: str) -> tuple[PreTrainedConfig, Any]:
         )
     except ImportError as error:
         raise UserError(
-            f"The processor of {source} needs a library that is not here: "
-            f"{' '.join(str(error).split())[:200]}. Choose a model of another type.",
+            Said(WORDS, "lacks_library", source=source, error=" ".join(str(error).split())[:200]),
             code="not_a_model",
         ) from error
     except LOAD_ERRORS as error:
@@ -164,8 +164,7 @@ def encode_look(processor: Any, messages: Messages, pictures: Sequence[Image.Ima
         asked = next((one for one in reversed(conversation) if one["role"] == "user"), None)
         if asked is None:
             raise UserError(
-                f"The prompt {shown(messages)} has pictures but no message of a user that they "
-                "belong to.",
+                Said(WORDS, "pictures_of_nobody", prompt=shown(messages)),
                 code="no_user",
             )
         asked["content"][:0] = [{"type": "image", "image": picture} for picture in pictures]
@@ -173,9 +172,12 @@ def encode_look(processor: Any, messages: Messages, pictures: Sequence[Image.Ima
         made = _templated(processor, conversation, messages)
     except (TemplateError, ValueError, TypeError, KeyError, IndexError) as error:
         raise UserError(
-            f"The model's chat template does not take the prompt {shown(messages)}: "
-            f"{' '.join(str(error).split())[:300]}. Some take no system message, or one picture "
-            "alone, or none so small or so narrow.",
+            Said(
+                WORDS,
+                "template_takes_no_pictures",
+                prompt=shown(messages),
+                error=" ".join(str(error).split())[:300],
+            ),
             code="bad_messages",
         ) from error
     return _look(dict(made))
@@ -202,9 +204,7 @@ def answer_end(processor: Any) -> list[int]:
         return after[: place + 1]
     if tokenizer.eos_token_id is None:
         raise UserError(
-            "The model's chat template puts no end-of-turn token after an answer, and its "
-            "tokenizer names no eos_token, so the model could not learn where to stop. Set "
-            "eos_token in the tokenizer's files.",
+            Said(WORDS, "no_end_of_turn"),
             code="no_end_token",
         )
     return [int(tokenizer.eos_token_id)]
@@ -339,14 +339,12 @@ def less_clips(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
 def _check_processor(processor: Any, source: str) -> None:
     if not getattr(processor, "image_processor", None) or not getattr(processor, "tokenizer", None):
         raise UserError(
-            f"{source} has no image processor beside its tokenizer, so it is not {WHAT}.",
+            Said(WORDS, "no_image_processor", source=source),
             code="not_a_model",
         )
     if not (processor.chat_template or processor.tokenizer.chat_template):
         raise UserError(
-            f"The processor of {source} has no chat template, so it is not known how to put a "
-            "question to this model. Use an instruct model, or save a processor with its "
-            "chat_template set.",
+            Said(WORDS, "no_processor_template", source=source),
             code="no_chat_template",
         )
     processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
@@ -355,7 +353,7 @@ def _check_processor(processor: Any, source: str) -> None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
         raise UserError(
-            f"The tokenizer of {source} has neither a pad nor an end token. Set its eos_token.",
+            Said(WORDS, "no_end_token", source=source),
             code="no_end_token",
         )
     tokenizer.padding_side = "left"

@@ -14,9 +14,11 @@ from steelyard.inference.judging.ledger import Ledger
 from steelyard.inference.judging.looking import Pictures
 from steelyard.inference.loading import CONCURRENCY, load_writer, open_endpoint, sampling_of
 from steelyard.inference.pipelines.calling import LOCAL, Pipeline, PipelineCaller, Shared
+from steelyard.inference.saying import WORDS
 from steelyard.lib.engine import Stop
 from steelyard.lib.errors import UserError
 from steelyard.lib.journal import Journal
+from steelyard.lib.said import Said
 
 
 def judged(
@@ -69,7 +71,7 @@ def worths(verdicts: Sequence[Mapping[str, Any]]) -> list[float]:
     if not worth:
         why = next((line["invalid"] for line in verdicts if line.get("invalid")), "")
         raise UserError(
-            f"The judge gave no verdict that could be read, so there is no win rate. {why}",
+            Said(WORDS, "no_win_rate", why=why),
             code="no_verdicts",
         )
     return worth
