@@ -90,12 +90,12 @@ def _joined(request: Request, project: Project, recipe: Recipe) -> Recipe:
     Raises:
         UserError: not all of its projects are the person's to draw from, or the token's.
     """
-    recipe = joined(project=project, recipe=recipe, by=user_of(request))
-    if recipe.projects and project_of(request) is not None:
+    # before anybody looks whose they are, which a token of one project does not learn
+    if project_of(request) is not None and set(recipe.projects) - {project.slug}:
         raise UserError(
             f"This token opens the project {project.slug} alone.",
             code="project_token",
             status=403,
             field="projects",
         )
-    return recipe
+    return joined(project=project, recipe=recipe, by=user_of(request))

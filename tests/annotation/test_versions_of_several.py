@@ -172,8 +172,10 @@ def test_only_an_owner_of_each_may_draw_and_nobody_learns_what_there_is(
     _token, key = create_token(user=owner, name="bot", project=project)
     said = {"HTTP_AUTHORIZATION": f"Bearer {key}"}
     client = as_user(owner).__class__()
-    refused = client.get(f"{base}/preview", {"projects": [other.slug]}, **said)
-    assert (refused.status_code, refused.json()["code"]) == (403, "project_token")
+    for slug in (other.slug, hidden.slug, "no-such"):
+        refused = client.get(f"{base}/preview", {"projects": [slug]}, **said)
+        assert (refused.status_code, refused.json()["code"]) == (403, "project_token")
+    assert client.get(f"{base}/preview", {"projects": [project.slug]}, **said).status_code == 200
     assert not DatasetVersion.objects.exists()
     assert [one.status_code for one in asked(owner, other.slug)] == [200, 201]
     # the home's people read it, those of the other project do not
