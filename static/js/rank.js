@@ -412,6 +412,8 @@ function addKeys() {
   addActions(gettext("Evidence"), [
     { id: "rank.mark", key: "e", label: gettext("evidence: words, a box or a range in this answer; the same key ends a range"), legend: gettext("evidence"), once: true, has: marks, when: () => open() && marks(), run: () => pointing.mark() },
     { id: "rank.mark-other", key: "Tab", label: gettext("while marking: the next answer"), fixed: true, has: marks, when: inRange, run: () => pointing.range.turn() },
+    // e ends the range, also where there is an answer E
+    ...["A", "B", "C", "D", "F", "G", "H", "I"].map((place) => ({ id: `rank.mark-in.${place}`, key: place.toLowerCase(), fixed: true, hidden: true, when: () => inRange()?.has(place), run: () => pointing.range.turn(place) })),
     { id: "rank.mark-end", key: "Enter", legend: gettext("end the range"), fixed: true, hidden: true, once: true, when: inRange, run: () => pointing.end() },
     { id: "rank.mark-drop", key: "Escape", fixed: true, hidden: true, once: true, when: () => open() && marking(), run: () => pointing.drop() },
     ...[["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["Shift+ArrowLeft", 0, -0.5], ["Shift+ArrowRight", 0, 0.5]].map(([key, frames, seconds]) => ({ id: `rank.mark.${key}`, key, fixed: true, hidden: true, when: inRange, run: () => pointing.range.step(frames, seconds) })),

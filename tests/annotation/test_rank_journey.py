@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -300,6 +301,27 @@ def test_clips_play_one_at_a_time_or_all_together_on_one_clock(
     assert max(times) - min(times) < 1 / 24
     expect(page.get_by_role("button", name="Play all together")).to_be_visible()
     assert_accessible(page)
+    # a range goes from clip to clip as it is, though they stand at different places
+    page.evaluate("document.querySelectorAll('.option video')[2].currentTime = 0")
+    page.wait_for_function("!document.querySelectorAll('.option video')[2].seeking")
+    at_frame = "Math.floor(24 * document.querySelectorAll('.option video')[%d].currentTime + 0.001)"
+    page.keyboard.press("Shift+Digit2")
+    begun = page.evaluate(at_frame % 1)
+    for key in ["e", "Tab"]:
+        page.keyboard.press(key)
+    expect(page.get_by_role("region", name="C: not ranked")).to_be_focused()
+    page.wait_for_function(f"({at_frame % 2}) === {begun}")
+    for key in ["a", "c", "ArrowRight"]:
+        page.keyboard.press(key)
+    page.wait_for_function(f"({at_frame % 2}) === {begun + 1}")
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_have_count(1)
+    [item] = json.loads(page.locator("form#verdict [name=evidence]").input_value())
+    assert (item["side"], item["start"], item["end"]) == (
+        "C",
+        pytest.approx(begun / 24, abs=0.001),
+        pytest.approx((begun + 2) / 24, abs=0.001),
+    )
 
 
 def test_a_training_round_tells_what_differs_and_waits_for_the_connection(

@@ -53,11 +53,19 @@ export class Ranges {
     this.say(fill(gettext("%(side)s from %(start)s to %(end)s s"), { side: this.clock.side.place, start: this.evidence.pending.start.toFixed(2), end: this.clock.now().toFixed(2) }));
   }
 
-  turn() {
+  // To the next answer, or to one by its place. Its clip goes where this one stands, so that the range
+  // stays what it was.
+  turn(place = null) {
     const { sides } = this;
-    const next = sides[(sides.indexOf(this.evidence.pending.side) + 1) % sides.length];
+    const next = place ? sides.find((side) => side.place === place) : sides[(sides.indexOf(this.evidence.pending.side) + 1) % sides.length];
+    const at = this.clock.now();
     this.evidence.turn(next);
+    this.clock.seek(at);
     this.desk.board.focus(next.answer);
+  }
+
+  has(place) {
+    return this.sides.some((side) => side.place === place);
   }
 
   end() {
