@@ -46,7 +46,8 @@ def version_new(request: HttpRequest, project: str) -> HttpResponse:
     values = request.POST if request.method == "POST" else request.GET
     form = PublishForm(values if values else None, project=found, by=user_of(request))
     part = "#preview" if request.htmx else ""  # type: ignore[attr-defined]
-    context = {"project": found, "form": form, **_preview(request, found, values)}
+    # the fields stay as they are then, without the names of projects that have just been chosen
+    context = {"project": found, "form": form, "is_part": part, **_preview(request, found, values)}
     if values:
         _forget_what_is_not_asked(form)
     return render(request, f"annotation/version_new.html{part}", context)

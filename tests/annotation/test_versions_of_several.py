@@ -213,6 +213,13 @@ def test_the_editor_offers_what_one_owns_and_counts_each(
         [(project.slug, 6), (other.slug, 10)]
     )
     assert '<td class="num">10</td>' in page
+    # names of a project that has just been chosen come with the whole page
+    factories.make_annotator(other, "rater of the others")
+    assert "“Count again” offers" not in page
+    part = as_user(owner).get(url, recipe, headers={"HX-Request": "true"}).content.decode()
+    assert "“Count again” offers" in part
+    again = as_user(owner).post(url, {**recipe, "preview": "1"}).content.decode()
+    assert '<option value="rater of the others">' in again
     made = as_user(owner).post(url, {**recipe, "dataset_name": "Both"})
     version = DatasetVersion.objects.get()
     assert made["Location"] == version.get_absolute_url()
