@@ -261,6 +261,9 @@ def taken_of(run: Run) -> Taken:
     """What came in by an import and what did not; of one that goes on, so far."""
     said = run.result or {}
     if "stored" not in said:
+        # of a process that failed the folder alone has the counts
+        said = run.dir.result() or {}
+    if "stored" not in said:
         state = run.dir.path / "state.json"
         said = json.loads(state.read_text())["taken"] if state.exists() else {}
     return Taken(**{key: value for key, value in said.items() if key in Taken.__annotations__})

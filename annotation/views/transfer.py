@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from annotation.formats import FORMATS
 from annotation.forms.transfer import ExportForm, ReadForm, format_choices
 from annotation.services import transfer
 from annotation.transfer.incoming import read_errors
@@ -72,6 +73,7 @@ def import_of_run(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "project": run.project,
         "run": run,
         "asked": run.spec["asked"],
+        "format": FORMATS[run.spec["asked"]["format"]].title,
         "taken": transfer.taken_of(run),
         "errors": read_errors(transfer.errors_of(run), SHOWN_ERRORS),
     }

@@ -435,6 +435,20 @@ def test_what_is_wrong_is_seen_and_downloaded(project: Any, owner: Any, as_user:
     assert [json.loads(line)["row"] for line in file.getvalue().splitlines()] == [2, 4]
 
 
+def test_of_a_process_that_failed_the_counts_are_told(
+    project: Any, owner: Any, as_user: Browse
+) -> None:
+    run = bring(project, as_lines(BAD))
+    assert (run.state, run.result["rows"], run.result["wrong"]) == ("failed", 4, 2)
+    run.dir.finish(**run.result)
+    type(run).objects.filter(pk=run.pk).update(result=None)  # as it is of what ran by itself
+    url = reverse("annotation:import-of-run", args=[project.slug, run.pk])
+    page = as_user(owner).get(url).content.decode()
+    for told in ("Rows read", "4"), ("Rows that are wrong", "2"):
+        assert '<dt>{}</dt><dd class="num">{}</dd>'.format(*told) in page
+    assert "<dt>Format</dt><dd>TRL preference</dd>" in page
+
+
 def test_sending_a_file_is_seen_and_a_refusal_is_shown(
     browse: Any, project: Any, owner: Any
 ) -> None:

@@ -8,6 +8,8 @@ from django.utils.functional import Promise
 
 from steelyard.runs.curves import MAX_POINTS, PANELS, curves, in_words
 from steelyard.runs.models import MetricPoint, Run
+from steelyard.runs.views import KINDS
+from steelyard.settings import RUN_KINDS
 
 pytestmark = pytest.mark.django_db
 
@@ -30,10 +32,16 @@ def add_points(run: Run, name: str, values: list[float | None]) -> None:
     )
 
 
+def test_runs_of_every_kind_have_a_name() -> None:
+    assert set(KINDS) == set(RUN_KINDS)
+
+
 def test_the_list_filters_by_kind_and_state(as_user: Any, owner: Any, run: Run) -> None:
     url = reverse("runs:run-list", args=[run.project.slug])
     client = as_user(owner)
-    assert b"Train better" in client.get(url).content
+    page = client.get(url).content
+    assert b"Train better" in page
+    assert b"<td>Training</td>" in page
     assert b"Train better" in client.get(url, {"kind": "train", "state": "active"}).content
     for other in ({"kind": "judge"}, {"state": "failed"}):
         answer = client.get(url, other)

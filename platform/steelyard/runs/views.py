@@ -9,7 +9,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_POST
 
 from steelyard.accounts.people import user_of
@@ -21,11 +21,12 @@ from steelyard.runs.said import said
 from steelyard.runs.services import cancel_run, pause_run, resume_run, retry_run
 
 KINDS = {
-    "train": gettext_lazy("Training"),
+    "train": pgettext_lazy("kind of run", "Training"),
     "preflight": gettext_lazy("Preflight"),
     "try": gettext_lazy("Try-out"),
     "judge": gettext_lazy("Judging"),
     "score": gettext_lazy("Scoring"),
+    "check_judge": gettext_lazy("Checking a judge"),
     "tune_judge": gettext_lazy("Tuning a judge"),
     "explain": gettext_lazy("Reasons by a machine"),
     "freeze": gettext_lazy("Freezing"),
@@ -36,6 +37,7 @@ KINDS = {
     "round": gettext_lazy("New pairs"),
     "pipeline_search": gettext_lazy("Search for pipelines"),
     "revisions": gettext_lazy("Revisions compared"),
+    "arena": gettext_lazy("Arena"),
     "demo": gettext_lazy("Demo"),
 }
 LEVELS = {"warning": gettext_lazy("warning"), "error": gettext_lazy("error")}
@@ -56,9 +58,11 @@ def run_list(request: HttpRequest, project: str) -> HttpResponse:
         rows = rows.active()
     elif state in RunState.values:
         rows = rows.filter(state=state)
+    page = Paginator(rows, 50).get_page(request.GET.get("page"))
     context = {
         "project": found,
-        "page": Paginator(rows, 50).get_page(request.GET.get("page")),
+        "page": page,
+        "lines": [(run, KINDS.get(run.kind, run.kind)) for run in page],
         "kinds": KINDS,
         "states": RunState.choices,
         "kind": kind,
