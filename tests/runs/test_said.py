@@ -52,6 +52,21 @@ def test_with_the_sentences_in_it_and_numbers_as_that_language_writes_them(
     )
 
 
+def test_thousands_are_not_taken_for_decimals() -> None:
+    known = [
+        ("921,600", "921\u202f600"),
+        ("1,234.5", "1\u202f234,5"),
+        ("0.5", "0,5"),
+        ("a,b", "a,b"),
+    ]
+    for value, wanted in known:
+        sentence = Said(OF_ENGINES, "asking", name=value)
+        with translation.override("en"):
+            assert said("judge", sentence.as_dict(), "") == f"Asking {value}"
+        with translation.override("de"):
+            assert wanted in said("judge", sentence.as_dict(), "")
+
+
 def test_one_is_told_otherwise_than_many_also_where_that_is_text() -> None:
     known = [
         ("1", "the cap of 1 call"),

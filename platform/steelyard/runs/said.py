@@ -16,7 +16,7 @@ from steelyard.inference.saying import WORDS as OF_INFERENCE
 from steelyard.lib.said import WORDS as OF_ENGINES
 from steelyard.lib.said import Counted, Said, Words, count_of
 
-_DECIMAL = re.compile(r"-?\d+\.\d+")
+_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 OF_RUNS: dict[str, Words] = {
     "waits": Counted("Waits for %(count)s GPU", "Waits for %(count)s GPUs", "count"),
     "unit_answers": Counted("answer", "answers", "n"),
@@ -121,6 +121,8 @@ def _shown(words: Mapping[str, Words], value: Any) -> str:
     if isinstance(value, Mapping):
         return _in_words(words, value)
     text = str(value)
-    if _DECIMAL.fullmatch(text):
-        return text.replace(".", get_format("DECIMAL_SEPARATOR"))
+    point = get_format("DECIMAL_SEPARATOR")
+    if point != "." and _NUMBER.fullmatch(text):
+        # a comma between thousands would be read as a point
+        return text.replace(",", "\u202f").replace(".", point)
     return text
