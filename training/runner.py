@@ -155,7 +155,7 @@ def _keep(run: Run) -> Path:
     if target.exists():
         return target
     if not run.dir.model.is_dir():
-        raise UserError(_("The training run ended without a model folder."), code="no_model")
+        raise UserError(Said(WORDS, "no_model_folder"), code="no_model")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.rename(run.dir.model, target)

@@ -33,6 +33,7 @@ from steelyard.lib.records import PreferenceRecord, iter_parquet
 from steelyard.lib.said import Said
 from steelyard.registry.cards import readme
 from steelyard.registry.models import DatasetVersion
+from steelyard.runs.said import told
 
 FOLDER, SHARDS = "folder", "webdataset"
 SUMMARY = "export.json"
@@ -78,11 +79,11 @@ def check_order(version: DatasetVersion, order: Order) -> None:
     format = formats.get(order.format)
     if not format.writes:
         raise UserError(
-            Said(WORDS, "no_writer", format=format.title), code="no_writer", field="format"
+            told(WORDS, "no_writer", format=format.title), code="no_writer", field="format"
         )
     if version.project.modality not in format.modalities:
         raise UserError(
-            Said(
+            told(
                 WORDS,
                 "wrong_modality_out",
                 format=format.title,
@@ -95,7 +96,7 @@ def check_order(version: DatasetVersion, order: Order) -> None:
     known = containers_of(format, version)
     if order.container and order.container not in known:
         raise UserError(
-            Said(
+            told(
                 WORDS,
                 "bad_container",
                 format=format.title,
@@ -107,7 +108,7 @@ def check_order(version: DatasetVersion, order: Order) -> None:
         )
     if order.split not in SPLITS:
         raise UserError(
-            Said(WORDS, "bad_split", split=order.split, known=", ".join(SPLITS)),
+            told(WORDS, "bad_split", split=order.split, known=", ".join(SPLITS)),
             code="bad_split",
             field="split",
         )
@@ -235,7 +236,7 @@ class _Export:
             path = blob_path(sha256)
             if asset is None or not path.exists():
                 raise UserError(
-                    Said(WORDS, "file_lost", file=sha256[:12], version=self.version),
+                    told(WORDS, "file_lost", file=sha256[:12], version=self.version),
                     code="media_lost",
                     status=410,
                 )
@@ -270,7 +271,7 @@ class _Export:
     def _nothing(self) -> str:
         reasons = "; ".join(f"{count:,}: {why}" for why, count in self.writing.left.items())
         code = "nothing_written_but" if reasons else "nothing_written"
-        return Said(WORDS, code, version=self.version, format=self.format.title, reasons=reasons)
+        return told(WORDS, code, version=self.version, format=self.format.title, reasons=reasons)
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:

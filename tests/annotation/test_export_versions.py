@@ -24,6 +24,8 @@ from annotation.services import transfer
 from annotation.services.versions import publish_version
 from annotation.transfer.outgoing import Order, containers_of
 from steelyard.lib.errors import UserError
+from steelyard.lib.said import coded
+from steelyard.runs import said as saying
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -200,6 +202,16 @@ def test_what_cannot_be_written_is_told(version: Any) -> None:
         out(version, container="csv")
     with pytest.raises(UserError, match="must be one of"):
         out(version, options={"shape": "round"})
+
+
+def test_what_a_request_is_refused_is_told_in_its_language(
+    version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saying, "gettext", lambda text: "Nicht in %(container)s.")
+    with pytest.raises(UserError) as caught:
+        out(version, container="csv")
+    assert caught.value.message == "Nicht in csv."
+    assert coded(caught.value.message)["code"] == caught.value.code == "bad_container"
 
 
 def test_a_part_without_rows_is_told(project: Any) -> None:

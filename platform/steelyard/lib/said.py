@@ -38,7 +38,6 @@ WORDS: dict[str, Words] = {
     "space": "%(first)s %(second)s",
     "comma": "%(first)s, %(second)s",
     "semicolon": "%(first)s; %(second)s",
-    "full_stop": "%(first)s. %(second)s",
     "and": "%(first)s and %(second)s",
     "and_more": "%(listed)s and %(more)s more",
     "getting_ready": "Getting ready",
