@@ -12,11 +12,12 @@ from steelyard.lib.errors import UserError
 def shown_marks(
     evidence: Iterable[list[dict[str, Any]]], texts: dict[str, str]
 ) -> dict[str, list[tuple[int, int]]]:
-    """The marked words of all votes, once each, as offsets of the shown texts, by canonical side.
+    """The marked words of all votes, once each, as offsets of the shown texts, by canonical side or
+    by the letters of a set's answers.
 
     Args:
         evidence: each vote's items as they are stored.
-        texts: the Markdown source of side a and of side b.
+        texts: the Markdown source of each side.
     """
     marks: dict[str, set[tuple[int, int]]] = {side: set() for side in texts}
     for item in (item for items in evidence for item in items):
@@ -31,10 +32,12 @@ def shown_marks(
     return {side: sorted(found) for side, found in marks.items()}
 
 
-def shown_boxes(evidence: Iterable[list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """The boxes on pictures of all votes, by canonical side, in the order of the votes; those on
-    a moment of a video are told in words."""
-    boxes: dict[str, list[dict[str, Any]]] = {"a": [], "b": []}
+def shown_boxes(
+    evidence: Iterable[list[dict[str, Any]]], sides: Iterable[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """The boxes on pictures of all votes, by side, in the order of the votes; those on a moment of
+    a video are told in words."""
+    boxes: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     for item in (item for items in evidence for item in items):
         if item.get("kind") == "box" and item.get("at") is None and item.get("side") in boxes:
             boxes[item["side"]].append(item)

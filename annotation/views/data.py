@@ -128,7 +128,7 @@ def pair_detail(request: HttpRequest, project: str, pk: int) -> HttpResponse:
         "machine_rationales": pair.machine_rationales.select_related("judge"),
         "held": pair.assignments.live().count(),
         "marks": shown_marks(evidence, texts),
-        "boxes": shown_boxes(evidence),
+        "boxes": shown_boxes(evidence, texts),
     }
     return render(request, "annotation/pair.html", context)
 

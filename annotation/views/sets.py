@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.forms.ranking import KnownOrderForm
 from annotation.models import OutputSet, Ranking
+from annotation.review import shown_boxes, shown_marks
 from annotation.services.known_orders import forget_known_order, set_known_order
 from annotation.tiers import ranks_of
 from steelyard.accounts.people import user_of
@@ -104,6 +105,9 @@ def _detail(
     ranks = ranks_of(output_set.known_tiers)
     said: Any = form.data if form else {f"rank_{pk}": str(rank) for pk, rank in ranks.items()}
     letters = dict(zip(known, ascii_uppercase, strict=False))
+    rankings = [_said(ranking, letters) for ranking in _rankings(output_set)]
+    evidence = [one["ranking"].evidence for one in rankings]
+    texts = {letter: by_number[pk].text for pk, letter in letters.items()}
     context = {
         "project": output_set.project,
         "set": output_set,
@@ -114,9 +118,11 @@ def _detail(
             for pk in known
         ],
         "ranks": [str(rank) for rank in range(1, len(outputs) + 1)],
-        "rankings": [_said(ranking, letters) for ranking in _rankings(output_set)],
+        "rankings": rankings,
+        "is_ranked": bool(rankings),
+        "marks": shown_marks(evidence, texts),
+        "boxes": shown_boxes(evidence, texts),
     }
-    context["is_ranked"] = bool(context["rankings"])
     for output in outputs:
         if output.asset:
             output.asset.project = output_set.project  # its URL names the project

@@ -1,4 +1,5 @@
-// A pair with its votes: formulas, and what votes point at, marked in the texts and the pictures.
+// A pair with its votes, or a set with its rankings: formulas, and what they point at, marked in the
+// texts and the pictures.
 
 import { drawBoxes } from "./label/image_boxes.js";
 import { renderMath } from "./label/math.js";

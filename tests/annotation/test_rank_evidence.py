@@ -81,6 +81,9 @@ def test_each_pair_has_what_points_into_its_two_outputs_by_their_sides(
     page = as_user(owner).get(f"/p/{project.slug}/sets/{output_set.pk}/").content.decode()
     assert '<q dir="auto">**not**</q>' in page
     assert '<b class="side-C">C</b>' in page
+    # and where it is in the answers, by letters and in the shown text
+    marks = page.split('<script id="marks" type="application/json">')[1].split("</script>")[0]
+    assert json.loads(marks) == {"A": [[6, 9]], "B": [], "C": [[8, 12]]}
 
 
 def test_what_points_at_nothing_is_refused_and_what_is_asked_for_missed(

@@ -21,5 +21,7 @@ def test_what_is_not_in_the_text_any_more_is_left_out() -> None:
 
 def test_boxes_on_pictures_stand_by_side_and_not_those_on_a_moment_of_a_video() -> None:
     box = {"side": "b", "kind": "box", "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
-    found = shown_boxes([[box, {**box, "at": 1.5}], [span("a", 0, 2)], [{**box, "side": "a"}]])
+    found = shown_boxes(
+        [[box, {**box, "at": 1.5}], [span("a", 0, 2)], [{**box, "side": "a"}]], "ab"
+    )
     assert found == {"a": [{**box, "side": "a"}], "b": [box]}
