@@ -13,6 +13,7 @@ from steelyard.inference.text import encode_prompt
 from steelyard.lib.errors import UserError
 from steelyard.lib.records import write_parquet
 from steelyard.lib.rundir import RunDir
+from steelyard.lib.said import coded
 from tests.training_engine.rows import make_record
 from training.engine.data import (
     chance_of_chosen,
@@ -98,6 +99,8 @@ def test_prompts_that_are_too_long_are_named(tokenizer: Any) -> None:
     assert ": 7 of 8: " in error.message
     assert "row 1 “why? why?" in error.message
     assert "tokens) and 2 more" in error.message
+    # each by code, so that a page says it in its reader's language
+    assert str(coded(error.message)).count("'row_named'") == 5
 
 
 def test_prompts_that_are_too_long_can_be_left_out(tokenizer: Any) -> None:

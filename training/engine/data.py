@@ -148,7 +148,8 @@ class DoesNotFit(Exception):
     """A prompt that leaves no room for an answer."""
 
     def __init__(self, messages: Sequence[dict[str, Any]], tokens: int) -> None:
-        super().__init__(f"{shown(messages)} ({tokens} tokens)")
+        self.said = Said(WORDS, "prompt_tokens", prompt=shown(messages), tokens=tokens)
+        super().__init__(self.said)
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ def encode_records(
         try:
             example = make(record, encoder, config)
         except DoesNotFit as error:
-            too_long.append(f"row {number} {error}")
+            too_long.append(Said(WORDS, "row_named", number=number, named=error.said))
             continue
         if example is not None:
             parts["train" if record.split == "train" else "test"].append(example)
@@ -450,7 +451,7 @@ def _check_weight(number: int, record: PreferenceRecord) -> None:
         )
 
 
-def _prompts_too_long(named: list[str], rows: int, max_length: int) -> UserError:
+def _prompts_too_long(named: Sequence[str], rows: int, max_length: int) -> UserError:
     told = {"count": len(named), "rows": rows, "limit": max_length}
     return UserError(
         Said(WORDS, "prompts_too_long", named=listed(named, _NAMED), **told),

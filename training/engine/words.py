@@ -242,6 +242,8 @@ WORDS: dict[str, Words] = {
     "ties_in_loss": "The data hold ties, so the loss is that of %(ties)s with %(share)s of equals "
     "tied; before training it is above the 0.693 of a loss without ties.",
     "at_rows": ", at %(rows)s",
+    "prompt_tokens": "%(prompt)s (%(tokens)s tokens)",
+    "row_named": "row %(number)s %(named)s",
     "row_pair": "row %(number)s (pair %(pair)s)",
     "pair_named": "pair %(pair)s",
     "name_loss": "loss",

@@ -56,7 +56,7 @@ def rows(record: PreferenceRecord, encoder: Encoder, config: RationaleRecipe) ->
         if not config.drop_too_long:
             raise
         encoder.counts["rationale_too_long"] += 1
-        encoder.notes.append(Said(WORDS, "without_rationale", row=encoder.number, what=error))
+        encoder.notes.append(Said(WORDS, "without_rationale", row=encoder.number, what=error.said))
         return plain
     encoder.counts["with_rationale"] += 1
     encoder.counts["rationale_chosen_first"] += first
