@@ -353,7 +353,7 @@ function act(what) {
 }
 
 // What the keys of a range mean while one is in hand.
-const inRange = () => open() && pointing?.range;
+const inRange = () => (open() ? pointing?.range : null);
 
 const moving = () => ordering() && clips.clock !== null;
 const picture = () => (current() ?? board.options[0]).querySelector(".picture-link");
