@@ -307,7 +307,7 @@ def test_what_a_recipe_asks_besides_is_measured_as_the_run_measures_it(
             assert refused.value.code == "prompt_too_long"
             assert found["context_too_long"].level == "stop"
             number = found["context_too_long"].values["count"]
-            assert f"{number} of {len(records)} prompts" in refused.value.message
+            assert f": {number} of {len(records)}: row " in refused.value.message
             assert found["context_too_long"].as_dict()["more"] == number - 10
             room = found["context_too_long"].values["longest"]
             wide = RECIPES[recipe].from_dict({"max_length": room})
