@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from steelyard.servers.paths import ROOT, socket_dir
 from steelyard.servers.postgres import Postgres
@@ -98,7 +98,7 @@ def sign_in(site: Site, chromium: Browser) -> Iterator[Callable[[str], Page]]:
         page.get_by_label("Username").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/")
+        expect(page.get_by_label("Username")).to_have_count(0)
         return page
 
     yield enter

@@ -50,8 +50,7 @@ def look_at_samples(page: Page) -> None:
 def walk(sign_in: Callable[[str], Page]) -> None:
     annotator, researcher = sign_in("annotator"), sign_in("researcher")
     steps.wait_for_pairs(annotator, PROJECT, 2 * PROMPTS)  # photographs and digits
-    pressed = steps.label(annotator, PROJECT, likes_ink, 10)
-    assert {"2", "6"} <= set(pressed), f"all on one side: {pressed}"
+    steps.label(annotator, PROJECT, likes_ink, 10)
     steps.freeze(researcher, PROJECT, "ink", category="digit", test_fraction="0.2")
     settings = {"max_steps": "16", "batch_size": "8", "checkpoint_every": "8"}
     settings |= {"sample_every": "8", "sample_prompts": "1"}

@@ -27,18 +27,15 @@ def wait_for_pairs(page: Page, project: str, wanted: int) -> None:
     eventually(enough, BUILD_SECONDS, f"{wanted} pairs in {project}")
 
 
-def label(page: Page, project: str, judge: Callable[[Page], str], wanted: int) -> dict[str, int]:
+def label(page: Page, project: str, judge: Callable[[Page], str], wanted: int) -> None:
     """Label by keyboard until ``wanted`` verdicts other than a skip are given.
 
     Args:
         judge: looks at the card and names the key to press; ``s`` skips.
-
-    Returns:
-        how often each key was pressed.
     """
     page.goto(f"/p/{project}/label/")
-    pressed: dict[str, int] = {}
-    while sum(n for key, n in pressed.items() if key != "s") < wanted:
+    given = 0
+    while given < wanted:
         card = page.locator("#card[data-pair]")
         expect(card).to_be_visible()
         pair = card.get_attribute("data-pair")
@@ -46,9 +43,8 @@ def label(page: Page, project: str, judge: Callable[[Page], str], wanted: int) -
         page.keyboard.press(key)
         page.keyboard.press("Enter")
         expect(page.locator(f'#card[data-pair="{pair}"]')).to_have_count(0)
-        pressed[key] = pressed.get(key, 0) + 1
+        given += key != "s"
     saved(page)
-    return pressed
 
 
 def prefer(score: Callable[[Any], float]) -> Callable[[Page], str]:
