@@ -39,6 +39,7 @@ export class Clock extends EventTarget {
     for (const name of ["loadedmetadata", "canplay", "canplaythrough", "error", "progress"]) on(name, () => this.#tell("change"));
     on("waiting", () => this.running && !side.holds(side.video.currentTime + 2 / side.rate) && this.settle(this.now()));
     on("pause", () => this.running && !side.video.ended && this.pause());
+    on("play", () => (side.placed = false));
     on("ended", () => this.running && this.#tick());
     on("timeupdate", () => this.running && this.#tick());
     this.drift.watch(side);
@@ -204,7 +205,7 @@ export class Clock extends EventTarget {
     this.#halt();
     this.#tell("change");
     const moved = this.wanted ? this.active() : this.sides;
-    for (const side of moved) side.move(this.at);
+    for (const side of moved) side.move(this.at, !this.wanted);
     const settled = () => moved.every((side) => side.settled);
     await this.#until(settled, SEEK_PATIENCE);
     await this.#until(() => this.again || settled(), LOAD_PATIENCE);
@@ -225,6 +226,7 @@ export class Clock extends EventTarget {
     this.started = this.active().filter((side) => !side.holds(this.at));
     for (const side of this.started) {
       side.video.playbackRate = this.speed;
+      side.placed = false;
       side.video.play().catch((error) => this.#refused(error));
     }
     this.#tick();

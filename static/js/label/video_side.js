@@ -11,6 +11,7 @@ export class Side {
     this.place = answer.dataset.place;
     this.rate = Number(video.dataset.frameRate) || USUAL_RATE;
     for (const name of ["plays", "seeks"]) answer.dataset[name] ??= 0;
+    this.placed = true; // it has not played since it was last moved
     this.forget();
   }
 
@@ -41,11 +42,14 @@ export class Side {
     return this.holds(time) ? Math.max(0, this.duration - 0.5 / this.rate) : time;
   }
 
-  // Goes to a time; a clip that is there already is left alone.
-  move(time) {
+  // Goes to a time; a clip that is there already is left alone. One that comes to stand after it
+  // has played is moved all the same: the frame on the screen may be one ahead of currentTime.
+  move(time, stands) {
     const target = this.target(time);
-    if (!this.video.seeking && Math.abs(this.video.currentTime - target) < CLOSE) return;
+    const there = !this.video.seeking && Math.abs(this.video.currentTime - target) < CLOSE;
+    if (there && (this.placed || !stands)) return;
     this.video.currentTime = target;
+    this.placed = true;
   }
 
   get settled() {
