@@ -194,8 +194,10 @@ def renew(
     Returns:
         those of the pairs that the annotator holds now.
     """
+    # the pairs' locks before the lease's, as whoever takes a verdict in has them
+    held = _renew(annotator, pairs)
     Assignment.objects.keep_draft(annotator, draft_of, draft)
-    return _renew(annotator, pairs)
+    return held
 
 
 def _renew(annotator: Annotator, pairs: Collection[int]) -> list[int]:

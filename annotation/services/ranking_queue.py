@@ -99,9 +99,11 @@ def renew_sets(
     Returns:
         those of the sets that the annotator holds now.
     """
-    RankingLease.objects.keep_draft(annotator, draft_of, draft)
     standing_of(annotator.pk, lock=True)
-    return _renew(annotator, sets)
+    # the sets' locks before the lease's, as whoever takes a ranking in has them
+    held = _renew(annotator, sets)
+    RankingLease.objects.keep_draft(annotator, draft_of, draft)
+    return held
 
 
 def _renew(annotator: Annotator, sets: Collection[int]) -> list[int]:

@@ -292,8 +292,10 @@ async function fillUp() {
 // The page has nothing: is there something by now?
 async function lookAgain() {
   clearTimeout(looking);
+  const before = deck.current;
   try {
     const { what, response, card } = await fetchCard(`${urls["label-next"]}?count&holding=${outbox.all().map((entry) => entry.pair).join(",")}`);
+    if (deck.current !== before) return void (card && deck.push(card)); // another came up meanwhile
     if (!card || deck.judged.has(card.dataset.pair)) return again();
     progress = { done: Number(card.dataset.done), total: Number(card.dataset.total) };
     progressSaid(response);
@@ -302,7 +304,7 @@ async function lookAgain() {
     show(card, { focus: what !== "none" || kind() !== "none" });
     prefetch();
   } catch {
-    again();
+    if (deck.current === before) again();
   }
 }
 

@@ -7,6 +7,7 @@ import { refreshTimes } from "./times.js";
 import { fill, gettext } from "./words.js";
 
 const OFFLINE = gettext("The server cannot be reached. What you see may be out of date; it is tried again.");
+const LEAVING = 10_000; // ms
 
 // The library for formulas is fetched by pages that have one.
 function setFormulas() {
@@ -32,6 +33,14 @@ document.addEventListener("htmx:error", (event) => {
   if (event.detail.ctx && !event.detail.ctx.response) show(OFFLINE);
 });
 document.addEventListener("htmx:after:request", () => clear(OFFLINE));
+// A page that somebody leaves is not loaded anew: that would call off where they go. A download is
+// no leaving, so it counts for a while only; the page asks again by itself.
+let leaving = -Infinity;
+addEventListener("beforeunload", () => (leaving = performance.now()));
+document.addEventListener("htmx:before:response", (event) => {
+  const anew = event.detail.ctx.hx?.refresh === "true";
+  if (anew && performance.now() - leaving < LEAVING) event.preventDefault();
+});
 // What somebody has opened or closed stays so where a fragment is fetched again and again.
 window.htmx?.config.morphIgnore.push("open");
 document.addEventListener("htmx:after:swap", () => {

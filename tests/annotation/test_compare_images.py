@@ -19,6 +19,7 @@ from annotation.services.queue import annotator_for
 from steelyard.assets import runner
 from steelyard.assets.services import store_upload
 from tests import factories
+from tests.browser import laid_out
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 
@@ -57,6 +58,7 @@ def open_page(browse: Any, user: Any, project: Any, **options: Any) -> Page:
     page.goto(f"/p/{project.slug}/label/")
     page.wait_for_load_state("networkidle")
     expect(page.locator(".image-tools")).to_be_visible()
+    laid_out(page)
     return page
 
 
@@ -249,6 +251,7 @@ def test_boxes_are_drawn_by_mouse_and_by_keys(
 ) -> None:
     page = open_page(browse, member, project)
     page.get_by_role("button", name="Box").click()
+    laid_out(page)
     start = box_of(sheet(page, "b"))
     corner = (start["x"] + start["width"] / 4, start["y"] + start["height"] / 2)
     # drawn from the lower right, and out of the picture
@@ -424,7 +427,8 @@ def test_fingers_pinch_and_drag_and_still_swipe_between_the_sides(
         """() => {
             const before = window.scrolled;
             window.scrolled = document.querySelector(".answers").scrollLeft;
-            return scrolled > 300 && scrolled === before;
+            window.rests = scrolled === before ? (window.rests ?? 0) + 1 : 0;
+            return scrolled > 300 && rests > 2;
         }""",
         polling=200,
     )

@@ -213,7 +213,7 @@ def test_a_killed_import_goes_on_where_it_was(project: Any, settle: Any) -> None
     rows = [trl(n) if n % 500 != 1 else trl(n, chosen=7) for n in range(6000)]
     run = bring(project, as_lines(rows), mode="good", background=True)
     state = run.dir.path / "state.json"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     # the second batch waits, so that it is not over before it is killed
     with locked(factories.make_prompt(project, "Question 5000?")):
         while not state.exists() and time.monotonic() < end:
@@ -235,11 +235,13 @@ def test_a_cancelled_import_says_what_is_in(project: Any, settle: Any) -> None:
     rows = as_lines([trl(n) for n in range(20_000)])
     run = bring(project, rows, mode="good", background=True)
     state = run.dir.path / "state.json"
-    end = time.monotonic() + 60
-    while not state.exists() and time.monotonic() < end:
-        supervisor.reconcile()
-        time.sleep(0.05)
-    cancel_run(run=run, by=user)
+    end = time.monotonic() + 240
+    # the second batch waits, so that it is not over before it is cancelled
+    with locked(factories.make_prompt(project, "Question 5000?")):
+        while not state.exists() and time.monotonic() < end:
+            supervisor.reconcile()
+            time.sleep(0.05)
+        cancel_run(run=run, by=user)
     run = settle(run)
     assert run.state == "cancelled"
     assert run.result["stored"] == Pair.objects.count() > 0

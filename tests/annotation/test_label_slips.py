@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 def open_page(browse: Any, user: Any, project: Any, **options: Any) -> Page:
     page = browse(user, **options).new_page()
     page.goto(f"/p/{project.slug}/label/")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_selector(".text-tools:not([hidden])", state="attached")
     return page
 
 

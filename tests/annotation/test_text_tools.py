@@ -15,6 +15,7 @@ from annotation.services.material import add_prompt
 from steelyard.assets.services import store_upload
 from tests import factories
 from tests.assets.media import picture
+from tests.browser import saved
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 
@@ -62,7 +63,7 @@ def hand_in(page: Page) -> Judgment:
     page.keyboard.press("Escape")
     page.keyboard.press("t")
     page.keyboard.press("Control+Enter")
-    expect(page.locator("#save-state")).to_contain_text("saved")
+    saved(page)
     return Judgment.objects.get()
 
 
@@ -105,6 +106,7 @@ def test_words_are_marked_with_the_mouse(
     ]
 
     page.goto(f"/p/{project.slug}/label/?amend={judgment.uuid}")
+    page.wait_for_selector(".text-tools:not([hidden])")
     expect(page.locator(".chip")).to_contain_text("seven")
     expect(page.locator(".chip").get_by_role("textbox")).to_have_value("3 + 4, not 8; so tie?")
     assert highlighted(page, f"mark-{place}") == ["seven"]

@@ -95,7 +95,7 @@ def test_the_verdict_is_what_the_model_finds_most_probable_next(
 def test_killed_half_way_it_gives_the_same_verdicts_once_each(
     roomy_lm: Path, tmp_path: Path
 ) -> None:
-    spec = _spec(roomy_lm, pairs=16, tokens=32)
+    spec = _spec(roomy_lm, pairs=32, tokens=32)
     whole = make_rundir(tmp_path / "whole", spec)
     drive(ENGINE, whole)
 
@@ -104,7 +104,7 @@ def test_killed_half_way_it_gives_the_same_verdicts_once_each(
     wait_until(lambda: len(broken.read_lines("verdicts.jsonl", 0)[0]) >= 4)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert len(broken.read_lines("verdicts.jsonl", 0)[0]) < 16
+    assert len(broken.read_lines("verdicts.jsonl", 0)[0]) < 32
     drive(ENGINE, broken)
     assert _said(broken) == _said(whole)
 
@@ -143,7 +143,7 @@ def test_cancelled_in_the_middle_of_a_long_answer_it_ends_soon(
     process = start(ENGINE, rundir)
     wait_until(lambda: (rundir.read_progress() or {}).get("text", "").startswith("judging"))
     rundir.request_cancel()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert rundir.result() == {"status": "cancelled"}
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser
 
 from steelyard.assets.services import store_upload
 from tests.assets.media import video
+from tests.browser import wait_for_answers
 
 JUMP = """
 async (place) => {
@@ -48,10 +49,12 @@ def test_it_jumps(
     session = as_user(member).cookies["sessionid"].value
 
     with chromium.new_context(base_url=live_server.url) as context:
+        context.set_default_timeout(60_000)
         context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
         page = context.new_page()
         page.goto("/static/css/app.css")
         found = [page.evaluate(JUMP, asset.url) for asset in assets]
+    wait_for_answers()
 
     for time, duration, width, height in found:
         assert time == pytest.approx(6, abs=0.1)

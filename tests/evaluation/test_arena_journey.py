@@ -34,6 +34,7 @@ def test_a_guest_asks_reads_both_answers_votes_and_sees_the_names(
         ]
         arena = open_arena(project=project, name="Sea", contestants=contestants, by=owner)
         context = left_open.enter_context(chromium.new_context(base_url=live_server.url))
+        context.set_default_timeout(60_000)
         errors: list[str] = []
         context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
@@ -58,6 +59,7 @@ def test_a_guest_asks_reads_both_answers_votes_and_sees_the_names(
         page.keyboard.press("Control+Enter")
         expect(page.get_by_role("region", name="Question 2")).to_be_visible()
         expect(page.locator("#verdict")).to_be_visible()
+        page.wait_for_load_state()  # the script that hears the key
         page.locator("body").press("3")
         expect(page.get_by_role("heading", name="A was")).to_be_focused()
         expect(page.get_by_text("You said: B is better.")).to_be_visible()

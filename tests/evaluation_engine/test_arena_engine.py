@@ -36,7 +36,7 @@ def lines(rundir: RunDir, name: str) -> list[dict[str, Any]]:
 
 def test_it_works(tmp_path: Path, tiny_lm: Path) -> None:
     with ChatServer(lambda body, number: "One two three.") as server:
-        server.pause = 0.12  # longer than pieces are gathered for
+        server.pause = 0.6  # far longer than pieces are gathered for
         rundir = folder(tmp_path, [model_spec(tiny_lm), endpoint_spec(server.url)])
         ask(rundir, "near", "tiny")
         ask(rundir, "far", "far")
@@ -58,7 +58,7 @@ def test_it_works(tmp_path: Path, tiny_lm: Path) -> None:
 
 def test_what_was_being_written_when_it_was_killed_is_begun_anew(tmp_path: Path) -> None:
     with ChatServer(lambda body, number: "a b c d e f") as server:
-        server.pause = 0.3
+        server.hold_after = 2
         rundir = folder(tmp_path, [endpoint_spec(server.url)])
         ask(rundir, "one", "far")
         process = start(ENGINE, rundir)
@@ -67,7 +67,8 @@ def test_what_was_being_written_when_it_was_killed_is_begun_anew(tmp_path: Path)
         process.wait()
         with (rundir.path / "answers" / "one.jsonl").open("ab") as stream:
             stream.write(b'{"piece": "half a li')
-        server.pause = 0
+        server.hold_after = -1
+        server.go_on.set()
         drive(ENGINE, rundir)
     said = lines(rundir, "one")
     assert [line["begin"] for line in said if "begin" in line] == [1, 2]

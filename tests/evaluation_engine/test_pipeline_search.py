@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +110,22 @@ def test_killed_in_the_search_it_finds_the_same_and_asks_nothing_twice(tmp_path:
         whole = make_rundir(tmp_path / "whole", spec(server.url, **kept))
         expected = drive(ENGINE, whole, cold=True)
         paid = len(server.asked)
-    with ChatServer(rule) as server:
+    held_from, go_on = paid * 2 // 3, threading.Event()
+
+    def held_up(body: dict[str, Any], number: int) -> Any:
+        if number >= held_from:
+            go_on.wait(180)
+        return rule(body, number)
+
+    with ChatServer(held_up) as server:
         kept |= {name: str(tmp_path / f"{name}.sqlite") for name in ("answers", "calls")}
         broken = make_rundir(tmp_path / "broken", spec(server.url, **kept))
         process = start(ENGINE, broken, cold=True)
-        wait_until(lambda: len(lines(broken, "trials.jsonl")) > 2)
+        wait_until(lambda: len(server.asked) > held_from)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        go_on.set()
+        assert lines(broken, "trials.jsonl")
         assert broken.result() is None
         result = drive(ENGINE, broken, cold=True)
         # what was under way at the moment of the kill may be asked again

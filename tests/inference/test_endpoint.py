@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import threading
 import time
 from typing import Any
 
@@ -86,8 +87,10 @@ def test_nobody_listens() -> None:
 
 
 def test_it_takes_too_long(server: ChatServer) -> None:
-    server.reply = lambda body, number: time.sleep(0.5) or "late"
+    asked_enough = threading.Event()
+    server.reply = lambda body, number: str(asked_enough.wait(60))
     error = _trouble(server.url, attempts=1, timeout=0.1)
+    asked_enough.set()
     assert error.code == "endpoint_unreachable"
     assert "Timeout" in error.message
 

@@ -271,11 +271,11 @@ for line in sys.stdin:
 """
 
 
-def child(tmp_path: Path) -> Any:
+def child(tmp_path: Path, seconds: float = 120) -> Any:
     script = tmp_path / "child.py"
     script.write_text(CHILD)
     command = [sys.executable, "-S", str(script)]
-    return open_scorer({"kind": "command", "name": "own", "command": command, "seconds": 0.5})
+    return open_scorer({"kind": "command", "name": "own", "command": command, "seconds": seconds})
 
 
 def test_a_scorer_in_a_process_of_its_own_is_given_paths_and_no_secrets(
@@ -299,7 +299,7 @@ def test_a_scorer_in_a_process_of_its_own_is_given_paths_and_no_secrets(
 def test_faults_of_a_child_are_told(
     pictures: list[Path], tmp_path: Path, prompt: str, words: str, code: str
 ) -> None:
-    scorer = child(tmp_path)
+    scorer = child(tmp_path, 0.5 if prompt == "sleep" else 120)
     with pytest.raises(UserError, match=words) as caught:
         scorer.score([Item(pictures[0], prompt)])
     scorer.close()

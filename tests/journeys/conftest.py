@@ -112,7 +112,9 @@ def _wait_until_it_answers(site: Site, up: subprocess.Popen[bytes], log: Path) -
     while time.monotonic() < end:
         assert up.poll() is None, f"It ended at start:\n{log.read_text()}"
         try:
-            if httpx.get(site.url, timeout=5).status_code < 500:
+            # it answers before the demo's people are there, and says "open" after both
+            said = "\n  open " in log.read_text()
+            if said and httpx.get(site.url, timeout=5).status_code < 500:
                 return
         except httpx.HTTPError:
             pass

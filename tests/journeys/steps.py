@@ -21,7 +21,7 @@ def wait_for_pairs(page: Page, project: str, wanted: int) -> None:
     """Until the demo that builds itself in the background has that many to label."""
 
     def enough() -> bool:
-        said = page.request.get(f"/api/v1/projects/{project}/progress")
+        said = page.request.get(f"/api/v1/projects/{project}/progress", max_retries=3)
         return said.ok and said.json()["left"] >= wanted
 
     eventually(enough, BUILD_SECONDS, f"{wanted} pairs in {project}")

@@ -51,7 +51,7 @@ def shorter_and_why(page: Page) -> str:
 
 def an_annotator_sees_only_labelling(page: Page) -> None:
     for place in ("pairs/", "judgments/", "versions/", "models/", "runs/", "leaderboard/"):
-        assert page.request.get(f"/p/{PROJECT}/{place}").status == 404, place
+        assert page.request.get(f"/p/{PROJECT}/{place}", max_retries=3).status == 404, place
 
 
 def a_judge_votes_too(page: Page) -> None:
@@ -76,7 +76,11 @@ def freeze_and_download(page: Page) -> str:
     url = steps.freeze(page, PROJECT, "short answers", test_fraction="0.2")
     pk = re.search(r"/versions/(\d+)/", url)
     assert pk
-    lines = page.request.get(f"/p/{PROJECT}/versions/{pk[1]}/rows.jsonl").text().splitlines()
+    lines = (
+        page.request.get(f"/p/{PROJECT}/versions/{pk[1]}/rows.jsonl", max_retries=3)
+        .text()
+        .splitlines()
+    )
     rows = [json.loads(line) for line in lines]
     votes = [vote for row in rows for vote in row["votes"]]
     assert rows
@@ -84,7 +88,10 @@ def freeze_and_download(page: Page) -> str:
     assert any("It answers and stops." in str(row["rationales"]) for row in rows)
     for row in rows:
         assert letters(row["chosen"]) <= letters(row["rejected"]) + FENCE
-    assert page.request.get(f"/p/{PROJECT}/versions/{pk[1]}/rows.parquet").body()[:4] == b"PAR1"
+    assert (
+        page.request.get(f"/p/{PROJECT}/versions/{pk[1]}/rows.parquet", max_retries=3).body()[:4]
+        == b"PAR1"
+    )
     return url
 
 

@@ -34,6 +34,7 @@ def look(live_server: Any, chromium_path: str, owner: Any) -> Iterator[Callable[
             context = browser.new_context(base_url=live_server.url)
             context.add_cookies([cookie])  # type: ignore[list-item]
             context.on("weberror", lambda error: errors.append(str(error.error)))
+            context.set_default_timeout(60_000)
             page = context.new_page()
             page.goto(path)
             seen = watch(page)
@@ -54,9 +55,9 @@ def test_curves_grow_while_it_runs_and_the_page_is_still_when_it_has_ended(
     def watch(page: Page) -> dict[str, Any]:
         at = page.locator(".panel .at").first
         expect(at).to_have_text("step 30")
-        (run.dir.path / "go-on").touch()
         page.locator(".panel summary").first.click()
         expect(page.locator(".panel tbody tr").first).to_be_visible()
+        (run.dir.path / "go-on").touch()
         expect(page.locator(".run-state.succeeded")).to_be_visible()
         expect(at).to_have_text("step 60")
         found = Axe().run(page)

@@ -65,7 +65,7 @@ def test_cancelling_ends_all_of_them_in_peace(
 
 
 def test_stopped_with_the_server_they_go_on_later(counting: Any, settle: Any, until: Any) -> None:
-    run = counting(steps=60, **TWO)
+    run = counting(steps=60, hold_at=5, **TWO)
     until(lambda: at_work(run))
     process = launchers.find(run.dir)
     assert process is not None
@@ -73,5 +73,6 @@ def test_stopped_with_the_server_they_go_on_later(counting: Any, settle: Any, un
         process.signal(signal.SIGTERM)
     until(lambda: not working_on(run.dir.path), watch=False)
     assert run.dir.stopped.exists()
+    (run.dir.path / "go-on").touch()
     run = settle(run)
     assert (run.state, run.fruitless, run.attempt) == ("succeeded", 0, 2), run.error

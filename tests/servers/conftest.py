@@ -36,7 +36,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
     """Somebody's process whose pid a stale file may name."""
-    process = subprocess.Popen(["sleep", "60"])
+    process = subprocess.Popen(["sleep", "600"])
     yield process
     process.kill()
     process.wait()
@@ -51,6 +51,6 @@ def race() -> Callable[[str], list[str]]:
             subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
             for _ in range(3)
         ]
-        return [process.communicate(timeout=60)[0].strip() for process in started]
+        return [process.communicate(timeout=300)[0].strip() for process in started]
 
     return run

@@ -47,14 +47,14 @@ def test_running_engines_are_asked_for_a_checkpoint_and_end(tmp_path: Path, engi
     running = leftovers.engines(tmp_path)
     assert [one.pid for one in running] == [process.pid]
     assert leftovers.end_engines(running, lambda: False) == 0
-    assert process.wait(5) == 75
+    assert process.wait(60) == 75
     assert leftovers.engines(tmp_path) == []
 
 
 def test_one_that_does_not_end_is_killed_when_told_to_hurry(tmp_path: Path, engine: Engine) -> None:
     process = engine(NEVER)
     assert leftovers.end_engines(leftovers.engines(tmp_path), lambda: True) == 1
-    assert process.wait(5) == -9
+    assert process.wait(60) == -9
 
 
 def test_a_pid_that_passed_to_somebody_else_is_left_alone(
@@ -74,7 +74,7 @@ def test_children_of_a_start_that_was_killed_are_ended_by_the_next(
     file = tmp_path / "up.children"
     leftovers.write_children(file, [Process.of(process.pid)])
     leftovers.end_children(file, told.append)
-    assert process.wait(5) == 75
+    assert process.wait(60) == 75
     assert str(process.pid) in told[0]
     assert not file.exists()
 

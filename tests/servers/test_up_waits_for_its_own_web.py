@@ -37,7 +37,7 @@ def foreign(address: Address) -> Iterator[int]:
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
     made = Up(tmp_path, Address("127.0.0.1", free_port()))
-    still = [sys.executable, "-c", "import time; time.sleep(60)"]
+    still = [sys.executable, "-c", "import time; time.sleep(600)"]
     made.worker = Child("worker", still, tmp_path, dict(made.env), tmp_path / "worker.log")
     made.worker.start()
     yield made

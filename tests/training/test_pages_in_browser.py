@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from steelyard.runs.models import MetricPoint, Run
 from steelyard.runs.services import start_run
@@ -125,3 +126,19 @@ def test_the_form_of_a_sweep_counts_its_runs_as_it_is_filled(
     expect(total).to_have_text("17")
     page.locator("[name=objective_2]").select_option(index=2)
     expect(total).to_have_text("27")
+
+
+def test_a_run_that_ends_does_not_call_off_where_somebody_goes(visit: Visit, project: Any) -> None:
+    run = start_run(project=project, kind="train", title="Train", spec={}, by=None)
+    page = visit(run.get_absolute_url())
+    there = reverse("runs:run-list", args=[project.slug])
+    held: list[Route] = []
+    page.route(f"**{there}", lambda route: held.append(route))
+    page.locator(f'main a[href="{there}"], nav a[href="{there}"]').first.click(no_wait_after=True)
+    Run.objects.filter(pk=run.pk).update(state="succeeded")
+    # the answer that wishes the page to be loaded anew comes before the page that was asked for
+    with page.expect_response(lambda answer: answer.headers.get("hx-refresh") == "true"):
+        pass
+    page.wait_for_timeout(500)
+    held[0].continue_()
+    expect(page).to_have_url(re.compile(f"{there}$"))

@@ -132,7 +132,7 @@ def test_taking_the_result_in_twice_makes_one_model(
 def test_a_trainer_killed_half_way_makes_the_very_same_model(
     project: Any, make_version: Any, base: Any, short: dict[str, Any], settle: Any
 ) -> None:
-    config = {**short, "max_steps": 12, "checkpoint_every": 2}
+    config = {**short, "max_steps": 24, "checkpoint_every": 2}
     job = start(project, make_version, base, config)
     whole = settle(job.run)
     again = start_training(

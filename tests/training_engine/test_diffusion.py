@@ -167,7 +167,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_weights(
 
 
 def test_killed_it_goes_on_to_the_same_weights(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
-    limits = {**SMALL, "max_steps": 30, "checkpoint_every": 3}
+    limits = {**SMALL, "max_steps": 45, "checkpoint_every": 3}
     rundir = make_picture_run(tmp_path / "run", tiny_unet, **limits)
     process = forked.start(rundir)
     while not list(rundir.checkpoints.glob("step-*")) and process.poll() is None:

@@ -65,7 +65,7 @@ def test_killed_and_started_again_equals_uninterrupted(
     whole = make_run("whole", **{**OPTIONS, **extra})
     assert forked.start(whole).wait() == 0, whole.log_tail()
     killed = make_run("killed", **{**OPTIONS, **extra})
-    for lines in (10, 45):
+    for lines in (10, 30):
         process = forked.start(killed)
         wait_for(lambda n=lines: lines_in(killed) >= n, process, killed.log)  # type: ignore[misc]
         process.kill()

@@ -423,6 +423,7 @@ def test_no_page_breaks_a_rule_of_accessibility_or_scrolls_sideways(
             wrong += looked_at(page, name, traffic)
         else:  # the words differ, not the colours
             page.set_viewport_size({"width": 360, "height": 900})
+            traffic.wait_until_quiet()
             wide = page.evaluate("document.documentElement.scrollWidth")
             if wide > 360:
                 wrong.append(f"{name} is {wide} px wide")

@@ -58,6 +58,8 @@ def test_from_a_new_judge_to_its_card(
         expect(page).to_have_url(re.compile("/runs/"))
         run = settle(Run.objects.get(project=project))
         assert run.state == "succeeded", run.error
+        # the page loads itself anew once, which would call off where we go
+        expect(page.locator("#state .run-state.succeeded")).to_be_visible()
     judge = Annotator.objects.get(name="strict")
     assert set(judge.judgments.values_list("aspects", flat=True)[0]) == {"clarity"}
     page.goto(live_server.url + reverse("annotation:judge-list", args=[project.slug]))

@@ -145,8 +145,9 @@ def test_a_published_version_is_told(project: Any, owner: Any, endpoint: Endpoin
 
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_what_is_refused_is_tried_again_later(
-    endpoint: Endpoint, receiver: Receiver, status: int
+    endpoint: Endpoint, receiver: Receiver, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(delivering, "RETRIES", [300] * len(delivering.RETRIES))
     receiver.status = status
     delivery = services.send_test(endpoint=endpoint)
     deliver_all()

@@ -78,7 +78,7 @@ class Process:
             return
         below, by_torchrun = self._below()
         if by_torchrun and number == signal.SIGTERM and below:
-            reached = [child.pid for child in below if child.ppid() == self.pid]
+            reached = [child.pid for child in below if _parent_of(child) == self.pid]
         else:
             reached = [self.pid, *(child.pid for child in below)]
         for pid in reached:
@@ -92,6 +92,13 @@ class Process:
             return process.children(recursive=True), _TORCHRUN in process.cmdline()
         except psutil.Error:
             return [], False
+
+
+def _parent_of(process: psutil.Process) -> int | None:
+    """None where it has ended meanwhile."""
+    with contextlib.suppress(psutil.Error):
+        return process.ppid()
+    return None
 
 
 def launch(

@@ -156,15 +156,15 @@ def _watch(run: Run) -> None:
     if not (run.dir.path / "run.json").exists():
         _without_folder(run)
         return
+    # before what it wrote is read: all that a dead one ever wrote is there then
+    process = launchers.find(run.dir)
+    alive = process is not None and process.is_alive()
     _carry_over(run)
     handler = handler_of(run)
     if hasattr(handler, "collect"):
         handler.collect(run)
     result = run.dir.result()
-    process = launchers.find(run.dir)
-    alive = process is not None and process.is_alive()
     if result is not None and not alive:
-        _carry_over(run)
         _conclude(run, result)
     elif run.state == RunState.CANCELLING:
         _stop(run, process)

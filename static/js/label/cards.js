@@ -50,10 +50,12 @@ export class Deck {
   }
 
   next() {
+    this.ahead = this.ahead.filter((card) => !this.judged.has(card.dataset.pair));
     return this.ahead.shift() ?? null;
   }
 
   put(card) {
+    if (card.dataset.pair) this.forget([card.dataset.pair]);
     this.current.replaceWith(card);
     this.current = card;
   }

@@ -5,6 +5,7 @@ import { gettext } from "../words.js";
 
 const PATIENCE = [1, 2, 4, 8, 15, 30]; // seconds between attempts
 const LONGEST_MS = 15000;
+const OTHERS_MS = 5000; // between looks at what another page has not sent
 const BECAME = "Steelyard-Label"; // the server's word for what became of a verdict
 
 // The page's token may be older than the session: somebody signed in again in another tab.
@@ -56,12 +57,17 @@ export class Sender {
     for (;;) {
       this.again = false;
       const next = await this.outbox.next();
-      if (!next) return;
+      if (!next) return this.watch();
       this.now = next.uuid;
       const trouble = await this.send(next);
       this.now = null;
       if (trouble) return this.later(trouble);
     }
+  }
+
+  // What is left is another page's, which may be closed before it has sent it.
+  watch() {
+    if (this.outbox.all().length) this.timer = setTimeout(() => this.pump(), OTHERS_MS);
   }
 
   // "" or what went wrong

@@ -163,7 +163,7 @@ function holdStill(bar) {
     clearTimeout(later);
     bar.toggleAttribute("data-held", Boolean(bar.querySelector("textarea:focus, .evidence :focus")));
   });
-  bar.addEventListener("pointerup", () => end(400));
+  bar.addEventListener("pointerup", () => end(2000)); // a busy phone is late in making a click of it
   bar.addEventListener("pointercancel", () => end(0));
   bar.addEventListener("click", () => end(0));
 }

@@ -38,7 +38,9 @@ export class Clock extends EventTarget {
     for (const name of NEWS) on(name, () => this.#look());
     for (const name of ["loadedmetadata", "canplay", "canplaythrough", "error", "progress"]) on(name, () => this.#tell("change"));
     on("waiting", () => this.running && !side.holds(side.video.currentTime + 2 / side.rate) && this.settle(this.now()));
-    on("pause", () => this.running && !side.video.ended && this.pause());
+    // the event of our own halt may come when they run again: only one that stands now was stopped
+    const stopped = () => this.started.includes(side) && side.video.paused && !side.video.ended;
+    on("pause", () => this.running && stopped() && this.pause());
     on("play", () => (side.placed = false));
     on("ended", () => this.running && this.#tick());
     on("timeupdate", () => this.running && this.#tick());
