@@ -18,7 +18,7 @@ from annotation.models import Judgment
 from annotation.services.material import add_output, add_pair
 from steelyard.assets.services import store_upload
 from tests import factories
-from tests.browser import cards_ahead, saved
+from tests.browser import cards_ahead, saved, until
 
 TOOLS = ", ".join(f".{name}:not([hidden])" for name in ("text-tools", "image-tools", "transport"))
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
@@ -463,3 +463,59 @@ def test_all_that_is_missing_is_told_at_once_and_only_keys_that_do_something_are
     expect(page.locator(".scale kbd").first).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert not Judgment.objects.exists()
+
+
+def test_what_another_tab_did_not_get_rid_of_is_sent_when_that_is_closed(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(2):
+        factories.make_pair(project)
+    page = open_page(browse, member, project)
+    page.route("**/label/submit/", lambda route: route.abort())
+    page.keyboard.press("7")
+    page.keyboard.press("Enter")
+    expect(page.locator("#save-state")).to_contain_text("not saved yet")
+    other = page.context.new_page()
+    other.goto(f"/p/{project.slug}/label/")
+    expect(other.locator("#verdict[inert]")).to_be_attached()
+    assert not Judgment.objects.exists()
+    page.close()
+    expect(other.get_by_role("heading", name="Pair 2 of 2")).to_be_focused()
+    saved(other)
+    assert abs(Judgment.objects.get().strength) == 3
+
+
+def test_a_pair_comes_up_once_however_its_answers_cross(
+    browse: Any, project: Any, member: Any
+) -> None:
+    for _ in range(3):
+        factories.make_pair(project)
+    page = open_page(browse, member, project)
+    page.keyboard.press("7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Pair 2 of 3")).to_be_focused()
+    saved(page)
+    page.keyboard.press("u")
+    expect(page).to_have_url(re.compile(r"\?amend="))
+    held: list[Route] = []
+    page.route("**/label/next/*", lambda route: held.append(route))
+    page.reload()
+    until(page, lambda: len(held) == 1)
+    page.keyboard.press("Escape")
+    until(page, lambda: len(held) == 2)
+    # what was asked for ahead comes while the page looks for the pair in view
+    with page.expect_response("**/label/next/*"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    held[1].continue_()
+    expect(page.get_by_role("heading", name="Pair 2 of 3")).to_be_focused()
+    page.unroute("**/label/next/*")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Pair 3 of 3")).to_be_focused()
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Nothing left to label")).to_be_visible()
+    saved(page)
+    assert Judgment.objects.count() == 3
+    assert Judgment.objects.values("pair").distinct().count() == 3

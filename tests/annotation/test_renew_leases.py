@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Pair
@@ -13,6 +15,7 @@ from annotation.services.queue import MAX_HELD, next_pair, release, renew
 from annotation.tasks import free_abandoned_leases
 from tests import factories
 from tests.annotation.test_next_pair import at_once
+from tests.engines import wait_until
 
 
 @pytest.fixture
@@ -141,3 +144,34 @@ def test_many_requests_of_one_person_at_once_pass_neither_cap_nor_limit() -> Non
         at_once(*[ask] * 8)
         assert Assignment.objects.live().filter(annotator=rater).count() == most
         Assignment.objects.all().delete()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_kept_in_the_moment_of_its_submit_waits_for_that() -> None:
+    project = factories.make_project()
+    rater = factories.make_annotator(project)
+    pair = factories.make_pair(project)
+    lease(rater)
+    said = {"rationale": "So far"}
+
+    def keep() -> list[int]:
+        return renew(annotator=rater, pairs=[pair.pk], draft=said, draft_of=pair.pk)
+
+    with ThreadPoolExecutor(1) as pool:
+        # what taking a verdict in does: the pair's lock, and then the lease is gone
+        with transaction.atomic():
+            Pair.objects.select_for_update().get(pk=pair.pk)
+            kept = pool.submit(keep)
+            wait_until(somebody_waits)
+            Assignment.objects.filter(pair=pair).delete()
+        kept.result(60)
+        pool.submit(lambda: connection.close()).result()
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from pg_stat_activity"
+            " where wait_event_type = 'Lock' and datname = current_database()"
+        )
+        return bool(cursor.fetchone()[0])

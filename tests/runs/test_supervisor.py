@@ -201,6 +201,27 @@ def test_one_that_keeps_dying_at_the_same_place_has_failed_with_its_last_words(
     assert times(run, "abandoned") == 1
 
 
+def test_what_it_wrote_between_two_looks_counts_where_it_died_meanwhile(
+    counting: Any, settle: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = counting(steps=10, hold_at=3, crash_at=4)
+    until(lambda: is_at(run, 3))
+    process = process_of(run)
+    real = supervisor._carry_over
+
+    def carry_over(run: Any) -> None:
+        real(run)
+        # it goes one step on and dies, right after its progress was read
+        let_go(run)
+        until(lambda: not process.is_alive(), watch=False)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(supervisor, "_carry_over", carry_over)
+        supervisor.reconcile()
+    run = settle(run)
+    assert (run.state, run.error_code, run.attempt) == ("failed", "crashed", 3)
+
+
 def test_crashes_do_not_count_while_it_gets_further(counting: Any, settle: Any) -> None:
     run = settle(counting(steps=30, crash_once_at=[6, 11, 16, 21, 26], pause=0.02))
     assert run.state == "succeeded", run.error
