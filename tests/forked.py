@@ -59,7 +59,7 @@ class Forked:
     def poll(self) -> int | None:
         return self.process.exitcode
 
-    def wait(self, timeout: float = 120) -> int:
+    def wait(self, timeout: float = 300) -> int:
         self.process.join(timeout)
         if self.process.exitcode is None:
             raise subprocess.TimeoutExpired("a forked engine", timeout)

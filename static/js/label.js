@@ -295,7 +295,8 @@ async function lookAgain() {
   const before = deck.current;
   try {
     const { what, response, card } = await fetchCard(`${urls["label-next"]}?count&holding=${outbox.all().map((entry) => entry.pair).join(",")}`);
-    if (deck.current !== before) return void (card && deck.push(card)); // another came up meanwhile
+    // another came up meanwhile
+    if (deck.current !== before && kind() !== "none") return void (what === "pair" && deck.push(card));
     if (!card || deck.judged.has(card.dataset.pair)) return again();
     progress = { done: Number(card.dataset.done), total: Number(card.dataset.total) };
     progressSaid(response);
@@ -343,7 +344,8 @@ function answerTraining() {
   roundSender.pump();
 }
 
-function told({ text }) {
+function told({ entry, text }) {
+  if (kind() !== "training" || entry.pair !== deck.current.dataset.pair) return status.told(""); // another page's
   const card = deck.read(text);
   if (form()) drafts.drop(form());
   status.told("");

@@ -179,7 +179,8 @@ function answerTraining() {
   roundSender.pump();
 }
 
-function told({ text }) {
+function told({ entry, text }) {
+  if (kind() !== "training" || entry.pair !== deck.current.dataset.pair) return status.told(""); // another page's
   const card = deck.read(text);
   if (form()) drafts.drop(form());
   status.told("");

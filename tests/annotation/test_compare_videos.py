@@ -175,11 +175,12 @@ def test_the_screen_shows_the_frame_at_which_the_clock_stopped(
     clips(project, counted_clip(72), counted_clip(72, size=(96, 160)))
     page = open_page(browse, member, project)
     page.keyboard.press(" ")
-    page.wait_for_function("document.querySelector('.clip > video').currentTime > 0.8")
     # currentTime is behind the screen, and by chance just in the middle of its frame
-    here = page.evaluate(
+    here = page.wait_for_function(
         """rate => {
         const videos = [...document.querySelectorAll('.clip > video')];
+        const goes = video => !video.paused && !video.seeking && video.currentTime > 0.8;
+        if (!videos.every(goes) || videos[0].currentTime > 2.5) return false;
         const frame = Math.floor(videos[0].currentTime * rate) - 2;
         const native = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'currentTime');
         for (const video of videos) {
@@ -193,8 +194,8 @@ def test_the_screen_shows_the_frame_at_which_the_clock_stopped(
         document.querySelector('[data-do=play]').click();
         return frame;
     }""",
-        RATE,
-    )
+        arg=RATE,
+    ).json_value()
     still(page)
     shows(page, [here, here])
 
@@ -209,6 +210,9 @@ def test_clips_that_waited_for_data_go_on(browse: Any, project: Any, member: Any
             "document.querySelectorAll('.clip > video')[1].dispatchEvent(new Event('waiting'))"
         )
         page.wait_for_timeout(60)
+    page.wait_for_function("[...document.querySelectorAll('.clip > video')].every(v => !v.paused)")
+    # as that of the clock's own halt does when it is late
+    page.evaluate("document.querySelector('.clip > video').dispatchEvent(new Event('pause'))")
     expect(page.locator("[data-do=play]")).to_contain_text("Pause")
 
 

@@ -170,6 +170,8 @@ def test_a_draft_kept_in_the_moment_of_its_submit_waits_for_that() -> None:
 
 def somebody_waits() -> bool:
     with connection.cursor() as cursor:
+        # within a transaction the list stays as it was at the first look
+        cursor.execute("select pg_stat_clear_snapshot()")
         cursor.execute(
             "select count(*) from pg_stat_activity"
             " where wait_event_type = 'Lock' and datname = current_database()"

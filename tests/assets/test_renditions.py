@@ -31,6 +31,12 @@ from tests.factories import make_project
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def _one_turn_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is long in making one copy, and the next would wait for another turn."""
+    monkeypatch.setattr(runner, "_TURN_SECONDS", 600)
+
+
 def made(asset: Asset) -> dict[str, Rendition]:
     """Everything pending made, as the task makes it; the asset's copies by kind."""
     assert runner.make_pending() is False

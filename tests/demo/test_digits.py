@@ -118,23 +118,40 @@ def test_stopped_anywhere_it_goes_on_to_the_same_material(whole: RunDir, tmp_pat
     assert len(lines(rundir, "models.jsonl")) == 2
 
 
-def test_killed_it_goes_on_to_the_same_material(whole: RunDir, taught: RunDir) -> None:
-    def start() -> forked.Forked:
-        return forked.start("steelyard.demo.engine", taught.path, taught.log, os.environ)
+class Held:
+    """The engine, which goes no further than its first lines."""
 
-    process = start()
-    while not lines_begun(taught) and process.poll() is None:
+    def __init__(self, command: forked.Command) -> None:
+        self.command = command
+
+    def __call__(self) -> None:
+        plain = digits.append
+
+        def append(rundir: RunDir, name: str, line: dict[str, Any]) -> None:
+            plain(rundir, name, line)
+            if name == digits.OUTPUTS and lines_begun(rundir) == digits.AT_A_TIME:
+                time.sleep(600)
+
+        digits.append = append
+        self.command()
+
+
+def test_killed_it_goes_on_to_the_same_material(whole: RunDir, taught: RunDir) -> None:
+    command = forked.Command("steelyard.demo.engine", taught.path, os.environ)
+    process = forked.Forked(Held(command), taught.log).go()
+    while lines_begun(taught) < digits.AT_A_TIME and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     with (taught.path / "outputs.jsonl").open("ab") as stream:
         stream.write(b'{"prompt": [{"ro')
-    assert start().wait() == 0, taught.log_tail()
+    assert forked.Forked(command, taught.log).go().wait() == 0, taught.log_tail()
     assert _everything(taught) == _everything(whole)
 
 
-def lines_begun(rundir: RunDir) -> bool:
-    return (rundir.path / "outputs.jsonl").exists()
+def lines_begun(rundir: RunDir) -> int:
+    path = rundir.path / "outputs.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def test_models_that_are_there_are_kept(taught: RunDir) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +25,26 @@ def contents(rundir: RunDir) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files}
 
 
+HELD = """
+import sys, time
+from pathlib import Path
+from steelyard.demo.engine import photos
+from steelyard.demo.engine.__main__ import work
+from steelyard.lib import engine
+
+here, plain = Path(sys.argv[1]), photos.append
+
+def append(*told):
+    plain(*told)
+    while (here / "hold").exists() and (here / "outputs.jsonl").read_bytes().count(b"\\n") >= 3:
+        time.sleep(0.01)
+
+photos.append = append
+engine.run(work)
+"""
+"""The engine; it stays behind its third line as long as there is a file "hold"."""
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_stopped_in_the_middle_and_started_again(
     folder: Callable[..., RunDir], engine: Callable[..., Any], number: signal.Signals
@@ -29,14 +52,17 @@ def test_stopped_in_the_middle_and_started_again(
     whole, cut = folder("photos", LIMIT, "whole"), folder("photos", LIMIT, "cut")
     assert engine(whole).wait() == 0
 
-    process = engine(cut)
+    (cut.path / "hold").touch()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", HELD, str(cut.path)], env=environment)
     outputs = cut.path / "outputs.jsonl"
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not outputs.exists() or outputs.read_bytes().count(b"\n") < 3:
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.01)
     process.send_signal(number)
+    (cut.path / "hold").unlink()
     assert process.wait() in {-signal.SIGKILL, 75}
     assert cut.result() is None
     before = outputs.read_bytes()

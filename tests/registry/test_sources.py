@@ -240,6 +240,7 @@ def test_a_name_that_the_hub_does_not_know_is_refused_and_one_it_cannot_tell_of_
 
     hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     Thread(target=hub.serve_forever, daemon=True).start()
+    monkeypatch.setattr("steelyard.registry.pipelines._SECONDS", 60.0)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{hub.server_port}")

@@ -148,6 +148,28 @@ def test_a_running_one_is_cancelled_and_its_process_ends(
     assert not process_of(run).is_alive()
 
 
+def test_what_it_had_written_when_it_ended_is_kept_though_it_was_to_be_cancelled(
+    counting: Any, settle: Any, until: Any, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = counting(steps=6, hold_at=3, stubborn=True)
+    until(lambda: is_at(run, 3))
+    process = process_of(run)
+    cancel_run(run=run, by=owner)
+    real = supervisor._carry_over
+
+    def carry_over(run: Any) -> None:
+        real(run)
+        # it ends right after it was seen to be alive
+        let_go(run)
+        until(lambda: not process.is_alive(), watch=False)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(supervisor, "_carry_over", carry_over)
+        supervisor.reconcile()
+    run = settle(run)
+    assert run.result == {"status": "succeeded", "sum": the_sum(6)}
+
+
 def test_one_that_ignores_being_asked_is_made_to_stop(
     counting: Any, settle: Any, until: Any, owner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ def run_engine(rundir: RunDir) -> int:
 
 def wait_for(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     """Until something holds, or the process has ended before."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not holds():
         if process.poll() is not None or time.monotonic() > end:
             raise AssertionError(f"It never came to hold.\n{log.read_text()[-3000:]}")

@@ -166,10 +166,21 @@ def test_stopped_anywhere_it_goes_on_to_the_same_weights(
     assert losses(rundir) == losses(whole)
 
 
+def stays_after_step_8() -> None:
+    plain = diffusion.check_diverged
+
+    def stay(step: int, *told: Any) -> None:
+        plain(step, *told)
+        if step == 8:
+            time.sleep(600)
+
+    diffusion.check_diverged = stay
+
+
 def test_killed_it_goes_on_to_the_same_weights(tiny_unet: dict[str, Any], tmp_path: Path) -> None:
-    limits = {**SMALL, "max_steps": 45, "checkpoint_every": 3}
+    limits = {**SMALL, "max_steps": 12, "checkpoint_every": 3}
     rundir = make_picture_run(tmp_path / "run", tiny_unet, **limits)
-    process = forked.start(rundir)
+    process = forked.start(rundir, stays_after_step_8)
     while not list(rundir.checkpoints.glob("step-*")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

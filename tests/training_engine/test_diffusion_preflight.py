@@ -22,13 +22,14 @@ from tests.tiny_pictures import (
     write_picture_run,
 )
 from tests.tiny_videos import tiny_ltx, tiny_wan
-from training.engine import diffusion, preflight
+from training.engine import diffusion, diffusion_preflight, preflight
 from training.engine.config import config_of_run
 from training.engine.diffusion_data import read_pairs
 from training.engine.diffusion_geometry import geometry_of, reader_of
 from training.engine.diffusion_media import Place
 from training.engine.diffusion_prepared import Prepared
 from training.engine.families import open_family
+from training.engine.preflight_machine import Machine
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -60,7 +61,12 @@ def rows_in(finding: dict[str, Any]) -> list[int]:
     return [row["number"] for row in finding["rows"]]
 
 
-def test_what_becomes_of_each_file_and_prompt_is_told(tiny_sd: Any, tmp_path: Path) -> None:
+def test_what_becomes_of_each_file_and_prompt_is_told(
+    tiny_sd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # however much the tests beside it leave free
+    roomy = Machine("cpu", 1e11, 0)
+    monkeypatch.setattr(diffusion_preflight, "machine_of", lambda settings: roomy)
     media = tmp_path / "media"
     photo = Image.fromarray(load_sample_image("china.jpg"))
     square, wide, clear = photo.crop((0, 0, 64, 64)), photo.crop((0, 0, 96, 40)), photo.convert("L")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,25 @@ def weights(rundir: RunDir) -> bytes:
     return path.read_bytes()
 
 
+def _stays_at(place: int) -> None:
+    plain = text.check_diverged
+
+    def stay(step: int, *told: Any) -> None:
+        plain(step, *told)
+        if step == place:
+            time.sleep(600)
+
+    text.check_diverged = stay
+
+
+def stays_at_12() -> None:
+    _stays_at(12)
+
+
+def stays_at_31() -> None:
+    _stays_at(31)
+
+
 @pytest.mark.parametrize(
     "extra",
     [
@@ -65,8 +85,8 @@ def test_killed_and_started_again_equals_uninterrupted(
     whole = make_run("whole", **{**OPTIONS, **extra})
     assert forked.start(whole).wait() == 0, whole.log_tail()
     killed = make_run("killed", **{**OPTIONS, **extra})
-    for lines in (10, 30):
-        process = forked.start(killed)
+    for lines, before in ((10, stays_at_12), (30, stays_at_31)):
+        process = forked.start(killed, before)
         wait_for(lambda n=lines: lines_in(killed) >= n, process, killed.log)  # type: ignore[misc]
         process.kill()
         process.wait()

@@ -167,9 +167,9 @@ def _watch(run: Run) -> None:
     if result is not None and not alive:
         _conclude(run, result)
     elif run.state == RunState.CANCELLING:
-        _stop(run, process)
+        _stop(run, process if alive else None)
     elif run.state == RunState.PAUSING:
-        _pause(run, process)
+        _pause(run, process if alive else None)
     elif process is None or not alive:
         _revive(run)
     elif result is not None:
@@ -261,8 +261,8 @@ def _conclude(run: Run, result: dict[str, Any]) -> None:
 
 
 def _stop(run: Run, process: launchers.Job | None) -> None:
-    """Ask by file and SIGTERM, insist after a grace period."""
-    if process is None or not process.is_alive():
+    """Ask by file and SIGTERM, insist after a grace period; one that has ended is None."""
+    if process is None:
         _end(run, RunState.CANCELLED)
         return
     mark = run.dir.path / "cancel"
@@ -273,9 +273,10 @@ def _stop(run: Run, process: launchers.Job | None) -> None:
 
 
 def _pause(run: Run, process: launchers.Job | None) -> None:
-    """Ask for a checkpoint by SIGTERM until the process has ended; then the place is free."""
+    """Ask for a checkpoint by SIGTERM until the process has ended, which is None then; then the
+    place is free."""
     mark = run.dir.path / "pause"
-    if process is not None and process.is_alive():
+    if process is not None:
         if not mark.exists():
             mark.touch()
         asked = time.time() - mark.stat().st_mtime
