@@ -49,6 +49,21 @@ def times(run: Any, what: str) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
+def look_and_let_it_end(run: Any, until: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass of the supervisor, in which an engine that is held ends right after it was seen to
+    be alive and its progress was read."""
+    process, real = process_of(run), supervisor._carry_over
+
+    def carry_over(run: Any) -> None:
+        real(run)
+        let_go(run)
+        until(lambda: not process.is_alive(), watch=False)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(supervisor, "_carry_over", carry_over)
+        supervisor.reconcile()
+
+
 def losses_of(run: Any) -> Any:
     """Without what one that lived for long said of the machine."""
     return run.points.filter(name="loss")
@@ -153,19 +168,8 @@ def test_what_it_had_written_when_it_ended_is_kept_though_it_was_to_be_cancelled
 ) -> None:
     run = counting(steps=6, hold_at=3, stubborn=True)
     until(lambda: is_at(run, 3))
-    process = process_of(run)
     cancel_run(run=run, by=owner)
-    real = supervisor._carry_over
-
-    def carry_over(run: Any) -> None:
-        real(run)
-        # it ends right after it was seen to be alive
-        let_go(run)
-        until(lambda: not process.is_alive(), watch=False)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(supervisor, "_carry_over", carry_over)
-        supervisor.reconcile()
+    look_and_let_it_end(run, until, monkeypatch)
     run = settle(run)
     assert run.result == {"status": "succeeded", "sum": the_sum(6)}
 
@@ -228,18 +232,7 @@ def test_what_it_wrote_between_two_looks_counts_where_it_died_meanwhile(
 ) -> None:
     run = counting(steps=10, hold_at=3, crash_at=4)
     until(lambda: is_at(run, 3))
-    process = process_of(run)
-    real = supervisor._carry_over
-
-    def carry_over(run: Any) -> None:
-        real(run)
-        # it goes one step on and dies, right after its progress was read
-        let_go(run)
-        until(lambda: not process.is_alive(), watch=False)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(supervisor, "_carry_over", carry_over)
-        supervisor.reconcile()
+    look_and_let_it_end(run, until, monkeypatch)
     run = settle(run)
     assert (run.state, run.error_code, run.attempt) == ("failed", "crashed", 3)
 
